@@ -1,0 +1,111 @@
+package platform
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+)
+
+// API reaches the platform's internal REST endpoints.
+type API struct {
+	BaseURL string       // tc_api_path, including /api
+	HTTP    *http.Client // nil means http.DefaultClient
+}
+
+const apiTimeout = 15 * time.Second
+
+// do sends one request and returns at most limit bytes of a successful answer. path starts with a slash and is
+// already escaped; token "" sends no Authorization.
+func (a API) do(ctx context.Context, method, path, token string, body []byte, limit int) ([]byte, error) {
+	ctx, cancel := context.WithTimeout(ctx, apiTimeout)
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, method, strings.TrimRight(a.BaseURL, "/")+path, bytes.NewReader(body))
+	if err != nil {
+		return nil, errors.New("the API path (tc_api_path) is no URL")
+	}
+	if token != "" {
+		req.Header.Set("Authorization", "TC-Token "+token)
+	}
+	if body != nil {
+		req.Header.Set("Content-Type", "application/octet-stream")
+	}
+	client := a.HTTP
+	if client == nil {
+		client = http.DefaultClient
+	}
+	resp, err := client.Do(req)
+	if err != nil {
+		return nil, withoutURL(err)
+	}
+	defer resp.Body.Close()
+	data, err := io.ReadAll(io.LimitReader(resp.Body, int64(limit)+1))
+	switch {
+	case resp.StatusCode >= 400:
+		return nil, &statusError{status: resp.StatusCode}
+	case err != nil:
+		return nil, fmt.Errorf("reading the answer: %w", err)
+	case len(data) > limit:
+		return nil, errTooLarge
+	}
+	return data, nil
+}
+
+type statusError struct{ status int }
+
+func (e *statusError) Error() string {
+	return fmt.Sprintf("ThreatConnect answered %d %s", e.status, http.StatusText(e.status))
+}
+
+// withoutURL drops the URL of a failed request from its error: a query may hold a token.
+func withoutURL(err error) error {
+	var failed *url.Error
+	if errors.As(err, &failed) {
+		return failed.Err
+	}
+	return err
+}
+
+// apiStore is the key-value store of Apps on a remote Environment Server, spec §4.3.
+type apiStore struct {
+	api API
+}
+
+func (s *apiStore) Get(ctx context.Context, key, field string, limit int) ([]byte, error) {
+	value, err := s.do(ctx, http.MethodGet, key, field, nil, limit)
+	var status *statusError
+	if errors.As(err, &status) && status.status == http.StatusNotFound {
+		return nil, nil
+	}
+	return value, err
+}
+
+func (s *apiStore) Put(ctx context.Context, key, field string, value []byte) error {
+	_, err := s.do(ctx, http.MethodPut, key, field, value, 1<<20)
+	return err
+}
+
+func (s *apiStore) Close() error { return nil }
+
+func (s *apiStore) do(ctx context.Context, method, key, field string, body []byte, limit int) ([]byte, error) {
+	token := Token(ctx)
+	if token == "" {
+		return nil, errNeedsToken
+	}
+	path := "/internal/playbooks/keyValue/" + escape(key) + "/" + escape(field)
+	data, err := s.api.do(ctx, method, path, token, body, limit)
+	if err != nil {
+		return nil, fmt.Errorf("key-value API: %w", err)
+	}
+	return data, nil
+}
+
+// escape percent-encodes everything except letters, digits and - . _ ~
+func escape(s string) string {
+	return strings.ReplaceAll(url.QueryEscape(s), "+", "%20")
+}

@@ -1,0 +1,155 @@
+package platform
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"strconv"
+	"time"
+
+	"github.com/gomodule/redigo/redis"
+)
+
+const (
+	storeRedis  = "Redis"
+	storeAPI    = "TCKeyValueAPI"
+	storeOpTime = 10 * time.Second
+	storeRetry  = 3 * time.Second // how long an operation is tried again, so that a restart of the store goes unnoticed
+)
+
+var (
+	errTooLarge   = errors.New("value is too large")
+	errNeedsToken = errors.New("the request carried no API token, which the TCKeyValueAPI store needs")
+)
+
+// keyValueStore carries the bodies of requests and answers. Values are raw bytes.
+type keyValueStore interface {
+	// Get returns nil for a field that is not there, and errTooLarge for more than limit bytes.
+	Get(ctx context.Context, key, field string, limit int) ([]byte, error)
+	Put(ctx context.Context, key, field string, value []byte) error
+	Close() error
+}
+
+func newStore(in Inputs, dial func(ctx context.Context, network, address string) (net.Conn, error)) (keyValueStore, error) {
+	switch in.StoreType {
+	case storeRedis:
+		return newRedisStore(in, dial)
+	case storeAPI:
+		return &apiStore{api: in.API}, nil
+	}
+	return nil, fmt.Errorf("key-value store %q (tc_kvstore_type) is not known: it has to be Redis or TCKeyValueAPI", in.StoreType)
+}
+
+// redisStore follows spec §4.2: database 0 without TLS, tc_playbook_kvstore_id with it; the password is sent in both.
+type redisStore struct {
+	pool *redis.Pool
+}
+
+func newRedisStore(in Inputs, dial func(ctx context.Context, network, address string) (net.Conn, error)) (*redisStore, error) {
+	port, options := in.StorePort, []redis.DialOption{
+		redis.DialContextFunc(dial),
+		redis.DialReadTimeout(storeOpTime),
+		redis.DialWriteTimeout(storeOpTime),
+		redis.DialPassword(in.StorePassword),
+	}
+	if in.StorePassword != "" {
+		options = append(options, redis.DialUsername(in.StoreUser))
+	}
+	if in.StoreTLS {
+		config, err := redisTLS(in)
+		if err != nil {
+			return nil, err
+		}
+		port = in.StoreTLSPort
+		options = append(options, redis.DialUseTLS(true), redis.DialTLSConfig(config),
+			redis.DialTLSHandshakeTimeout(dialTimeout), redis.DialDatabase(in.StoreTLSDB))
+	}
+	address := net.JoinHostPort(in.StoreHost, strconv.Itoa(port))
+	return &redisStore{pool: &redis.Pool{
+		MaxActive:   workers + 4,
+		MaxIdle:     workers,
+		IdleTimeout: 4 * time.Minute,
+		Wait:        true,
+		TestOnBorrow: func(conn redis.Conn, idle time.Time) error {
+			if time.Since(idle) < time.Second {
+				return nil
+			}
+			if _, err := redis.DoWithTimeout(conn, time.Second, "PING"); err != nil && !isReply(err) {
+				return err
+			}
+			return nil
+		},
+		DialContext: func(ctx context.Context) (redis.Conn, error) {
+			conn, err := redis.DialContext(ctx, "tcp", address, options...)
+			if err != nil {
+				return nil, fmt.Errorf("connecting to Redis at %s: %w", address, err)
+			}
+			return conn, nil
+		},
+	}}, nil
+}
+
+// Get asks for the length first, since a reply is read whole. A Redis user without the right to ask is forgiven.
+func (s *redisStore) Get(ctx context.Context, key, field string, limit int) ([]byte, error) {
+	var value []byte
+	err := s.do(ctx, func(conn redis.Conn) error {
+		size, err := redis.Int(redis.DoContext(conn, ctx, "HSTRLEN", key, field))
+		switch {
+		case err == nil && size == 0:
+			return nil
+		case err == nil && size > limit:
+			return errTooLarge
+		case err != nil && !isReply(err):
+			return err
+		}
+		value, err = redis.Bytes(redis.DoContext(conn, ctx, "HGET", key, field))
+		if errors.Is(err, redis.ErrNil) {
+			return nil
+		}
+		return err
+	})
+	if err == nil && len(value) > limit {
+		return nil, errTooLarge
+	}
+	return value, err
+}
+
+func (s *redisStore) Put(ctx context.Context, key, field string, value []byte) error {
+	return s.do(ctx, func(conn redis.Conn) error {
+		_, err := redis.DoContext(conn, ctx, "HSET", key, field, value)
+		return err
+	})
+}
+
+func (s *redisStore) Close() error { return s.pool.Close() }
+
+// do runs op on a pooled connection, and again on another one when the connection failed: what the pool holds is
+// stale after a restart of the store. Reading and setting a field may be repeated safely.
+func (s *redisStore) do(ctx context.Context, op func(redis.Conn) error) error {
+	started := time.Now()
+	for wait := 50 * time.Millisecond; ; wait *= 2 {
+		err := s.once(ctx, op)
+		if err == nil || isReply(err) || errors.Is(err, errTooLarge) || errors.Is(err, errUntrusted) {
+			return err
+		}
+		if time.Since(started)+wait > storeRetry || !sleep(ctx, wait) {
+			return err
+		}
+	}
+}
+
+func (s *redisStore) once(ctx context.Context, op func(redis.Conn) error) error {
+	conn, err := s.pool.GetContext(ctx)
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	return op(conn)
+}
+
+// isReply tells an answer of the store from a broken connection.
+func isReply(err error) bool {
+	var reply redis.Error
+	return errors.As(err, &reply)
+}

@@ -1,0 +1,151 @@
+// Package platform speaks the protocol between ThreatConnect and a Service API App: the message broker on which
+// the platform sends its commands, the key-value store that carries request and response bodies, the tokens, the
+// log file and the exit message. What a browser or a script asks of the Service arrives as RunService messages;
+// this package turns each into a call of an ordinary http.Handler, so that the same handler also serves over a socket.
+//
+// The broker client is Eclipse Paho. It leaves out the password when the user name is empty, which is the very login
+// that ThreatConnect's brokers expect; a shim around the connection (see login) completes its CONNECT packet. One Paho
+// client lives as long as one connection: reconnecting is done here, because Paho silently drops what is published while
+// it reconnects by itself, and an acknowledgement must wait for the connection instead.
+package platform
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"strings"
+	"sync"
+	"time"
+)
+
+// Inputs are the platform's own parameters as the parameter file brings them (tc_svc_*, tc_kvstore_*, tc_api_path).
+type Inputs struct {
+	BrokerHost       string        // tc_svc_broker_host
+	BrokerPort       int           // tc_svc_broker_port
+	BrokerToken      string        // tc_svc_broker_token: the MQTT password; the user name is empty
+	BrokerTimeout    time.Duration // tc_svc_broker_conn_timeout: connect deadline and keep-alive; 0 means 60 s
+	ServerTopic      string        // tc_svc_server_topic: the platform's messages
+	ClientTopic      string        // tc_svc_client_topic: ours
+	HeartbeatTimeout time.Duration // tc_svc_hb_timeout_seconds; 0 means 20 s
+
+	CAFile   string // tc_svc_broker_cacert_file: turns TLS on for the broker; trust for broker and Redis
+	CertFile string // tc_svc_broker_cert_file: client certificate for Redis over TLS
+	KeyFile  string // tc_svc_broker_key_file: its key
+
+	StoreType     string // tc_kvstore_type: Redis (also when empty) or TCKeyValueAPI
+	StoreHost     string // tc_kvstore_host; empty means localhost
+	StorePort     int    // tc_kvstore_port; 0 means 6379
+	StoreUser     string // tc_kvstore_user
+	StorePassword string // tc_kvstore_pass
+	StoreTLS      bool   // tc_kvstore_tls_enabled
+	StoreTLSPort  int    // tc_kvstore_tls_port; 0 means 6379
+	StoreTLSDB    int    // tc_playbook_kvstore_id: the database, with TLS alone
+
+	API API // where TCKeyValueAPI lives
+}
+
+// Options are what the Service brings along.
+type Options struct {
+	Logger *slog.Logger
+	Level  *slog.LevelVar // set by LoggingChange messages; may be nil
+
+	// Stop is called once when the Service is to end, while requests in flight are still being answered. Its context
+	// ends after stopTimeout. What the handler needs may only be closed after Run has returned. May be nil.
+	Stop func(ctx context.Context)
+
+	// Dial opens the connections to broker and Redis; nil means TCP.
+	Dial func(ctx context.Context, network, address string) (net.Conn, error)
+}
+
+const (
+	drainTimeout = 3500 * time.Millisecond // for requests in flight at the end
+	stopTimeout  = 4 * time.Second         // for Options.Stop; with the goodbye to the broker within 5 s
+)
+
+// Run connects to the platform, reports Ready and serves its messages until it says Shutdown or ctx ends; both
+// return nil, within 5 s. Errors: broker not reachable or token refused at start, inputs missing, heartbeats missed.
+func Run(ctx context.Context, in Inputs, handler http.Handler, o Options) error {
+	in, err := in.complete()
+	if err != nil {
+		return err
+	}
+	if o.Dial == nil {
+		o.Dial = (&net.Dialer{Timeout: dialTimeout, KeepAlive: 15 * time.Second}).DialContext
+	}
+	store, err := newStore(in, o.Dial)
+	if err != nil {
+		return err
+	}
+	defer store.Close()
+	broker, err := newBroker(in, o)
+	if err != nil {
+		return err
+	}
+
+	// Messages are answered even after ctx has ended, until the goodbye.
+	life, end := context.WithCancel(context.WithoutCancel(ctx))
+	svc := newService(in, handler, store, broker, o)
+	var background sync.WaitGroup
+	background.Go(func() { svc.work(life) })
+	defer func() {
+		end()
+		waitFor(background.Wait, time.Second) // a handler that ignores its context must not keep the process
+	}()
+
+	if err := broker.connect(ctx, svc.dispatch); err != nil {
+		if ctx.Err() != nil {
+			return nil // told to end before the start was complete
+		}
+		return err
+	}
+	background.Go(func() { broker.keep(life) })
+	checkStore(ctx, store, o.Logger)
+	return svc.run(ctx, life)
+}
+
+// complete fills in the defaults of the vendor's own SDK and names every input that is missing.
+func (in Inputs) complete() (Inputs, error) {
+	var missing []string
+	for _, field := range []struct{ name, value string }{
+		{"tc_svc_broker_host", in.BrokerHost},
+		{"tc_svc_server_topic", in.ServerTopic},
+		{"tc_svc_client_topic", in.ClientTopic},
+	} {
+		if field.value == "" {
+			missing = append(missing, field.name)
+		}
+	}
+	if in.BrokerPort == 0 {
+		missing = append(missing, "tc_svc_broker_port")
+	}
+	if len(missing) > 0 {
+		return in, fmt.Errorf("the platform sent no value for %s: check that the App runs as a Service API Service", strings.Join(missing, ", "))
+	}
+	in.BrokerTimeout = orDefault(in.BrokerTimeout, time.Minute)
+	in.HeartbeatTimeout = orDefault(in.HeartbeatTimeout, 20*time.Second)
+	in.StoreType = orDefault(in.StoreType, storeRedis)
+	in.StoreHost = orDefault(in.StoreHost, "localhost")
+	in.StorePort = orDefault(in.StorePort, 6379)
+	in.StoreTLSPort = orDefault(in.StoreTLSPort, 6379)
+	return in, nil
+}
+
+func orDefault[T comparable](value, fallback T) T {
+	var zero T
+	if value == zero {
+		return fallback
+	}
+	return value
+}
+
+// checkStore tells the log early when no body could be exchanged. It does not stop the start: the store may come back.
+func checkStore(ctx context.Context, store keyValueStore, log *slog.Logger) {
+	ctx, cancel := context.WithTimeout(ctx, 3*time.Second)
+	defer cancel()
+	if _, err := store.Get(ctx, "ms-sentinel-check", requestBody, maxBody); err != nil && !errors.Is(err, errNeedsToken) {
+		log.Error("key-value store not usable, requests will fail until it is", "feature", "kvstore", "error", err)
+	}
+}

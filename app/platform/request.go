@@ -1,0 +1,162 @@
+package platform
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// maxBody bounds the bodies of requests and answers, in bytes: both are held in memory.
+const maxBody = 8 << 20
+
+type tokenKey struct{}
+
+// Token returns the API token that the platform sent with the request whose context ctx is; "" without one.
+func Token(ctx context.Context) string {
+	token, _ := ctx.Value(tokenKey{}).(string)
+	return token
+}
+
+func withToken(ctx context.Context, token string) context.Context {
+	return context.WithValue(ctx, tokenKey{}, token)
+}
+
+// httpRequest makes the request that the handler sees. HEAD becomes GET, and the answer's body is left out.
+// RequestURI is the path of requestUrl where the platform tells it, else empty.
+func (m runService) httpRequest(ctx context.Context, body []byte) *http.Request {
+	query := url.Values{}
+	for _, p := range m.QueryParams {
+		query.Add(string(p.Name), string(p.Value))
+	}
+	r := &http.Request{
+		Method:        m.method(),
+		URL:           &url.URL{Path: "/" + strings.TrimLeft(string(m.Path), "/"), RawQuery: query.Encode()},
+		Proto:         "HTTP/1.1",
+		ProtoMajor:    1,
+		ProtoMinor:    1,
+		Header:        http.Header{},
+		Body:          http.NoBody,
+		ContentLength: int64(len(body)),
+		RemoteAddr:    remoteAddr(string(m.RemoteAddress)),
+	}
+	if r.Method == http.MethodHead {
+		r.Method = http.MethodGet
+	}
+	for _, h := range m.Headers {
+		r.Header.Add(string(h.Name), string(h.Value))
+	}
+	r.Host = r.Header.Get("Host")
+	for _, own := range []string{"Host", "Content-Length", "Transfer-Encoding"} {
+		r.Header.Del(own) // the bytes in the store decide
+	}
+	if len(body) > 0 {
+		r.Body = io.NopCloser(bytes.NewReader(body))
+		r.Header.Set("Content-Length", strconv.Itoa(len(body)))
+	}
+	if full, err := url.Parse(string(m.RequestURL)); err == nil {
+		r.RequestURI = full.EscapedPath()
+		if r.Host == "" {
+			r.Host = full.Host
+		}
+	}
+	return r.WithContext(ctx)
+}
+
+func (m runService) method() string {
+	if m.Method == "" {
+		return http.MethodGet
+	}
+	return strings.ToUpper(string(m.Method))
+}
+
+// remoteAddr gives net/http's form, host:port; the platform tells no port.
+func remoteAddr(address string) string {
+	if _, _, err := net.SplitHostPort(address); err == nil || address == "" {
+		return address
+	}
+	return net.JoinHostPort(strings.Trim(address, "[]"), "0")
+}
+
+// response is a whole answer, ready for the store and the acknowledgement.
+type response struct {
+	status int
+	header http.Header
+	body   []byte
+}
+
+// message is an answer of the platform layer itself, in the form of the App's JSON errors.
+func message(status int, format string, args ...any) response {
+	body := encode(map[string]string{"message": fmt.Sprintf(format, args...)})
+	return response{status: status, header: http.Header{"Content-Type": {"application/json"}, "Cache-Control": {"no-store"}}, body: body}
+}
+
+// pairs lists the headers sorted by name, repeated ones in their order.
+func (r response) pairs() []pair {
+	list := []pair{}
+	for name, values := range r.header {
+		for _, value := range values {
+			list = append(list, pair{Name: text(name), Value: text(value)})
+		}
+	}
+	slices.SortStableFunc(list, func(a, b pair) int { return strings.Compare(string(a.Name), string(b.Name)) })
+	return list
+}
+
+// recorder is the http.ResponseWriter of one request. The protocol knows no streaming: Flush does nothing.
+type recorder struct {
+	header  http.Header // what the handler changes
+	written response    // as it stood at the first WriteHeader
+	body    bytes.Buffer
+	full    bool // more than maxBody was written
+}
+
+func newRecorder() *recorder { return &recorder{header: http.Header{}} }
+
+func (r *recorder) Header() http.Header { return r.header }
+
+func (r *recorder) WriteHeader(status int) {
+	if r.written.status != 0 || status < 200 { // informational answers cannot be carried
+		return
+	}
+	r.written = response{status: status, header: r.header.Clone()}
+}
+
+func (r *recorder) Write(p []byte) (int, error) {
+	r.WriteHeader(http.StatusOK)
+	if r.body.Len()+len(p) > maxBody {
+		r.full = true
+		return 0, fmt.Errorf("answer is larger than %d bytes", maxBody)
+	}
+	return r.body.Write(p)
+}
+
+func (r *recorder) Flush() {}
+
+// response completes the answer as net/http does: status 200 by default, a content type where there is a body.
+func (r *recorder) response(method string) response {
+	r.WriteHeader(http.StatusOK)
+	answer := r.written
+	if r.full {
+		return message(http.StatusInternalServerError, "The answer is too large. Ask for fewer rows.")
+	}
+	if answer.status == http.StatusNoContent || answer.status == http.StatusNotModified {
+		return answer
+	}
+	body := r.body.Bytes()
+	if _, set := answer.header["Content-Type"]; !set && len(body) > 0 {
+		answer.header.Set("Content-Type", http.DetectContentType(body))
+	}
+	if method == http.MethodHead {
+		answer.header.Set("Content-Length", strconv.Itoa(len(body)))
+		return answer
+	}
+	answer.body = body
+	return answer
+}
