@@ -1,0 +1,150 @@
+package templates
+
+import (
+	"fmt"
+	"math"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/a-h/templ"
+)
+
+// clock writes an instant as all screens do: in UTC, to the second.
+func clock(t time.Time) string {
+	if t.IsZero() {
+		return "–"
+	}
+	return t.UTC().Format("2006-01-02 15:04:05 UTC")
+}
+
+func machineTime(t time.Time) string { return t.UTC().Format(time.RFC3339) }
+
+// Number writes n with separators: 12,345.
+func Number(n int64) string {
+	digits := strconv.FormatInt(n, 10)
+	sign := ""
+	if n < 0 {
+		sign, digits = "-", digits[1:]
+	}
+	for i := len(digits) - 3; i > 0; i -= 3 {
+		digits = digits[:i] + "," + digits[i:]
+	}
+	return sign + digits
+}
+
+// Duration writes a span in its two largest units: 1 h 5 min, 23 s.
+func Duration(d time.Duration) string {
+	s := int64(math.Ceil(d.Seconds()))
+	switch {
+	case s >= 86400:
+		return fmt.Sprintf("%d d %d h", s/86400, s%86400/3600)
+	case s >= 3600:
+		return fmt.Sprintf("%d h %d min", s/3600, s%3600/60)
+	case s >= 60:
+		return fmt.Sprintf("%d min %d s", s/60, s%60)
+	}
+	return fmt.Sprintf("%d s", s)
+}
+
+func rate(r float64) string {
+	if r < 10 {
+		return strconv.FormatFloat(r, 'f', 1, 64)
+	}
+	return Number(int64(math.Round(r)))
+}
+
+// percent is the share in whole per cent, never 100 before the end.
+func percent(b Bar) int64 {
+	if b.Max <= 0 {
+		return 0
+	}
+	return min(100, b.Value*100/b.Max)
+}
+
+func join(names []string) string { return strings.Join(names, ", ") }
+
+// kebab makes a class name of a status: "Upload Complete" is upload-complete.
+func kebab(text string) string { return strings.ReplaceAll(strings.ToLower(text), " ", "-") }
+
+// short is the first group of a request ID, enough for the eye.
+func short(id string) string {
+	head, _, _ := strings.Cut(id, "-")
+	return head
+}
+
+// announcement changes often enough to tell a listener of progress, and no more often: in steps of 10 %.
+func announcement(p *Progress) string {
+	if p == nil {
+		return ""
+	}
+	text := p.Stage
+	for _, b := range p.Bars {
+		if b.Max > 0 {
+			text += fmt.Sprintf(", %s %d %%", b.Label, percent(b)/10*10)
+		}
+	}
+	return text
+}
+
+func chosen(choices []Choice) []string {
+	var names []string
+	for _, c := range choices {
+		if c.Chosen {
+			names = append(names, c.Label)
+		}
+	}
+	return names
+}
+
+// summary says in a line what a multi-select has chosen.
+func summary(choices []Choice) string {
+	names := chosen(choices)
+	switch {
+	case len(names) == 0 || len(names) == len(choices):
+		return "All"
+	case len(names) <= 2:
+		return join(names)
+	}
+	return fmt.Sprintf("%d of %d", len(names), len(choices))
+}
+
+// noticeRole has a screen reader interrupt for what went wrong alone.
+func noticeRole(kind string) string {
+	if kind == "error" {
+		return "alert"
+	}
+	return "status"
+}
+
+// swap has a button of the editor redraw the screen in place. Without a script the button submits its form instead.
+func swap() templ.Attributes {
+	return templ.Attributes{"hx-post": "edit", "hx-target": "#main", "hx-select": "#main", "hx-swap": "outerHTML", "hx-sync": "#editor:drop"}
+}
+
+func (w *QueryForm) title() string {
+	if w.Key == "" {
+		return "Add TQL Configuration"
+	}
+	return "Edit TQL Configuration"
+}
+
+// poll has a part of a page ask for itself again: often while something runs, seldom otherwise.
+func poll(self string, busy bool) templ.Attributes {
+	trigger := "every 20s"
+	if busy {
+		trigger = "every 2s"
+	}
+	return templ.Attributes{"hx-get": self, "hx-trigger": trigger, "hx-select": "#live", "hx-swap": "outerHTML", "hx-target": "#live"}
+}
+
+func plain(n int64) string { return strconv.FormatInt(n, 10) }
+
+func barText(b Bar) string {
+	if b.Max <= 0 {
+		return Number(b.Value) + " " + b.Unit
+	}
+	return fmt.Sprintf("%s of %s %s · %d %%", Number(b.Value), Number(b.Max), b.Unit, percent(b))
+}
+
+func minutes(d time.Duration) string { return strconv.FormatFloat(d.Minutes(), 'f', -1, 64) }

@@ -1,0 +1,99 @@
+// What the pages do beyond plain HTML. Without this file everything still works, with a reload at each step.
+(() => {
+  "use strict";
+
+  const all = (selector, root = document) => [...root.querySelectorAll(selector)];
+
+  // Windows arrive open in the page; here they become modal, so that focus stays inside and Esc closes them.
+  const openWindows = () => {
+    for (const dialog of all("dialog[data-modal]")) {
+      if (dialog.matches(":modal")) continue;
+      dialog.removeAttribute("open");
+      dialog.showModal();
+      dialog.addEventListener("cancel", (event) => {
+        const dismiss = dialog.querySelector("[data-dismiss]");
+        if (!dismiss) return;
+        event.preventDefault();
+        dismiss.click();
+      });
+    }
+  };
+
+  // Long lists of choices can be searched.
+  const openSearches = () => {
+    for (const search of all("input[data-filter][hidden]")) {
+      const entries = all("label", document.getElementById(search.dataset.filter));
+      if (entries.length < 8) continue;
+      search.hidden = false;
+      search.addEventListener("input", () => {
+        const wanted = search.value.trim().toLowerCase();
+        for (const entry of entries) entry.hidden = !entry.textContent.toLowerCase().includes(wanted);
+      });
+      search.addEventListener("keydown", (event) => {
+        if (event.key === "Enter") event.preventDefault();
+      });
+    }
+  };
+
+  // The local time of every instant, on hover.
+  const localTimes = () => {
+    for (const time of all("time[datetime]:not([title])")) time.title = new Date(time.dateTime).toLocaleString() + " local time";
+  };
+
+  // Progress is spoken when its sentence changes, not at each poll.
+  const announce = () => {
+    const announcer = document.getElementById("announcer");
+    const text = document.querySelector("[data-announce]")?.dataset.announce ?? "";
+    if (announcer && announcer.textContent !== text) announcer.textContent = text;
+  };
+
+  const dress = () => {
+    openWindows();
+    openSearches();
+    localTimes();
+    announce();
+  };
+
+  // Unsaved edits survive a stray click: the browser asks before it leaves them.
+  let leaving = false;
+  addEventListener("beforeunload", (event) => {
+    if (!leaving && document.querySelector("[data-unsaved]")) event.preventDefault();
+  });
+  addEventListener("pageshow", () => { leaving = false; });
+  document.addEventListener("submit", () => { leaving = true; });
+  document.addEventListener("click", (event) => {
+    if (event.target.closest("[data-leave]")) leaving = true;
+  });
+
+  document.addEventListener("htmx:beforeRequest", (event) => {
+    const polls = event.detail.requestConfig.verb === "get";
+    if (polls && document.hidden) event.preventDefault();
+  });
+
+  // A redrawn editor may carry what was wrong: show it whatever its status. A failed poll leaves the page as it is.
+  document.addEventListener("htmx:beforeSwap", (event) => {
+    const { requestConfig, xhr } = event.detail;
+    if (requestConfig.verb === "post" && xhr.responseText.includes("id=\"main\"")) {
+      event.detail.shouldSwap = true;
+      event.detail.isError = false;
+    }
+    scrolls = all(".scroll").map((box) => [box.scrollLeft, box.scrollTop]);
+  });
+  let scrolls = [];
+  document.addEventListener("htmx:afterSettle", () => {
+    all(".scroll").forEach((box, i) => {
+      if (scrolls[i]) [box.scrollLeft, box.scrollTop] = scrolls[i];
+    });
+    dress();
+  });
+
+  const lost = (is) => {
+    const banner = document.getElementById("lost");
+    if (banner) banner.hidden = !is;
+  };
+  for (const name of ["htmx:sendError", "htmx:timeout", "htmx:responseError"]) document.addEventListener(name, () => lost(true));
+  document.addEventListener("htmx:afterOnLoad", (event) => lost(event.detail.xhr.status >= 500));
+
+  if (document.readyState === "loading") addEventListener("DOMContentLoaded", dress);
+  else dress();
+})();
