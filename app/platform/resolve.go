@@ -10,7 +10,6 @@ import (
 	"net/http"
 	"regexp"
 	"slices"
-	"strings"
 )
 
 // reference is a ThreatConnect variable that the platform left for the App to resolve, spec §1.5.
@@ -21,44 +20,25 @@ var reference = regexp.MustCompile(`&\{(TC|Vault):(TEXT|KEYCHAIN|FILE):([A-Za-z0
 // tokens may be nil.
 func Resolve(ctx context.Context, inputs map[string]string, api API, tokens *TokenSource) (map[string]string, error) {
 	out := maps.Clone(inputs)
-	known := map[string]string{}
 	var faults []error
 	for _, name := range slices.Sorted(maps.Keys(inputs)) {
-		for _, match := range reference.FindAllStringSubmatch(inputs[name], -1) {
-			ref, provider, kind, key := match[0], match[1], match[2], match[3]
-			value, ok := known[ref]
-			if !ok {
-				var err error
-				if value, err = lookUp(ctx, api, tokens, provider, key); err != nil {
-					faults = append(faults, fmt.Errorf("%s refers to the ThreatConnect variable %s, which could not be resolved (%w). Choose another variable or type the value in", name, ref, err))
-					continue
-				}
-				known[ref] = value
-			}
-			plain, err := expand(value, kind, out[name] == ref)
+		value := inputs[name]
+		out[name] = reference.ReplaceAllStringFunc(value, func(ref string) string {
+			plain, err := lookUp(ctx, api, tokens, ref, ref == value)
 			if err != nil {
-				faults = append(faults, fmt.Errorf("%s refers to the ThreatConnect variable %s, whose content is damaged: %w", name, ref, err))
-				continue
+				faults = append(faults, fmt.Errorf("%s refers to the ThreatConnect variable %s, which could not be resolved (%w). Choose another variable or type the value in", name, ref, err))
+				return ref
 			}
-			out[name] = strings.Replace(out[name], ref, plain, 1)
-		}
+			return plain
+		})
 	}
 	return out, errors.Join(faults...)
 }
 
-// expand turns a variable's data into text. A file comes in base64; inside a longer value it is only hinted at.
-func expand(value, kind string, whole bool) (string, error) {
-	if kind != "FILE" {
-		return value, nil
-	}
-	if !whole {
-		return "<file>", nil
-	}
-	data, err := base64.StdEncoding.DecodeString(value)
-	return string(data), err
-}
-
-func lookUp(ctx context.Context, api API, tokens *TokenSource, provider, key string) (string, error) {
+// lookUp asks for one reference; whole says that it is all there is in its input.
+func lookUp(ctx context.Context, api API, tokens *TokenSource, ref string, whole bool) (string, error) {
+	parts := reference.FindStringSubmatch(ref)
+	provider, kind, key := parts[1], parts[2], parts[3]
 	if tokens == nil {
 		return "", errors.New("the platform sent no API token")
 	}
@@ -76,5 +56,20 @@ func lookUp(ctx context.Context, api API, tokens *TokenSource, provider, key str
 	if err := json.Unmarshal(data, &answer); err != nil || answer.Data == nil {
 		return "", errors.New("ThreatConnect's answer holds no value")
 	}
-	return *answer.Data, nil
+	return expand(*answer.Data, kind, whole)
+}
+
+// expand turns a variable's data into text. A file comes in base64; inside a longer value it is only hinted at.
+func expand(data, kind string, whole bool) (string, error) {
+	if kind != "FILE" {
+		return data, nil
+	}
+	if !whole {
+		return "<file>", nil
+	}
+	content, err := base64.StdEncoding.DecodeString(data)
+	if err != nil {
+		return "", fmt.Errorf("its content is damaged: %w", err)
+	}
+	return string(content), nil
 }

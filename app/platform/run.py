@@ -1,0 +1,86 @@
+"""Start the Microsoft Sentinel App.
+
+ThreatConnect starts Apps with Python; this one is a compiled program named "app", beside this file. The process is
+replaced by it, so that process id, exit code, input and output stay those that ThreatConnect knows. The parameter
+file can be read once only and is left to the program.
+
+Installation may lose the right to execute, and the folder may lie where nothing can be executed. So the program is tried
+where it is, then as a private copy in the temporary folder, then from memory. Copies leave nothing behind.
+"""
+
+import os
+import platform
+import shutil
+import sys
+import tempfile
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+PROGRAM = os.path.join(HERE, "app")
+ARGUMENTS = [PROGRAM, "run"]
+
+
+def allow_execution(name):
+    """Set the run bits of a file of ours; without the right to do so a copy will be used."""
+    path = os.path.join(HERE, name)
+    try:
+        mode = os.stat(path).st_mode
+        if mode & 0o555 != 0o555:
+            os.chmod(path, mode | 0o555)
+    except OSError:
+        pass
+
+
+def run_in_place():
+    os.execv(PROGRAM, ARGUMENTS)
+
+
+def run_copy():
+    """Execute a copy that only this user can reach, through a descriptor, and with its name already removed."""
+    folder = tempfile.mkdtemp(prefix="ms-sentinel-")
+    try:
+        os.chmod(folder, 0o700)
+        copy = os.path.join(folder, "app")
+        shutil.copyfile(PROGRAM, copy)
+        os.chmod(copy, 0o500)
+        descriptor = os.open(copy, os.O_RDONLY)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+    try:
+        os.execve(descriptor, ARGUMENTS, os.environ)
+    finally:
+        os.close(descriptor)
+
+
+def run_from_memory():
+    if not hasattr(os, "memfd_create"):
+        raise OSError("this Python cannot execute from memory")
+    descriptor = os.memfd_create("app")
+    with open(PROGRAM, "rb") as source, os.fdopen(os.dup(descriptor), "wb") as target:
+        shutil.copyfileobj(source, target)
+    os.execve(descriptor, ARGUMENTS, os.environ)
+
+
+def main():
+    machine = "%s/%s" % (platform.system(), platform.machine())
+    if machine.lower() not in ("linux/x86_64", "linux/amd64"):
+        sys.exit("Microsoft Sentinel App: this package runs on Linux on x86-64 only, and this machine is " + machine)
+    if not os.path.isfile(PROGRAM):
+        sys.exit("Microsoft Sentinel App: the program is missing: " + PROGRAM + ". Install the package again")
+    os.chdir(HERE)
+    for name in ("app", "mappers"):
+        allow_execution(name)
+    reasons = []
+    for way, attempt in (
+        ("in place", run_in_place),
+        ("as a copy in " + tempfile.gettempdir(), run_copy),
+        ("from memory", run_from_memory),
+    ):
+        try:
+            attempt()
+        except OSError as err:
+            reasons.append("%s: %s" % (way, err))
+    sys.exit("Microsoft Sentinel App: the program could not be started (" + "; ".join(reasons) + ")")
+
+
+if __name__ == "__main__":
+    main()
