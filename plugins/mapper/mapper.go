@@ -1,0 +1,63 @@
+// Package mapper is the contract between the App and the programs that turn ThreatConnect
+// indicators into STIX objects, and everything such a program needs: the parsed indicator,
+// the mapping that is the same for every type, pattern literals, and Serve.
+package mapper
+
+import (
+	"fmt"
+	"time"
+
+	"mssentinel/app/stix"
+)
+
+// A Mapper turns indicators of the types it names into STIX objects. Map may be called from
+// several goroutines at once. What cannot be mapped is a problem in the answer, in words for
+// the person who looks after the indicators; a panic becomes one too.
+type Mapper interface {
+	Describe() Description
+	// Map answers for one indicator. now is the time of conversion.
+	Map(ind *Indicator, now time.Time) Answer
+}
+
+// Description says who a mapper is and what it takes.
+type Description struct {
+	Name    string
+	Version string
+	Types   []Type
+}
+
+// Type is a ThreatConnect indicator type that a mapper takes.
+type Type struct {
+	// Name as ThreatConnect spells it, for example "Email Subject".
+	Name string
+	// DefaultTTLHours is the time to live, in hours, where the App has no parameter for the type.
+	DefaultTTLHours int
+}
+
+// Answer is what one indicator became: objects, problems, or both (a File with one bad hash).
+type Answer struct {
+	Objects []Object
+	// Problems say what could not be mapped and why.
+	Problems []string
+}
+
+// Problem answers that the indicator gives no object, and why.
+func Problem(format string, args ...any) Answer {
+	return Answer{Problems: []string{fmt.Sprintf(format, args...)}}
+}
+
+// Object is a STIX 2.1 indicator. Indicator.Object fills in all that is the same for every type.
+type Object = stix.Indicator
+
+// KillChainPhase and ExternalReference are parts of an Object.
+type (
+	KillChainPhase    = stix.KillChainPhase
+	ExternalReference = stix.ExternalReference
+)
+
+// Pattern is a STIX pattern that asks for all the comparisons, for example
+// Pattern(Equal("mutex:name", value)).
+func Pattern(comparisons ...string) string { return stix.Pattern(comparisons...) }
+
+// Equal compares an object path with a value, which is quoted as a STIX string literal.
+func Equal(path, value string) string { return stix.Equal(path, value) }
