@@ -1,0 +1,280 @@
+// Package store keeps the state of the Service in one SQLite file: queries, jobs, the ledger of what Sentinel holds, the
+// outbox of what it is still to get, errors, and the times of requests.
+//
+// Exported methods own their transaction; helpers take it. There is one writer; pages read through a pool of their own.
+package store
+
+import (
+	"context"
+	"database/sql"
+	"embed"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net/url"
+	"os"
+	"path/filepath"
+	"sort"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"github.com/jmoiron/sqlx"
+	"github.com/mattn/go-sqlite3"
+)
+
+// FileName is the database's name in the state folder.
+const FileName = "ms_sentinel.db"
+
+const lockName = "ms_sentinel.lock"
+
+// applicationID marks the file as ours (PRAGMA application_id).
+const applicationID = 0x4d535443
+
+//go:embed migrations/*.sql
+var migrations embed.FS
+
+// Store is the open database. Its methods may be called from several goroutines.
+type Store struct {
+	write *sqlx.DB
+	read  *sqlx.DB
+	lock  *os.File
+	names names
+	// nextObject is the number of the next object; only the writer's transaction touches it.
+	nextObject int64
+	closed     atomic.Bool
+}
+
+// Open opens or creates the database in dir and takes the lock on it. The errors name the remedy: another process that
+// holds the lock, a file that is not ours or of a newer version, a folder that cannot be written.
+func Open(ctx context.Context, dir string) (*Store, error) {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return nil, fmt.Errorf("creating the state folder: %w", err)
+	}
+	lock, err := takeLock(filepath.Join(dir, lockName))
+	if err != nil {
+		return nil, err
+	}
+	s := &Store{lock: lock}
+	if err := s.open(ctx, filepath.Join(dir, FileName)); err != nil {
+		return nil, errors.Join(err, s.Close())
+	}
+	return s, nil
+}
+
+func takeLock(path string) (*os.File, error) {
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		return nil, fmt.Errorf("opening the lock of the state folder: %w; make the folder writable for this user", err)
+	}
+	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
+		return nil, errors.Join(fmt.Errorf("another process uses the state in %s; stop it, or give this one a folder of its own", filepath.Dir(path)), f.Close())
+	}
+	return f, nil
+}
+
+func (s *Store) open(ctx context.Context, path string) error {
+	var err error
+	if s.write, err = connect(path, "rwc", "immediate"); err != nil {
+		return err
+	}
+	s.write.SetMaxOpenConns(1)
+	if err := s.migrate(ctx, path); err != nil {
+		return openError(path, err)
+	}
+	if s.read, err = connect(path, "ro", "deferred"); err != nil {
+		return err
+	}
+	s.read.SetMaxOpenConns(4)
+	if err := s.loadNames(ctx); err != nil {
+		return openError(path, err)
+	}
+	if err := s.write.GetContext(ctx, &s.nextObject, `SELECT coalesce(max(number), 0) + 1 FROM object`); err != nil {
+		return openError(path, err)
+	}
+	return nil
+}
+
+// connect sets every pragma in the DSN, since a pool opens connections when it likes.
+func connect(path, mode, txlock string) (*sqlx.DB, error) {
+	q := url.Values{
+		"mode": {mode}, "_txlock": {txlock}, "_journal": {"WAL"}, "_synchronous": {"NORMAL"}, "_foreign_keys": {"on"},
+		"_busy_timeout": {"5000"}, "_cache_size": {"-8000"}, "_auto_vacuum": {"incremental"},
+	}
+	if mode == "ro" {
+		// A read-only connection can set neither.
+		q.Del("_journal")
+		q.Del("_auto_vacuum")
+	}
+	db, err := sqlx.Open("sqlite3", (&url.URL{Scheme: "file", Opaque: url.PathEscape(path), RawQuery: q.Encode()}).String())
+	if err != nil {
+		return nil, fmt.Errorf("opening the database: %w", err)
+	}
+	return db, nil
+}
+
+// openError says what to do about a database that cannot be used. It is never taken for a first run.
+func openError(path string, err error) error {
+	var se sqlite3.Error
+	if !errors.As(err, &se) {
+		return err
+	}
+	switch se.Code {
+	case sqlite3.ErrNotADB, sqlite3.ErrCorrupt:
+		return fmt.Errorf("%s is damaged or not a database (%w); restore it from a backup, or move it away: the queries come back by CONFIGURE's import, and everything is sent once more under the same ids", path, err)
+	case sqlite3.ErrReadonly, sqlite3.ErrPerm, sqlite3.ErrCantOpen, sqlite3.ErrAuth:
+		return fmt.Errorf("%s cannot be written (%w); make the folder and the file writable for this user", path, err)
+	case sqlite3.ErrFull, sqlite3.ErrIoErr:
+		return fmt.Errorf("%s cannot be written: the disk is full or failing (%w); free some space", path, err)
+	}
+	return fmt.Errorf("opening %s: %w", path, err)
+}
+
+// Unavailable says that the disk is full, read-only or failing: what was tried can be tried again, nothing was changed.
+func Unavailable(err error) bool {
+	var se sqlite3.Error
+	if !errors.As(err, &se) {
+		return false
+	}
+	switch se.Code {
+	case sqlite3.ErrFull, sqlite3.ErrReadonly, sqlite3.ErrIoErr, sqlite3.ErrCantOpen, sqlite3.ErrNomem:
+		return true
+	}
+	return false
+}
+
+// Close waits for what runs, writes the log back into the file and lets go of the lock.
+func (s *Store) Close() error {
+	if s.closed.Swap(true) {
+		return nil
+	}
+	var errs []error
+	for _, db := range []*sqlx.DB{s.read, s.write} {
+		if db != nil {
+			errs = append(errs, db.Close())
+		}
+	}
+	return errors.Join(append(errs, s.lock.Close())...)
+}
+
+// migrate brings the file to this version. One transaction a step; a file of a newer version, or of another program, is
+// refused and not touched.
+func (s *Store) migrate(ctx context.Context, path string) error {
+	var version, application, tables int
+	for _, q := range []struct {
+		sql  string
+		dest *int
+	}{{"PRAGMA user_version", &version}, {"PRAGMA application_id", &application}, {"SELECT count(*) FROM sqlite_schema", &tables}} {
+		if err := s.write.GetContext(ctx, q.dest, q.sql); err != nil {
+			return err
+		}
+	}
+	steps, err := fs.Glob(migrations, "migrations/*.sql")
+	if err != nil {
+		return err
+	}
+	sort.Strings(steps)
+	switch {
+	case tables > 0 && application != applicationID:
+		return fmt.Errorf("%s belongs to another program; move it away or choose another state folder", path)
+	case version > len(steps):
+		return fmt.Errorf("%s was written by a newer version of this App (schema %d, this version knows %d); install that version again, or move the file away", path, version, len(steps))
+	case version == len(steps):
+		return s.probe(ctx)
+	case version > 0:
+		if err := s.backup(ctx, fmt.Sprintf("%s.before-%d", path, version+1)); err != nil {
+			return err
+		}
+	}
+	for i, name := range steps[version:] {
+		text, err := migrations.ReadFile(name)
+		if err != nil {
+			return err
+		}
+		err = s.tx(ctx, func(tx *sqlx.Tx) error {
+			_, err := tx.ExecContext(ctx, fmt.Sprintf("%s; PRAGMA user_version = %d; PRAGMA application_id = %d", text, version+i+1, applicationID))
+			return err
+		})
+		if err != nil {
+			return fmt.Errorf("bringing the database to schema %d: %w", version+i+1, err)
+		}
+	}
+	return nil
+}
+
+// probe finds out at start, not in the middle of a job, that the file cannot be written.
+func (s *Store) probe(ctx context.Context) error {
+	return s.tx(ctx, func(tx *sqlx.Tx) error {
+		return putSetting(ctx, tx, "opened", time.Now().UTC().Format(time.RFC3339))
+	})
+}
+
+func (s *Store) backup(ctx context.Context, path string) error {
+	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("removing an old backup: %w", err)
+	}
+	if _, err := s.write.ExecContext(ctx, `VACUUM INTO ?`, path); err != nil {
+		return fmt.Errorf("backing the database up before bringing it to this version: %w", err)
+	}
+	return nil
+}
+
+// tx runs fn in a write transaction; an error or a panic rolls it back.
+func (s *Store) tx(ctx context.Context, fn func(*sqlx.Tx) error) error {
+	tx, err := s.write.BeginTxx(ctx, nil)
+	if err != nil {
+		return fmt.Errorf("starting a transaction: %w", err)
+	}
+	defer tx.Rollback() //nolint:errcheck // after Commit it has nothing to do
+	if err := fn(tx); err != nil {
+		return err
+	}
+	if err := tx.Commit(); err != nil {
+		return fmt.Errorf("committing: %w", err)
+	}
+	return nil
+}
+
+// querier reads, in a transaction or out of it.
+type querier interface {
+	GetContext(ctx context.Context, dest any, query string, args ...any) error
+	SelectContext(ctx context.Context, dest any, query string, args ...any) error
+}
+
+func putSetting(ctx context.Context, tx *sqlx.Tx, name, value string) error {
+	_, err := tx.ExecContext(ctx, `INSERT INTO setting VALUES (?, ?) ON CONFLICT DO UPDATE SET value = excluded.value`, name, value)
+	if err != nil {
+		return fmt.Errorf("keeping %s: %w", name, err)
+	}
+	return nil
+}
+
+// setting is "" where nothing was kept.
+func setting(ctx context.Context, q querier, name string) (string, error) {
+	var v string
+	err := q.GetContext(ctx, &v, `SELECT value FROM setting WHERE name = ?`, name)
+	if err != nil && !errors.Is(err, sql.ErrNoRows) {
+		return "", fmt.Errorf("reading %s: %w", name, err)
+	}
+	return v, nil
+}
+
+// millis and the like: how times stand in the file.
+func millis(t time.Time) int64 { return t.UnixMilli() }
+
+func nullMillis(t *time.Time) sql.NullInt64 {
+	if t == nil {
+		return sql.NullInt64{}
+	}
+	return sql.NullInt64{Int64: t.UnixMilli(), Valid: true}
+}
+
+func fromMillis(ms int64) time.Time { return time.UnixMilli(ms).UTC() }
+
+func fromNull(ms sql.NullInt64) *time.Time {
+	if !ms.Valid {
+		return nil
+	}
+	t := fromMillis(ms.Int64)
+	return &t
+}
