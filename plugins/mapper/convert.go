@@ -30,14 +30,28 @@ func answerToWire(a Answer) *wire.Answer {
 	for i := range a.Objects {
 		w.Objects = append(w.Objects, objectToWire(&a.Objects[i]))
 	}
-	for _, p := range a.Problems {
-		w.Problems = append(w.Problems, strings.ToValidUTF8(p, "\uFFFD"))
-	}
+	w.Problems = sentences(a.Problems)
+	w.Notes = sentences(a.Notes)
 	return w
 }
 
+// maxSentence bounds a problem or a note, in bytes: it may quote a value of any length.
+const maxSentence = 500
+
+// sentences makes problems and notes fit to travel, whatever value they quote.
+func sentences(list []string) []string {
+	var fit []string
+	for _, s := range list {
+		if len(s) > maxSentence {
+			s = s[:maxSentence] + "…"
+		}
+		fit = append(fit, strings.ToValidUTF8(s, ""))
+	}
+	return fit
+}
+
 func answerFromWire(w *wire.Answer) Answer {
-	a := Answer{Problems: w.GetProblems()}
+	a := Answer{Problems: w.GetProblems(), Notes: w.GetNotes()}
 	if len(w.GetObjects()) > 0 {
 		a.Objects = make([]Object, len(w.GetObjects()))
 	}

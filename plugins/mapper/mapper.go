@@ -39,6 +39,8 @@ type Answer struct {
 	Objects []Object
 	// Problems say what could not be mapped and why.
 	Problems []string
+	// Notes say what the reader should know about the objects, which are sent all the same.
+	Notes []string
 }
 
 // Problem answers that the indicator gives no object, and why.

@@ -2,12 +2,14 @@ package mapper
 
 import (
 	"context"
+	"fmt"
 	"os"
 	"time"
 
 	"github.com/hashicorp/go-plugin"
 	"google.golang.org/grpc"
 
+	"mssentinel/app/stix"
 	"mssentinel/plugins/mapper/wire"
 )
 
@@ -103,14 +105,25 @@ func (s *server) one(raw []byte, now time.Time) (answer Answer) {
 	if err != nil {
 		return Problem("%s", err)
 	}
-	answer = s.mapper.Map(ind, now)
-	if len(answer.Objects) == 0 && len(answer.Problems) == 0 {
-		return Problem("the mapper gave neither an object nor a reason")
-	}
-	for i := range answer.Objects {
-		if err := answer.Objects[i].Check(); err != nil {
-			return Problem("the mapper made an object that cannot be sent: %s", err)
+	return checked(s.mapper.Map(ind, now))
+}
+
+// checked is the answer without the objects that cannot be sent, which become problems.
+func checked(a Answer) Answer {
+	var sound []Object
+	for _, o := range a.Objects {
+		if err := o.Check(); err != nil {
+			a.Problems = append(a.Problems, fmt.Sprintf("the mapper made an object that cannot be sent: %s", err))
+			continue
 		}
+		if n := len(o.Pattern); n > stix.MaxMatched {
+			a.Notes = append(a.Notes, fmt.Sprintf("the pattern has %d bytes, more than %d: Sentinel's rules may not match it", n, stix.MaxMatched))
+		}
+		sound = append(sound, o)
 	}
-	return answer
+	a.Objects = sound
+	if len(a.Objects) == 0 && len(a.Problems) == 0 {
+		a.Problems = []string{"the mapper gave neither an object nor a reason"}
+	}
+	return a
 }

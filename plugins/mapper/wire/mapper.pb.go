@@ -276,9 +276,12 @@ func (x *MapResponse) GetAnswers() []*Answer {
 
 // Answer is what one indicator became: objects, problems, or both (a File with one bad hash).
 type Answer struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Objects       []*Object              `protobuf:"bytes,1,rep,name=objects,proto3" json:"objects,omitempty"`
-	Problems      []string               `protobuf:"bytes,2,rep,name=problems,proto3" json:"problems,omitempty"`
+	state   protoimpl.MessageState `protogen:"open.v1"`
+	Objects []*Object              `protobuf:"bytes,1,rep,name=objects,proto3" json:"objects,omitempty"`
+	// What could not be mapped and why.
+	Problems []string `protobuf:"bytes,2,rep,name=problems,proto3" json:"problems,omitempty"`
+	// What the reader should know about objects that are sent all the same.
+	Notes         []string `protobuf:"bytes,3,rep,name=notes,proto3" json:"notes,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -323,6 +326,13 @@ func (x *Answer) GetObjects() []*Object {
 func (x *Answer) GetProblems() []string {
 	if x != nil {
 		return x.Problems
+	}
+	return nil
+}
+
+func (x *Answer) GetNotes() []string {
+	if x != nil {
+		return x.Notes
 	}
 	return nil
 }
@@ -576,10 +586,11 @@ const file_mapper_proto_rawDesc = "" +
 	"indicators\x12\x15\n" +
 	"\x06now_ms\x18\x02 \x01(\x03R\x05nowMs\"E\n" +
 	"\vMapResponse\x126\n" +
-	"\aanswers\x18\x01 \x03(\v2\x1c.mssentinel.mapper.v1.AnswerR\aanswers\"\\\n" +
+	"\aanswers\x18\x01 \x03(\v2\x1c.mssentinel.mapper.v1.AnswerR\aanswers\"r\n" +
 	"\x06Answer\x126\n" +
 	"\aobjects\x18\x01 \x03(\v2\x1c.mssentinel.mapper.v1.ObjectR\aobjects\x12\x1a\n" +
-	"\bproblems\x18\x02 \x03(\tR\bproblems\"\xc8\x03\n" +
+	"\bproblems\x18\x02 \x03(\tR\bproblems\x12\x14\n" +
+	"\x05notes\x18\x03 \x03(\tR\x05notes\"\xc8\x03\n" +
 	"\x06Object\x12\x18\n" +
 	"\apattern\x18\x01 \x01(\tR\apattern\x12\x12\n" +
 	"\x04name\x18\x02 \x01(\tR\x04name\x12 \n" +

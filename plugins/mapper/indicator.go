@@ -1,0 +1,250 @@
+package mapper
+
+import (
+	"errors"
+	"math"
+	"strconv"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"github.com/tidwall/gjson"
+)
+
+// Indicator is one indicator as ThreatConnect wrote it. What ThreatConnect does not have is
+// zero or nil. The texts are UTF-8 without NUL; Member gives any member as it came.
+type Indicator struct {
+	// ID is per owner; it may exceed 2^53.
+	ID int64
+	// Type as ThreatConnect spells it, for example "Email Subject".
+	Type      string
+	Summary   string
+	OwnerName string
+	WebLink   string
+	DateAdded time.Time
+	// Confidence is 0 to 100, Rating 0 to 5, ThreatAssessScore 0 to 1000; nil means not set.
+	Confidence        *int
+	Rating            *float64
+	ThreatAssessScore *int
+	Tags              []Tag
+	Attributes        []Attribute
+	SecurityLabels    []SecurityLabel
+	AssociatedGroups  []Group
+
+	members []member
+}
+
+// Tag is a tag. TechniqueID, for example T1566.001, marks one of ATT&CK.
+type Tag struct{ Name, TechniqueID string }
+
+// Attribute is an attribute; Type is the name of its type.
+type Attribute struct{ Type, Value string }
+
+// SecurityLabel is a security label, for example TLP:AMBER.
+type SecurityLabel struct{ Name string }
+
+// Group is an associated group.
+type Group struct{ Type, Name, OwnerName string }
+
+// member is a text, a number or a truth value at the top of the JSON object, as text.
+type member struct{ name, value string }
+
+// Parse reads an indicator. It is tolerant: a member of an unexpected form counts as not set.
+// The error says that raw is not a JSON object.
+func Parse(raw []byte) (*Indicator, error) {
+	if !gjson.ValidBytes(raw) {
+		return nil, errors.New("the indicator is not valid JSON")
+	}
+	object := gjson.ParseBytes(raw)
+	if !object.IsObject() {
+		return nil, errors.New("the indicator is not a JSON object")
+	}
+	i := &Indicator{members: make([]member, 0, 32)}
+	object.ForEach(func(key, value gjson.Result) bool {
+		if value.IsObject() || value.IsArray() {
+			i.setCollection(key.Str, value)
+		} else if value.Type != gjson.Null {
+			i.setMember(key.Str, value)
+		}
+		return true
+	})
+	return i, nil
+}
+
+// Member returns a text, number or truth value of the JSON object as text, untouched; "" where it is missing.
+func (i *Indicator) Member(name string) string {
+	for _, m := range i.members {
+		if m.name == name {
+			return m.value
+		}
+	}
+	return ""
+}
+
+// Value returns the observable: the member of that name, or the summary where it is missing
+// or blank. The error says why the value cannot stand in a pattern.
+func (i *Indicator) Value(name string) (string, error) {
+	value := i.Member(name)
+	if blank(value) {
+		value = i.Member("summary")
+	}
+	return value, usable(value)
+}
+
+// usable says why a value cannot stand in a pattern.
+func usable(value string) error {
+	switch {
+	case blank(value):
+		return errors.New("the indicator has no value")
+	case strings.IndexByte(value, 0) >= 0:
+		return errors.New("the value contains a NUL character")
+	case !utf8.ValidString(value):
+		return errors.New("the value is not valid UTF-8")
+	}
+	return nil
+}
+
+func blank(s string) bool { return strings.TrimSpace(s) == "" }
+
+func (i *Indicator) setMember(name string, value gjson.Result) {
+	i.members = append(i.members, member{name, scalar(value)})
+	switch name {
+	case "id":
+		i.ID = value.Int()
+	case "type":
+		i.Type = text(value)
+	case "summary":
+		i.Summary = text(value)
+	case "ownerName":
+		i.OwnerName = text(value)
+	case "webLink":
+		i.WebLink = strings.TrimSpace(text(value))
+	case "dateAdded":
+		i.DateAdded = date(value.Str)
+	case "confidence":
+		i.Confidence = whole(value, 100)
+	case "rating":
+		i.Rating = number(value, 5)
+	case "threatAssessScore":
+		i.ThreatAssessScore = whole(value, 1000)
+	}
+}
+
+func (i *Indicator) setCollection(name string, value gjson.Result) {
+	switch name {
+	case "tags":
+		i.Tags = collection(value, func(t *Tag, name string, value gjson.Result) {
+			switch name {
+			case "name":
+				t.Name = text(value)
+			case "techniqueId":
+				t.TechniqueID = text(value)
+			}
+		})
+	case "attributes":
+		i.Attributes = collection(value, func(a *Attribute, name string, value gjson.Result) {
+			switch name {
+			case "type":
+				a.Type = text(value)
+			case "value":
+				a.Value = text(value)
+			}
+		})
+	case "securityLabels":
+		i.SecurityLabels = collection(value, func(l *SecurityLabel, name string, value gjson.Result) {
+			if name == "name" {
+				l.Name = text(value)
+			}
+		})
+	case "associatedGroups":
+		i.AssociatedGroups = collection(value, func(g *Group, name string, value gjson.Result) {
+			switch name {
+			case "type":
+				g.Type = text(value)
+			case "name":
+				g.Name = text(value)
+			case "ownerName":
+				g.OwnerName = text(value)
+			}
+		})
+	}
+}
+
+// collection reads {"data":[{…},…]}, which is {} when empty; set is given the members of each element.
+func collection[T any](value gjson.Result, set func(element *T, name string, value gjson.Result)) []T {
+	var list []T
+	value.ForEach(func(key, elements gjson.Result) bool {
+		if key.Str != "data" || !elements.IsArray() {
+			return true
+		}
+		elements.ForEach(func(_, members gjson.Result) bool {
+			if members.IsObject() {
+				var element T
+				members.ForEach(func(key, value gjson.Result) bool {
+					set(&element, key.Str, value)
+					return true
+				})
+				list = append(list, element)
+			}
+			return true
+		})
+		return false
+	})
+	return list
+}
+
+func scalar(v gjson.Result) string {
+	if v.Type == gjson.String {
+		return v.Str
+	}
+	return v.Raw
+}
+
+// text is a scalar as it may stand in any member of an object.
+func text(v gjson.Result) string {
+	if v.Type == gjson.JSON || v.Type == gjson.Null {
+		return ""
+	}
+	s := strings.ToValidUTF8(scalar(v), "\uFFFD")
+	if strings.IndexByte(s, 0) >= 0 {
+		s = strings.ReplaceAll(s, "\x00", "\uFFFD")
+	}
+	return s
+}
+
+// number reads 3.00 and "3.00"; nil for what is no number from 0 to the greatest.
+func number(v gjson.Result, greatest float64) *float64 {
+	n := v.Num
+	if v.Type == gjson.String {
+		var err error
+		if n, err = strconv.ParseFloat(strings.TrimSpace(v.Str), 64); err != nil {
+			return nil
+		}
+	} else if v.Type != gjson.Number {
+		return nil
+	}
+	if !(n >= 0 && n <= greatest) {
+		return nil
+	}
+	return &n
+}
+
+func whole(v gjson.Result, greatest float64) *int {
+	n := number(v, greatest)
+	if n == nil {
+		return nil
+	}
+	i := int(math.Round(*n))
+	return &i
+}
+
+// date reads what ThreatConnect writes, at times with a trailing blank; zero for anything else.
+func date(s string) time.Time {
+	s = strings.TrimSpace(s)
+	for _, layout := range [...]string{time.RFC3339, "2006-01-02T15:04:05", time.DateTime, time.DateOnly} {
+		if t, err := time.Parse(layout, s); err == nil {
+			return t.UTC()
+		}
+	}
+	return time.Time{}
+}
