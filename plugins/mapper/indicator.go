@@ -88,11 +88,11 @@ func (i *Indicator) Value(name string) (string, error) {
 	if blank(value) {
 		value = i.Member("summary")
 	}
-	return value, usable(value)
+	return value, Usable(value)
 }
 
-// usable says why a value cannot stand in a pattern.
-func usable(value string) error {
+// Usable says why a value cannot stand in a pattern: it is blank, contains NUL or is not UTF-8.
+func Usable(value string) error {
 	switch {
 	case blank(value):
 		return errors.New("the indicator has no value")

@@ -30,7 +30,8 @@ type Description struct {
 type Type struct {
 	// Name as ThreatConnect spells it, for example "Email Subject".
 	Name string
-	// DefaultTTLHours is the time to live, in hours, where the App has no parameter for the type.
+	// DefaultTTLHours is the time to live, in hours, of a type that has no parameter of its own;
+	// 0 for the nine that have one.
 	DefaultTTLHours int
 }
 

@@ -1,0 +1,55 @@
+// Package cidr maps CIDR indicators: blocks of IPv4 and IPv6 addresses.
+package cidr
+
+import (
+	"fmt"
+	"net/netip"
+	"strconv"
+	"strings"
+
+	"mssentinel/plugins/mapper"
+)
+
+// New returns the mapper.
+func New(version string) mapper.Mapper {
+	return mapper.Single{
+		Version: version,
+		Type:    mapper.Type{Name: "CIDR"},
+		Member:  "Block",
+		Pattern: pattern,
+	}
+}
+
+func pattern(value string) (string, error) {
+	block, err := block(value)
+	if err != nil {
+		return "", err
+	}
+	return mapper.Pattern(mapper.Equal(mapper.AddressPath(block.Addr()), block.String())), nil
+}
+
+// mapped is how many bits of an IPv6 address say that it is an IPv4 address in disguise.
+const mapped = 128 - 32
+
+// block keeps the host bits: they are part of what ThreatConnect says.
+func block(value string) (netip.Prefix, error) {
+	address, length, found := strings.Cut(strings.TrimSpace(value), "/")
+	if !found {
+		return netip.Prefix{}, fmt.Errorf("the block %q has no prefix length", value)
+	}
+	addr, err := mapper.Address(address)
+	if err != nil {
+		return netip.Prefix{}, fmt.Errorf("the block %q: %w", value, err)
+	}
+	bits, err := strconv.Atoi(length)
+	if err != nil || length != strconv.Itoa(bits) {
+		return netip.Prefix{}, fmt.Errorf("the block %q has no usable prefix length", value)
+	}
+	if addr.Is4() && strings.Contains(address, ":") {
+		bits -= mapped
+	}
+	if bits < 0 || bits > addr.BitLen() {
+		return netip.Prefix{}, fmt.Errorf("the prefix length of the block %q is out of range", value)
+	}
+	return netip.PrefixFrom(addr, bits), nil
+}

@@ -1,0 +1,28 @@
+// Package emailaddress maps EmailAddress indicators.
+package emailaddress
+
+import (
+	"fmt"
+	"strings"
+
+	"mssentinel/plugins/mapper"
+)
+
+// New returns the mapper.
+func New(version string) mapper.Mapper {
+	return mapper.Single{
+		Version: version,
+		Type:    mapper.Type{Name: "EmailAddress"},
+		Member:  "address",
+		Pattern: pattern,
+	}
+}
+
+func pattern(value string) (string, error) {
+	address := strings.ToLower(strings.TrimSpace(value))
+	at := strings.LastIndexByte(address, '@')
+	if at <= 0 || at == len(address)-1 {
+		return "", fmt.Errorf("%q is not an email address: it needs a name, an @ and a host", value)
+	}
+	return mapper.Pattern(mapper.Equal("email-addr:value", address)), nil
+}
