@@ -1,0 +1,66 @@
+package sentinel
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"strings"
+	"time"
+)
+
+// refusals of the login that an operator can do something about, by AADSTS number (spec §3.3).
+var refusals = map[int]ConfigError{
+	7000215: {"Microsoft Entra refuses the client secret.",
+		"Enter the secret's value, not its ID, as Client Secret. If it is lost, create a new one under Certificates & secrets of the app registration."},
+	7000222: {"The client secret has expired.",
+		"Create a new one under Certificates & secrets of the app registration, and enter its value as Client Secret."},
+	7000218: {"Microsoft Entra got no client secret.", "Enter the Client Secret."},
+	700016: {"Microsoft Entra does not know the application in this tenant.",
+		"Compare Client ID and Tenant ID with the app registration's Overview."},
+	90002: {"Microsoft Entra does not know the tenant.",
+		"Compare Tenant ID with the app registration's Overview, and check Azure Cloud."},
+	900023: {"The tenant ID is not valid.", "Compare Tenant ID with the app registration's Overview."},
+	7000112: {"The application is disabled in this tenant.",
+		"Enable it under Enterprise applications, Properties."},
+	53003: {"A Conditional Access policy blocks the application.",
+		"Allow this workload identity, from the address of the ThreatConnect server, in Conditional Access."},
+	53011: {"Microsoft Entra considers the application at risk and blocks it.",
+		"Dismiss the risk under Risky workload identities in Microsoft Entra."},
+	70011:   {"Microsoft Entra refuses the scope.", "Check Azure Cloud: it has to be the cloud of the tenant."},
+	1002012: {"Microsoft Entra refuses the scope.", "Check Azure Cloud: it has to be the cloud of the tenant."},
+	500011:  {"Microsoft Entra does not know the scope in this tenant.", "Check Azure Cloud: it has to be the cloud of the tenant."},
+	900382:  {"The tenant belongs to another cloud.", "Choose the cloud of the tenant as Azure Cloud."},
+}
+
+// passing errors come with a status that looks like a refusal, and pass.
+var passing = map[int]bool{50196: true, 90033: true, 90055: true, 700056: true}
+
+// entraError reads an answer of the login that is not 200. Only what is known not to hold a secret is repeated.
+func entraError(status int, header http.Header, body []byte, now time.Time) error {
+	var answer struct {
+		Error       string `json:"error"`
+		Description string `json:"error_description"`
+		Codes       []int  `json:"error_codes"`
+	}
+	json.Unmarshal(body, &answer) //nolint:errcheck // what is no JSON has no code
+	code := 0
+	if len(answer.Codes) > 0 {
+		code = answer.Codes[0]
+	} else {
+		fmt.Sscanf(answer.Description, "AADSTS%d:", &code) //nolint:errcheck // 0 then
+	}
+	if known, ok := refusals[code]; ok && status < 500 {
+		known.Message += fmt.Sprintf(" (AADSTS%d)", code)
+		return &known
+	}
+	summary, _, _ := strings.Cut(answer.Description, "\r\n")
+	final := status == http.StatusBadRequest || status == http.StatusUnauthorized || status == http.StatusForbidden
+	if final && answer.Error != "" && answer.Error != "temporarily_unavailable" && !passing[code] {
+		return &ConfigError{
+			"Microsoft Entra refuses the login: " + oneLine(answer.Error+" "+summary),
+			"Check Tenant ID, Client ID, Client Secret and Azure Cloud.",
+		}
+	}
+	wait, _ := retryAfter(header, now)
+	return &unavailable{wait, fmt.Errorf("Microsoft Entra answered %d %s", status, oneLine(summary))}
+}

@@ -1,0 +1,150 @@
+// Package sentinel delivers STIX objects to Microsoft Sentinel through its STIX objects upload API.
+//
+// [Client.Deliver] takes one batch and comes back when every object of it has been accepted or refused: it renews the
+// token, keeps to the limit of requests ([Pacer]), sits out outages, and finds the culprit in a batch that is refused as
+// a whole. What an answer means is decided in one pure function, decide.
+package sentinel
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+)
+
+// What Microsoft documents, or what we keep to where it documents nothing (spec §1.1, §1.3, §8).
+const (
+	MaxObjects = 100     // objects in a request
+	MaxBytes   = 1 << 20 // bytes of a request body; ours
+
+	apiVersion    = "2024-02-01-preview"
+	uploadTimeout = time.Minute
+	maxAnswer     = 8 << 20 // bytes of an answer that are read: 100 records with many messages each
+)
+
+// cloud is one of Microsoft's, spec §3.2.
+type cloud struct{ authority, upload, scope string }
+
+var clouds = map[string]cloud{
+	"Public": {
+		"https://login.microsoftonline.com", "https://api.ti.sentinel.azure.com",
+		"https://management.azure.com/.default",
+	},
+	"US Government": {
+		"https://login.microsoftonline.us", "https://api.ti.sentinel.azure.us",
+		"https://management.usgovcloudapi.net/.default",
+	},
+	"China": {
+		"https://login.partner.microsoftonline.cn", "https://api.ti.sentinel.azure.cn",
+		"https://management.chinacloudapi.cn/.default",
+	},
+}
+
+// Options say where to deliver and as whom.
+type Options struct {
+	Cloud        string // Public (also when empty), US Government or China
+	AuthorityURL string // base of the login host; empty means the cloud's own. https, or http on loopback
+	UploadURL    string // base of the upload host, likewise
+	TenantID     string
+	ClientID     string
+	Secret       func() string // the client secret, asked for whenever a token is
+	WorkspaceID  string        // GUID of the Log Analytics workspace
+	Transport    http.RoundTripper
+	Pacer        *Pacer // nil: no limit
+	UserAgent    string
+	Logger       *slog.Logger
+
+	// OnWait is told until when deliveries wait and why, and the zero time when none waits any more. Of several waits it is
+	// the one that ends first. It has to return soon and must not call the client.
+	OnWait func(until time.Time, reason string)
+}
+
+// Client uploads to one workspace. It may be used by several goroutines at once.
+type Client struct {
+	url       string
+	userAgent string
+	http      *http.Client
+	tokens    *tokenSource
+	pacer     *Pacer
+	waits     *waits
+	doubt     doubt
+	log       *slog.Logger
+}
+
+// New checks the options and makes a client. It sends nothing.
+func New(o Options) (*Client, error) {
+	if o.Cloud == "" {
+		o.Cloud = "Public"
+	}
+	at, ok := clouds[o.Cloud]
+	if !ok {
+		return nil, fmt.Errorf("no Azure cloud is called %q: use Public, US Government or China", o.Cloud)
+	}
+	authority, err1 := base(o.AuthorityURL, at.authority)
+	upload, err2 := base(o.UploadURL, at.upload)
+	if err := errors.Join(err1, err2, o.check()); err != nil {
+		return nil, err
+	}
+	if o.Pacer == nil {
+		o.Pacer = NewPacer(nil, 0, 0)
+	}
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	// A redirect would carry the token to wherever it points.
+	caller := &http.Client{
+		Transport:     o.Transport,
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}
+	w := newWaits(o.OnWait)
+	return &Client{
+		url:       upload.JoinPath("workspaces", o.WorkspaceID, "threat-intelligence-stix-objects:upload").String() + "?api-version=" + apiVersion,
+		userAgent: o.UserAgent, http: caller, pacer: o.Pacer, waits: w, log: o.Logger,
+		tokens: newTokenSource(tokenSource{
+			url:      authority.JoinPath(o.TenantID, "oauth2", "v2.0", "token").String(),
+			clientID: o.ClientID, secret: o.Secret, scope: at.scope, http: caller, waits: w, log: o.Logger,
+		}),
+	}, nil
+}
+
+func (o Options) check() error {
+	var faults []error
+	if _, err := uuid.Parse(o.WorkspaceID); err != nil || len(o.WorkspaceID) != 36 {
+		faults = append(faults, fmt.Errorf("the workspace ID %q is not a GUID", o.WorkspaceID))
+	}
+	if o.TenantID == "" || o.ClientID == "" || o.Secret == nil {
+		faults = append(faults, errors.New("tenant ID, client ID and client secret are needed to log in"))
+	}
+	return errors.Join(faults...)
+}
+
+// base reads the base of a host. Without TLS only this machine may see a token or a secret.
+func base(text, otherwise string) (*url.URL, error) {
+	if text == "" {
+		text = otherwise
+	}
+	u, err := url.Parse(text)
+	if err != nil || u.Host == "" || u.Scheme != "https" && !(u.Scheme == "http" && loopback(u.Hostname())) {
+		return nil, fmt.Errorf("the address %q is neither https:// and a host nor http:// on this machine", text)
+	}
+	return u, nil
+}
+
+func loopback(host string) bool {
+	ip := net.ParseIP(host)
+	return strings.EqualFold(host, "localhost") || ip != nil && ip.IsLoopback()
+}
+
+// ConfigError is a failure that time does not heal: an input, a role or a setting in Azure has to be changed.
+type ConfigError struct {
+	Message string // what is wrong
+	Remedy  string // what to do about it
+}
+
+func (e *ConfigError) Error() string { return e.Message + " " + e.Remedy }
