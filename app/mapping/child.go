@@ -1,0 +1,98 @@
+package mapping
+
+import (
+	"context"
+	"errors"
+	"io"
+	"os/exec"
+	"strconv"
+	"syscall"
+
+	"github.com/hashicorp/go-hclog"
+	"github.com/hashicorp/go-plugin/runner"
+)
+
+// child is the operating system's side of a mapper. go-plugin's own one would hand down our standard input and would wait
+// for ever on the pipes of a mapper that left a process of its own behind.
+type child struct {
+	path    string
+	args    []string
+	tempDir string
+
+	cmd            *exec.Cmd
+	ctx            context.Context // ends with kill
+	cancel         context.CancelFunc
+	stdout, stderr io.ReadCloser
+	// exited is closed when the process is gone; ended then says how, for example "exit status 3".
+	exited chan struct{}
+	ended  string
+}
+
+func newChild(path string, args []string, tempDir string) *child {
+	c := &child{path: path, args: args, tempDir: tempDir, exited: make(chan struct{})}
+	c.ctx, c.cancel = context.WithCancel(context.Background())
+	return c
+}
+
+// prepare is go-plugin's RunnerFunc. spec carries the variables of go-plugin's own and nothing else; the mapper gets four
+// more. One thread is enough for a mapper, whose work comes in a few calls at once, and keeps its memory down, as the
+// earlier garbage collection does.
+func (c *child) prepare(_ hclog.Logger, spec *exec.Cmd, _ string) (runner.Runner, error) {
+	c.cmd = exec.CommandContext(c.ctx, c.path, c.args...)
+	c.cmd.Env = append(spec.Env, "TMPDIR="+c.tempDir, "GOMAXPROCS=1", "GOGC=50")
+	c.cmd.Dir = c.tempDir
+	// A group of its own, so that Ctrl-C in a terminal reaches the App alone, and so that what the mapper started goes
+	// with it. Pdeathsig ends it when the App is killed.
+	c.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
+	c.cmd.Cancel = func() error { return syscall.Kill(-c.cmd.Process.Pid, syscall.SIGKILL) }
+	var outErr, errErr error
+	c.stdout, outErr = c.cmd.StdoutPipe()
+	c.stderr, errErr = c.cmd.StderrPipe()
+	return c, errors.Join(outErr, errErr)
+}
+
+// Start starts the process, from the thread of the caller.
+func (c *child) Start(context.Context) error { return c.cmd.Start() }
+
+// Wait is called once, when both pipes have been read to their end.
+func (c *child) Wait(context.Context) error {
+	err := c.cmd.Wait()
+	c.ended = c.cmd.ProcessState.String()
+	close(c.exited)
+	return err
+}
+
+// Kill ends the process and its group at once.
+func (c *child) Kill(context.Context) error {
+	c.kill()
+	return nil
+}
+
+func (c *child) kill() {
+	c.cancel()
+	if c.stdout != nil && c.stderr != nil {
+		c.stdout.Close()
+		c.stderr.Close()
+	}
+}
+
+// ID is "" for go-plugin as long as there is nothing to end.
+func (c *child) ID() string {
+	if c.cmd.Process == nil {
+		return ""
+	}
+	return strconv.Itoa(c.cmd.Process.Pid)
+}
+
+func (c *child) Stdout() io.ReadCloser           { return c.stdout }
+func (c *child) Stderr() io.ReadCloser           { return c.stderr }
+func (c *child) Name() string                    { return c.path }
+func (c *child) Diagnose(context.Context) string { return "" }
+
+func (c *child) PluginToHost(network, address string) (string, string, error) {
+	return network, address, nil
+}
+
+func (c *child) HostToPlugin(network, address string) (string, string, error) {
+	return network, address, nil
+}

@@ -1,0 +1,288 @@
+// Package mapping runs the mappers: programs that turn ThreatConnect indicators into STIX objects, each in a process of
+// its own. It finds and verifies them, starts them when they are needed, and sees to it that a mapper that dies, hangs
+// or talks nonsense costs no more than the record that made it do so.
+package mapping
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"mssentinel/plugins/mapper"
+)
+
+// Type is an indicator type and what serves it.
+type Type struct {
+	// Name as ThreatConnect spells it.
+	Name string
+	// DefaultTTL is the time to live where the App has no parameter for the type.
+	DefaultTTL time.Duration
+	// Mapper and Version are what the mapper calls itself.
+	Mapper, Version string
+	// File is the executable's path, Checksum its SHA-256 in hexadecimal.
+	File, Checksum string
+}
+
+// Options say where the mappers are. Dir is required.
+type Options struct {
+	// Dir holds the executable of the built-in mappers, those that were packaged with it, and checksums.txt.
+	Dir string
+	// ExtraDir holds more mappers and a checksums.txt of its own; "" for none.
+	ExtraDir string
+	// TempDir takes sockets and, where the mappers' own folder does not allow execution, verified copies of them; ""
+	// for the system's. A path that is too long for a socket gives way to the system's, too.
+	TempDir string
+	// Idle is how long a mapper without work goes on running; 0 means a minute.
+	Idle time.Duration
+	// Logger gets the starts and ends of mappers, and at debug level what they print; nil for none.
+	Logger *slog.Logger
+}
+
+// ErrClosed says that the host was closed.
+var ErrClosed = errors.New("the mappers are stopped")
+
+// Host starts and supervises the mappers. Its methods may be called from several goroutines.
+type Host struct {
+	log     *slog.Logger
+	limits  limits
+	private *privateDir
+	types   []Type
+	serving map[string]*supervisor // by type
+	refused []error
+
+	ctx    context.Context // of all mappers: ends with Close
+	cancel context.CancelFunc
+
+	mu     sync.Mutex
+	closed bool
+	// owners counts the goroutines that own a process; none joins once closed is set.
+	owners sync.WaitGroup
+}
+
+// Open verifies the mappers and asks each which types it takes. Whatever is wrong with the built-in ones is an error that
+// names the remedy; a mapper of someone else that cannot be used is left out and logged, see Refused.
+func Open(ctx context.Context, o Options) (*Host, error) {
+	limits := defaultLimits
+	if o.Idle > 0 {
+		limits.idle = o.Idle
+	}
+	return open(ctx, o, limits)
+}
+
+func open(ctx context.Context, o Options, limits limits) (*Host, error) {
+	h := &Host{log: o.Logger, limits: limits, serving: map[string]*supervisor{}}
+	if h.log == nil {
+		h.log = slog.New(slog.DiscardHandler)
+	}
+	h.ctx, h.cancel = context.WithCancel(context.Background())
+	if err := h.find(ctx, o); err != nil {
+		return nil, errors.Join(err, h.Close())
+	}
+	return h, nil
+}
+
+// Types lists the types that are served, by name.
+func (h *Host) Types() []Type { return slices.Clone(h.types) }
+
+// Refused says for each mapper that was left out why, and what to do about it.
+func (h *Host) Refused() []error { return slices.Clone(h.refused) }
+
+// StartJob gives every mapper a fresh start: deaths are counted by job, and what was parked may run again.
+func (h *Host) StartJob() {
+	for _, s := range h.serving {
+		s.forgive()
+	}
+}
+
+// Map answers a batch of one type, in the order of the batch; each indicator is the JSON that ThreatConnect wrote. It
+// never fails for a record's sake: one that its mapper dies of, hangs on, or cannot take gets a Problem, and so does every
+// record of a type that nobody serves or whose mapper is parked. The error is that of ctx, or ErrClosed.
+func (h *Host) Map(ctx context.Context, typ string, indicators [][]byte, now time.Time) ([]mapper.Answer, error) {
+	s, found := h.serving[typ]
+	if !found {
+		return same(mapper.Problem("no mapper takes the type %q", typ), len(indicators)), nil
+	}
+	answers := make([]mapper.Answer, 0, len(indicators))
+	for len(indicators) > 0 {
+		n := fitting(indicators)
+		if n == 0 {
+			answers = append(answers, mapper.Problem("the indicator has %d bytes, more than the %d MiB that a mapper takes", len(indicators[0]), mapper.MaxMessage>>20))
+			indicators = indicators[1:]
+			continue
+		}
+		part, err := s.mapBatch(ctx, indicators[:n], now)
+		if err != nil {
+			return nil, err
+		}
+		answers = append(answers, part...)
+		indicators = indicators[n:]
+	}
+	return answers, nil
+}
+
+// Close ends every mapper, waits for that, and removes what was written for them. Calls in flight get ErrClosed.
+func (h *Host) Close() error {
+	h.mu.Lock()
+	again := h.closed
+	h.closed = true
+	h.mu.Unlock()
+	h.cancel()
+	h.owners.Wait()
+	if again {
+		return nil
+	}
+	return h.private.remove()
+}
+
+// spawn runs the owner of a process, or says that it is too late for that.
+func (h *Host) spawn(owner func()) error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.closed {
+		return ErrClosed
+	}
+	h.owners.Go(owner)
+	return nil
+}
+
+// find starts all mappers there are, so as to learn their types from them rather than from a second list.
+func (h *Host) find(ctx context.Context, o Options) error {
+	var err error
+	if h.private, err = makePrivateDir(o.TempDir); err != nil {
+		return err
+	}
+	mappers, err := h.packaged(o.Dir)
+	if err != nil {
+		return fmt.Errorf("%w; install the App's package again", err)
+	}
+	mappers = append(mappers, h.extra(o.ExtraDir)...)
+	h.describe(ctx, mappers)
+	if err := ctx.Err(); err != nil {
+		return fmt.Errorf("starting the mappers: %w", err)
+	}
+	for _, s := range mappers {
+		if err := h.admit(s); err != nil {
+			return err
+		}
+	}
+	h.types = h.listTypes()
+	return nil
+}
+
+// packaged returns the mappers of the App's own folder, the built-in ones first.
+func (h *Host) packaged(dir string) ([]*supervisor, error) {
+	list, err := readList(dir)
+	if err != nil {
+		return nil, err
+	}
+	i := slices.IndexFunc(list, func(e executable) bool { return filepath.Base(e.path) == builtinName })
+	if i < 0 {
+		return nil, fmt.Errorf("%s does not name %s, the executable of the built-in mappers", filepath.Join(dir, listName), builtinName)
+	}
+	var mappers []*supervisor
+	for _, name := range builtins {
+		s := h.supervise(list[i], name)
+		s.builtin = true
+		mappers = append(mappers, s)
+	}
+	for _, e := range slices.Delete(list, i, i+1) {
+		mappers = append(mappers, h.supervise(e))
+	}
+	return mappers, nil
+}
+
+// extra returns the listed mappers of a folder that someone else looks after.
+func (h *Host) extra(dir string) []*supervisor {
+	if dir == "" {
+		return nil
+	}
+	list, err := readList(dir)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		h.refuse(err)
+		return nil
+	}
+	strangers, err := unlisted(dir, list)
+	if err != nil {
+		h.refuse(err)
+	}
+	for _, path := range strangers {
+		h.refuse(fmt.Errorf("the mapper %s is on no list: if you trust it, go to its folder and run sha256sum %s >> %s", path, filepath.Base(path), listName))
+	}
+	var mappers []*supervisor
+	for _, e := range list {
+		mappers = append(mappers, h.supervise(e))
+	}
+	return mappers
+}
+
+// describe asks all mappers at once; what goes wrong stands in each one's err.
+func (h *Host) describe(ctx context.Context, mappers []*supervisor) {
+	var asked sync.WaitGroup
+	for _, s := range mappers {
+		asked.Go(func() { s.describe(ctx) })
+	}
+	asked.Wait()
+}
+
+// admit lets a mapper serve the types it takes. Built-in mappers come first, so that one of someone else's replaces them.
+func (h *Host) admit(s *supervisor) error {
+	if s.builtin {
+		if s.err != nil {
+			return fmt.Errorf("the built-in mapper %s cannot be used: %w", s.label, s.err)
+		}
+	} else if err := h.objection(s); err != nil {
+		h.refuse(err)
+		s.retire()
+		return nil
+	}
+	for _, t := range s.description.Types {
+		if replaced := h.serving[t.Name]; replaced != nil {
+			h.log.Info("a mapper takes the place of a built-in one", "type", t.Name, "mapper", s.description.Name, "version", s.description.Version, "file", s.file.path)
+			replaced.retire()
+		}
+		h.serving[t.Name] = s
+	}
+	return nil
+}
+
+// objection says why a mapper of someone else cannot be used.
+func (h *Host) objection(s *supervisor) error {
+	if s.err != nil {
+		return fmt.Errorf("the mapper %s is left out: %w", s.file.path, s.err)
+	}
+	for _, t := range s.description.Types {
+		if other := h.serving[t.Name]; other != nil && !other.builtin {
+			return fmt.Errorf("the mapper %s is left out: it takes the type %q, and so does %s; remove one of the two", s.file.path, t.Name, other.file.path)
+		}
+	}
+	return nil
+}
+
+func (h *Host) refuse(err error) {
+	h.refused = append(h.refused, err)
+	h.log.Warn("a mapper is refused", "error", err)
+}
+
+func (h *Host) listTypes() []Type {
+	var types []Type
+	for name, s := range h.serving {
+		i := slices.IndexFunc(s.description.Types, func(t mapper.Type) bool { return t.Name == name })
+		types = append(types, Type{
+			Name:       name,
+			DefaultTTL: time.Duration(s.description.Types[i].DefaultTTLHours) * time.Hour,
+			Mapper:     s.description.Name,
+			Version:    s.description.Version,
+			File:       s.file.path,
+			Checksum:   fmt.Sprintf("%x", s.file.sum),
+		})
+	}
+	slices.SortFunc(types, func(a, b Type) int { return strings.Compare(a.Name, b.Name) })
+	return types
+}
