@@ -30,8 +30,7 @@ type action int
 
 const (
 	accept   action = iota // the refused records are refused, all others stand
-	resend                 // the refused records are refused, the others have to be sent again
-	halve                  // as resend, but nobody knows which of the others to blame: send them in halves
+	narrow                 // the refused records are refused; of the others nothing is known, and if none is, one of them is to blame
 	throttle               // everybody waits, then again
 	retry                  // wait, longer each time, then again
 	renew                  // again with a new token
@@ -94,7 +93,7 @@ func onSuccess(d decision, said said, n int) decision {
 		// A proxy's page, perhaps: whatever it is, it is not Sentinel's word that the objects stand.
 		d.action, d.refused, d.text = retry, nil, "an answer that is not Sentinel's"
 	case said.unclear && n > 1:
-		d.action = halve
+		d.action = narrow
 	case said.unclear:
 		d.action, d.refused = accept, nil
 	default:
@@ -112,7 +111,7 @@ var configTexts = []struct{ part, remedy string }{
 
 // onRefusal reads an answer that refuses the request.
 func onRefusal(d decision, said said, n int) decision {
-	d.action, d.refused = resend, said.refused
+	d.action, d.refused = narrow, said.refused
 	switch {
 	case len(said.refused) > 0:
 		return d
@@ -126,7 +125,6 @@ func onRefusal(d decision, said said, n int) decision {
 			return d
 		}
 	}
-	d.action = halve
 	return d
 }
 

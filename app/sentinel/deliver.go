@@ -2,7 +2,6 @@ package sentinel
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -65,6 +64,7 @@ type delivery struct {
 // suspect is a record that was refused alone, for whatever reason.
 type suspect struct {
 	refusal Refusal
+	text    string
 	at      time.Time
 	asked   *question
 }
@@ -100,7 +100,7 @@ func (d *delivery) halve(ctx context.Context, left remainder) error {
 	return d.halve(ctx, second)
 }
 
-// send sends a part until Sentinel decides about it. What it refused as a whole is left.
+// send sends a part until Sentinel decides about it. What it refused without saying which record is to blame is left.
 func (d *delivery) send(ctx context.Context, part []int) (remainder, error) {
 	for len(part) > 0 {
 		x, err := d.insist(ctx, part)
@@ -119,9 +119,6 @@ func (d *delivery) send(ctx context.Context, part []int) (remainder, error) {
 		o.Slot = x.slot
 		if err := d.conclude(o); err != nil {
 			return remainder{}, err
-		}
-		if x.action == halve {
-			return remainder{part, x.text, x.at}, nil
 		}
 	}
 	return remainder{}, nil
@@ -160,13 +157,13 @@ func (d *delivery) conclude(o Outcome) error {
 // alone deals with a record that was refused alone and without saying that the record is to blame.
 func (d *delivery) alone(left remainder) error {
 	message := cut("Sentinel refuses every batch that holds this record: "+left.text, maxMessage)
-	s := suspect{refusal: Refusal{left.part[0], CodeBatchRefused, message}, at: left.at}
+	s := suspect{refusal: Refusal{left.part[0], CodeBatchRefused, message}, text: left.text, at: left.at}
 	if d.judged {
 		return d.settle(s.outcome())
 	}
 	s.asked = d.client.doubt.alone(left.text)
 	d.held = append(d.held, s)
-	if config, _ := s.asked.settled(); config {
+	if s.asked.guilty() {
 		return blame(left.text)
 	}
 	return nil
@@ -181,7 +178,7 @@ func (d *delivery) sentence(ctx context.Context) error {
 			return ctx.Err()
 		}
 		if s.asked.config {
-			return blame(s.refusal.Message)
+			return blame(s.text)
 		}
 	}
 	return d.condemn()
@@ -208,7 +205,7 @@ func blame(text string) error {
 	}
 }
 
-// insist sends a part again and again until Sentinel accepts, refuses or halves it.
+// insist sends a part again and again until Sentinel has said something about its records.
 func (d *delivery) insist(ctx context.Context, part []int) (exchange, error) {
 	body := requestBody(d.source, d.objects, part)
 	var t trials
@@ -217,13 +214,13 @@ func (d *delivery) insist(ctx context.Context, part []int) (exchange, error) {
 		if err != nil {
 			return x, err
 		}
-		if x.action == accept || x.action == resend || x.action == halve {
+		if x.action == accept || x.action == narrow {
 			return x, nil
 		}
 		if err := d.client.pacer.end(ctx, x.slot, x.at); err != nil {
 			return x, err
 		}
-		if err := d.client.recover(ctx, x, &t); err != nil {
+		if err := d.client.again(ctx, x, &t); err != nil {
 			return x, err
 		}
 	}
@@ -236,8 +233,8 @@ type trials struct {
 	roles   int // pauses for a role
 }
 
-// recover does what has to happen before the part is sent again, or says why it makes no sense.
-func (c *Client) recover(ctx context.Context, x exchange, t *trials) error {
+// again does what has to happen before the part is sent again, or says why that makes no sense.
+func (c *Client) again(ctx context.Context, x exchange, t *trials) error {
 	if x.action != retry {
 		t.outage = patience{}
 	}
@@ -262,7 +259,7 @@ func (c *Client) recover(ctx context.Context, x exchange, t *trials) error {
 func (c *Client) sitOut(ctx context.Context, x exchange, outage *patience) error {
 	pause, ok := outage.next(x.wait)
 	if !ok {
-		return fmt.Errorf("Sentinel did not take a batch for %v: %s", outageBudget, x.text)
+		return fmt.Errorf("no batch could be delivered to Sentinel for %v: %s", outageBudget, x.text)
 	}
 	return c.waits.sleep(ctx, time.Now().Add(pause), "Sentinel is out of order: "+x.text)
 }
@@ -277,6 +274,8 @@ func (c *Client) awaitRole(ctx context.Context, x exchange, t *trials) error {
 	}
 	pause := roleDelays[t.roles]
 	t.roles++
-	err := c.waits.sleep(ctx, time.Now().Add(pause), "Sentinel does not let the application upload; a new role takes minutes to arrive")
-	return errors.Join(err, c.tokens.drop(ctx, x.token))
+	if err := c.waits.sleep(ctx, time.Now().Add(pause), "Sentinel does not let the application upload; a new role takes minutes to arrive"); err != nil {
+		return err
+	}
+	return c.tokens.drop(ctx, x.token)
 }

@@ -71,12 +71,12 @@ func (d *doubt) answer(config bool) {
 	}
 }
 
-// settled says whether the question has been answered, and how.
-func (q *question) settled() (config, ok bool) {
+// guilty says whether the configuration is known to be to blame.
+func (q *question) guilty() bool {
 	select {
 	case <-q.answered:
-		return q.config, true
+		return q.config
 	default:
-		return false, false
+		return false
 	}
 }

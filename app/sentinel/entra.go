@@ -62,5 +62,5 @@ func entraError(status int, header http.Header, body []byte, now time.Time) erro
 		}
 	}
 	wait, _ := retryAfter(header, now)
-	return &unavailable{wait, fmt.Errorf("Microsoft Entra answered %d %s", status, oneLine(summary))}
+	return &unavailable{wait, fmt.Errorf("status %d from Microsoft Entra: %s", status, oneLine(summary))}
 }

@@ -125,7 +125,7 @@ func (s *tokenSource) insist(ctx context.Context) (tokenState, error) {
 		errors.As(err, &away)
 		pause, ok := outage.next(away.wait)
 		if !ok {
-			return fresh, fmt.Errorf("Microsoft Entra gave no token for %v: %w", outageBudget, err)
+			return fresh, fmt.Errorf("no token from Microsoft Entra for %v: %w", outageBudget, err)
 		}
 		s.log.Warn("Microsoft Entra gave no token", "error", err, "retry_in", pause.Round(time.Second))
 		if err := s.waits.sleep(ctx, time.Now().Add(pause), "Microsoft Entra does not log us in"); err != nil {
@@ -165,7 +165,7 @@ func (s *tokenSource) fetch(ctx context.Context) (tokenState, error) {
 	defer response.Body.Close()
 	body, err := io.ReadAll(io.LimitReader(response.Body, maxTokenAnswer))
 	if err != nil {
-		return tokenState{}, &unavailable{err: fmt.Errorf("reading Microsoft Entra's answer: %w", err)}
+		return tokenState{}, &unavailable{err: fmt.Errorf("reading the answer of Microsoft Entra: %w", err)}
 	}
 	if response.StatusCode != http.StatusOK {
 		return tokenState{}, entraError(response.StatusCode, response.Header, redact(body, secret), asked)
@@ -179,7 +179,7 @@ func readToken(body []byte, asked time.Time) (tokenState, error) {
 		ExpiresIn   json.RawMessage `json:"expires_in"` // a number, or a text of one from the older endpoint
 	}
 	if err := json.Unmarshal(body, &answer); err != nil || answer.AccessToken == "" {
-		return tokenState{}, &unavailable{err: errors.New("Microsoft Entra's answer holds no token")}
+		return tokenState{}, &unavailable{err: errors.New("no token in the answer of Microsoft Entra")}
 	}
 	life := unknownLife
 	if seconds, err := strconv.Atoi(strings.Trim(string(answer.ExpiresIn), `"`)); err == nil && seconds > 0 {

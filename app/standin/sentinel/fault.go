@@ -21,6 +21,7 @@ const (
 	Throttle     Kind = "throttle"      // 429 with Seconds in the shape Form: header (default), date, message, html, empty
 	Hang         Kind = "hang"          // answers nothing until the client leaves, or for Seconds if given, then goes on
 	Slow         Kind = "slow"          // waits Seconds, then goes on
+	Reply        Kind = "reply"         // stores what is good, then answers Status (200) with Body, whatever that is
 	CutBefore    Kind = "cut-before"    // breaks the connection, nothing stored
 	CutAfter     Kind = "cut-after"     // stores the objects, then breaks the connection
 	Unauthorized Kind = "unauthorized"  // 401 whatever the token
@@ -43,7 +44,7 @@ var (
 	tokenKinds = []Kind{TokenStatus, TokenError, TokenCut, TokenSlow, TokenHang, TokenShort}
 	accessKind = []Kind{Unauthorized, Forbidden}
 	delayKinds = []Kind{Slow, Hang}
-	callKinds  = []Kind{Status, Throttle, CutBefore, CutAfter}
+	callKinds  = []Kind{Status, Throttle, Reply, CutBefore, CutAfter}
 	batchKinds = []Kind{RefuseBatch}
 	recordKind = []Kind{RefuseRecord}
 )
@@ -56,6 +57,7 @@ type Fault struct {
 	Rate    float64 `json:"rate"`    // above 0: the share of requests it strikes, at random
 	Status  int     `json:"status"`  // HTTP status
 	Form    string  `json:"form"`    // shape of the answer
+	Body    string  `json:"body"`    // the answer itself (Reply)
 	Seconds float64 `json:"seconds"` // wait, delay or lifetime
 	Code    int     `json:"code"`    // AADSTS number
 	Match   string  `json:"match"`   // which object
@@ -86,10 +88,7 @@ func (s *Server) Inject(f Fault) error {
 		f.Count = 1
 	}
 	if f.Status == 0 {
-		f.Status = http.StatusServiceUnavailable
-		if f.Kind == RefuseBatch {
-			f.Status = http.StatusBadRequest
-		}
+		f.Status = defaultStatus(f.Kind)
 	}
 	if f.Status < 100 || f.Status > 999 || f.Rate < 0 || f.Rate > 1 || f.Seconds < 0 {
 		return fmt.Errorf("fault %q: status must be an HTTP status, rate within 0 and 1, seconds not negative", f.Kind)
@@ -101,6 +100,16 @@ func (s *Server) Inject(f Fault) error {
 	defer s.faults.mu.Unlock()
 	s.faults.active = append(s.faults.active, f)
 	return nil
+}
+
+func defaultStatus(k Kind) int {
+	switch k {
+	case RefuseBatch:
+		return http.StatusBadRequest
+	case Reply:
+		return http.StatusOK
+	}
+	return http.StatusServiceUnavailable
 }
 
 // ClearFaults ends all faults.
@@ -154,7 +163,7 @@ func (s *Server) pause(r *http.Request, d time.Duration) bool {
 	return false
 }
 
-// callFault answers as the fault says. CutAfter is the caller's business.
+// callFault answers as the fault says, for those that strike before anything is stored.
 func callFault(w http.ResponseWriter, f Fault) {
 	switch {
 	case f.Kind == CutBefore:

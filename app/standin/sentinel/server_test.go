@@ -1,11 +1,9 @@
 package sentinel
 
 import (
-	"bytes"
 	"encoding/json"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -257,62 +255,34 @@ func TestLogin(t *testing.T) {
 }
 
 func TestListeners(t *testing.T) {
-	pipes := newPipeListener()
-	tcp, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	for name, l := range map[string]net.Listener{"tcp": tcp, "in memory": pipes} {
+	for name, listen := range map[string]func(*Server) (*Endpoint, error){
+		"tcp":       func(s *Server) (*Endpoint, error) { return s.Listen("127.0.0.1:0") },
+		"in memory": func(s *Server) (*Endpoint, error) { return s.ListenInMemory(), nil },
+	} {
 		t.Run(name, func(t *testing.T) {
 			s := New(testOptions())
-			server := &http.Server{Handler: s}
-			go server.Serve(l)
-			defer server.Close()
-			client := &http.Client{Transport: &http.Transport{}}
-			defer client.CloseIdleConnections()
-			if l == net.Listener(pipes) {
-				client.Transport.(*http.Transport).Dial = func(string, string) (net.Conn, error) { return pipes.dial() }
+			e, err := listen(s)
+			if err != nil {
+				t.Fatal(err)
 			}
 			r := call{}.request(s)
-			out, _ := http.NewRequest("POST", "http://"+l.Addr().String()+r.URL.RequestURI(), r.Body)
+			out, _ := http.NewRequest("POST", e.URL+r.URL.RequestURI(), r.Body)
 			out.Header = r.Header
-			answer, err := client.Do(out)
+			answer, err := (&http.Client{Transport: e.Transport}).Do(out)
 			if err != nil {
 				t.Fatal(err)
 			}
 			body, _ := io.ReadAll(answer.Body)
 			answer.Body.Close()
-			if answer.StatusCode != 200 || len(bytes.TrimSpace(body)) > 0 {
+			if answer.StatusCode != 200 || len(body) > 0 {
 				t.Fatalf("got %d %s", answer.StatusCode, body)
 			}
+			if err := e.Close(); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := (&http.Client{Transport: e.Transport}).Do(out.Clone(t.Context())); err == nil {
+				t.Fatal("it answers after Close")
+			}
 		})
-	}
-}
-
-// pipeListener accepts connections that its dial makes.
-type pipeListener struct {
-	conns chan net.Conn
-	done  chan struct{}
-}
-
-func newPipeListener() *pipeListener { return &pipeListener{make(chan net.Conn), make(chan struct{})} }
-
-func (l *pipeListener) Accept() (net.Conn, error) {
-	select {
-	case c := <-l.conns:
-		return c, nil
-	case <-l.done:
-		return nil, net.ErrClosed
-	}
-}
-func (l *pipeListener) Close() error   { close(l.done); return nil }
-func (l *pipeListener) Addr() net.Addr { return &net.UnixAddr{Name: "memory", Net: "pipe"} }
-func (l *pipeListener) dial() (net.Conn, error) {
-	here, there := net.Pipe()
-	select {
-	case l.conns <- there:
-		return here, nil
-	case <-l.done:
-		return nil, net.ErrClosed
 	}
 }

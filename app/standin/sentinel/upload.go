@@ -37,7 +37,7 @@ func (s *Server) upload(w http.ResponseWriter, r *http.Request, workspace string
 		return
 	}
 	body, err := s.readBody(r)
-	cutAfter, ok := s.misbehave(answer, r, &entry)
+	after, ok := s.misbehave(answer, r, &entry)
 	if !ok {
 		return
 	}
@@ -46,7 +46,7 @@ func (s *Server) upload(w http.ResponseWriter, r *http.Request, workspace string
 		return
 	}
 	entry.Source = in.source
-	s.store(answer, in, &entry, cutAfter)
+	s.store(answer, in, &entry, after)
 }
 
 // admit checks the token and the throttle.
@@ -74,8 +74,8 @@ func (s *Server) admit(w http.ResponseWriter, r *http.Request, entry *Request) b
 	return true
 }
 
-// misbehave lets the faults strike that need no look into the body.
-func (s *Server) misbehave(w http.ResponseWriter, r *http.Request, entry *Request) (cutAfter, ok bool) {
+// misbehave lets the faults strike that need no look into the body, and returns the one that strikes after storing, if any.
+func (s *Server) misbehave(w http.ResponseWriter, r *http.Request, entry *Request) (after Fault, ok bool) {
 	if f, struck := s.faults.take(delayKinds, nil); struck {
 		entry.Fault = f.Kind
 		if !s.pause(r, f.wait()) {
@@ -84,14 +84,14 @@ func (s *Server) misbehave(w http.ResponseWriter, r *http.Request, entry *Reques
 	}
 	f, struck := s.faults.take(callKinds, nil)
 	if !struck {
-		return false, true
+		return Fault{}, true
 	}
 	entry.Fault = f.Kind
-	if f.Kind == CutAfter {
-		return true, true
+	if f.Kind == CutAfter || f.Kind == Reply {
+		return f, true
 	}
 	callFault(w, f)
-	return false, false
+	return Fault{}, false
 }
 
 // errTooLarge is a body above the limit.
@@ -198,7 +198,7 @@ func (s *Server) knows(workspace string) bool {
 }
 
 // store checks the records one by one, keeps the good ones and answers.
-func (s *Server) store(w http.ResponseWriter, in envelope, entry *Request, cutAfter bool) {
+func (s *Server) store(w http.ResponseWriter, in envelope, entry *Request, after Fault) {
 	check := checker{strictVersion: s.options.StrictVersion, seed: contentSeed}
 	good := make([]record, 0, len(in.records))
 	var bad []recordFault
@@ -225,10 +225,12 @@ func (s *Server) store(w http.ResponseWriter, in envelope, entry *Request, cutAf
 	}
 	entry.Objects, entry.Accepted, entry.Rejected = len(in.records), len(good), len(bad)
 	s.table.put(in.workspace, in.source, good)
-	if cutAfter {
-		panic(http.ErrAbortHandler)
-	}
 	switch {
+	case after.Kind == CutAfter:
+		panic(http.ErrAbortHandler)
+	case after.Kind == Reply:
+		w.WriteHeader(after.Status)
+		w.Write([]byte(after.Body)) //nolint:errcheck // the reader may be gone
 	case len(good) == 0:
 		s.recordErrors(w, http.StatusBadRequest, bad)
 	case len(bad) > 0:

@@ -3,16 +3,13 @@ package main
 
 import (
 	"context"
-	"errors"
 	"flag"
 	"fmt"
-	"net"
 	"net/http"
 	"os"
 	"os/signal"
 	"strings"
 	"syscall"
-	"time"
 
 	"mssentinel/app/standin/sentinel"
 )
@@ -56,25 +53,14 @@ func run() error {
 func serve(addr string, standin *sentinel.Server) error {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	listener, err := net.Listen("tcp", addr)
+	endpoint, err := standin.Listen(addr)
 	if err != nil {
-		return fmt.Errorf("listening: %w (is another one running? choose another -addr)", err)
-	}
-	fmt.Printf("Sentinel stand-in on http://%s\n", listener.Addr())
-	server := &http.Server{Handler: standin, ReadHeaderTimeout: 10 * time.Second}
-	served := make(chan error, 1)
-	go func() { served <- server.Serve(listener) }()
-	select {
-	case err := <-served:
 		return err
+	}
+	fmt.Printf("Sentinel stand-in on %s\n", endpoint.URL)
+	select {
+	case <-endpoint.Ended():
 	case <-ctx.Done():
 	}
-	standin.Close()
-	limited, cancel := context.WithTimeout(context.Background(), 5*time.Second)
-	defer cancel()
-	if err := server.Shutdown(limited); err != nil && !errors.Is(err, context.DeadlineExceeded) {
-		return err
-	}
-	<-served
-	return nil
+	return endpoint.Close()
 }
