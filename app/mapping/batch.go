@@ -18,10 +18,11 @@ const (
 	maxRecords = 1000
 	// recordOverhead is what a request adds to a record, in bytes, with plenty to spare.
 	recordOverhead = 16
-	// maxObjects bounds what one indicator may become, maxProblems what is said about it, maxProblem a problem's bytes.
-	maxObjects  = 100
-	maxProblems = 20
-	maxProblem  = 1000
+	// maxObjects bounds what one indicator may become, maxRemarks the problems and the notes about it, maxRemark the bytes
+	// of each.
+	maxObjects = 100
+	maxRemarks = 20
+	maxRemark  = 1000
 )
 
 // fitting says how many of the first indicators go into one request, 0 when the first is too large for any.
@@ -151,10 +152,15 @@ func checkAnswer(a *mapper.Answer) {
 			return
 		}
 	}
-	a.Problems = a.Problems[:min(len(a.Problems), maxProblems)]
-	for i, p := range a.Problems {
-		a.Problems[i] = bounded(p, maxProblem)
+	a.Problems, a.Notes = remarks(a.Problems), remarks(a.Notes)
+}
+
+func remarks(list []string) []string {
+	list = list[:min(len(list), maxRemarks)]
+	for i, text := range list {
+		list[i] = bounded(text, maxRemark)
 	}
+	return list
 }
 
 // same repeats an answer.

@@ -22,7 +22,8 @@ import (
 type Type struct {
 	// Name as ThreatConnect spells it.
 	Name string
-	// DefaultTTL is the time to live where the App has no parameter for the type.
+	// DefaultTTL is the time to live of a type that the App has no parameter for. It is 0 only for a type that a built-in
+	// mapper takes, too.
 	DefaultTTL time.Duration
 	// Mapper and Version are what the mapper calls itself.
 	Mapper, Version string
@@ -69,14 +70,13 @@ type Host struct {
 // Open verifies the mappers and asks each which types it takes. Whatever is wrong with the built-in ones is an error that
 // names the remedy; a mapper of someone else that cannot be used is left out and logged, see Refused.
 func Open(ctx context.Context, o Options) (*Host, error) {
-	limits := defaultLimits
-	if o.Idle > 0 {
-		limits.idle = o.Idle
-	}
-	return open(ctx, o, limits)
+	return open(ctx, o, defaultLimits)
 }
 
 func open(ctx context.Context, o Options, limits limits) (*Host, error) {
+	if o.Idle > 0 {
+		limits.idle = o.Idle
+	}
 	h := &Host{log: o.Logger, limits: limits, serving: map[string]*supervisor{}}
 	if h.log == nil {
 		h.log = slog.New(slog.DiscardHandler)
@@ -258,7 +258,10 @@ func (h *Host) objection(s *supervisor) error {
 		return fmt.Errorf("the mapper %s is left out: %w", s.file.path, s.err)
 	}
 	for _, t := range s.description.Types {
-		if other := h.serving[t.Name]; other != nil && !other.builtin {
+		switch other := h.serving[t.Name]; {
+		case other == nil && t.DefaultTTLHours == 0:
+			return fmt.Errorf("the mapper %s is left out: the App has no parameter for the time to live of the type %q, so the mapper has to give DefaultTTLHours", s.file.path, t.Name)
+		case other != nil && !other.builtin:
 			return fmt.Errorf("the mapper %s is left out: it takes the type %q, and so does %s; remove one of the two", s.file.path, t.Name, other.file.path)
 		}
 	}

@@ -45,7 +45,6 @@ func newRun() *run {
 // own starts the process, waits for a reason to end it, and ends it. All of it stays on one thread: the kernel sends
 // Pdeathsig when the thread that started a child ends, and Go ends threads as it likes unless they are taken.
 func (s *supervisor) own(r *run, delay time.Duration) {
-	defer s.host.owners.Done()
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
 	reason := s.start(r, delay)

@@ -121,8 +121,8 @@ func checkDescription(d mapper.Description) error {
 			return fmt.Errorf("it takes a type by the name of %.100q: that needs 1 to %d bytes", t.Name, maxName)
 		case taken[t.Name]:
 			return fmt.Errorf("it takes the type %q twice", t.Name)
-		case t.DefaultTTLHours < 1 || t.DefaultTTLHours > maxTTLHours:
-			return fmt.Errorf("its time to live for the type %q is %d hours: 1 to %d are possible", t.Name, t.DefaultTTLHours, maxTTLHours)
+		case t.DefaultTTLHours < 0 || t.DefaultTTLHours > maxTTLHours:
+			return fmt.Errorf("its time to live for the type %q is %d hours: 0 to %d are possible", t.Name, t.DefaultTTLHours, maxTTLHours)
 		}
 		taken[t.Name] = true
 	}

@@ -1,0 +1,449 @@
+package mapping
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"log/slog"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"golang.org/x/sys/unix"
+
+	"mssentinel/plugins/mapper"
+)
+
+var now = time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)
+
+// patient limits let nothing end by itself but what a test wants to: the machine may be busy.
+func patient() limits {
+	l := defaultLimits
+	l.start, l.call = time.Minute, time.Minute
+	l.backoff, l.maxBackoff = 0, 0
+	return l
+}
+
+func openHost(t testing.TB, o Options, l limits) *Host {
+	t.Helper()
+	h, err := open(t.Context(), o, l)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := h.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return h
+}
+
+// mapped maps records and puts each answer into a word or a sentence.
+func mapped(t testing.TB, h *Host, typ string, records ...string) []string {
+	t.Helper()
+	answers, err := h.Map(t.Context(), typ, raw(records), now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	said := make([]string, len(answers))
+	for i, a := range answers {
+		for _, o := range a.Objects {
+			said[i] += o.Name
+		}
+		said[i] += strings.Join(a.Problems, "; ")
+	}
+	return said
+}
+
+func raw(records []string) [][]byte {
+	batch := make([][]byte, len(records))
+	for i, r := range records {
+		batch[i] = []byte(r)
+	}
+	return batch
+}
+
+func equal(t testing.TB, got, want []string) {
+	t.Helper()
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("(-want +got)\n%s", diff)
+	}
+}
+
+// gone waits for the end of a process, whoever reaps it.
+func gone(t testing.TB, pid int) {
+	t.Helper()
+	fd, err := unix.PidfdOpen(pid, 0)
+	if errors.Is(err, unix.ESRCH) {
+		return
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Close(fd)
+	fds := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}
+	for {
+		n, err := unix.Poll(fds, 30_000)
+		if errors.Is(err, unix.EINTR) {
+			continue
+		}
+		if err != nil || n == 0 {
+			t.Fatalf("process %d lives: %v", pid, err)
+		}
+		return
+	}
+}
+
+func pid(t testing.TB, h *Host, typ string) int {
+	t.Helper()
+	n, err := strconv.Atoi(mapped(t, h, typ, "pid")[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	return n
+}
+
+func TestTypes(t *testing.T) {
+	dir := folder(t, builtinName)
+	h := openHost(t, Options{Dir: dir}, patient())
+	types := h.Types()
+	if len(types) != len(builtins) || len(h.Refused()) != 0 {
+		t.Fatalf("types %v, refused %v", types, h.Refused())
+	}
+	want := Type{Name: "address", Mapper: "builtin address", Version: "1", File: filepath.Join(dir, builtinName), Checksum: fmt.Sprintf("%x", checksum(t))}
+	if types[0] != want {
+		t.Errorf("got %+v, want %+v", types[0], want)
+	}
+}
+
+func TestMapKeepsOrder(t *testing.T) {
+	h := openHost(t, Options{Dir: folder(t, builtinName)}, patient())
+	records := make([]string, 2*maxRecords+500)
+	for i := range records {
+		records[i] = fmt.Sprintf("record %d", i)
+	}
+	equal(t, mapped(t, h, "url", records...), records)
+	equal(t, mapped(t, h, "url"), []string{})
+	equal(t, mapped(t, h, "Mutex", "a", "b"), []string{`no mapper takes the type "Mutex"`, `no mapper takes the type "Mutex"`})
+}
+
+func TestRequestsStayBelowTheBound(t *testing.T) {
+	h := openHost(t, Options{Dir: folder(t, builtinName)}, patient())
+	filler := strings.Repeat(" ", mapper.MaxMessage/3)
+	records := []string{"nothing" + filler, "pid" + filler, "nothing" + filler, "nothing" + strings.Repeat(" ", mapper.MaxMessage), "nothing"}
+	got := mapped(t, h, "url", records...)
+	got[1] = "pid"
+	const empty = "the mapper gave neither an object nor a reason"
+	equal(t, got, []string{empty, "pid", empty, "the indicator has 16777223 bytes, more than the 16 MiB that a mapper takes", empty})
+}
+
+// Each of these costs the record that caused it, and no other.
+func TestCulprits(t *testing.T) {
+	h := openHost(t, Options{Dir: folder(t, builtinName)}, patient())
+	for _, c := range []struct{ record, want string }{
+		{"exit", "the mapper builtin host failed on this indicator: it ended (exit status 3)"},
+		{"panic", "the mapper builtin host failed on this indicator: it ended (exit status 2)"},
+		{"kill", "the mapper builtin host failed on this indicator: it ended (signal: killed)"},
+		{"few", "the mapper builtin host failed on this indicator: it gave more or fewer answers than it was asked for"},
+		{"huge", "the mapper builtin host gave an answer of more than 16 MiB for this indicator"},
+		{"nothing", "the mapper gave neither an object nor a reason"},
+		{"unfit", "the mapper made an object that cannot be sent: the pattern is not in brackets"},
+		{"many", "the mapper made 101 objects of this indicator, more than 100"},
+	} {
+		t.Run(c.record, func(t *testing.T) {
+			h.StartJob()
+			equal(t, mapped(t, h, "host", "a", c.record, "b", c.record, "c"), []string{"a", c.want, "b", c.want, "c"})
+		})
+	}
+}
+
+// A mapper that hangs is ended, even where it is stopped and cannot hear go-plugin's request.
+func TestHanging(t *testing.T) {
+	limits := patient()
+	limits.call, limits.perRecord = 3*time.Second, 0
+	h := openHost(t, Options{Dir: folder(t, builtinName)}, limits)
+	for _, record := range []string{"hang", "stop"} {
+		t.Run(record, func(t *testing.T) {
+			want := "the mapper builtin file failed on this indicator: it did not answer within 3s"
+			equal(t, mapped(t, h, "file", "a", record, "b"), []string{"a", want, "b"})
+		})
+	}
+}
+
+func TestRemarksAreBounded(t *testing.T) {
+	h := openHost(t, Options{Dir: folder(t, builtinName)}, patient())
+	answers, err := h.Map(t.Context(), "asn", raw([]string{"talk"}), now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, list := range [][]string{answers[0].Problems, answers[0].Notes} {
+		if len(list) != maxRemarks || len(list[0]) > maxRemark || !strings.HasSuffix(list[0], "é…") {
+			t.Errorf("%d remarks, the first of %d bytes", len(list), len(list[0]))
+		}
+	}
+}
+
+// A caller that gives up gets its own error, and the mapper goes on.
+func TestCallerGivesUp(t *testing.T) {
+	h := openHost(t, Options{Dir: folder(t, builtinName)}, patient())
+	before := pid(t, h, "cidr")
+	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+	defer cancel()
+	if _, err := h.Map(ctx, "cidr", raw([]string{"hang"}), now); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("got %v", err)
+	}
+	if after := pid(t, h, "cidr"); after != before {
+		t.Errorf("process %d took the place of %d", after, before)
+	}
+}
+
+func TestEnvironment(t *testing.T) {
+	t.Setenv("MS_SENTINEL_CLIENT_SECRET", "hidden")
+	h := openHost(t, Options{Dir: folder(t, builtinName)}, patient())
+	answers, err := h.Map(t.Context(), "host", raw([]string{"env", "stdin"}), now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var names []string
+	for _, variable := range answers[0].Problems {
+		// The certificate is one variable of several lines.
+		name, value, _ := strings.Cut(variable, "=")
+		names = append(names, name)
+		if strings.Contains(value, "hidden") {
+			t.Errorf("%s carries a secret", name)
+		}
+	}
+	equal(t, names, []string{"GOGC", "GOMAXPROCS", "MS_SENTINEL_MAPPER", "PLUGIN_CLIENT_CERT", "PLUGIN_MAX_PORT", "PLUGIN_MIN_PORT",
+		"PLUGIN_PROTOCOL_VERSIONS", "PLUGIN_UNIX_SOCKET_DIR", "TMPDIR"})
+	equal(t, answers[1].Problems, []string{`"" <nil>`})
+}
+
+func TestKilledBetweenBatches(t *testing.T) {
+	h := openHost(t, Options{Dir: folder(t, builtinName)}, patient())
+	for range 3 {
+		victim := pid(t, h, "url")
+		if err := syscall.Kill(victim, syscall.SIGKILL); err != nil {
+			t.Fatal(err)
+		}
+		gone(t, victim)
+		equal(t, mapped(t, h, "url", "a", "b"), []string{"a", "b"})
+	}
+}
+
+func TestParked(t *testing.T) {
+	h := openHost(t, Options{Dir: folder(t, builtinName)}, patient())
+	records := make([]string, 30)
+	for i := range records {
+		records[i] = "exit"
+	}
+	said := mapped(t, h, "address", records...)
+	const parked = "the mapper builtin address failed 21 times in this job (at last: it ended (exit status 3)) and is left out until the next one: retry this indicator then"
+	// The first death was that of the batch, so 20 records have one each.
+	for i, s := range said {
+		if (s == parked) != (i >= 20) {
+			t.Errorf("%d: %s", i, s)
+		}
+	}
+	equal(t, mapped(t, h, "address", "a"), []string{parked})
+	equal(t, mapped(t, h, "host", "a"), []string{"a"})
+	h.StartJob()
+	equal(t, mapped(t, h, "address", "a"), []string{"a"})
+}
+
+func TestBackoff(t *testing.T) {
+	s := &supervisor{host: &Host{limits: defaultLimits}}
+	for inARow, want := range []time.Duration{0, 0, 100 * time.Millisecond, 200 * time.Millisecond, 400 * time.Millisecond, 800 * time.Millisecond,
+		1600 * time.Millisecond, 2 * time.Second, 2 * time.Second} {
+		if s.inARow = inARow; s.delay() != want {
+			t.Errorf("after %d deaths %s, want %s", inARow, s.delay(), want)
+		}
+	}
+	if s.inARow = 1000; s.delay() != 2*time.Second {
+		t.Errorf("after 1000 deaths %s", s.delay())
+	}
+}
+
+func TestIdle(t *testing.T) {
+	h := openHost(t, Options{Dir: folder(t, builtinName), Idle: 50 * time.Millisecond}, patient())
+	first := pid(t, h, "url")
+	gone(t, first)
+	if second := pid(t, h, "url"); second == first {
+		t.Errorf("process %d was to be stopped", first)
+	}
+	if s := h.serving["url"]; s.deaths != 0 {
+		t.Errorf("%d deaths", s.deaths)
+	}
+}
+
+// Several batches of several types at once, each with something wrong in it.
+func TestParallel(t *testing.T) {
+	limits := patient()
+	limits.deaths = 1000
+	h := openHost(t, Options{Dir: folder(t, builtinName)}, limits)
+	var callers sync.WaitGroup
+	for caller := range 12 {
+		callers.Go(func() {
+			typ := builtins[caller%3]
+			for round := range 4 {
+				good := fmt.Sprintf("good %d %d", caller, round)
+				records, want := []string{good, good, good}, []string{good, good, good}
+				if (caller+round)%3 == 0 {
+					records[1], want[1] = "exit", "the mapper builtin "+typ+" failed on this indicator: it ended (exit status 3)"
+				}
+				equal(t, mapped(t, h, typ, records...), want)
+			}
+		})
+	}
+	callers.Wait()
+}
+
+func TestClose(t *testing.T) {
+	h, err := open(t.Context(), Options{Dir: folder(t, builtinName)}, patient())
+	if err != nil {
+		t.Fatal(err)
+	}
+	running := pid(t, h, "host")
+	left, err := strconv.Atoi(mapped(t, h, "url", "linger")[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	begun := make(chan error)
+	go func() {
+		begun <- nil
+		_, err := h.Map(context.Background(), "host", raw([]string{"hang"}), now)
+		begun <- err
+	}()
+	<-begun
+	if err := h.Close(); err != nil {
+		t.Error(err)
+	}
+	if err := <-begun; !errors.Is(err, ErrClosed) {
+		t.Errorf("got %v", err)
+	}
+	gone(t, running)
+	gone(t, left)
+	if _, err := os.Stat(h.private.path); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("the private folder: %v", err)
+	}
+	if _, err := h.Map(t.Context(), "host", raw([]string{"a"}), now); !errors.Is(err, ErrClosed) {
+		t.Errorf("got %v", err)
+	}
+	if err := h.Close(); err != nil {
+		t.Error(err)
+	}
+}
+
+// A mapper that left a process behind and died does not hold anything up.
+func TestLingering(t *testing.T) {
+	h := openHost(t, Options{Dir: folder(t, builtinName)}, patient())
+	left, err := strconv.Atoi(mapped(t, h, "url", "linger")[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	equal(t, mapped(t, h, "url", "exit", "a"), []string{"the mapper builtin url failed on this indicator: it ended (exit status 3)", "a"})
+	gone(t, left)
+}
+
+// Nothing that a mapper prints shows at info level.
+func TestLog(t *testing.T) {
+	for _, level := range []slog.Level{slog.LevelInfo, slog.LevelDebug} {
+		var out buffer
+		h := openHost(t, Options{Dir: folder(t, builtinName), Logger: slog.New(slog.NewTextHandler(&out, &slog.HandlerOptions{Level: level}))}, patient())
+		mapped(t, h, "host", "print", "panic "+secret)
+		if err := h.Close(); err != nil {
+			t.Error(err)
+		}
+		log := out.String()
+		if !strings.Contains(log, `level=WARN msg="a mapper ended" mapper="builtin host" reason="it ended (exit status 2)"`) {
+			t.Errorf("the death is not told:\n%.2000s", log)
+		}
+		if strings.Contains(log, secret) != (level == slog.LevelDebug) {
+			t.Errorf("at %s:\n%.2000s", level, log)
+		}
+		for line := range strings.Lines(log) {
+			if len(line) > maxLine+200 {
+				t.Errorf("a line of %d bytes", len(line))
+			}
+		}
+	}
+}
+
+// buffer is written to from several goroutines.
+type buffer struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (b *buffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.b.Write(p)
+}
+
+func (b *buffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.b.String()
+}
+
+// playHost says which processes and folder it has, stops one of the processes, and waits for its own end.
+func playHost(dir string) {
+	h, err := open(context.Background(), Options{Dir: dir, TempDir: dir}, patient())
+	if err != nil {
+		fmt.Println(err)
+		os.Exit(1)
+	}
+	for _, typ := range []string{"host", "url"} {
+		answers, err := h.Map(context.Background(), typ, raw([]string{"pid"}), now)
+		fmt.Println(answers[0].Problems[0], err)
+	}
+	fmt.Println(h.private.path)
+	_, _ = h.Map(context.Background(), "host", raw([]string{"stop"}), now)
+}
+
+// A host that is killed takes its mappers with it, even one that cannot see for itself, and the next one clears up.
+func TestHostIsKilled(t *testing.T) {
+	dir := folder(t, builtinName)
+	host := exec.Command(self(t))
+	host.Env = append(os.Environ(), hostVariable+"="+dir)
+	host.Stderr = os.Stderr
+	out, err := host.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := host.Start(); err != nil {
+		t.Fatal(err)
+	}
+	var pids [2]int
+	var private string
+	lines := bufio.NewReader(out)
+	if _, err := fmt.Fscanf(lines, "%d <nil>\n%d <nil>\n%s\n", &pids[0], &pids[1], &private); err != nil {
+		t.Fatal(err)
+	}
+	if err := host.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	_, _ = io.Copy(io.Discard, lines)
+	_ = host.Wait()
+	for _, pid := range pids {
+		gone(t, pid)
+	}
+	if _, err := os.Stat(private); err != nil {
+		t.Fatal("the host cleared up although it was killed:", err)
+	}
+	openHost(t, Options{Dir: dir, TempDir: dir}, patient())
+	if _, err := os.Stat(private); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("what the killed host left: %v", err)
+	}
+}
