@@ -64,7 +64,7 @@ func (s *supervisor) isolate(ctx context.Context, batch [][]byte, now time.Time)
 		var f *fault
 		switch {
 		case errors.As(err, &f):
-			answers[i] = mapper.Answer{Problems: []string{f.text}}
+			answers[i] = mapper.Answer{Problems: []string{f.text}, Failed: true}
 		case err != nil:
 			return nil, err
 		default:

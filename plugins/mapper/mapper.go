@@ -42,6 +42,8 @@ type Answer struct {
 	Problems []string
 	// Notes say what the reader should know about the objects, which are sent all the same.
 	Notes []string
+	// Failed is set by the App, never by a mapper: the mapper gave no answer, so that what the indicator gives is not known.
+	Failed bool
 }
 
 // Problem answers that the indicator gives no object, and why.
