@@ -1,0 +1,225 @@
+package threatconnect
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+)
+
+// Kind names a fault.
+type Kind string
+
+// Faults that strike before anything else is looked at.
+const (
+	Status    Kind = "status"     // answers Status in the shape Form: json (default), html, text, empty; with Message
+	Throttle  Kind = "throttle"   // 429 with Seconds in the shape Form: header (default), date, none
+	TQLRefuse Kind = "tql"        // 400 0x2001, as for a query that is not valid any more
+	Hang      Kind = "hang"       // answers nothing until the client leaves, or for Seconds if given, then goes on
+	Slow      Kind = "slow"       // waits Seconds, then goes on
+	CutBefore Kind = "cut-before" // breaks the connection without an answer
+)
+
+// Faults of an answer.
+const (
+	Truncated Kind = "truncated"  // breaks the connection in the middle of the body
+	Malformed Kind = "malformed"  // 200 with half of the body
+	SoftError Kind = "soft-error" // 200 with "status":"Error"
+	HTMLPage  Kind = "html"       // 200 with a page for people
+)
+
+// Faults of a page of indicators.
+const (
+	RepeatedPage Kind = "repeated-page" // the rows of the page before
+	EmptyPage    Kind = "empty-page"    // no rows, whatever the links say
+	DamagedRow   Kind = "damaged-row"   // the row in the middle is no indicator
+)
+
+var (
+	callKinds = []Kind{Status, Throttle, TQLRefuse, Hang, Slow, CutBefore}
+	bodyKinds = []Kind{Truncated, Malformed, SoftError, HTMLPage}
+	pageKinds = []Kind{RepeatedPage, EmptyPage, DamagedRow}
+)
+
+// Fault is one way to fail, and for how long.
+type Fault struct {
+	Kind    Kind    `json:"kind"`
+	Count   int     `json:"count"`   // how many times it strikes; 0 is once, negative until it is cleared
+	After   int     `json:"after"`   // how many requests it lets pass first
+	Rate    float64 `json:"rate"`    // above 0: the share of requests it strikes, at random
+	Path    string  `json:"path"`    // only requests whose path begins so; all of /api/ when empty
+	Match   string  `json:"match"`   // only requests with this in their tql or owner
+	Status  int     `json:"status"`  // HTTP status, 503
+	Form    string  `json:"form"`    // shape of the answer
+	Message string  `json:"message"` // in the answer
+	Seconds float64 `json:"seconds"` // wait or delay
+}
+
+func (f Fault) wait() time.Duration { return time.Duration(f.Seconds * float64(time.Second)) }
+
+type faults struct {
+	mu     sync.Mutex
+	active []Fault
+	random *rand.Rand
+}
+
+func newFaults(seed uint64) faults { return faults{random: rand.New(rand.NewPCG(seed, 1))} }
+
+// Inject adds a fault. Several stand side by side; of those that could strike a request, the oldest does.
+func (s *Server) Inject(f Fault) error {
+	if all := slices.Concat(callKinds, bodyKinds, pageKinds); !slices.Contains(all, f.Kind) {
+		return fmt.Errorf("unknown kind of fault %q: use one of %q", f.Kind, all)
+	}
+	if f.Count == 0 {
+		f.Count = 1
+	}
+	if f.Status == 0 {
+		f.Status = http.StatusServiceUnavailable
+	}
+	if f.Status < 200 || f.Status > 999 || f.Rate < 0 || f.Rate > 1 || f.Seconds < 0 {
+		return fmt.Errorf("fault %q: status must be an HTTP status, rate within 0 and 1, seconds not negative", f.Kind)
+	}
+	if f.Kind == Slow && f.Seconds == 0 {
+		return fmt.Errorf("fault %q: give the seconds", f.Kind)
+	}
+	s.faults.mu.Lock()
+	defer s.faults.mu.Unlock()
+	s.faults.active = append(s.faults.active, f)
+	return nil
+}
+
+// ClearFaults ends all faults.
+func (s *Server) ClearFaults() {
+	s.faults.mu.Lock()
+	defer s.faults.mu.Unlock()
+	s.faults.active = nil
+}
+
+// concerning says whether a fault is about a request.
+func concerning(r *http.Request, p parameters) func(Fault) bool {
+	return func(f Fault) bool {
+		return strings.HasPrefix(r.URL.Path, f.Path) && (strings.Contains(p.get("tql"), f.Match) || strings.Contains(p.get("owner"), f.Match))
+	}
+}
+
+// take finds the fault of these kinds that strikes now, and counts it.
+func (f *faults) take(kinds []Kind, concerns func(Fault) bool) (Fault, bool) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for i := range f.active {
+		a := &f.active[i]
+		if !slices.Contains(kinds, a.Kind) || !concerns(*a) {
+			continue
+		}
+		if a.After > 0 {
+			a.After--
+			continue
+		}
+		if a.Rate > 0 && f.random.Float64() >= a.Rate {
+			continue
+		}
+		hit := *a
+		if a.Count > 0 {
+			if a.Count--; a.Count == 0 {
+				f.active = slices.Delete(f.active, i, i+1)
+			}
+		}
+		return hit, true
+	}
+	return Fault{}, false
+}
+
+// callFault does what a fault of callKinds asks for, and says whether the request is done with.
+func (s *Server) callFault(w http.ResponseWriter, r *http.Request, f Fault, entry *Request) bool {
+	switch f.Kind {
+	case CutBefore:
+		panic(http.ErrAbortHandler)
+	case Slow, Hang:
+		if !s.pause(r, f.wait()) {
+			panic(http.ErrAbortHandler)
+		}
+		return false
+	}
+	a := f.answer()
+	entry.Status = a.status
+	a.send(w)
+	return true
+}
+
+// pause waits for d, or for ever if d is 0, and says whether the request goes on afterwards.
+func (s *Server) pause(r *http.Request, d time.Duration) bool {
+	var elapsed <-chan time.Time
+	if d > 0 {
+		timer := time.NewTimer(d)
+		defer timer.Stop()
+		elapsed = timer.C
+	}
+	select {
+	case <-elapsed:
+		return true
+	case <-r.Context().Done():
+	case <-s.closed:
+	}
+	return false
+}
+
+func (f Fault) answer() answer {
+	switch {
+	case f.Kind == Throttle:
+		return f.throttled()
+	case f.Kind == TQLRefuse:
+		return errorAnswer(refuse(http.StatusBadRequest, codeTQL, strings.TrimSpace(tqlMessage+" "+f.Message)))
+	case f.Form == "html":
+		return htmlAnswer(f.Status)
+	case f.Form == "empty":
+		return answer{status: f.Status}
+	case f.Form == "text":
+		return answer{status: f.Status, kind: "text/plain", body: []byte(f.message())}
+	}
+	return errorAnswer(refuse(f.Status, statusCodes[f.Status], f.message()))
+}
+
+func (f Fault) message() string {
+	if f.Message != "" {
+		return f.Message
+	}
+	return http.StatusText(f.Status)
+}
+
+func (f Fault) throttled() answer {
+	a := errorAnswer(refuse(http.StatusTooManyRequests, "", "Too many requests"))
+	switch f.Form {
+	case "none":
+	case "date":
+		a.header = map[string]string{"Retry-After": time.Now().Add(f.wait()).UTC().Format(http.TimeFormat)}
+	default:
+		a.header = map[string]string{"Retry-After": strconv.Itoa(int(f.Seconds))}
+	}
+	return a
+}
+
+// spoil does to an answer what a fault of bodyKinds asks for.
+func (f Fault) spoil(a answer) answer {
+	switch f.Kind {
+	case Truncated:
+		a.cut = true
+	case Malformed:
+		a.body = a.body[:len(a.body)/2]
+	case SoftError:
+		a = jsonAnswer(http.StatusOK, map[string]string{"status": "Error", "message": f.softMessage(), "errCode": codeInternal})
+	case HTMLPage:
+		a = htmlAnswer(http.StatusOK)
+	}
+	return a
+}
+
+func (f Fault) softMessage() string {
+	if f.Message != "" {
+		return f.Message
+	}
+	return "An unknown error occurred"
+}
