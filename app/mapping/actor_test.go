@@ -13,6 +13,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/hashicorp/go-plugin"
 	"go.uber.org/goleak"
@@ -35,7 +36,7 @@ const (
 func TestMain(m *testing.M) {
 	switch {
 	case len(os.Args) == 2 && os.Args[1] == "linger":
-		select {}
+		time.Sleep(time.Hour)
 	case os.Getenv(mapper.Handshake.MagicCookieKey) != "":
 		play(filepath.Base(os.Args[0]))
 	case os.Getenv(hostVariable) != "":
@@ -55,7 +56,7 @@ func play(name string) {
 	case "dead":
 		os.Exit(7)
 	case "stuck":
-		select {}
+		time.Sleep(time.Hour)
 	}
 	plugin.Serve(&plugin.ServeConfig{
 		HandshakeConfig: handshake,
@@ -97,7 +98,7 @@ func (*actor) Describe(context.Context, *wire.DescribeRequest) (*wire.Descriptio
 	case "endless":
 		d.Types[0].DefaultTtlHours = 1 << 20
 	case "timeless":
-		d.Types[0].DefaultTtlHours = 0
+		d.Types[0] = &wire.TakenType{Name: "Timeless"}
 	case "blank":
 		d.Types[0].Name = " "
 	}

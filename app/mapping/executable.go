@@ -1,7 +1,6 @@
 package mapping
 
 import (
-	"bufio"
 	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
@@ -49,9 +48,10 @@ func readList(dir string) ([]executable, error) {
 		return nil, fmt.Errorf("the list of mappers: %w", err)
 	}
 	var list []executable
-	lines := bufio.NewScanner(bytes.NewReader(data))
-	for n := 1; lines.Scan(); n++ {
-		e, err := parseLine(lines.Text())
+	n := 0
+	for line := range strings.Lines(string(data)) {
+		n++
+		e, err := parseLine(strings.TrimRight(line, "\r\n"))
 		if err != nil {
 			return nil, fmt.Errorf("line %d of %s: %w; write the list with sha256sum, inside the folder", n, path, err)
 		}
@@ -62,7 +62,7 @@ func readList(dir string) ([]executable, error) {
 		list = append(list, e)
 	}
 	slices.SortFunc(list, func(a, b executable) int { return strings.Compare(a.path, b.path) })
-	return list, lines.Err()
+	return list, nil
 }
 
 // parseLine reads a checksum, a blank, a second one or the star of sha256sum's binary mode, and a plain name.

@@ -106,8 +106,11 @@ func startError(err error) error {
 	if strings.HasPrefix(text, "incompatible API version") || strings.HasPrefix(text, "unsupported plugin protocol") {
 		return unusable{fmt.Errorf("it speaks another version of the contract (%s): build it against the plugins/mapper of this App", text)}
 	}
-	if line, found := strings.CutPrefix(text, "Unrecognized remote plugin message: "); found {
-		return fmt.Errorf("it did not serve: instead of calling mapper.Serve it ended, or printed %q", line)
+	switch line, found := strings.CutPrefix(text, "Unrecognized remote plugin message: "); {
+	case found && line == "":
+		return errors.New("it did not serve: it ended before it called mapper.Serve")
+	case found:
+		return fmt.Errorf("it did not serve: before it called mapper.Serve it printed %q, and nothing may be printed to standard output there", line)
 	}
 	return errors.New("it did not serve: " + text)
 }

@@ -118,7 +118,7 @@ func checkDescription(d mapper.Description) error {
 	for _, t := range d.Types {
 		switch {
 		case !named(t.Name):
-			return fmt.Errorf("it takes a type by the name of %.100q: that needs 1 to %d bytes", t.Name, maxName)
+			return fmt.Errorf("it takes a type by the name of %.100q: that needs 1 to %d bytes and no blanks around them", t.Name, maxName)
 		case taken[t.Name]:
 			return fmt.Errorf("it takes the type %q twice", t.Name)
 		case t.DefaultTTLHours < 0 || t.DefaultTTLHours > maxTTLHours:
