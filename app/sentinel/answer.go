@@ -44,6 +44,7 @@ type decision struct {
 	refused []Refusal // Index counts the objects of the request
 	text    string    // what Sentinel said, in one line
 	wait    time.Duration
+	support string       // what Microsoft's support asks for
 	config  *ConfigError // with fail
 }
 
@@ -57,7 +58,7 @@ const (
 // decide reads an answer to a request of n objects (spec §1.5, §9). It depends on nothing else, and remembers nothing.
 func decide(status int, header http.Header, body []byte, n int, now time.Time) decision {
 	said := readBody(body, n)
-	d := decision{text: said.text}
+	d := decision{text: said.text, support: said.activity}
 	if d.text == "" {
 		d.text = fmt.Sprintf("HTTP status %d without a reason", status)
 	}
@@ -130,19 +131,21 @@ func onRefusal(d decision, said said, n int) decision {
 
 // said is what a body says, in any of the four shapes: a list of record errors, the API's envelope, the gateway's, none.
 type said struct {
-	json    bool // it is JSON, or empty
-	text    string
-	refused []Refusal
-	unclear bool // there are record errors that cannot be told to belong to a record
+	json     bool // it is JSON, or empty
+	text     string
+	activity string
+	refused  []Refusal
+	unclear  bool // there are record errors that cannot be told to belong to a record
 }
 
 func readBody(body []byte, n int) said {
 	body = bytes.TrimSpace(body)
 	s := said{json: len(body) == 0 || json.Valid(body)}
 	var shape struct {
-		Errors  json.RawMessage `json:"errors"`
-		Error   json.RawMessage `json:"error"`
-		Message json.RawMessage `json:"message"`
+		Errors   json.RawMessage `json:"errors"`
+		Error    json.RawMessage `json:"error"`
+		Message  json.RawMessage `json:"message"`
+		Activity json.RawMessage `json:"activityId"`
 	}
 	if len(body) == 0 || body[0] != '{' || json.Unmarshal(body, &shape) != nil {
 		return s
@@ -155,6 +158,9 @@ func readBody(body []byte, n int) said {
 	texts := slices.Concat(textsIn(envelope.Message), textsIn(shape.Message), textsIn(shape.Error), textsIn(envelope.Code))
 	if len(texts) > 0 {
 		s.text = oneLine(texts[0])
+	}
+	if ids := textsIn(shape.Activity); len(ids) > 0 {
+		s.activity = oneLine(ids[0])
 	}
 	s.readRecords(shape.Errors, n)
 	return s

@@ -153,5 +153,5 @@ func (c *Client) record(x exchange, status int, header http.Header, n int, start
 	}
 	c.log.Warn("Sentinel did not accept all of a batch", "status", status, "objects", n, "refused", len(x.refused),
 		"said", x.text, "error_code", header.Get("x-ms-error-code"), "request_id", header.Get("x-ms-request-id"),
-		"took", x.at.Sub(started).Round(time.Millisecond))
+		"activity_id", x.support, "took", x.at.Sub(started).Round(time.Millisecond))
 }

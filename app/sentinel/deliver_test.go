@@ -1,0 +1,446 @@
+package sentinel
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"pgregory.net/rapid"
+
+	standin "mssentinel/app/standin/sentinel"
+)
+
+func TestDeliver(t *testing.T) {
+	for _, key := range []standin.MessageKey{standin.ErrorMessages, standin.ValidationErrorMessages, standin.BothMessages} {
+		synctest.Test(t, func(t *testing.T) {
+			l, start := newLab(t, setup{limit: 100, standin: standin.Options{MessageKey: key}}), time.Now()
+			list := objects(0, 100)
+			list[7] = bytes.Replace(list[7], []byte(`"pattern_type":"stix",`), nil, 1)
+			g, err := l.deliver(t.Context(), list)
+			l.all(g, err, list, 7)
+			r := g.refused[7]
+			if r.Code != CodeRejected || !strings.HasPrefix(r.Message, "Error for Property=pattern_type: Required property is missing.") {
+				t.Fatalf("got %+v", r)
+			}
+			if l.far.RequestCount() != 1 || g.calls != 1 || time.Since(start) > 0 {
+				t.Fatalf("%d requests, %d outcomes, took %v", l.far.RequestCount(), g.calls, time.Since(start))
+			}
+		})
+	}
+}
+
+func TestRequest(t *testing.T) {
+	var got *http.Request
+	var body []byte
+	c, err := New(Options{
+		TenantID: tenant, ClientID: clientID, WorkspaceID: workspace, Secret: func() string { return secret }, UserAgent: "mssentinel/1",
+		Transport: transport(func(r *http.Request) (*http.Response, error) {
+			if strings.HasSuffix(r.URL.Path, "/token") {
+				return answers{200, `{"access_token":"t","expires_in":3599}`}.RoundTrip(r)
+			}
+			got = r
+			body, _ = io.ReadAll(r.Body)
+			return answers{200, ""}.RoundTrip(r)
+		}),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := c.Deliver(t.Context(), `ThreatConnect-"Ä"`, [][]byte{[]byte(`{"a":1}`), []byte(`{"b":"<>"}`)}, func(Outcome) error { return nil }); err != nil {
+		t.Fatal(err)
+	}
+	if want := "https://api.ti.sentinel.azure.com/workspaces/" + workspace + "/threat-intelligence-stix-objects:upload?api-version=2024-02-01-preview"; got.URL.String() != want {
+		t.Errorf("URL %s", got.URL)
+	}
+	if want := `{"sourcesystem":"ThreatConnect-\"Ä\"","stixobjects":[{"a":1},{"b":"<>"}]}`; string(body) != want {
+		t.Errorf("body %s", body)
+	}
+	for name, want := range map[string]string{"Authorization": "Bearer t", "Content-Type": "application/json", "User-Agent": "mssentinel/1"} {
+		if got.Header.Get(name) != want {
+			t.Errorf("%s: %q", name, got.Header.Get(name))
+		}
+	}
+	if got.Method != http.MethodPost || got.ContentLength != int64(len(body)) || got.Header.Get("Content-Encoding") != "" {
+		t.Errorf("%s, length %d", got.Method, got.ContentLength)
+	}
+}
+
+type transport func(*http.Request) (*http.Response, error)
+
+func (f transport) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
+
+func TestNothingToDeliver(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := newLab(t, setup{limit: 100})
+		if g, err := l.deliver(t.Context(), nil); err != nil || g.calls > 0 || l.far.RequestCount() > 0 {
+			t.Fatalf("%v, %d requests", err, l.far.RequestCount())
+		}
+	})
+}
+
+// Whatever passes is survived: every object is settled once, and Sentinel holds it.
+func TestFaultsThatPass(t *testing.T) {
+	const many = 50
+	tests := map[string]struct {
+		fault        standin.Fault
+		atLeast      time.Duration
+		mayTakeLong  bool
+		requestsWant int
+	}{
+		"429 header":             {fault: standin.Fault{Kind: standin.Throttle, Seconds: 37, Count: 2}, atLeast: 76 * time.Second, requestsWant: 3},
+		"429 date":               {fault: standin.Fault{Kind: standin.Throttle, Seconds: 37, Form: "date", Count: 2}, atLeast: 76 * time.Second, requestsWant: 3},
+		"429 message":            {fault: standin.Fault{Kind: standin.Throttle, Seconds: 37, Form: "message", Count: 2}, atLeast: 76 * time.Second, requestsWant: 3},
+		"429 page":               {fault: standin.Fault{Kind: standin.Throttle, Form: "html", Count: 2}, atLeast: 122 * time.Second, requestsWant: 3},
+		"429 empty":              {fault: standin.Fault{Kind: standin.Throttle, Form: "empty", Count: 2}, atLeast: 122 * time.Second, requestsWant: 3},
+		"429 for hours":          {fault: standin.Fault{Kind: standin.Throttle, Form: "empty", Count: 500}, atLeast: 8 * time.Hour, mayTakeLong: true, requestsWant: 501},
+		"408":                    {fault: standin.Fault{Kind: standin.Status, Status: 408, Count: 3}, atLeast: 3 * time.Second, requestsWant: 4},
+		"500":                    {fault: standin.Fault{Kind: standin.Status, Status: 500, Count: 3}, atLeast: 3 * time.Second, requestsWant: 4},
+		"502":                    {fault: standin.Fault{Kind: standin.Status, Status: 502, Form: "html", Count: 3}, atLeast: 3 * time.Second, requestsWant: 4},
+		"503":                    {fault: standin.Fault{Kind: standin.Status, Status: 503, Form: "empty", Count: 3}, atLeast: 3 * time.Second, requestsWant: 4},
+		"503 for long":           {fault: standin.Fault{Kind: standin.Status, Status: 503, Count: many}, atLeast: many / 2 * time.Second, mayTakeLong: true, requestsWant: many + 1},
+		"504":                    {fault: standin.Fault{Kind: standin.Status, Status: 504, Count: 3}, atLeast: 3 * time.Second, requestsWant: 4},
+		"cut before storing":     {fault: standin.Fault{Kind: standin.CutBefore, Count: 3}, atLeast: 3 * time.Second, requestsWant: 4},
+		"cut after storing":      {fault: standin.Fault{Kind: standin.CutAfter, Count: 3}, atLeast: 3 * time.Second, requestsWant: 4},
+		"hangs":                  {fault: standin.Fault{Kind: standin.Hang, Count: 2}, atLeast: 2 * time.Minute, requestsWant: 3},
+		"slow":                   {fault: standin.Fault{Kind: standin.Slow, Seconds: 40, Count: 1}, atLeast: 40 * time.Second, requestsWant: 1},
+		"token revoked":          {fault: standin.Fault{Kind: standin.Unauthorized, Count: 1}, requestsWant: 2},
+		"role arrives as 401":    {fault: standin.Fault{Kind: standin.Unauthorized, Count: 3}, atLeast: 3 * time.Minute, requestsWant: 4},
+		"role arrives":           {fault: standin.Fault{Kind: standin.Forbidden, Count: 5}, atLeast: 30 * time.Minute, mayTakeLong: true, requestsWant: 6},
+		"200 {}":                 {fault: standin.Fault{Kind: standin.Reply, Body: "{}"}, requestsWant: 1},
+		"200 null":               {fault: standin.Fault{Kind: standin.Reply, Body: `{"errors":null}`}, requestsWant: 1},
+		"200 page":               {fault: standin.Fault{Kind: standin.Reply, Body: "<html>log in</html>"}, atLeast: time.Second, requestsWant: 2},
+		"200 cut":                {fault: standin.Fault{Kind: standin.Reply, Body: `{"errors":[{"rec`}, atLeast: time.Second, requestsWant: 2},
+		"200 index out of range": {fault: standin.Fault{Kind: standin.Reply, Body: `{"errors":[{"recordIndex":100,"errorMessages":["a"]}]}`}, requestsWant: 3},
+		"400 once":               {fault: standin.Fault{Kind: standin.Status, Status: 400}, requestsWant: 3},
+		"413 once":               {fault: standin.Fault{Kind: standin.Status, Status: 413, Form: "html"}, requestsWant: 3},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				l, start := newLab(t, setup{limit: 100}), time.Now()
+				l.inject(tt.fault)
+				list := objects(0, 10)
+				g, err := l.deliver(t.Context(), list)
+				l.all(g, err, list)
+				took := time.Since(start)
+				if took < tt.atLeast || !tt.mayTakeLong && took > tt.atLeast*2+20*time.Second {
+					t.Errorf("took %v, want about %v", took, tt.atLeast)
+				}
+				if n := l.far.RequestCount(); n != tt.requestsWant {
+					t.Errorf("%d requests, want %d", n, tt.requestsWant)
+				}
+				if took > time.Second && tt.fault.Kind != standin.Hang && tt.fault.Kind != standin.Slow && len(l.waited) == 0 {
+					t.Error("nobody was told of the wait")
+				}
+			})
+		})
+	}
+}
+
+func TestFaultsThatStay(t *testing.T) {
+	tests := map[string]struct {
+		fault   standin.Fault
+		config  bool
+		atLeast time.Duration
+		want    string
+	}{
+		"outage":      {standin.Fault{Kind: standin.Status, Status: 503}, false, time.Hour, "Service Unavailable"},
+		"cut":         {standin.Fault{Kind: standin.CutBefore}, false, time.Hour, "EOF"},
+		"hangs":       {standin.Fault{Kind: standin.Hang}, false, time.Hour, "no answer in time"},
+		"role":        {standin.Fault{Kind: standin.Forbidden}, true, 30 * time.Minute, "Microsoft Sentinel Contributor"},
+		"role as 401": {standin.Fault{Kind: standin.Unauthorized}, true, 30 * time.Minute, "Microsoft Sentinel Contributor"},
+		"workspace":   {standin.Fault{Kind: standin.Status, Status: 404}, true, 0, "Sentinel Workspace ID"},
+		"every batch": {standin.Fault{Kind: standin.Status, Status: 400}, true, 0, "stay queued"},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				l, start := newLab(t, setup{limit: 100}), time.Now()
+				tt.fault.Count = -1
+				l.inject(tt.fault)
+				g, err := l.deliver(t.Context(), objects(0, 100))
+				took := time.Since(start)
+				var config *ConfigError
+				if err == nil || errors.As(err, &config) != tt.config || !strings.Contains(err.Error(), tt.want) {
+					t.Fatalf("got %v", err)
+				}
+				if took < tt.atLeast || took > tt.atLeast+3*time.Minute {
+					t.Fatalf("took %v, want about %v", took, tt.atLeast)
+				}
+				if g.calls > 0 {
+					t.Fatalf("settled %+v", g)
+				}
+				if n := l.far.RequestCount(); tt.atLeast == 0 && n > 20 {
+					t.Fatalf("it took %d requests to see it", n)
+				}
+				l.quiet()
+			})
+		})
+	}
+}
+
+func TestTokenExpiresInMidRun(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := newLab(t, setup{limit: 100})
+		list := objects(0, 80)
+		logins := l.countLogins()
+		batch := func(i int) {
+			if _, err := l.deliver(t.Context(), list[i*10:(i+1)*10]); err != nil {
+				t.Error(err)
+			}
+		}
+		batch(0)
+		time.Sleep(time.Second)
+		l.far.ExpireTokens()
+		time.Sleep(time.Second)
+		together(7, func(i int) { batch(i + 1) })
+		if n := len(l.far.Objects(source)); n != 80 || logins.count() != 2 {
+			t.Fatalf("%d objects, %d logins", n, logins.count())
+		}
+	})
+}
+
+// Any set of culprits is found among any number of others, and every good one is accepted once.
+func TestCulpritsAreFound(t *testing.T) {
+	rapid.Check(t, func(r *rapid.T) {
+		n := rapid.IntRange(2, 100).Draw(r, "objects")
+		bad := rapid.SliceOfNDistinct(rapid.IntRange(0, n-1), 1, min(n-1, 5), rapid.ID[int]).Draw(r, "culprits")
+		status := rapid.SampledFrom([]int{400, 413}).Draw(r, "status")
+		form := rapid.SampledFrom([]string{"json", "html", "empty"}).Draw(r, "form")
+		var g *ledger
+		var err error
+		var held int
+		synctest.Test(t, func(t *testing.T) {
+			l := newLab(t, setup{})
+			for _, i := range bad {
+				l.inject(standin.Fault{Kind: standin.RefuseBatch, Status: status, Form: form, Match: named(i), Count: -1})
+			}
+			g, err = l.deliver(t.Context(), objects(0, n))
+			held = len(l.far.Objects(source))
+			l.quiet()
+		})
+		if len(bad) == n || len(bad) >= lonesForConfig && err != nil {
+			return // that many without one good record may be the configuration
+		}
+		if err != nil || held != n-len(bad) || len(g.accepted) != held || len(g.refused) != len(bad) {
+			r.Fatalf("%v: Sentinel holds %d of %d, accepted %v, refused %v", err, held, n, g.accepted, g.refused)
+		}
+		for _, i := range bad {
+			if g.refused[i].Code != CodeBatchRefused {
+				r.Fatalf("object %d: %+v", i, g.refused[i])
+			}
+		}
+	})
+}
+
+func TestManyCulpritsSideBySide(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := newLab(t, setup{})
+		l.inject(standin.Fault{Kind: standin.RefuseBatch, Match: "host-00001", Count: -1}) // 10 to 19
+		list := objects(0, 100)
+		g, err := l.deliver(t.Context(), list)
+		l.all(g, err, list, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19)
+	})
+}
+
+func TestAllRecordsInvalid(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := newLab(t, setup{limit: 100})
+		list := objects(0, 5)
+		for i := range list {
+			list[i] = bytes.Replace(list[i], []byte(`"spec_version":"2.1"`), []byte(`"spec_version":"3"`), 1)
+		}
+		g, err := l.deliver(t.Context(), list)
+		l.all(g, err, list, 0, 1, 2, 3, 4)
+		if g.refused[0].Code != CodeRejected || l.far.RequestCount() != 1 {
+			t.Fatalf("%+v after %d requests", g.refused[0], l.far.RequestCount())
+		}
+	})
+}
+
+// A 400 that names some of the records leaves the others to be sent again.
+func TestSomeRecordsNamedByA400(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := newLab(t, setup{limit: 100})
+		l.inject(standin.Fault{Kind: standin.Reply, Status: 400, Body: `{"errors":[{"recordIndex":1,"errorMessages":["no"]},{"recordIndex":"2"},{"recordIndex":9}]}`})
+		g, err := l.deliver(t.Context(), objects(0, 4))
+		if err != nil || fmt.Sprint(g.accepted) != "[0 3]" || len(g.refused) != 2 || l.far.RequestCount() != 2 {
+			t.Fatalf("%v: %+v after %d requests", err, g, l.far.RequestCount())
+		}
+		l.quiet()
+	})
+}
+
+func TestSettleEndsDelivery(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := newLab(t, setup{limit: 100})
+		l.inject(standin.Fault{Kind: standin.RefuseBatch, Match: named(3), Count: -1})
+		broken := errors.New("disk full")
+		if err := l.client.Deliver(t.Context(), source, objects(0, 4), func(Outcome) error { return broken }); !errors.Is(err, broken) {
+			t.Fatalf("got %v", err)
+		}
+	})
+}
+
+func TestSlotsEndDelivery(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := newLab(t, setup{limit: 100})
+		broken := errors.New("disk full")
+		l.slots.fail(broken)
+		if _, err := l.deliver(t.Context(), objects(0, 4)); !errors.Is(err, broken) || l.far.RequestCount() > 0 {
+			t.Fatalf("got %v", err)
+		}
+	})
+}
+
+// A request in flight gets a few seconds when its job is stopped, and no other begins.
+func TestStop(t *testing.T) {
+	for name, tt := range map[string]struct {
+		slow     float64
+		settled  int
+		stopped  time.Duration // after the stop
+		requests int
+	}{
+		"answer comes": {slow: 3, settled: 10, stopped: 2 * time.Second, requests: 1},
+		"too slow":     {slow: 30, settled: 0, stopped: grace, requests: 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				l := newLab(t, setup{limit: 100})
+				l.inject(standin.Fault{Kind: standin.Slow, Seconds: tt.slow})
+				ctx, cancel := context.WithCancel(t.Context())
+				start := time.Now()
+				time.AfterFunc(time.Second, cancel)
+				g, err := l.deliver(ctx, objects(0, 10))
+				if took := time.Since(start) - time.Second; took != tt.stopped {
+					t.Errorf("took %v after the stop", took)
+				}
+				if len(g.accepted) != tt.settled || (err == nil) != (tt.settled > 0) {
+					t.Errorf("settled %v, %v", g.accepted, err)
+				}
+				if _, err := l.deliver(ctx, objects(20, 1)); !errors.Is(err, context.Canceled) {
+					t.Errorf("the next one: %v", err)
+				}
+				synctest.Wait()
+				l.quiet()
+			})
+		})
+	}
+}
+
+func TestStopWhileWaiting(t *testing.T) {
+	for name, fault := range map[string]standin.Fault{
+		"throttled": {Kind: standin.Throttle, Form: "empty", Count: -1},
+		"outage":    {Kind: standin.Status, Count: -1},
+		"role":      {Kind: standin.Forbidden, Count: -1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				l := newLab(t, setup{limit: 100})
+				l.inject(fault)
+				ctx, cancel := context.WithTimeout(t.Context(), 40*time.Second)
+				defer cancel()
+				start := time.Now()
+				if g, err := l.deliver(ctx, objects(0, 10)); !errors.Is(err, context.DeadlineExceeded) || g.calls > 0 || time.Since(start) != 40*time.Second {
+					t.Fatalf("%v after %v", err, time.Since(start))
+				}
+				l.quiet()
+			})
+		})
+	}
+}
+
+func TestThrottleHoldsEverybody(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l, start := newLab(t, setup{limit: 100}), time.Now()
+		l.inject(standin.Fault{Kind: standin.Throttle, Seconds: 30})
+		if _, err := l.deliver(t.Context(), objects(0, 1)); err != nil {
+			t.Fatal(err)
+		}
+		l.inject(standin.Fault{Kind: standin.Throttle, Seconds: 30})
+		go l.deliver(t.Context(), objects(1, 1))
+		synctest.Wait()
+		if _, err := l.deliver(t.Context(), objects(2, 1)); err != nil || time.Since(start) != 62*time.Second {
+			t.Fatalf("%v after %v", err, time.Since(start))
+		}
+		synctest.Wait()
+		for _, r := range l.far.Requests() {
+			if at := r.Time.Sub(start); at != 0 && at != 31*time.Second && at != 62*time.Second {
+				t.Errorf("a request at %v", at)
+			}
+		}
+		if w := l.waited[0]; w.reason == "" || !w.until.Equal(start.Add(31*time.Second)) {
+			t.Errorf("told of %+v", w)
+		}
+	})
+}
+
+func TestSplit(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		sizes := rapid.SliceOfN(rapid.OneOf(rapid.IntRange(1, 2000), rapid.IntRange(1, 2*MaxBytes)), 0, 300).Draw(t, "sizes")
+		from := 0
+		for _, n := range Split(source, sizes) {
+			list, part := make([][]byte, n), make([]int, n)
+			for i := range list {
+				list[i], part[i] = make([]byte, sizes[from+i]), i
+			}
+			body := requestBody(source, list, part)
+			if n < 1 || n > MaxObjects || len(body) > MaxBytes && n > 1 {
+				t.Fatalf("a batch of %d objects, %d bytes", n, len(body))
+			}
+			if from += n; from < len(sizes) && n < MaxObjects && len(body)+1+sizes[from] <= MaxBytes {
+				t.Fatalf("a batch of %d objects, %d bytes, has room for %d more", n, len(body), sizes[from])
+			}
+		}
+		if from != len(sizes) {
+			t.Fatalf("%d of %d", from, len(sizes))
+		}
+	})
+}
+
+func TestNewRefuses(t *testing.T) {
+	good := Options{TenantID: tenant, ClientID: clientID, WorkspaceID: workspace, Secret: func() string { return secret }}
+	if _, err := New(good); err != nil {
+		t.Fatal(err)
+	}
+	for want, change := range map[string]func(*Options){
+		"US Government":             func(o *Options) { o.Cloud = "Germany" },
+		"http://login.example":      func(o *Options) { o.AuthorityURL = "http://login.example" },
+		"ftp://127.0.0.1":           func(o *Options) { o.UploadURL = "ftp://127.0.0.1" },
+		"not a GUID":                func(o *Options) { o.WorkspaceID = "name" },
+		"tenant ID":                 func(o *Options) { o.TenantID = "" },
+		"client secret are needed":  func(o *Options) { o.Secret = nil },
+		"http:// on this machine":   func(o *Options) { o.UploadURL = "http://127.0.0.1.example" },
+		"neither https:// and":      func(o *Options) { o.UploadURL = "https://" },
+		"the workspace ID \"{bbbbb": func(o *Options) { o.WorkspaceID = "{" + workspace + "}" },
+	} {
+		o := good
+		change(&o)
+		if _, err := New(o); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("want %q, got %v", want, err)
+		}
+	}
+}
+
+func TestClouds(t *testing.T) {
+	for name, want := range map[string][3]string{
+		"Public":        {"https://login.microsoftonline.com/", "https://api.ti.sentinel.azure.com/", "https://management.azure.com/.default"},
+		"US Government": {"https://login.microsoftonline.us/", "https://api.ti.sentinel.azure.us/", "https://management.usgovcloudapi.net/.default"},
+		"China":         {"https://login.partner.microsoftonline.cn/", "https://api.ti.sentinel.azure.cn/", "https://management.chinacloudapi.cn/.default"},
+	} {
+		c, err := New(Options{Cloud: name, TenantID: tenant, ClientID: clientID, WorkspaceID: workspace, Secret: func() string { return secret }})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if c.tokens.url != want[0]+tenant+"/oauth2/v2.0/token" || !strings.HasPrefix(c.url, want[1]+"workspaces/") || c.tokens.scope != want[2] {
+			t.Errorf("%s: %s %s %s", name, c.tokens.url, c.url, c.tokens.scope)
+		}
+	}
+}

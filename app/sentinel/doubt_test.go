@@ -1,0 +1,183 @@
+package sentinel
+
+import (
+	"context"
+	"errors"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	standin "mssentinel/app/standin/sentinel"
+)
+
+func isConfig(err error) bool {
+	var config *ConfigError
+	return errors.As(err, &config)
+}
+
+// refuseAll refuses every batch with an object of these numbers.
+func (l *lab) refuseAll(numbers ...int) {
+	for _, n := range numbers {
+		l.inject(standin.Fault{Kind: standin.RefuseBatch, Match: named(n), Count: -1})
+	}
+}
+
+func TestBatchesOfOneInARow(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := newLab(t, setup{})
+		l.refuseAll(1, 2, 3, 5, 6, 8)
+		one := func(n int, refused, config bool) {
+			t.Helper()
+			g, err := l.deliver(t.Context(), objects(n, 1))
+			if isConfig(err) != config || !config && err != nil || (len(g.refused) == 1) != refused {
+				t.Fatalf("object %d: %v, refused %v", n, err, g.refused)
+			}
+		}
+		one(1, true, false) // nobody else could tell
+		one(2, true, false)
+		one(3, false, true)
+		one(3, false, true) // still
+		one(4, false, false)
+		one(5, true, false) // after one was accepted
+		one(6, true, false)
+		one(7, false, false)
+		one(8, true, false)
+	})
+}
+
+// Three deliveries at once, each of one record: none is settled as refused, because together they show who is to blame.
+func TestBatchesOfOneAtOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := newLab(t, setup{})
+		l.inject(standin.Fault{Kind: standin.Slow, Seconds: 2}, standin.Fault{Kind: standin.Slow, Seconds: 1})
+		l.refuseAll(0, 1, 2)
+		var settled, blamed atomic.Int32
+		together(3, func(i int) {
+			g, err := l.deliver(t.Context(), objects(i, 1))
+			settled.Add(int32(g.calls))
+			if isConfig(err) {
+				blamed.Add(1)
+			}
+		})
+		if settled.Load() > 0 || blamed.Load() != 3 {
+			t.Fatalf("%d settled, %d blamed on the configuration", settled.Load(), blamed.Load())
+		}
+	})
+}
+
+// Two records wait for the verdict of a third delivery; what that one learns decides.
+func TestOthersDecide(t *testing.T) {
+	for name, tt := range map[string]struct {
+		third  func(*lab)
+		config bool
+	}{
+		"accepted":       {func(*lab) {}, false},
+		"judged":         {func(l *lab) { l.inject(standin.Fault{Kind: standin.RefuseRecord, Match: named(2)}) }, false},
+		"refused alike":  {func(l *lab) { l.refuseAll(2) }, true},
+		"other text":     {func(l *lab) { l.inject(standin.Fault{Kind: standin.RefuseBatch, Match: named(2), Status: 413}) }, false},
+		"role is gone":   {func(l *lab) { l.inject(standin.Fault{Kind: standin.Forbidden, After: 0, Count: -1}) }, false},
+		"login is gone":  {func(l *lab) { l.far.ExpireTokens(); l.far.SetSecret(clientID, "another") }, false},
+		"is out of work": {func(l *lab) { l.inject(standin.Fault{Kind: standin.Status, Count: -1}) }, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				l := newLab(t, setup{})
+				l.refuseAll(0, 1)
+				if _, err := l.client.tokens.get(t.Context()); err != nil {
+					t.Fatal(err)
+				}
+				time.Sleep(time.Second)
+				type result struct {
+					g   *ledger
+					err error
+				}
+				results := make(chan result, 2)
+				third := make(chan error, 1)
+				l.inject(standin.Fault{Kind: standin.Slow, Seconds: 10})
+				go func() {
+					_, err := l.deliver(t.Context(), objects(2, 1))
+					third <- err
+				}()
+				synctest.Wait()
+				for i := range 2 {
+					go func() {
+						g, err := l.deliver(t.Context(), objects(i, 1))
+						results <- result{g, err}
+					}()
+					synctest.Wait()
+				}
+				if len(results) > 0 {
+					t.Fatal("decided before the third could tell")
+				}
+				tt.third(l)
+				for range 2 {
+					r := <-results
+					if isConfig(r.err) != tt.config || (len(r.g.refused) == 1) == tt.config {
+						t.Errorf("%v, refused %v", r.err, r.g.refused)
+					}
+				}
+				<-third
+			})
+		})
+	}
+}
+
+func TestSuspectsStayQueuedWhenStopped(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := newLab(t, setup{})
+		l.refuseAll(0)
+		l.inject(standin.Fault{Kind: standin.Slow, Seconds: 10})
+		other := make(chan error, 1)
+		go func() {
+			_, err := l.deliver(t.Context(), objects(1, 1))
+			other <- err
+		}()
+		synctest.Wait()
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		if g, err := l.deliver(ctx, objects(0, 1)); !errors.Is(err, context.DeadlineExceeded) || g.calls > 0 {
+			t.Fatalf("%v, settled %+v", err, g)
+		}
+		if err := <-other; err != nil {
+			t.Fatal(err)
+		}
+	})
+}
+
+// Several goroutines meet batches that are all refused: each fails, and nothing is settled.
+func TestConfigurationSeenByAll(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := newLab(t, setup{limit: 100})
+		l.inject(standin.Fault{Kind: standin.RefuseBatch, Count: -1})
+		together(8, func(i int) {
+			if g, err := l.deliver(t.Context(), objects(i*100, 100)); !isConfig(err) || g.calls > 0 {
+				t.Errorf("%v, settled %+v", err, g)
+			}
+		})
+		if n := l.far.RequestCount(); n > 8*20 {
+			t.Errorf("%d requests", n)
+		}
+		l.quiet()
+	})
+}
+
+// The first record of every batch is a culprit, and all are isolated at the same time: still nobody blames the configuration.
+func TestCulpritInEveryBatch(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := newLab(t, setup{})
+		for i := range 8 {
+			l.refuseAll(i * 100)
+		}
+		l.inject(standin.Fault{Kind: standin.Slow, Seconds: 0.1, Count: -1})
+		together(8, func(i int) {
+			g, err := l.deliver(t.Context(), objects(i*100, 100))
+			if err != nil || len(g.refused) != 1 || g.refused[0].Code != CodeBatchRefused || len(g.accepted) != 99 {
+				t.Errorf("%v, accepted %d, refused %v", err, len(g.accepted), g.refused)
+			}
+		})
+		if n := len(l.far.Objects(source)); n != 792 {
+			t.Errorf("Sentinel holds %d objects", n)
+		}
+	})
+}

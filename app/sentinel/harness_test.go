@@ -1,0 +1,223 @@
+package sentinel
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"log/slog"
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	standin "mssentinel/app/standin/sentinel"
+)
+
+const (
+	tenant    = "11111111-2222-4333-8444-555555555555"
+	clientID  = "66666666-7777-4888-9999-aaaaaaaaaaaa"
+	secret    = "Very/Secret+Value"
+	workspace = "bbbbbbbb-cccc-4ddd-8eee-ffffffffffff"
+	source    = "ThreatConnect-Test"
+)
+
+// object is a JSON object that Sentinel takes.
+func object(n int) []byte {
+	return fmt.Appendf(nil, `{"type":"indicator","spec_version":"2.1","id":"indicator--00000000-0000-5000-8000-%012d",`+
+		`"created":"2026-01-02T03:04:05.000Z","modified":"2026-01-02T03:04:05.000Z","name":"one",`+
+		`"pattern":"[domain-name:value = 'host-%06d.example']","pattern_type":"stix",`+
+		`"valid_from":"2026-01-02T03:04:05.000Z","valid_until":"2099-01-02T03:04:05.000Z"}`, n, n)
+}
+
+// named is the part of an object's pattern that a fault of the stand-in can match.
+func named(n int) string { return fmt.Sprintf("host-%06d.", n) }
+
+func objects(from, n int) [][]byte {
+	list := make([][]byte, n)
+	for i := range list {
+		list[i] = object(from + i)
+	}
+	return list
+}
+
+// lab is a client of a stand-in that runs in memory, in simulated time.
+type lab struct {
+	t      *testing.T
+	far    *standin.Server
+	client *Client
+	slots  *memorySlots
+	log    *bytes.Buffer
+
+	mu     sync.Mutex
+	waited []wait
+}
+
+type setup struct {
+	standin standin.Options
+	options Options
+	limit   int // requests a minute; 0 means no limit on either side
+}
+
+func newLab(t *testing.T, s setup) *lab {
+	l := &lab{t: t, slots: &memorySlots{}, log: &bytes.Buffer{}}
+	s.standin.Apps = []standin.App{{TenantID: tenant, ClientID: clientID, ClientSecret: secret}}
+	s.standin.Workspaces = []string{workspace}
+	s.standin.Limit = s.limit
+	if s.limit == 0 {
+		s.standin.Limit = standin.Unlimited
+	}
+	l.far = standin.New(s.standin)
+	far := l.far.ListenInMemory()
+	t.Cleanup(func() { far.Close() })
+	o := s.options
+	o.AuthorityURL, o.UploadURL, o.Transport = far.URL, far.URL, far.Transport
+	o.TenantID, o.ClientID, o.WorkspaceID = tenant, clientID, workspace
+	if o.Secret == nil {
+		o.Secret = func() string { return secret }
+	}
+	if s.limit > 0 {
+		o.Pacer = NewPacer(l.slots, s.limit, time.Minute)
+	}
+	o.OnWait = func(until time.Time, reason string) {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		l.waited = append(l.waited, wait{until, reason})
+	}
+	o.Logger = slog.New(slog.NewTextHandler(l.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
+	var err error
+	if l.client, err = New(o); err != nil {
+		t.Fatal(err)
+	}
+	return l
+}
+
+func (l *lab) inject(faults ...standin.Fault) {
+	l.t.Helper()
+	for _, f := range faults {
+		if err := l.far.Inject(f); err != nil {
+			l.t.Fatal(err)
+		}
+	}
+}
+
+// ledger is what settle was told.
+type ledger struct {
+	slots    *memorySlots
+	accepted []int
+	refused  map[int]Refusal
+	calls    int
+}
+
+func (g *ledger) settle(o Outcome) error {
+	g.calls++
+	g.accepted = append(g.accepted, o.Accepted...)
+	for _, r := range o.Refused {
+		if _, twice := g.refused[r.Index]; twice {
+			return fmt.Errorf("object %d is refused twice", r.Index)
+		}
+		g.refused[r.Index] = r
+	}
+	if o.At.IsZero() {
+		return fmt.Errorf("an outcome without time")
+	}
+	return g.slots.EndSlot(context.Background(), o.Slot, o.At)
+}
+
+// deliver sends objects and returns what was settled.
+func (l *lab) deliver(ctx context.Context, objects [][]byte) (*ledger, error) {
+	g := &ledger{slots: l.slots, refused: map[int]Refusal{}}
+	err := l.client.Deliver(ctx, source, objects, g.settle)
+	slices.Sort(g.accepted)
+	return g, err
+}
+
+// all checks that every object was settled once, the given ones as refused, and that Sentinel holds exactly the others.
+func (l *lab) all(g *ledger, err error, objects [][]byte, refused ...int) {
+	l.t.Helper()
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	if got := slices.Sorted(maps.Keys(g.refused)); !slices.Equal(got, refused) {
+		l.t.Fatalf("refused %v, want %v", got, refused)
+	}
+	var good []int
+	for i := range objects {
+		if !slices.Contains(refused, i) {
+			good = append(good, i)
+		}
+	}
+	if !slices.Equal(g.accepted, good) {
+		l.t.Fatalf("accepted %v, want %v", g.accepted, good)
+	}
+	held := l.far.Objects(source)
+	if len(held) != len(good) {
+		l.t.Fatalf("Sentinel holds %d objects, want %d", len(held), len(good))
+	}
+	l.quiet()
+}
+
+// quiet checks that nothing secret was written, no slot is open and no wait is shown.
+func (l *lab) quiet() {
+	l.t.Helper()
+	if text := l.log.String(); strings.Contains(text, secret) || strings.Contains(text, "Bearer") || strings.Contains(text, "eyJ") {
+		l.t.Fatalf("the log shows a secret: %s", text)
+	}
+	if open := l.slots.open(); open > 0 {
+		l.t.Fatalf("%d slots were never ended", open)
+	}
+	if n := len(l.waited); n > 0 && !l.waited[n-1].until.IsZero() {
+		l.t.Fatalf("a wait is still shown: %v", l.waited[n-1])
+	}
+}
+
+// memorySlots are Slots in memory.
+type memorySlots struct {
+	mu     sync.Mutex
+	slots  []Slot
+	failed error
+}
+
+func (m *memorySlots) LoadSlots(context.Context) ([]Slot, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return slices.Clone(m.slots), m.failed
+}
+
+func (m *memorySlots) BeginSlot(_ context.Context, started time.Time) (int64, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.failed != nil {
+		return 0, m.failed
+	}
+	m.slots = append(m.slots, Slot{ID: int64(len(m.slots) + 1), Started: started})
+	return int64(len(m.slots)), nil
+}
+
+func (m *memorySlots) EndSlot(_ context.Context, id int64, ended time.Time) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if id > 0 {
+		m.slots[id-1].Ended = ended
+	}
+	return m.failed
+}
+
+func (m *memorySlots) fail(err error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.failed = err
+}
+
+func (m *memorySlots) open() int {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	n := 0
+	for _, s := range m.slots {
+		if s.Ended.IsZero() {
+			n++
+		}
+	}
+	return n
+}

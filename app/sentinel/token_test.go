@@ -1,0 +1,295 @@
+package sentinel
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net/http"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	standin "mssentinel/app/standin/sentinel"
+)
+
+// countLogins lets through what a transport does, and counts the requests for a token.
+type countLogins struct {
+	http.RoundTripper
+	mu sync.Mutex
+	n  int
+}
+
+func (c *countLogins) RoundTrip(r *http.Request) (*http.Response, error) {
+	if strings.HasSuffix(r.URL.Path, "/token") {
+		c.mu.Lock()
+		c.n++
+		c.mu.Unlock()
+	}
+	return c.RoundTripper.RoundTrip(r)
+}
+
+func (c *countLogins) count() int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.n
+}
+
+func (l *lab) countLogins() *countLogins {
+	c := &countLogins{RoundTripper: l.client.http.Transport}
+	l.client.http.Transport = c
+	return c
+}
+
+func TestTokenIsKeptAndRenewedEarly(t *testing.T) {
+	for life, renewed := range map[time.Duration]time.Duration{
+		time.Hour:       55 * time.Minute,
+		5 * time.Minute: 225 * time.Second,
+		8 * time.Second: 6 * time.Second,
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			l := newLab(t, setup{standin: standin.Options{TokenLifetime: life}})
+			logins := l.countLogins()
+			first, err := l.client.tokens.get(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			time.Sleep(renewed - time.Millisecond)
+			if again, err := l.client.tokens.get(t.Context()); err != nil || again != first {
+				t.Fatalf("%v: renewed too early (%v)", life, err)
+			}
+			time.Sleep(time.Millisecond)
+			if again, err := l.client.tokens.get(t.Context()); err != nil || again == first || logins.count() != 2 {
+				t.Fatalf("%v: not renewed (%v), %d logins", life, err, logins.count())
+			}
+		})
+	}
+}
+
+func TestOneLoginForAll(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := newLab(t, setup{})
+		logins := l.countLogins()
+		l.inject(standin.Fault{Kind: standin.TokenSlow, Seconds: 5})
+		together(8, func(int) {
+			if _, err := l.client.tokens.get(t.Context()); err != nil {
+				t.Error(err)
+			}
+		})
+		if logins.count() != 1 {
+			t.Fatalf("%d logins", logins.count())
+		}
+	})
+}
+
+func TestOneRefusalForAll(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := newLab(t, setup{})
+		logins := l.countLogins()
+		l.inject(
+			standin.Fault{Kind: standin.TokenSlow, Seconds: 5},
+			standin.Fault{Kind: standin.TokenError, Code: 7000222, Count: -1},
+		)
+		l.far.SetSecret(clientID, "another")
+		together(8, func(int) {
+			_, err := l.client.tokens.get(t.Context())
+			var config *ConfigError
+			if !errors.As(err, &config) {
+				t.Errorf("got %v", err)
+			}
+		})
+		if logins.count() != 1 {
+			t.Fatalf("%d logins", logins.count())
+		}
+	})
+}
+
+func together(n int, do func(i int)) {
+	var group sync.WaitGroup
+	for i := range n {
+		group.Go(func() { do(i) })
+	}
+	group.Wait()
+}
+
+func TestRefusedLogin(t *testing.T) {
+	tests := map[string]struct {
+		change func(*lab)
+		want   []string
+	}{
+		"wrong secret":       {func(l *lab) { l.far.SetSecret(clientID, "another") }, []string{"AADSTS7000215", "value, not its ID"}},
+		"expired secret":     {func(l *lab) { l.inject(standin.Fault{Kind: standin.TokenError, Code: 7000222}) }, []string{"AADSTS7000222", "expired", "Create a new one"}},
+		"unknown app":        {func(l *lab) { l.inject(standin.Fault{Kind: standin.TokenError, Code: 700016}) }, []string{"AADSTS700016", "Client ID"}},
+		"unknown tenant":     {func(l *lab) { l.inject(standin.Fault{Kind: standin.TokenError, Code: 90002}) }, []string{"AADSTS90002", "Tenant ID", "Azure Cloud"}},
+		"conditional access": {func(l *lab) { l.inject(standin.Fault{Kind: standin.TokenError, Code: 53003}) }, []string{"AADSTS53003", "Conditional Access"}},
+		"no secret":          {func(l *lab) { l.client.tokens.secret = func() string { return "" } }, []string{"AADSTS7000218"}},
+		"wrong scope":        {func(l *lab) { l.client.tokens.scope = "https://example.org/.default" }, []string{"AADSTS70011", "Azure Cloud"}},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				l, start := newLab(t, setup{limit: 100}), time.Now()
+				tt.change(l)
+				g, err := l.deliver(t.Context(), objects(0, 2))
+				var config *ConfigError
+				if !errors.As(err, &config) || time.Since(start) > 0 || g.calls > 0 {
+					t.Fatalf("got %v after %v", err, time.Since(start))
+				}
+				for _, want := range tt.want {
+					if !strings.Contains(err.Error(), want) {
+						t.Errorf("%q lacks %q", err, want)
+					}
+				}
+				if strings.Contains(err.Error(), secret) {
+					t.Errorf("%q shows the secret", err)
+				}
+				l.quiet()
+			})
+		})
+	}
+}
+
+// answers is a transport that answers every request the same.
+type answers struct {
+	status int
+	body   string
+}
+
+func (a answers) RoundTrip(r *http.Request) (*http.Response, error) {
+	if r.Body != nil {
+		io.Copy(io.Discard, r.Body)
+		r.Body.Close()
+	}
+	return &http.Response{StatusCode: a.status, Header: http.Header{}, Body: io.NopCloser(strings.NewReader(a.body)), Request: r}, nil
+}
+
+func TestLoginAnswers(t *testing.T) {
+	tests := map[string]struct {
+		answers
+		config bool
+		want   string
+	}{
+		"unknown refusal":      {answers{400, `{"error":"invalid_client","error_description":"AADSTS1: ` + secret + ` is bad.\r\nTrace ID: x"}`}, true, "invalid_client AADSTS1: [redacted] is bad. Check"},
+		"code in text alone":   {answers{401, `{"error":"invalid_client","error_description":"AADSTS7000215: Invalid"}`}, true, "(AADSTS7000215)"},
+		"looks refused":        {answers{400, `{"error":"invalid_grant","error_description":"AADSTS50196: loop","error_codes":[50196]}`}, false, "loop"},
+		"temporarily":          {answers{400, `{"error":"temporarily_unavailable"}`}, false, "400"},
+		"a proxy's page":       {answers{403, "<html>"}, false, "403"},
+		"outage":               {answers{503, `{"error":"server_error"}`}, false, "503"},
+		"known code in outage": {answers{500, `{"error":"x","error_codes":[7000215]}`}, false, "500"},
+		"no token":             {answers{200, `{}`}, false, "no token"},
+		"no JSON":              {answers{200, `<html>`}, false, "no token"},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				l := newLab(t, setup{})
+				l.client.http.Transport = tt.answers
+				_, err := l.client.tokens.fetch(t.Context())
+				var config *ConfigError
+				if errors.As(err, &config) != tt.config || !strings.Contains(err.Error(), tt.want) || strings.Contains(err.Error(), "<") {
+					t.Fatalf("got %T %v", err, err)
+				}
+			})
+		})
+	}
+}
+
+func TestTokenLife(t *testing.T) {
+	now := time.Now()
+	for body, want := range map[string]time.Duration{
+		`{"access_token":"a","expires_in":3599}`:   3599 * time.Second,
+		`{"access_token":"a","expires_in":"3599"}`: 3599 * time.Second,
+		`{"access_token":"a"}`:                     unknownLife,
+		`{"access_token":"a","expires_in":-1}`:     unknownLife,
+		`{"access_token":"a","expires_in":null}`:   unknownLife,
+	} {
+		got, err := readToken([]byte(body), now)
+		if err != nil || got.expires.Sub(now) != want || !got.renew.Before(got.expires) {
+			t.Errorf("%s: %v %v", body, got.expires.Sub(now), err)
+		}
+	}
+}
+
+func TestLoginOutage(t *testing.T) {
+	tests := map[string]standin.Fault{
+		"status": {Kind: standin.TokenStatus, Status: 503},
+		"page":   {Kind: standin.TokenStatus, Status: 502, Form: "html"},
+		"cut":    {Kind: standin.TokenCut},
+		"hang":   {Kind: standin.TokenHang},
+		"slow":   {Kind: standin.TokenSlow, Seconds: 20},
+		"429":    {Kind: standin.TokenStatus, Status: 429, Seconds: 90},
+	}
+	for name, fault := range tests {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				l, start := newLab(t, setup{limit: 100}), time.Now()
+				fault.Count = 3
+				l.inject(fault)
+				list := objects(0, 3)
+				g, err := l.deliver(t.Context(), list)
+				l.all(g, err, list)
+				if took := time.Since(start); took < 3*time.Second || took > 6*time.Minute {
+					t.Fatalf("took %v", took)
+				}
+			})
+		})
+	}
+}
+
+func TestLoginOutageForGood(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l, start := newLab(t, setup{limit: 100}), time.Now()
+		l.inject(standin.Fault{Kind: standin.TokenStatus, Status: 503, Count: -1})
+		_, err := l.deliver(t.Context(), objects(0, 3))
+		var config *ConfigError
+		if took := time.Since(start); err == nil || errors.As(err, &config) || took < time.Hour || took > 62*time.Minute {
+			t.Fatalf("got %v after %v", err, took)
+		}
+		l.quiet()
+	})
+}
+
+func TestOldTokenServesWhileTheLoginIsDown(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := newLab(t, setup{})
+		first, err := l.client.tokens.get(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		logins := l.countLogins()
+		l.inject(standin.Fault{Kind: standin.TokenStatus, Status: 503, Count: -1})
+		time.Sleep(56 * time.Minute)
+		for range 10 {
+			if again, err := l.client.tokens.get(t.Context()); err != nil || again != first {
+				t.Fatalf("got %v", err)
+			}
+		}
+		if logins.count() != 1 {
+			t.Fatalf("%d logins in one instant", logins.count())
+		}
+		l.far.ClearFaults()
+		time.Sleep(renewAgain)
+		if again, err := l.client.tokens.get(t.Context()); err != nil || again == first {
+			t.Fatalf("not renewed: %v", err)
+		}
+	})
+}
+
+func TestLoginEndsWithItsContext(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := newLab(t, setup{})
+		l.inject(standin.Fault{Kind: standin.TokenHang, Count: -1})
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		together(3, func(int) {
+			if _, err := l.client.tokens.get(ctx); !errors.Is(err, context.DeadlineExceeded) {
+				t.Errorf("got %v", err)
+			}
+		})
+		l.far.ClearFaults()
+		if _, err := l.client.tokens.get(t.Context()); err != nil {
+			t.Fatalf("the next one failed too: %v", err)
+		}
+	})
+}
