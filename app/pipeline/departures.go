@@ -1,0 +1,280 @@
+package pipeline
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/google/uuid"
+
+	"mssentinel/app/stix"
+	"mssentinel/app/store"
+	"mssentinel/app/threatconnect"
+)
+
+const (
+	// idsPerRead is how many indicators are read by their ids at a time.
+	idsPerRead = 500
+	// maxVacancyRounds bounds how often the next candidate of an object is asked for.
+	maxVacancyRounds = 100
+)
+
+// readDepartures takes out of the ledger what the queries do not return any more: in a delta update what was deleted or set
+// inactive, else everything that was not seen. That follows from complete reads only.
+func (p *Pipeline) readDepartures(r *run) error {
+	if r.job.Mode == store.Delta {
+		return p.readDeltaDepartures(r)
+	}
+	if err := p.flush(r); err != nil {
+		return err
+	}
+	if len(r.failures) > 0 {
+		return nil
+	}
+	err := p.persist(r.ctx, func(ctx context.Context) error {
+		return p.Store.SweepDeparted(ctx, r.job.Number, r.read())
+	})
+	if err != nil {
+		return fmt.Errorf("taking out of the ledger what no query returned: %w", err)
+	}
+	return nil
+}
+
+func (p *Pipeline) readDeltaDepartures(r *run) error {
+	for _, owner := range r.owners() {
+		concerned := slices.DeleteFunc(slices.Clone(r.queries), func(q store.RunQuery) bool { return !slices.Contains(q.Owners, owner) })
+		since := p.since(concerned)
+		if since.IsZero() {
+			continue
+		}
+		var own error
+		err := p.ThreatConnect.Deleted(r.ctx, owner, since, func(deleted []threatconnect.Deleted) error {
+			own = p.recheckDeleted(r, owner, deleted)
+			return own
+		})
+		if err := p.listOutcome(r, concerned, own, err, "listing what was deleted in "+owner); err != nil {
+			return err
+		}
+	}
+	return p.readInactive(r)
+}
+
+func (p *Pipeline) readInactive(r *run) error {
+	since := p.since(r.queries)
+	if since.IsZero() {
+		return nil
+	}
+	var own error
+	err := p.ThreatConnect.Inactive(r.ctx, r.owners(), r.typeNames(), since, func(ids []int64) error {
+		own = p.recheckInactive(r, ids)
+		return own
+	})
+	return p.listOutcome(r, r.queries, own, err, "listing what was set inactive")
+}
+
+// listOutcome makes a list of departures that could not be read a failure of the queries that it concerns: they ask again.
+func (p *Pipeline) listOutcome(r *run, concerned []store.RunQuery, own, err error, doing string) error {
+	switch {
+	case err == nil:
+		return nil
+	case r.ctx.Err() != nil:
+		return context.Cause(r.ctx)
+	case own != nil:
+		return own
+	}
+	for _, q := range concerned {
+		if err := p.queryFailed(r, q, fmt.Errorf("%s: %w", doing, err)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// since is where the list of departures starts for these queries; zero when none of them was ever read.
+func (p *Pipeline) since(queries []store.RunQuery) time.Time {
+	var first time.Time
+	for _, q := range queries {
+		if from := p.from(q); !from.IsZero() && (first.IsZero() || from.Before(first)) {
+			first = from
+		}
+	}
+	return first
+}
+
+func (r *run) owners() []string {
+	return distinct(r.queries, func(q store.RunQuery) []string { return q.Owners })
+}
+
+func (r *run) typeNames() []string {
+	return distinct(r.queries, func(q store.RunQuery) []string { return q.Types })
+}
+
+func distinct(queries []store.RunQuery, names func(store.RunQuery) []string) []string {
+	var all []string
+	for _, q := range queries {
+		all = append(all, names(q)...)
+	}
+	slices.Sort(all)
+	return slices.Compact(all)
+}
+
+// recheckDeleted asks for what gave the objects of deleted indicators. ThreatConnect's list has no ids, so the mappers tell
+// which objects they were; what the queries still return was created again.
+func (p *Pipeline) recheckDeleted(r *run, owner string, deleted []threatconnect.Deleted) error {
+	if err := p.downloader.gate(r.ctx); err != nil {
+		return err
+	}
+	byType := map[string][][]byte{}
+	for _, d := range deleted {
+		if _, mapped := p.types[d.Type]; mapped {
+			byType[d.Type] = append(byType[d.Type], synthetic(d, owner))
+		}
+	}
+	for typ, raws := range byType {
+		for part := range slices.Chunk(raws, mapBatch) {
+			ids, err := p.objectIDs(r.ctx, typ, part)
+			if err != nil {
+				return err
+			}
+			suspects, err := p.Store.CandidatesOf(r.ctx, owner, ids)
+			if err != nil {
+				return fmt.Errorf("asking the ledger who gave the objects of deleted indicators: %w", err)
+			}
+			if err := p.recheck(r, suspects); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// synthetic is a deleted indicator as far as ThreatConnect's list tells.
+func synthetic(d threatconnect.Deleted, owner string) []byte {
+	b := stix.AppendString([]byte(`{"id":0,"type":`), d.Type)
+	b = stix.AppendString(append(b, `,"summary":`...), d.Summary)
+	b = stix.AppendString(append(b, `,"ownerName":`...), owner)
+	b = d.DateAdded.UTC().AppendFormat(append(b, `,"dateAdded":"`...), time.RFC3339)
+	return append(b, `"}`...)
+}
+
+func (p *Pipeline) objectIDs(ctx context.Context, typ string, raws [][]byte) ([]uuid.UUID, error) {
+	answers, err := p.Mappers.Map(ctx, typ, raws, time.Now().UTC())
+	if err != nil {
+		return nil, fmt.Errorf("mapping deleted indicators of type %s: %w", typ, err)
+	}
+	var ids []uuid.UUID
+	for _, a := range answers {
+		for _, o := range a.Objects {
+			ids = append(ids, stix.ID(o.Pattern))
+		}
+	}
+	return ids, nil
+}
+
+func (p *Pipeline) recheckInactive(r *run, ids []int64) error {
+	if err := p.downloader.gate(r.ctx); err != nil {
+		return err
+	}
+	suspects, err := p.Store.CandidatesFor(r.ctx, ids)
+	if err != nil {
+		return fmt.Errorf("asking the ledger about inactive indicators: %w", err)
+	}
+	return p.recheck(r, suspects)
+}
+
+// recheck asks the queries for certain indicators again: those that come are applied as by a delta update, the others are
+// no candidates any more. Queries that could not be read are left alone.
+func (p *Pipeline) recheck(r *run, candidates []store.Candidate) error {
+	byQuery := map[int64][]int64{}
+	for _, c := range candidates {
+		byQuery[c.Query] = append(byQuery[c.Query], c.Indicator)
+	}
+	for _, q := range r.queries {
+		ids := byQuery[q.Number]
+		delete(byQuery, q.Number)
+		slices.Sort(ids)
+		for part := range slices.Chunk(slices.Compact(ids), idsPerRead) {
+			if r.failed(q.Number) {
+				break
+			}
+			if err := p.recheckQuery(r, q, part); err != nil {
+				return err
+			}
+		}
+	}
+	for number, ids := range byQuery {
+		if err := p.forget(r, number, ids); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (p *Pipeline) recheckQuery(r *run, q store.RunQuery, ids []int64) error {
+	s := threatconnect.Selection{Query: tql(q), IDs: ids}
+	s.SortField, s.SortDirection = "", ""
+	d := reading{p: p, r: r, query: q, mode: store.Delta, returned: map[int64]bool{}}
+	if err := p.ThreatConnect.Download(r.ctx, s, d.handle, d.unseen); err != nil {
+		return d.outcome(err)
+	}
+	gone := slices.DeleteFunc(slices.Clone(ids), func(id int64) bool { return d.returned[id] })
+	return p.forget(r, q.Number, gone)
+}
+
+func (p *Pipeline) forget(r *run, query int64, ids []int64) error {
+	if len(ids) == 0 {
+		return nil
+	}
+	err := p.persist(r.ctx, func(ctx context.Context) error {
+		return p.Store.Forget(ctx, r.job.Number, query, ids)
+	})
+	if err != nil {
+		return fmt.Errorf("taking indicators out of the ledger: %w", err)
+	}
+	return nil
+}
+
+// fillVacancies gives every object whose winner went away to its next candidate, which is asked for by its id. A candidate
+// that is gone as well makes room for the one behind it.
+func (p *Pipeline) fillVacancies(r *run) error {
+	for range maxVacancyRounds {
+		if err := p.flush(r); err != nil {
+			return err
+		}
+		filled, err := p.fillVacanciesOnce(r)
+		if err != nil || !filled {
+			return err
+		}
+	}
+	p.Logger.Warn("objects without a winner are left for the next job", "job", r.job.RequestID)
+	return nil
+}
+
+func (p *Pipeline) fillVacanciesOnce(r *run) (filled bool, err error) {
+	for after := int64(0); ; {
+		vacant, next, err := p.Store.Vacant(r.ctx, after, chunkSize)
+		if err != nil {
+			return filled, fmt.Errorf("asking the ledger for objects without a winner: %w", err)
+		}
+		if len(vacant) == 0 {
+			return filled, nil
+		}
+		able := slices.DeleteFunc(vacant, func(c store.Candidate) bool { return r.failed(c.Query) })
+		filled = filled || len(able) > 0
+		if err := p.recheck(r, able); err != nil {
+			return filled, err
+		}
+		after = next
+	}
+}
+
+// queryJSON shows a query on REPORT.
+func queryJSON(q store.RunQuery) string {
+	raw, err := json.Marshal(q.Query)
+	if err != nil {
+		return ""
+	}
+	return string(raw)
+}

@@ -1,0 +1,167 @@
+package pipeline
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"slices"
+	"time"
+
+	"mssentinel/app/store"
+	"mssentinel/app/threatconnect"
+)
+
+// chunkSize is how many indicators go through Convert together: enough for a transaction to be worth its while, few enough
+// for a handful of them to fit into memory.
+const chunkSize = 1000
+
+// readAll reads what the job's mode asks for. Once it returns, everything was handed to Convert.
+func (p *Pipeline) readAll(r *run) error {
+	if err := p.checkOwners(r); err != nil {
+		return err
+	}
+	for i, q := range r.queries {
+		p.downloader.say("Reading query %d of %d", i+1, len(r.queries))
+		if err := p.readQuery(r, q); err != nil {
+			return err
+		}
+	}
+	p.downloader.say("Looking for what has gone")
+	if err := p.readDepartures(r); err != nil {
+		return err
+	}
+	return p.fillVacancies(r)
+}
+
+// checkOwners finds queries whose owners the API user does not see any more. ThreatConnect answers them with less, not with
+// an error, and nothing may be retired because of that.
+func (p *Pipeline) checkOwners(r *run) error {
+	owners, err := p.ThreatConnect.Owners(r.ctx)
+	if err != nil {
+		return p.unreachable(fmt.Errorf("listing the owners in ThreatConnect: %w", err))
+	}
+	for _, q := range r.queries {
+		for _, name := range q.Owners {
+			if slices.ContainsFunc(owners, func(o threatconnect.Owner) bool { return o.Name == name }) {
+				continue
+			}
+			err := fatal{fmt.Errorf("the API user does not see the owner %q; restore its access or take the owner out of the query on CONFIGURE", name)}
+			if err := p.queryFailed(r, q, err); err != nil {
+				return err
+			}
+			break
+		}
+	}
+	return nil
+}
+
+// unreachable is a failure of ThreatConnect as a whole. Wrong credentials do not heal by themselves.
+func (p *Pipeline) unreachable(err error) error {
+	var refused *threatconnect.Error
+	if errors.As(err, &refused) && (refused.Status == http.StatusUnauthorized || refused.Status == http.StatusForbidden) {
+		return fatal{fmt.Errorf("ThreatConnect refuses the credentials (%w); check ThreatConnect Access ID and ThreatConnect Secret Key, and that the API user is active", err)}
+	}
+	return err
+}
+
+// readQuery reads a query as far as it goes. A failure of the query is kept and does not end the run.
+func (p *Pipeline) readQuery(r *run, q store.RunQuery) error {
+	s := threatconnect.Selection{Query: tql(q)}
+	if err := s.Check(); err != nil {
+		return p.queryFailed(r, q, fatal{err})
+	}
+	if r.job.Mode == store.Delta {
+		s.From, s.To = p.from(q), *r.job.WindowEnd
+		if !s.From.Before(s.To) {
+			return nil
+		}
+	}
+	d := reading{p: p, r: r, query: q, mode: r.job.Mode, unread: r.failedNumbers(), counts: true}
+	err := p.ThreatConnect.Download(r.ctx, s, d.handle, d.unseen)
+	return d.outcome(err)
+}
+
+func tql(q store.RunQuery) threatconnect.Query {
+	return threatconnect.Query{Owners: q.Owners, Types: q.Types, TQL: q.TQL, SortField: q.SortField, SortDirection: q.SortDirection}
+}
+
+// reading takes what a query returns and hands it to Convert.
+type reading struct {
+	p      *Pipeline
+	r      *run
+	query  store.RunQuery
+	mode   store.Mode
+	unread []int64
+	place  int64
+	// counts: this is the first reading of the query, whose size the screens show.
+	counts bool
+	// returned are the ids that came; kept only where they are asked for.
+	returned map[int64]bool
+	// own is an error of ours, as opposed to one of ThreatConnect.
+	own error
+}
+
+func (d *reading) handle(page threatconnect.Page) error {
+	if d.counts {
+		d.r.expect(page.Total)
+		d.counts = false
+	}
+	for indicators := range slices.Chunk(page.Indicators, chunkSize) {
+		if d.own = d.p.downloader.gate(d.r.ctx); d.own != nil {
+			return d.own
+		}
+		c := &chunk{run: d.r, query: d.query.Number, mode: d.mode, unread: d.unread, place: d.place, indicators: indicators}
+		if d.own = d.p.send(c); d.own != nil {
+			return d.own
+		}
+		d.place += int64(len(indicators))
+		for i := range indicators {
+			if d.returned != nil {
+				d.returned[indicators[i].ID] = true
+			}
+		}
+	}
+	return nil
+}
+
+func (d *reading) unseen(ids []int64) ([]int64, error) {
+	if d.own = d.p.flush(d.r); d.own != nil {
+		return nil, d.own
+	}
+	var missing []int64
+	missing, d.own = d.p.Store.Unseen(d.r.ctx, d.r.job.Number, d.query.Number, ids)
+	d.p.downloader.beat()
+	return missing, d.own
+}
+
+// outcome tells a failure of the query, which the others survive, from one that ends the run.
+func (d *reading) outcome(err error) error {
+	switch {
+	case err == nil:
+		return nil
+	case d.r.ctx.Err() != nil:
+		return context.Cause(d.r.ctx)
+	case d.own != nil:
+		return fmt.Errorf("reading query %d: %w", d.r.place(d.query), d.own)
+	}
+	return d.p.queryFailed(d.r, d.query, err)
+}
+
+// queryFailed keeps the failure of a query and reports it. Refused credentials end the run.
+func (p *Pipeline) queryFailed(r *run, q store.RunQuery, err error) error {
+	var refused *threatconnect.Error
+	if errors.As(err, &refused) && refused.Status == http.StatusUnauthorized {
+		return p.unreachable(err)
+	}
+	if r.failed(q.Number) {
+		return nil
+	}
+	r.fail(q, judge(err))
+	p.Logger.Warn("query not read", "job", r.job.RequestID, "query", r.place(q), "error", err)
+	problem := store.Problem{RequestID: r.job.RequestID, DateAdded: time.Now().UTC(), Step: "Download", Code: "query-failed",
+		Message: fmt.Sprintf("Query %d could not be read: %s", r.place(q), sentence(err.Error())), Raw: queryJSON(q)}
+	return p.persist(r.ctx, func(ctx context.Context) error {
+		return p.Store.AddProblems(ctx, r.job.Number, []store.Problem{problem})
+	})
+}

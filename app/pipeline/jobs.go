@@ -1,0 +1,91 @@
+package pipeline
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"mssentinel/app/store"
+)
+
+// Submit queues an ad hoc job.
+func (p *Pipeline) Submit(ctx context.Context, mode store.Mode) (store.Job, error) {
+	job, err := p.Store.AddJob(ctx, store.AdHoc, mode, time.Now().UTC())
+	if err != nil {
+		return store.Job{}, fmt.Errorf("queueing a job: %w", err)
+	}
+	p.Logger.Info("job queued", "job", job.RequestID, "type", job.JobType, "mode", job.Mode)
+	p.downloader.wake()
+	return job, nil
+}
+
+// Cancel ends a job that waits or runs. What it queued and was not sent is dropped; a later update sends it.
+func (p *Pipeline) Cancel(ctx context.Context, requestID string) error {
+	if p.cancelRunning(ctx, requestID) {
+		return ctx.Err()
+	}
+	err := p.cancelStored(ctx, requestID)
+	p.cancelRunning(ctx, requestID) // it may have started meanwhile
+	return err
+}
+
+// cancelRunning cancels the job if it is in hand, and waits until it has ended.
+func (p *Pipeline) cancelRunning(ctx context.Context, requestID string) bool {
+	r := p.current()
+	if r == nil || r.job.RequestID != requestID {
+		return false
+	}
+	r.cancel(errCancelled)
+	select {
+	case <-r.ended:
+	case <-ctx.Done():
+	}
+	return true
+}
+
+// cancelStored cancels a job that is not in hand. Its rows in the outbox must not be under way then.
+func (p *Pipeline) cancelStored(ctx context.Context, requestID string) error {
+	err := p.whileGrounded(ctx, func(ctx context.Context) error {
+		return p.Store.CancelJob(ctx, requestID, time.Now().UTC())
+	})
+	if err != nil {
+		return fmt.Errorf("cancelling a job: %w", err)
+	}
+	p.Logger.Info("job cancelled", "job", requestID)
+	return nil
+}
+
+// Retry queues a job again that failed or was cancelled, under the same request ID. It reads up to now.
+func (p *Pipeline) Retry(ctx context.Context, requestID string) error {
+	_, err := p.Store.UpdateJob(ctx, requestID, func(j *store.Job) error {
+		if j.Status != store.Failed && j.Status != store.Cancelled {
+			return fmt.Errorf("a job that is %s: %w", j.Status, store.ErrState)
+		}
+		j.Status, j.Message, j.FailureCount = store.Pending, "", 0
+		j.DateStarted, j.DateFailed, j.DateCompleted, j.RetryAfter, j.WindowEnd = nil, nil, nil, nil, nil
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("queueing a job again: %w", err)
+	}
+	p.Logger.Info("job queued again", "job", requestID)
+	p.downloader.wake()
+	return nil
+}
+
+// AnswerRetirement answers whether what a job holds back shall be retired. What is confirmed is uploaded at once.
+func (p *Pipeline) AnswerRetirement(ctx context.Context, requestID string, confirm bool) error {
+	if err := p.Store.AnswerRetirement(ctx, requestID, confirm, time.Now().UTC()); err != nil {
+		return fmt.Errorf("answering what shall be retired: %w", err)
+	}
+	p.Logger.Info("retirement answered", "job", requestID, "confirmed", confirm)
+	p.uploader.wake()
+	return nil
+}
+
+// QueriesSaved makes the update that was saved start as soon as it can: one before it does not wait for its next attempt.
+func (p *Pipeline) QueriesSaved() {
+	p.hurry.Store(true)
+	p.scheduler.wake()
+	p.downloader.wake()
+}

@@ -1,0 +1,69 @@
+package pipeline
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"mssentinel/app/stix"
+	"mssentinel/app/threatconnect"
+)
+
+// previewCap is how many indicators a preview shows.
+const previewCap = 100
+
+// Preview is what a query would send, nothing of which is kept.
+type Preview struct {
+	TotalCount    int
+	ReturnedCount int
+	Cap           int
+	Truncated     bool
+	Objects       []json.RawMessage
+	Problems      []string
+}
+
+// Preview reads the first indicators of a query and converts them.
+func (p *Pipeline) Preview(ctx context.Context, q threatconnect.Query) (Preview, error) {
+	page, err := p.ThreatConnect.First(ctx, q, previewCap)
+	if err != nil {
+		return Preview{}, fmt.Errorf("reading the first indicators: %w", err)
+	}
+	indicators := page.Indicators[:min(previewCap, len(page.Indicators))]
+	v := Preview{TotalCount: max(int(page.Total), len(indicators)), ReturnedCount: len(indicators), Cap: previewCap,
+		Objects: []json.RawMessage{}, Problems: []string{}}
+	v.Truncated = v.TotalCount > v.ReturnedCount
+	now := time.Now().UTC()
+	for i := range indicators {
+		if err := p.previewOne(ctx, &v, i+1, &indicators[i], now); err != nil {
+			return Preview{}, err
+		}
+	}
+	return v, nil
+}
+
+func (p *Pipeline) previewOne(ctx context.Context, v *Preview, line int, ind *threatconnect.Indicator, now time.Time) error {
+	name := fmt.Sprintf("Indicator %d (%s %d in %s)", line, ind.Type, ind.ID, ind.Owner)
+	if _, taken := p.types[ind.Type]; !taken {
+		v.Problems = append(v.Problems, fmt.Sprintf("%s: No installed mapper takes this type.", name))
+		return nil
+	}
+	answers, err := p.Mappers.Map(ctx, ind.Type, [][]byte{ind.Raw}, now)
+	if err != nil {
+		return fmt.Errorf("converting the first indicators: %w", err)
+	}
+	for _, a := range answers {
+		for i := range a.Objects {
+			o := &a.Objects[i]
+			if err := o.Check(); err != nil {
+				a.Problems = append(a.Problems, err.Error())
+				continue
+			}
+			v.Objects = append(v.Objects, o.AppendJSON(nil, stix.Envelope{Modified: now, ValidUntil: now.Add(p.ttl(ind.Type))}))
+		}
+		for _, text := range append(a.Problems, a.Notes...) {
+			v.Problems = append(v.Problems, name+": "+sentence(text))
+		}
+	}
+	return nil
+}

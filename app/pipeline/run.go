@@ -1,0 +1,429 @@
+package pipeline
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"mssentinel/app/sentinel"
+	"mssentinel/app/store"
+	"mssentinel/app/threatconnect"
+)
+
+const (
+	// lookEvery is how often Download looks for a job whose next attempt is due.
+	lookEvery = 5 * time.Second
+	// A scheduled job that fails is tried again after firstRetry, then after twice as long each time, up to lastRetry.
+	firstRetry = 5 * time.Minute
+	lastRetry  = 3 * time.Hour
+	maxRetries = 10
+)
+
+// errCancelled ends a job that an operator does not want any more.
+var errCancelled = errors.New("the job was cancelled")
+
+// run is one attempt at a job.
+type run struct {
+	job     store.Job
+	queries []store.RunQuery
+	// ctx ends when the attempt does; its cause says why.
+	ctx    context.Context
+	cancel context.CancelCauseFunc
+	// failures are the queries that could not be read completely. Only Download touches them.
+	failures []failure
+	// retirement is what came of the question what may be retired; set before sealed is closed.
+	retirement store.Retirement
+	// sealed is closed when all that the job sends is in the outbox, emptied when the outbox was found empty after that,
+	// ended when the job has its final state.
+	sealed, emptied, ended chan struct{}
+	// allRead tells that everything was handed to Convert.
+	allRead atomic.Bool
+	// converting: the first page went through; only Convert touches it. uploading: the first request was made, finishing: the
+	// job was seen to be converted; only Upload touches them.
+	converting, uploading, finishing bool
+	counters
+}
+
+// failure is a query that could not be read completely.
+type failure struct {
+	query store.RunQuery
+	err   error
+}
+
+func newRun(ctx context.Context, job store.Job) *run {
+	r := &run{job: job, sealed: make(chan struct{}), emptied: make(chan struct{}), ended: make(chan struct{})}
+	r.ctx, r.cancel = context.WithCancelCause(ctx)
+	r.startCounting(job)
+	return r
+}
+
+// failed tells whether a query could not be read completely in this run.
+func (r *run) failed(query int64) bool {
+	for _, f := range r.failures {
+		if f.query.Number == query {
+			return true
+		}
+	}
+	return false
+}
+
+// fail keeps what is wrong with a query; the first fault counts.
+func (r *run) fail(q store.RunQuery, err error) {
+	if !r.failed(q.Number) {
+		r.failures = append(r.failures, failure{q, err})
+	}
+}
+
+// read gives the numbers of the queries that were read completely, failedNumbers those of the others.
+func (r *run) read() []int64 {
+	var numbers []int64
+	for _, q := range r.queries {
+		if !r.failed(q.Number) {
+			numbers = append(numbers, q.Number)
+		}
+	}
+	return numbers
+}
+
+func (r *run) failedNumbers() []int64 {
+	var numbers []int64
+	for _, f := range r.failures {
+		numbers = append(numbers, f.query.Number)
+	}
+	return numbers
+}
+
+// done tells whether a channel was closed.
+func done(c chan struct{}) bool {
+	select {
+	case <-c:
+		return true
+	default:
+		return false
+	}
+}
+
+// download is the task Download. It also sees each job to its end: the next one starts when the last is through Upload.
+func (p *Pipeline) download(ctx context.Context) {
+	defer close(p.chunks)
+	for ctx.Err() == nil {
+		job, found, err := p.nextJob(ctx)
+		if err != nil && ctx.Err() == nil {
+			p.Logger.Error("looking for the next job", "error", err)
+		}
+		if found {
+			p.process(ctx, job)
+			continue
+		}
+		select {
+		case <-ctx.Done():
+		case <-p.downloader.woken:
+		case <-time.After(lookEvery):
+		}
+	}
+}
+
+// nextJob takes the next job; one that waits for its next attempt only when its time has come or someone is in a hurry.
+func (p *Pipeline) nextJob(ctx context.Context) (store.Job, bool, error) {
+	if p.downloader.isPaused() {
+		return store.Job{}, false, nil
+	}
+	now := time.Now().UTC()
+	if p.hurry.Swap(false) {
+		now = now.Add(2 * lastRetry)
+	}
+	return p.Store.NextJob(ctx, now)
+}
+
+// process makes one attempt at a job and writes down what came of it.
+func (p *Pipeline) process(ctx context.Context, job store.Job) {
+	r := newRun(ctx, job)
+	p.setCurrent(r)
+	defer close(r.ended)
+	defer p.setCurrent(nil)
+	err := p.attempt(r)
+	r.cancel(err)
+	p.drainChunks(r)
+	p.conclude(ctx, r, err)
+	p.scheduler.wake()
+}
+
+// attempt takes a job through all stages.
+func (p *Pipeline) attempt(r *run) error {
+	p.downloader.begin(r.cancel)
+	defer p.downloader.done()
+	if err := p.begin(r); err != nil {
+		return err
+	}
+	if err := p.readAll(r); err != nil {
+		return err
+	}
+	if err := p.advance(r, func(j *store.Job, now *time.Time) { j.Status, j.DateDownloadComplete = store.DownloadComplete, now }); err != nil {
+		return err
+	}
+	r.allRead.Store(true)
+	p.downloader.done()
+	if err := p.seal(r); err != nil {
+		return err
+	}
+	select {
+	case <-r.emptied:
+		return nil
+	case <-r.ctx.Done():
+		return context.Cause(r.ctx)
+	}
+}
+
+// begin starts an attempt. The end of the window stays what it was at the first one. The start is dated before the queries
+// are read: the mark of one that is changed later does not move.
+func (p *Pipeline) begin(r *run) error {
+	err := p.advance(r, func(j *store.Job, now *time.Time) {
+		if j.DateStarted == nil {
+			j.DateStarted = now
+		}
+		if j.WindowEnd == nil {
+			end := now.Add(-p.Lag).Truncate(time.Second)
+			j.WindowEnd = &end
+		}
+		j.Status, j.Message, j.RetryAfter, j.DateFailed = store.DownloadInProgress, "", nil, nil
+		j.DateDownloadStart, j.DateDownloadComplete = now, nil
+		j.DateConvertStart, j.DateConvertComplete, j.DateUploadStart, j.DateUploadComplete = nil, nil, nil, nil
+	})
+	if err != nil {
+		return err
+	}
+	if r.queries, err = p.Store.RunQueries(r.ctx); err != nil {
+		return fmt.Errorf("reading the saved queries: %w", err)
+	}
+	if start := p.windowStart(r.job.Mode, r.queries); start != nil {
+		if err := p.advance(r, func(j *store.Job, _ *time.Time) { j.WindowStart = start }); err != nil {
+			return err
+		}
+	}
+	p.Mappers.StartJob()
+	p.uploader.wake()
+	p.Logger.Info("job started", "job", r.job.RequestID, "type", r.job.JobType, "mode", r.job.Mode, "queries", len(r.queries),
+		"window_end", r.job.WindowEnd.Format(time.RFC3339), "failures_before", r.job.FailureCount)
+	return nil
+}
+
+// windowStart is where a delta update starts reading: the earliest of its queries. nil is the beginning.
+func (p *Pipeline) windowStart(mode store.Mode, queries []store.RunQuery) *time.Time {
+	if mode != store.Delta || len(queries) == 0 {
+		return nil
+	}
+	first := p.from(queries[0])
+	for _, q := range queries[1:] {
+		if from := p.from(q); from.Before(first) {
+			first = from
+		}
+	}
+	if first.IsZero() {
+		return nil
+	}
+	return &first
+}
+
+// from is where a delta update starts to read a query; zero is the beginning.
+func (p *Pipeline) from(q store.RunQuery) time.Time {
+	if q.Mark.IsZero() {
+		return time.Time{}
+	}
+	return q.Mark.Add(-p.Overlap)
+}
+
+// advance changes the record of the job in hand, unless it was cancelled meanwhile.
+func (p *Pipeline) advance(r *run, change func(j *store.Job, now *time.Time)) error {
+	return p.persist(r.ctx, func(ctx context.Context) error {
+		now := time.Now().UTC()
+		job, err := p.Store.UpdateJob(ctx, r.job.RequestID, func(j *store.Job) error {
+			if j.Status != store.Pending && !j.Status.Active() {
+				return fmt.Errorf("job %s is %s: %w", j.RequestID, j.Status, store.ErrState)
+			}
+			change(j, &now)
+			return nil
+		})
+		if err != nil {
+			return fmt.Errorf("keeping how far the job is: %w", err)
+		}
+		if job.Status == store.DownloadInProgress {
+			r.job = job
+		}
+		return nil
+	})
+}
+
+// conclude writes down what came of an attempt. A job that the end of the process cuts off stays as it is and goes on at
+// the next start; one that the disk stopped is taken up again when the disk may be well.
+func (p *Pipeline) conclude(ctx context.Context, r *run, err error) {
+	switch {
+	case ctx.Err() != nil:
+		p.Logger.Info("job interrupted, it goes on at the next start", "job", r.job.RequestID)
+		return
+	case store.Unavailable(err):
+		p.stall(ctx, err)
+		return
+	case errors.Is(err, errCancelled):
+		err = p.cancelStored(ctx, r.job.RequestID)
+	case err == nil:
+		err = p.complete(ctx, r)
+	default:
+		err = p.giveUp(ctx, r, err)
+	}
+	if err != nil && ctx.Err() == nil && !errors.Is(err, store.ErrState) {
+		p.Logger.Error("keeping the end of a job", "job", r.job.RequestID, "error", err)
+	}
+}
+
+// complete ends a job whose objects all stand in Sentinel or on REPORT. Where a query could not be read, its mark stays; if
+// that may heal, the job is tried again.
+func (p *Pipeline) complete(ctx context.Context, r *run) error {
+	if read := r.read(); len(read) > 0 {
+		err := p.persist(ctx, func(ctx context.Context) error {
+			return p.Store.SetMarks(ctx, r.job.Number, read, *r.job.WindowEnd)
+		})
+		if err != nil {
+			return p.giveUp(ctx, r, fmt.Errorf("moving the marks of the queries: %w", err))
+		}
+	}
+	if err := r.unread(); err != nil && (!permanent(err) || len(r.failures) == len(r.queries)) {
+		return p.giveUp(ctx, r, err)
+	}
+	return p.finish(ctx, r, func(j *store.Job, now *time.Time) {
+		j.Status, j.DateUploadComplete, j.DateCompleted = store.UploadComplete, now, now
+		if r.retirement.Held > 0 {
+			j.Status = store.ConfirmationRequired
+		}
+		j.Message = r.message()
+	})
+}
+
+// giveUp ends an attempt that failed: a scheduled job is tried again later, unless that cannot help.
+func (p *Pipeline) giveUp(ctx context.Context, r *run, cause error) error {
+	return p.finish(ctx, r, func(j *store.Job, now *time.Time) {
+		j.FailureCount++
+		j.Message = explain(cause)
+		if j.JobType == store.Scheduled && !permanent(cause) && j.FailureCount <= maxRetries {
+			after := now.Add(retryDelay(j.FailureCount))
+			j.Status, j.RetryAfter = store.Pending, &after
+			return
+		}
+		j.Status, j.DateFailed = store.Failed, now
+	})
+}
+
+// finish writes the last word of an attempt.
+func (p *Pipeline) finish(ctx context.Context, r *run, change func(j *store.Job, now *time.Time)) error {
+	return p.persist(ctx, func(ctx context.Context) error {
+		now := time.Now().UTC()
+		job, err := p.Store.UpdateJob(ctx, r.job.RequestID, func(j *store.Job) error {
+			if j.Status != store.Pending && !j.Status.Active() {
+				return store.ErrState
+			}
+			change(j, &now)
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+		p.Logger.Info("job ended", "job", job.RequestID, "status", job.Status, "message", job.Message, "retry_after", job.RetryAfter,
+			"downloaded", job.Downloaded, "invalid", job.Invalid, "queued", job.Queued, "uploaded", job.Uploaded,
+			"rejected", job.Rejected, "retired", job.Retired, "held", r.retirement.Held, "seconds", int(r.age().Seconds()))
+		return nil
+	})
+}
+
+// retryDelay is how long a job waits after its nth failure: twice as long each time, with some jitter.
+func retryDelay(n int) time.Duration {
+	delay := lastRetry
+	if n <= 6 {
+		delay = min(firstRetry<<(n-1), lastRetry)
+	}
+	return time.Duration(float64(delay) * (0.9 + 0.2*rand.Float64()))
+}
+
+// fatal is a failure that another attempt cannot cure.
+type fatal struct{ error }
+
+func (f fatal) Unwrap() error { return f.error }
+
+// permanent says that trying again does not help before someone has changed something.
+func permanent(err error) bool {
+	var config *sentinel.ConfigError
+	var f fatal
+	return errors.As(err, &config) || errors.As(err, &f)
+}
+
+// explain puts a failure into a sentence for JOBS.
+func explain(err error) string {
+	var config *sentinel.ConfigError
+	if errors.As(err, &config) {
+		return sentence(config.Message) + " " + sentence(config.Remedy)
+	}
+	return sentence(err.Error())
+}
+
+// sentence starts with a capital and ends with a full stop.
+func sentence(s string) string {
+	if s = strings.TrimSpace(s); s == "" {
+		return ""
+	}
+	s = strings.ToUpper(s[:1]) + s[1:]
+	if !strings.ContainsAny(s[len(s)-1:], ".!?") {
+		s += "."
+	}
+	return s
+}
+
+// message says on JOBS what was not as it should be.
+func (r *run) message() string {
+	var parts []string
+	if err := r.unread(); err != nil {
+		parts = append(parts, sentence(err.Error())+" What the query selects was left as it stands.")
+	}
+	if held := r.retirement.Held; held > 0 {
+		parts = append(parts, fmt.Sprintf("%d objects are no longer selected by any query. That is so many that they are retired only when you confirm it.", held))
+	}
+	return strings.Join(parts, " ")
+}
+
+// unread tells which queries could not be read completely, or nil. It is fatal if none of them may heal by itself.
+func (r *run) unread() error {
+	if len(r.failures) == 0 {
+		return nil
+	}
+	var texts []string
+	heals := false
+	for _, f := range r.failures {
+		texts = append(texts, fmt.Sprintf("query %d could not be read: %s", r.place(f.query), strings.TrimRight(f.err.Error(), ".")))
+		heals = heals || !permanent(f.err)
+	}
+	err := errors.New(strings.Join(texts, "; "))
+	if heals {
+		return err
+	}
+	return fatal{err}
+}
+
+// place is the position of a query on CONFIGURE.
+func (r *run) place(q store.RunQuery) int {
+	for i := range r.queries {
+		if r.queries[i].Number == q.Number {
+			return i + 1
+		}
+	}
+	return 0
+}
+
+// judge tells what a failure of ThreatConnect means: its refusals that a retry does not cure are fatal.
+func judge(err error) error {
+	var refused *threatconnect.Error
+	if errors.As(err, &refused) && refused.Permanent() {
+		return fatal{err}
+	}
+	return err
+}
