@@ -128,33 +128,33 @@ func bodyValue(name string, values []string) any {
 }
 
 // get makes one try. expect is the size of the answer in bytes as far as it can be foreseen.
-func (c *Client) get(ctx context.Context, q question, expect int) (answer, error) {
+func (c *Client) get(ctx context.Context, q question, expect int) (envelope, error) {
 	attempt, cancel := context.WithTimeout(ctx, tryLimit)
 	defer cancel()
-	a, err := c.once(attempt, q, expect)
+	said, err := c.once(attempt, q, expect)
 	if err == nil {
-		return a, nil
+		return said, nil
 	}
 	var refused *Error
 	switch {
 	case ctx.Err() != nil:
-		return a, ctx.Err()
+		return said, ctx.Err()
 	case attempt.Err() != nil:
 		err = errTooSlow
 	case errors.As(err, &refused):
-		return a, err
+		return said, err
 	}
-	return a, c.unreachable(err)
+	return said, c.unreachable(err)
 }
 
-func (c *Client) once(ctx context.Context, q question, expect int) (answer, error) {
+func (c *Client) once(ctx context.Context, q question, expect int) (envelope, error) {
 	target := c.base + q.path
 	if q.query != "" {
 		target += "?" + q.query
 	}
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, target, bytes.NewReader(q.body))
 	if err != nil {
-		return answer{}, err
+		return envelope{}, err
 	}
 	req.Header.Set("Accept", "application/json")
 	if q.body != nil {
@@ -164,16 +164,16 @@ func (c *Client) once(ctx context.Context, q question, expect int) (answer, erro
 		req.Header.Set("User-Agent", c.options.UserAgent)
 	}
 	if err := c.authorize(req); err != nil {
-		return answer{}, err
+		return envelope{}, err
 	}
 	resp, err := c.http.Do(req)
 	if err != nil {
-		return answer{}, err
+		return envelope{}, err
 	}
 	defer resp.Body.Close()
 	body, err := read(resp, expect)
 	if err != nil {
-		return answer{}, err
+		return envelope{}, err
 	}
 	return c.judge(resp, body)
 }
@@ -192,18 +192,18 @@ func read(resp *http.Response, expect int) ([]byte, error) {
 }
 
 // judge tells an answer from a refusal. Both a status of 2xx and the word Success must be there.
-func (c *Client) judge(resp *http.Response, body []byte) (answer, error) {
+func (c *Client) judge(resp *http.Response, body []byte) (envelope, error) {
 	html := isHTML(resp.Header, body)
 	said, readable := open(body)
 	switch {
 	case html || resp.StatusCode/100 != 2:
-		return answer{}, c.refused(resp, said, html)
+		return envelope{}, c.refused(resp, said, html)
 	case !readable:
-		return answer{}, errDamaged
+		return envelope{}, errDamaged
 	case said.status != "Success":
-		return answer{}, c.refused(resp, said, false)
+		return envelope{}, c.refused(resp, said, false)
 	}
-	return answer{said, body}, nil
+	return said, nil
 }
 
 func isHTML(h http.Header, body []byte) bool {

@@ -1,9 +1,11 @@
 package threatconnect
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
@@ -27,44 +29,43 @@ func (c *Client) Deleted(ctx context.Context, owner string, since time.Time, han
 		params.Set("deletedSince", since.UTC().Format("2006-01-02T15:04:05Z"))
 	}
 	q := ask(indicators+"/deleted", params)
-	before := ""
+	var before [][]byte
 	for range maxDeletedPages {
-		var a answer
+		var said envelope
 		err := c.insist(ctx, patiently, func(ctx context.Context) (err error) {
-			a, err = c.list(ctx, q)
+			said, err = c.list(ctx, q, 0)
 			return err
 		})
 		if err != nil {
 			return fmt.Errorf("list deleted indicators of %q: %w", owner, err)
 		}
-		page := deleted(a.data)
-		if len(page) == 0 || a.data.Raw == before {
+		if len(said.items) == 0 || slices.EqualFunc(said.items, before, bytes.Equal) {
 			return nil // an empty page, or the same one again, ends even a list that claims to go on
 		}
-		if err := handle(page); err != nil {
+		if err := handle(deleted(said.items)); err != nil {
 			return err
 		}
-		_, query, more := strings.Cut(a.next, "?")
+		_, query, more := strings.Cut(said.next, "?")
 		if !more {
 			return nil
 		}
-		// How this list is paged is not documented: the query of the next page is taken as it stands, and only that,
-		// since behind a proxy its host can be another than ours.
-		q.query, before = query, a.data.Raw
+		// How this list is paged is not documented: the query of the next page is taken as it stands, but for blanks,
+		// which cannot be sent; and the query alone, since behind a proxy its host can be another than ours.
+		q.query, before = strings.ReplaceAll(query, " ", "%20"), said.items
 	}
 	return fmt.Errorf("list deleted indicators of %q: the list does not end", owner)
 }
 
-func deleted(data gjson.Result) []Deleted {
-	var page []Deleted
-	data.ForEach(func(_, row gjson.Result) bool {
+func deleted(items [][]byte) []Deleted {
+	page := make([]Deleted, 0, len(items))
+	for _, item := range items {
+		row := gjson.ParseBytes(item)
 		page = append(page, Deleted{
-			Owner:     strings.Clone(text(row.Get("ownerName"))),
-			Type:      strings.Clone(text(row.Get("type"))),
-			Summary:   strings.Clone(text(row.Get("summary"))),
+			Owner:     text(row.Get("ownerName")),
+			Type:      text(row.Get("type")),
+			Summary:   text(row.Get("summary")),
 			DateAdded: date(text(row.Get("dateAdded"))),
 		})
-		return true
-	})
+	}
 	return page
 }

@@ -29,30 +29,29 @@ func (c *Client) Owners(ctx context.Context) ([]Owner, error) {
 	var owners []Owner
 	known := map[int64]bool{}
 	for start := 0; start < maxOwners; {
-		var a answer
+		var said envelope
 		err := c.insist(ctx, briefly, func(ctx context.Context) (err error) {
 			params := url.Values{"resultStart": {strconv.Itoa(start)}, "resultLimit": {strconv.Itoa(ownersAtOnce)}}
-			a, err = c.list(ctx, ask("/v3/security/owners", params))
+			said, err = c.list(ctx, ask("/v3/security/owners", params), 0)
 			return err
 		})
 		if err != nil {
 			return nil, fmt.Errorf("list owners: %w", err)
 		}
-		count, fresh := 0, 0
-		a.data.ForEach(func(_, row gjson.Result) bool {
-			count++
-			o := Owner{ID: whole(row.Get("id"), 0), Name: strings.Clone(text(row.Get("name"))), Type: strings.Clone(text(row.Get("type")))}
+		fresh := 0
+		for _, item := range said.items {
+			row := gjson.ParseBytes(item)
+			o := Owner{ID: whole(row.Get("id"), 0), Name: text(row.Get("name")), Type: text(row.Get("type"))}
 			if known[o.ID] {
-				return true
+				continue
 			}
 			known[o.ID] = true
 			fresh++
 			if o.Name != "" && !strings.EqualFold(text(row.Get("permIndicator")), "NONE") {
 				owners = append(owners, o)
 			}
-			return true
-		})
-		if start += count; fresh == 0 || a.next == "" && count < ownersAtOnce {
+		}
+		if start += len(said.items); fresh == 0 || said.next == "" && len(said.items) < ownersAtOnce {
 			break
 		}
 	}
@@ -62,11 +61,11 @@ func (c *Client) Owners(ctx context.Context) ([]Owner, error) {
 	return owners, nil
 }
 
-// list makes one try for an answer whose data is a list.
-func (c *Client) list(ctx context.Context, q question) (answer, error) {
-	a, err := c.get(ctx, q, 0)
-	if err == nil && !a.data.IsArray() {
+// list makes one try for an answer whose data is a list. No list at all must not pass for an empty one.
+func (c *Client) list(ctx context.Context, q question, expect int) (envelope, error) {
+	said, err := c.get(ctx, q, expect)
+	if err == nil && !said.list {
 		err = c.unreachable(errDamaged)
 	}
-	return a, err
+	return said, err
 }

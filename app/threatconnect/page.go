@@ -4,7 +4,6 @@ import (
 	"strconv"
 	"strings"
 	"time"
-	"unsafe"
 
 	"github.com/tidwall/gjson"
 )
@@ -28,101 +27,95 @@ type Page struct {
 	Total int64
 }
 
-// envelope is what surrounds the data of an answer (spec §2.2). Its texts share the memory of the body.
+// envelope is what surrounds the data of an answer (spec §2.2), and the data, cut into its elements.
 type envelope struct {
 	status, code, message string
 	next                  string
 	count                 int64 // -1 when not said
-	data                  gjson.Result
+	// list says that the data is a list; items are its elements, as they stand in the body.
+	list  bool
+	items [][]byte
 }
 
-// answer is a body that says Success.
-type answer struct {
-	envelope
-	body []byte
-}
-
-// open reads the envelope of a body; false if that is not a JSON object.
+// open reads the envelope of a body; false if that is not a complete JSON object.
 func open(body []byte) (envelope, bool) {
 	e := envelope{count: -1}
-	if !gjson.ValidBytes(body) {
-		return e, false
-	}
-	// A copy of each page just to call it a string would cost as much memory again. Nobody writes to the body.
-	top := gjson.Parse(unsafe.String(unsafe.SliceData(body), len(body)))
-	if !top.IsObject() {
-		return e, false
-	}
-	top.ForEach(func(key, value gjson.Result) bool {
-		switch key.Str {
-		case "status":
-			e.status = text(value)
-		case "errCode":
-			e.code = text(value)
-		case "message":
-			e.message = text(value)
-		case "next":
-			e.next = text(value)
-		case "count":
-			e.count = whole(value, -1)
-		case "data":
-			e.data = value
+	s := scanner{text: body}
+	ok := s.object(func(key []byte) bool {
+		if string(key) == "data" && s.next() == '[' {
+			e.list = true
+			return s.array(func() bool {
+				item, ok := s.raw((*scanner).skip)
+				e.items = append(e.items, item)
+				return ok
+			})
 		}
-		return true
+		value, ok := s.raw((*scanner).skip)
+		e.set(string(key), value)
+		return ok
 	})
-	return e, true
+	return e, ok && s.next() == 0 && s.at == len(body)
 }
 
-// indicators cuts the data of an answer into its records. rows is how many there may be. The error says that there is
-// no list at all, which must not pass for an empty one.
-func (a answer) indicators(rows int) ([]Indicator, error) {
-	if !a.data.IsArray() {
-		return nil, errDamaged
+func (e *envelope) set(key string, value []byte) {
+	switch key {
+	case "status":
+		e.status = text(gjson.ParseBytes(value))
+	case "errCode":
+		e.code = text(gjson.ParseBytes(value))
+	case "message":
+		e.message = text(gjson.ParseBytes(value))
+	case "next":
+		e.next = text(gjson.ParseBytes(value))
+	case "count":
+		e.count = whole(gjson.ParseBytes(value), -1)
 	}
-	list := make([]Indicator, 0, min(rows, len(a.body)/64+1))
+}
+
+// indicators are the items of the data.
+func (e envelope) indicators() []Indicator {
+	list := make([]Indicator, len(e.items))
 	names := names{}
-	a.data.ForEach(func(_, record gjson.Result) bool {
-		i := Indicator{Raw: a.body[record.Index : record.Index+len(record.Raw) : record.Index+len(record.Raw)]}
-		if record.IsObject() {
-			i.read(record, names)
-		}
-		list = append(list, i)
-		return true
-	})
-	return list, nil
+	for n, item := range e.items {
+		list[n].Raw = item
+		list[n].read(item, names)
+	}
+	return list
 }
 
 // read stops as soon as it has all: what follows is the bulk of the record.
-func (i *Indicator) read(record gjson.Result, names names) {
+func (i *Indicator) read(record []byte, names names) {
 	missing := 4
-	record.ForEach(func(key, value gjson.Result) bool {
-		switch key.Str {
+	s := scanner{text: record}
+	s.object(func(key []byte) bool {
+		value, ok := s.raw((*scanner).skip)
+		switch string(key) {
 		case "id":
-			i.ID = whole(value, 0)
+			i.ID = whole(gjson.ParseBytes(value), 0)
 		case "type":
-			i.Type = names.own(text(value))
+			i.Type = names.own(value)
 		case "ownerName":
-			i.Owner = names.own(text(value))
+			i.Owner = names.own(value)
 		case "lastModified":
-			i.LastModified = date(text(value))
+			i.LastModified = date(text(gjson.ParseBytes(value)))
 		default:
-			return true
+			return ok
 		}
 		missing--
 		return missing > 0
 	})
 }
 
-// names holds one copy of each name of a page, apart from the page, so that a name can be kept without it.
+// names holds the names of a page by their JSON: there are few, and each comes many times.
 type names map[string]string
 
-func (n names) own(name string) string {
-	kept, known := n[name]
+func (n names) own(value []byte) string {
+	name, known := n[string(value)]
 	if !known {
-		kept = strings.Clone(name)
-		n[kept] = kept
+		name = text(gjson.ParseBytes(value))
+		n[string(value)] = name
 	}
-	return kept
+	return name
 }
 
 // text is a scalar as text; "" for anything else.

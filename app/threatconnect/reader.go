@@ -95,30 +95,22 @@ func (r *reader) page(ctx context.Context, w rows) (part, error) {
 	err := r.client.insist(ctx, r.patience, func(ctx context.Context) error {
 		began := time.Now()
 		q := ask(indicators, r.params(w))
-		a, err := r.client.get(ctx, q, r.size.expect())
+		said, err := r.client.list(ctx, q, r.size.expect())
 		if err != nil {
 			r.size.failed(err)
 			return err
 		}
-		p, err = r.cut(a)
-		if err != nil {
-			return r.client.unreachable(err)
-		}
+		p = part{Page: Page{Indicators: said.indicators(), Total: said.count}, limit: r.size.limit, more: said.next != ""}
 		if q.body != nil && !r.selects(p.Indicators) {
 			return errIgnored
 		}
-		r.size.learn(time.Since(began), len(p.Indicators), len(a.body))
+		r.size.learn(time.Since(began), p.Indicators)
 		return nil
 	})
 	if err != nil {
 		return p, fmt.Errorf("read indicators: %w", err)
 	}
 	return p, nil
-}
-
-func (r *reader) cut(a answer) (part, error) {
-	list, err := a.indicators(r.size.limit)
-	return part{Page: Page{Indicators: list, Total: a.count}, limit: r.size.limit, more: a.next != ""}, err
 }
 
 // errIgnored: a ThreatConnect that does not read the body would answer with everything it has.
@@ -170,7 +162,11 @@ type pageSize struct {
 	rowBytes int // in the last page
 }
 
-func (s *pageSize) learn(took time.Duration, rows, bytes int) {
+func (s *pageSize) learn(took time.Duration, list []Indicator) {
+	rows, bytes := len(list), 0
+	for _, i := range list {
+		bytes += len(i.Raw)
+	}
 	if rows > 0 {
 		s.rowBytes = max(bytes/rows, 1)
 	}

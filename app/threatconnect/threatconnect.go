@@ -33,9 +33,9 @@ type Options struct {
 // Client asks one ThreatConnect. It may be used by several goroutines at once.
 type Client struct {
 	options Options
-	base string // without a slash at its end
-	host string // for messages
-	http *http.Client
+	base    string // without a slash at its end
+	host    string // for messages
+	http    *http.Client
 }
 
 // New returns a client. It asks nothing yet.
