@@ -29,7 +29,7 @@ func withToken(ctx context.Context, token string) context.Context {
 }
 
 // httpRequest makes the request that the handler sees. HEAD becomes GET, and the answer's body is left out.
-// RequestURI is the path of requestUrl where the platform tells it, else empty.
+// RequestURI is the path of requestUrl where the platform tells all of it, else empty.
 func (m runService) httpRequest(ctx context.Context, body []byte) *http.Request {
 	query := url.Values{}
 	for _, p := range m.QueryParams {
@@ -61,12 +61,21 @@ func (m runService) httpRequest(ctx context.Context, body []byte) *http.Request 
 		r.Header.Set("Content-Length", strconv.Itoa(len(body)))
 	}
 	if full, err := url.Parse(string(m.RequestURL)); err == nil {
-		r.RequestURI = full.EscapedPath()
+		r.RequestURI = m.requestURI(full)
 		if r.Host == "" {
 			r.Host = full.Host
 		}
 	}
 	return r.WithContext(ctx)
+}
+
+// requestURI returns the path of an address that ends in the request's own path. Some senders tell the host alone.
+func (m runService) requestURI(full *url.URL) string {
+	whole := strings.Trim(full.Path, "/")
+	if whole == "" || !strings.HasSuffix(whole, strings.Trim(string(m.Path), "/")) {
+		return ""
+	}
+	return full.EscapedPath()
 }
 
 func (m runService) method() string {

@@ -1,6 +1,7 @@
 package platform
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -210,6 +211,7 @@ func (s *service) serve(c *call) {
 	answer, err := s.handle(c)
 	switch {
 	case errors.Is(err, errTooLarge):
+		s.log.Warn("request refused", "feature", "request", "method", c.method(), "path", string(c.Path), "error", "its body is too large")
 		answer = message(http.StatusRequestEntityTooLarge, "The request is larger than %d MiB. Send less at once.", maxBody>>20)
 	case err != nil:
 		s.errors.Add(1)
@@ -267,7 +269,7 @@ func (s *service) answer(c *call, r response) {
 	headers := r.pairs()
 	ack := encode(acknowledgement{
 		Command: "Acknowledged", Type: "RunService", RequestKey: string(c.RequestKey),
-		StatusCode: strconv.Itoa(r.status), Status: http.StatusText(r.status),
+		StatusCode: strconv.Itoa(r.status), Status: cmp.Or(http.StatusText(r.status), "Other"),
 		Headers: &headers, BodyVariable: responseBody,
 	})
 	if err := s.broker.publish(ctx, s.in.ClientTopic, ack); err != nil {

@@ -1,0 +1,162 @@
+package platform
+
+import (
+	"encoding/json"
+	"io"
+	"net/http"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+func parse(t *testing.T, message string) runService {
+	t.Helper()
+	var m runService
+	if err := json.Unmarshal([]byte(message), &m); err != nil {
+		t.Fatal(err)
+	}
+	return m
+}
+
+func TestHTTPRequest(t *testing.T) {
+	m := parse(t, `{"command":"RunService","appId":"95","appXid":"x","requestKey":"k","method":"post","path":"items/42",
+		"queryParams":[{"name":"max","value":1000},{"name":"tag","value":"a b"},{"name":"tag","value":"&"},{"name":"none","value":null}],
+		"headers":[{"name":"Host","value":"tc.example.com"},{"name":"content-type","value":"application/json"},{"name":"X-A","value":"1"},
+			{"name":"x-a","value":"2"},{"name":"Content-Length","value":"999"},{"name":"Transfer-Encoding","value":"chunked"}],
+		"bodyVariable":"request.body","apiToken":"SVC:1","expireSeconds":"1596670377","userConfig":[{"name":"a","value":"b"}],
+		"requestUrl":"https://tc.example.com/api/services/x/v1/items/42?max=1000","remoteAddress":"10.0.0.9","triggerId":null}`)
+	r := m.httpRequest(t.Context(), []byte{0, 0xff})
+	body, err := io.ReadAll(r.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := http.Header{"Content-Type": {"application/json"}, "X-A": {"1", "2"}, "Content-Length": {"2"}}
+	if diff := cmp.Diff(want, r.Header); diff != "" {
+		t.Error(diff)
+	}
+	if diff := cmp.Diff(map[string][]string{"max": {"1000"}, "tag": {"a b", "&"}, "none": {""}}, map[string][]string(r.URL.Query())); diff != "" {
+		t.Error(diff)
+	}
+	got := []string{r.Method, r.URL.Path, r.Host, r.RemoteAddr, r.RequestURI, r.Proto, string(body)}
+	if diff := cmp.Diff([]string{"POST", "/items/42", "tc.example.com", "10.0.0.9:0", "/api/services/x/v1/items/42", "HTTP/1.1", "\x00\xff"}, got); diff != "" {
+		t.Error(diff)
+	}
+	if r.ContentLength != 2 {
+		t.Errorf("the content length is %d", r.ContentLength)
+	}
+}
+
+func TestPaths(t *testing.T) {
+	for message, want := range map[string]string{
+		`{}`: "/", `{"path":null}`: "/", `{"path":""}`: "/", `{"path":"/"}`: "/", `{"path":"//a"}`: "/a", `{"path":"a/"}`: "/a/", `{"path":"/a/b c"}`: "/a/b c",
+	} {
+		r := parse(t, message).httpRequest(t.Context(), nil)
+		if r.URL.Path != want || r.Method != http.MethodGet || r.Body != http.NoBody || r.Header.Get("Content-Length") != "" {
+			t.Errorf("%s became %s %s", message, r.Method, r.URL.Path)
+		}
+	}
+}
+
+// Where the request stands is known only from an address that ends in the path: some senders give no more than the host.
+func TestRequestURI(t *testing.T) {
+	for _, test := range []struct{ path, url, want string }{
+		{"", "https://tc/api/services/x/v1", "/api/services/x/v1"},
+		{"", "https://tc/api/services/x/v1/", "/api/services/x/v1/"},
+		{"/", "https://tc/api/services/x/v1/?a=b", "/api/services/x/v1/"},
+		{"", "https://tc", ""},
+		{"", "https://tc/", ""},
+		{"ui/jobs", "https://tc/api/services/x/v1/ui/jobs", "/api/services/x/v1/ui/jobs"},
+		{"/ui/jobs", "https://tc/api/services/x/v1/ui/jobs", "/api/services/x/v1/ui/jobs"},
+		{"ui/jobs", "https://tc/", ""},
+		{"ui/jobs", "https://tc/api/other", ""},
+		{"a b", "https://tc/v1/a%20b", "/v1/a%20b"},
+		{"a", "://", ""},
+		{"a", "", ""},
+	} {
+		m := runService{Path: text(test.path), RequestURL: text(test.url)}
+		if got := m.httpRequest(t.Context(), nil).RequestURI; got != test.want {
+			t.Errorf("%q at %q gave %q, not %q", test.path, test.url, got, test.want)
+		}
+	}
+}
+
+func TestHostOfTheRequestURL(t *testing.T) {
+	if got := (runService{RequestURL: "https://tc.example.com"}).httpRequest(t.Context(), nil).Host; got != "tc.example.com" {
+		t.Errorf("the host is %q", got)
+	}
+}
+
+func TestRemoteAddr(t *testing.T) {
+	for address, want := range map[string]string{"": "", "10.0.0.9": "10.0.0.9:0", "::1": "[::1]:0", "[::1]": "[::1]:0", "10.0.0.9:80": "10.0.0.9:80"} {
+		if got := remoteAddr(address); got != want {
+			t.Errorf("%q became %q", address, got)
+		}
+	}
+}
+
+func TestText(t *testing.T) {
+	for raw, want := range map[string]text{`"a\u0000"`: "a\x00", `5`: "5", `1.5e3`: "1.5e3", `true`: "true", `null`: ""} {
+		var got text
+		if err := json.Unmarshal([]byte(raw), &got); err != nil || got != want {
+			t.Errorf("%s became %q, %v", raw, got, err)
+		}
+	}
+	for _, raw := range []string{`{}`, `[1]`, `{"a":"a secret that is long"}`} {
+		var got text
+		if err := json.Unmarshal([]byte(raw), &got); err == nil {
+			t.Errorf("%s became %q", raw, got)
+		}
+	}
+}
+
+func TestRecorder(t *testing.T) {
+	large := strings.Repeat("x", maxBody)
+	for name, test := range map[string]struct {
+		handle func(w http.ResponseWriter)
+		method string
+		status int
+		header http.Header
+		body   string
+	}{
+		"nothing":    {func(http.ResponseWriter) {}, "GET", 200, http.Header{}, ""},
+		"detected":   {func(w http.ResponseWriter) { io.WriteString(w, "<p>") }, "GET", 200, http.Header{"Content-Type": {"text/html; charset=utf-8"}}, "<p>"},
+		"first wins": {func(w http.ResponseWriter) { w.WriteHeader(103); w.WriteHeader(404); w.WriteHeader(500) }, "GET", 404, http.Header{}, ""},
+		"late header": {func(w http.ResponseWriter) {
+			w.WriteHeader(201)
+			w.Header().Set("X-Late", "1")
+		}, "GET", 201, http.Header{}, ""},
+		"head": {func(w http.ResponseWriter) { w.Header().Set("Content-Type", "a/b"); io.WriteString(w, "four") }, "HEAD", 200,
+			http.Header{"Content-Type": {"a/b"}, "Content-Length": {"4"}}, ""},
+		"no content": {func(w http.ResponseWriter) { w.WriteHeader(204); io.WriteString(w, "x") }, "GET", 204, http.Header{}, ""},
+		"most":       {func(w http.ResponseWriter) { w.Header().Set("Content-Type", "a/b"); io.WriteString(w, large) }, "GET", 200, http.Header{"Content-Type": {"a/b"}}, large},
+	} {
+		t.Run(name, func(t *testing.T) {
+			rec := newRecorder()
+			test.handle(rec)
+			got := rec.response(test.method)
+			if got.status != test.status || string(got.body) != test.body {
+				t.Errorf("got %d with %d bytes", got.status, len(got.body))
+			}
+			if diff := cmp.Diff(test.header, got.header); diff != "" {
+				t.Error(diff)
+			}
+		})
+	}
+	rec := newRecorder()
+	io.WriteString(rec, large) //nolint:errcheck // fits
+	if _, err := io.WriteString(rec, "x"); err == nil {
+		t.Error("more than the most was taken")
+	}
+	if got := rec.response("GET"); got.status != 500 || !strings.Contains(string(got.body), "fewer rows") {
+		t.Errorf("got %d %s", got.status, got.body)
+	}
+}
+
+func TestPairs(t *testing.T) {
+	r := response{header: http.Header{"Set-Cookie": {"b", "a"}, "Content-Type": {"c"}}}
+	want := []pair{{"Content-Type", "c"}, {"Set-Cookie", "b"}, {"Set-Cookie", "a"}}
+	if diff := cmp.Diff(want, r.pairs()); diff != "" {
+		t.Error(diff)
+	}
+}
