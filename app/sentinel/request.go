@@ -127,12 +127,13 @@ func (c *Client) post(ctx context.Context, body []byte, token string) (int, http
 func lingering(ctx context.Context) (context.Context, context.CancelFunc) {
 	call, cancel := context.WithCancelCause(context.WithoutCancel(ctx))
 	tooSlow := time.AfterFunc(uploadTimeout, func() { cancel(errTooSlow) })
-	stopped := time.AfterFunc(uploadTimeout, func() { cancel(errStopped) })
-	release := context.AfterFunc(ctx, func() { stopped.Reset(grace) })
+	release := context.AfterFunc(ctx, func() {
+		stopped := time.AfterFunc(grace, func() { cancel(errStopped) })
+		context.AfterFunc(call, func() { stopped.Stop() })
+	})
 	return call, func() {
 		release()
 		tooSlow.Stop()
-		stopped.Stop()
 		cancel(nil)
 	}
 }

@@ -118,7 +118,7 @@ func New(o Options) *Server {
 		closed:  make(chan struct{}),
 		apps:    append([]App(nil), o.Apps...),
 		faults:  newFaults(o.Seed),
-		table:   newTable(o.Keep, o.Lag),
+		table:   newTable(o.Keep),
 		meter:   throttle{window: o.Window, limit: o.Limit},
 	}
 	s.close = sync.OnceFunc(func() { close(s.closed) })
@@ -141,8 +141,9 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	rest, ok := strings.CutPrefix(path, "/workspaces/")
-	workspace, action, found := strings.Cut(rest, "/")
-	if !ok || !found || action != "threat-intelligence-stix-objects:upload" {
+	workspace, action, _ := strings.Cut(rest, "/")
+	const upload = "threat-intelligence-stix-objects:upload" // to the letter: a colon that is percent-encoded leads nowhere
+	if !ok || action != upload || !strings.HasSuffix(r.URL.EscapedPath(), "/"+upload) {
 		gatewayError(w, http.StatusNotFound, "Resource not found")
 		return
 	}

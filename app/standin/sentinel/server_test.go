@@ -103,6 +103,7 @@ func TestOrderAndShapeOfRefusals(t *testing.T) {
 	}{
 		"misspelled path":        {call{path: "/workspaces/" + workspace + "/threatintelligence-stix-objects:upload"}, 404, `"statusCode":404`},
 		"draft path":             {call{path: "/workspaces/" + workspace + "/threatintelligencestixobjects:upload"}, 404, `"statusCode":404`},
+		"encoded colon":          {call{path: "/workspaces/" + workspace + "/threat-intelligence-stix-objects%3Aupload"}, 404, `"statusCode":404`},
 		"path before method":     {call{method: "GET", path: "/nothing"}, 404, "Resource not found"},
 		"method":                 {call{method: "PUT", token: "none"}, 404, "Resource not found"},
 		"version before token":   {call{query: "api-version=2022-07-01", token: "none"}, 400, "api-version"},

@@ -1,0 +1,113 @@
+package sentinel
+
+import (
+	"io"
+	"net/http"
+	"strings"
+	"testing"
+
+	"pgregory.net/rapid"
+)
+
+func TestRequest(t *testing.T) {
+	var got *http.Request
+	var body []byte
+	c, err := New(Options{
+		TenantID: tenant, ClientID: clientID, WorkspaceID: workspace, Secret: func() string { return secret }, UserAgent: "mssentinel/1",
+		Transport: transport(func(r *http.Request) (*http.Response, error) {
+			if strings.HasSuffix(r.URL.Path, "/token") {
+				return answers{200, `{"access_token":"t","expires_in":3599}`}.RoundTrip(r)
+			}
+			got = r
+			body, _ = io.ReadAll(r.Body)
+			return answers{200, ""}.RoundTrip(r)
+		}),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := c.Deliver(t.Context(), `ThreatConnect-"Ä"`, [][]byte{[]byte(`{"a":1}`), []byte(`{"b":"<>"}`)}, func(Outcome) error { return nil }); err != nil {
+		t.Fatal(err)
+	}
+	if want := "https://api.ti.sentinel.azure.com/workspaces/" + workspace + "/threat-intelligence-stix-objects:upload?api-version=2024-02-01-preview"; got.URL.String() != want {
+		t.Errorf("URL %s", got.URL)
+	}
+	if want := `{"sourcesystem":"ThreatConnect-\"Ä\"","stixobjects":[{"a":1},{"b":"<>"}]}`; string(body) != want {
+		t.Errorf("body %s", body)
+	}
+	for name, want := range map[string]string{"Authorization": "Bearer t", "Content-Type": "application/json", "User-Agent": "mssentinel/1"} {
+		if got.Header.Get(name) != want {
+			t.Errorf("%s: %q", name, got.Header.Get(name))
+		}
+	}
+	if got.Method != http.MethodPost || got.ContentLength != int64(len(body)) || got.Header.Get("Content-Encoding") != "" {
+		t.Errorf("%s, length %d", got.Method, got.ContentLength)
+	}
+}
+
+type transport func(*http.Request) (*http.Response, error)
+
+func (f transport) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
+
+func TestSplit(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		sizes := rapid.SliceOfN(rapid.OneOf(rapid.IntRange(1, 2000), rapid.IntRange(1, 2*MaxBytes)), 0, 300).Draw(t, "sizes")
+		from := 0
+		for _, n := range Split(source, sizes) {
+			list, part := make([][]byte, n), make([]int, n)
+			for i := range list {
+				list[i], part[i] = make([]byte, sizes[from+i]), i
+			}
+			body := requestBody(source, list, part)
+			if n < 1 || n > MaxObjects || len(body) > MaxBytes && n > 1 {
+				t.Fatalf("a batch of %d objects, %d bytes", n, len(body))
+			}
+			if from += n; from < len(sizes) && n < MaxObjects && len(body)+1+sizes[from] <= MaxBytes {
+				t.Fatalf("a batch of %d objects, %d bytes, has room for %d more", n, len(body), sizes[from])
+			}
+		}
+		if from != len(sizes) {
+			t.Fatalf("%d of %d", from, len(sizes))
+		}
+	})
+}
+
+func TestNewRefuses(t *testing.T) {
+	good := Options{TenantID: tenant, ClientID: clientID, WorkspaceID: workspace, Secret: func() string { return secret }}
+	if _, err := New(good); err != nil {
+		t.Fatal(err)
+	}
+	for want, change := range map[string]func(*Options){
+		"US Government":             func(o *Options) { o.Cloud = "Germany" },
+		"http://login.example":      func(o *Options) { o.AuthorityURL = "http://login.example" },
+		"ftp://127.0.0.1":           func(o *Options) { o.UploadURL = "ftp://127.0.0.1" },
+		"not a GUID":                func(o *Options) { o.WorkspaceID = "name" },
+		"tenant ID":                 func(o *Options) { o.TenantID = "" },
+		"client secret are needed":  func(o *Options) { o.Secret = nil },
+		"http:// on this machine":   func(o *Options) { o.UploadURL = "http://127.0.0.1.example" },
+		"neither https:// and":      func(o *Options) { o.UploadURL = "https://" },
+		"the workspace ID \"{bbbbb": func(o *Options) { o.WorkspaceID = "{" + workspace + "}" },
+	} {
+		o := good
+		change(&o)
+		if _, err := New(o); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("want %q, got %v", want, err)
+		}
+	}
+}
+
+func TestClouds(t *testing.T) {
+	for name, want := range map[string][3]string{
+		"Public":        {"https://login.microsoftonline.com/", "https://api.ti.sentinel.azure.com/", "https://management.azure.com/.default"},
+		"US Government": {"https://login.microsoftonline.us/", "https://api.ti.sentinel.azure.us/", "https://management.usgovcloudapi.net/.default"},
+		"China":         {"https://login.partner.microsoftonline.cn/", "https://api.ti.sentinel.azure.cn/", "https://management.chinacloudapi.cn/.default"},
+	} {
+		c, err := New(Options{Cloud: name, TenantID: tenant, ClientID: clientID, WorkspaceID: workspace, Secret: func() string { return secret }})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if c.tokens.url != want[0]+tenant+"/oauth2/v2.0/token" || !strings.HasPrefix(c.url, want[1]+"workspaces/") || c.tokens.scope != want[2] {
+			t.Errorf("%s: %s %s %s", name, c.tokens.url, c.url, c.tokens.scope)
+		}
+	}
+}
