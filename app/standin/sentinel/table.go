@@ -3,6 +3,7 @@ package sentinel
 import (
 	"encoding/json"
 	"maps"
+	"os"
 	"slices"
 	"strings"
 	"sync"
@@ -41,27 +42,27 @@ type version struct {
 
 type table struct {
 	keep Keep
-	lag  time.Duration
 
 	mu       sync.Mutex
 	live     map[place]map[string]*entry
 	versions []version
 	stats    Stats
+	journal  *os.File // nil for none
 }
 
-func newTable(keep Keep, lag time.Duration) table {
-	return table{keep: keep, lag: lag, live: map[place]map[string]*entry{}}
+func newTable(keep Keep) table {
+	return table{keep: keep, live: map[place]map[string]*entry{}}
 }
 
 // put stores the good records of one request.
-func (t *table) put(workspace, source string, records []record) {
+func (t *table) put(workspace, source string, at time.Time, records []record) {
 	if len(records) == 0 {
 		return
 	}
-	at := time.Now().Add(t.lag)
 	p := place{workspace, source}
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	t.note(p, at, records)
 	objects := t.live[p]
 	if objects == nil {
 		objects = map[string]*entry{}

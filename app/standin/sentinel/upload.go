@@ -224,7 +224,7 @@ func (s *Server) store(w http.ResponseWriter, in envelope, entry *Request, after
 		good = append(good, r)
 	}
 	entry.Objects, entry.Accepted, entry.Rejected = len(in.records), len(good), len(bad)
-	s.table.put(in.workspace, in.source, good)
+	s.table.put(in.workspace, in.source, time.Now().Add(s.options.Lag), good)
 	switch {
 	case after.Kind == CutAfter:
 		panic(http.ErrAbortHandler)
