@@ -206,7 +206,7 @@ func newLedger() *ledger { return &ledger{seen: map[int64]int{}} }
 func (l *ledger) handle(p Page) error {
 	l.pages++
 	for _, i := range p.Indicators {
-		if !bytes.Contains(i.Raw, []byte(strconv.FormatInt(i.ID, 10))) {
+		if i.ID != 0 && !bytes.Contains(i.Raw, []byte(strconv.FormatInt(i.ID, 10))) {
 			return fmt.Errorf("raw of %d is %s", i.ID, i.Raw)
 		}
 		l.order = append(l.order, i.ID)

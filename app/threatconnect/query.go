@@ -84,6 +84,11 @@ func position(tql string, offset int) int { return len([]rune(tql[:offset])) + 1
 
 // balanced refuses what could end the parentheses around the TQL, or hide them.
 func balanced(code string) error {
+	for _, mark := range []string{"--", "//", "/*", "#"} {
+		if strings.Contains(code, mark) {
+			return fmt.Errorf("the TQL has %s outside of a string: TQL knows no comments, leave it out", mark)
+		}
+	}
 	depth := 0
 	for _, r := range code {
 		switch r {
@@ -98,11 +103,6 @@ func balanced(code string) error {
 	}
 	if depth > 0 {
 		return errors.New("the TQL opens a parenthesis that it does not close: close it, or remove it")
-	}
-	for _, mark := range []string{"--", "//", "/*", "#"} {
-		if strings.Contains(code, mark) {
-			return fmt.Errorf("the TQL has %s outside of a string: TQL knows no comments, leave it out", mark)
-		}
 	}
 	return nil
 }
