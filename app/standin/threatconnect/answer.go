@@ -6,6 +6,7 @@ import (
 	"errors"
 	"net/http"
 	"strconv"
+	"sync"
 )
 
 // Error codes of spec §1.4.
@@ -44,6 +45,7 @@ type answer struct {
 	header map[string]string
 	body   []byte
 	cut    bool // the connection breaks in the middle of the body
+	pooled bool // the body is used again
 }
 
 func (a answer) send(w http.ResponseWriter) {
@@ -63,6 +65,19 @@ func (a answer) send(w http.ResponseWriter) {
 		panic(http.ErrAbortHandler)
 	}
 	w.Write(a.body) //nolint:errcheck // the reader may be gone
+	if a.pooled {
+		bodies.Put(&a.body)
+	}
+}
+
+// bodies are those of pages: tens of megabytes, which would keep the garbage collector busy.
+var bodies sync.Pool
+
+func newBody(size int) []byte {
+	if b, ok := bodies.Get().(*[]byte); ok && cap(*b) >= size {
+		return (*b)[:0]
+	}
+	return make([]byte, 0, size)
 }
 
 func jsonAnswer(status int, body any) answer {

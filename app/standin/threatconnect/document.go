@@ -85,19 +85,19 @@ func eachElement(collection []byte, visit func(object []byte) bool) {
 	}
 }
 
-// textOf returns what a JSON string says, nil for anything else.
-func textOf(value []byte) []byte {
+// textOf returns what a JSON string says, nothing for anything else.
+func textOf(value []byte) string {
 	if len(value) < 2 || value[0] != '"' {
-		return nil
+		return ""
 	}
 	if bytes.IndexByte(value, '\\') < 0 {
-		return value[1 : len(value)-1]
+		return string(value[1 : len(value)-1])
 	}
 	var s string
 	if json.Unmarshal(value, &s) != nil {
-		return nil
+		return ""
 	}
-	return []byte(s)
+	return s
 }
 
 func skipSpace(b []byte, at int) int {

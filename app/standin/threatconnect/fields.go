@@ -44,7 +44,10 @@ var memberField = func() map[string]uint8 {
 // fields is a set of fields.
 type fields uint32
 
-const allFields fields = 1<<23 - 1
+const (
+	allFields   fields = 1<<23 - 1
+	nothingElse fields = 1 << 31 // the members that are always there may be left out
+)
 
 func (f fields) has(field uint8) bool { return f&(1<<field) != 0 }
 

@@ -1,8 +1,6 @@
 package threatconnect
 
 import (
-	"bytes"
-	"encoding/json"
 	"strconv"
 	"strings"
 	"time"
@@ -159,26 +157,63 @@ func (g *generator) prepare() {
 	for i := range generatedOwners {
 		o := &generatedOwners[i]
 		g.owners = append(g.owners, o)
-		g.creator = append(g.creator, quoteJSON(map[string]any{
-			"id": 10 + i, "userName": strconv.Itoa(40_000_000 + i), "firstName": "Feed", "lastName": "Importer",
-			"pseudonym": "importer-" + strconv.Itoa(i), "owner": o.name,
+		g.creator = append(g.creator, object(func(w *writer) {
+			w.number("id", int64(10+i))
+			w.text("userName", strconv.Itoa(40_000_000+i))
+			w.text("firstName", "Feed")
+			w.text("lastName", "Importer")
+			w.text("pseudonym", "importer-"+strconv.Itoa(i))
+			w.text("owner", o.name)
 		}))
 		g.groups = append(g.groups, g.ownerGroups(i))
 	}
 	for i, name := range plainTags {
-		g.tags = append(g.tags, quoteJSON(map[string]any{"id": 300 + i, "name": name, "lastUsed": g.now.Format(timeLayout)}))
+		g.tags = append(g.tags, object(func(w *writer) {
+			w.number("id", int64(300+i))
+			w.text("name", name)
+			w.date("lastUsed", g.now.Unix())
+		}))
 	}
 	for i, t := range techniques {
-		g.attack = append(g.attack, quoteJSON(map[string]any{
-			"id": 900 + i, "name": t.name, "techniqueId": t.id, "platforms": listOf(t.platforms), "tactics": listOf(t.tactics),
-			"lastUsed": g.now.Format(timeLayout),
+		g.attack = append(g.attack, object(func(w *writer) {
+			w.number("id", int64(900+i))
+			w.text("name", t.name)
+			w.text("techniqueId", t.id)
+			w.words("platforms", t.platforms)
+			w.words("tactics", t.tactics)
+			w.date("lastUsed", g.now.Unix())
 		}))
 	}
 	for i, l := range labels {
-		g.labels = append(g.labels, quoteJSON(map[string]any{
-			"id": 3 + i, "name": l.name, "description": l.description, "color": l.color, "owner": l.owner, "dateAdded": l.added,
+		g.labels = append(g.labels, object(func(w *writer) {
+			w.number("id", int64(3+i))
+			w.text("name", l.name)
+			w.text("description", l.description)
+			w.text("color", l.color)
+			w.text("owner", l.owner)
+			w.text("dateAdded", l.added)
 		}))
 	}
+}
+
+func object(members func(*writer)) []byte {
+	w := &writer{[]byte{'{'}}
+	members(w)
+	return append(w.b, '}')
+}
+
+// words writes a collection of texts that commas separate.
+func (w *writer) words(name, list string) {
+	words := strings.Split(list, ",")
+	w.name(name)
+	w.b = append(w.b, `{"data":[`...)
+	for i, word := range words {
+		if i > 0 {
+			w.b = append(w.b, ',')
+		}
+		w.b = appendText(w.b, word)
+	}
+	w.b = append(strconv.AppendInt(append(w.b, `],"count":`...), int64(len(words)), 10), '}')
 }
 
 const groupsPerOwner = 150
@@ -187,13 +222,24 @@ func (g *generator) ownerGroups(o int) [][]byte {
 	groups := make([][]byte, groupsPerOwner)
 	for i := range groups {
 		typ := groupTypes[i%len(groupTypes)]
-		id := strconv.Itoa(8_000_000 + 1000*o + i)
-		added := g.now.AddDate(-2, 0, -i).Format(timeLayout)
-		owned := g.owners[o]
-		groups[i] = []byte(`{"id":` + id + `,"dateAdded":"` + added + `","ownerId":` + strconv.FormatInt(owned.id, 10) +
-			`,"ownerName":"` + owned.name + `","webLink":"` + webBase + `/#/details/groups/` + id + `/overview","type":"` + typ.name +
-			`","name":"` + groupName(i, typ.name) + `","createdBy":` + string(g.creator[o]) + `,"upVoteCount":"0","downVoteCount":"0","lastModified":"` +
-			added + `","legacyLink":"` + webBase + `/auth/` + typ.page + `/` + typ.page + `.xhtml?` + typ.page + `=` + id + `"` + typ.extra + `}`)
+		id := int64(8_000_000 + 1000*o + i)
+		added := g.now.AddDate(-2, 0, -i).Unix()
+		number := strconv.FormatInt(id, 10)
+		groups[i] = object(func(w *writer) {
+			w.number("id", id)
+			w.date("dateAdded", added)
+			w.number("ownerId", g.owners[o].id)
+			w.text("ownerName", g.owners[o].name)
+			w.text("webLink", webBase+"/#/details/groups/"+number+"/overview")
+			w.text("type", typ.name)
+			w.text("name", groupName(i, typ.name))
+			w.raw("createdBy", string(g.creator[o]))
+			w.text("upVoteCount", "0")
+			w.text("downVoteCount", "0")
+			w.date("lastModified", added)
+			w.text("legacyLink", webBase+"/auth/"+typ.page+"/"+typ.page+".xhtml?"+typ.page+"="+number)
+			w.b = append(w.b, typ.extra...)
+		})
 	}
 	return groups
 }
@@ -213,17 +259,4 @@ func groupName(i int, typ string) string {
 
 func family(i int) string {
 	return familyFirst[i%len(familyFirst)] + " " + familySecond[i/2%len(familySecond)]
-}
-
-func listOf(names string) map[string]any {
-	list := strings.Split(names, ",")
-	return map[string]any{"data": list, "count": len(list)}
-}
-
-func quoteJSON(v any) []byte {
-	var text bytes.Buffer
-	enc := json.NewEncoder(&text)
-	enc.SetEscapeHTML(false)
-	enc.Encode(v) //nolint:errcheck // maps of text and numbers
-	return bytes.TrimSpace(text.Bytes())
 }

@@ -39,7 +39,7 @@ func (s *Server) indicators(r *http.Request, p parameters, entry *Request) (answ
 	if p.get("count") == "true" && w.start == 0 && p.getStart() == 0 {
 		count = len(rows)
 	}
-	return answer{status: http.StatusOK, body: listBody(shown, want, w, count, fault.Kind == DamagedRow)}, nil
+	return answer{status: http.StatusOK, body: listBody(shown, want, w, count, fault.Kind == DamagedRow), pooled: true}, nil
 }
 
 func (p parameters) getStart() int {
@@ -93,10 +93,9 @@ const rowSize = 2600
 
 // listBody writes the envelope in the order in which the documentation shows it.
 func listBody(rows []*row, want fields, w window, count int, damaged bool) []byte {
-	b := make([]byte, 0, 512+len(rows)*rowSize)
-	b = append(b, '{')
+	b := append(newBody(512+len(rows)*rowSize), '{')
 	if w.next != "" {
-		b = append(append(append(b, `"next":`...), quoteJSON(w.next)...), ',')
+		b = append(appendText(append(b, `"next":`...), w.next), ',')
 	}
 	b = append(b, `"data":[`...)
 	for i, r := range rows {
@@ -111,7 +110,7 @@ func listBody(rows []*row, want fields, w window, count int, damaged bool) []byt
 	}
 	b = append(b, ']')
 	if w.prev != "" {
-		b = append(append(b, `,"prev":`...), quoteJSON(w.prev)...)
+		b = appendText(append(b, `,"prev":`...), w.prev)
 	}
 	if count >= 0 {
 		b = strconv.AppendInt(append(b, `,"count":`...), int64(count), 10)

@@ -38,8 +38,17 @@ func (v *view) member(name string) []byte {
 	return nil
 }
 
-// needDocument is the bit of [tql.Field.Needs] for a base member; the bits below are the fields.
+// needDocument is the bit of [tql.Field.Needs] for the members that are always there; the bits below are the fields.
 const needDocument = 1 << 63
+
+// wanted is what a view has to have of a document.
+func wanted(needs uint64) fields {
+	want := fields(needs) & allFields
+	if needs&needDocument == 0 {
+		want |= nothingElse
+	}
+	return want
+}
 
 type field = tql.Field[*view]
 
@@ -135,7 +144,7 @@ func emptyKeywords() (all []field) {
 func partField(name string, typ tql.Type, member string) tql.Field[part] {
 	f := tql.Field[part]{Name: name, Type: typ}
 	if typ == tql.Text {
-		f.Texts = func(p part, yield func([]byte) bool) { yieldText(valueOf(p, member), yield) }
+		f.Texts = func(p part, yield func(string) bool) { yieldText(valueOf(p, member), yield) }
 		return f
 	}
 	f.Number = func(p part) (int64, bool) { return numberOf(valueOf(p, member), typ) }
@@ -155,7 +164,7 @@ func partSchema(extra []tql.Field[part], lines ...string) func() tql.Schema[part
 }
 
 var (
-	tagSchema = partSchema([]tql.Field[part]{{Name: "summary", Type: tql.Text, Fold: true, Texts: func(p part, yield func([]byte) bool) {
+	tagSchema = partSchema([]tql.Field[part]{{Name: "summary", Type: tql.Text, Fold: true, Texts: func(p part, yield func(string) bool) {
 		yieldText(valueOf(p, "name"), yield)
 	}}}, "id Integer id", "name String name", "techniqueId String techniqueId", "description String description",
 		"lastUsed DateTime lastUsed", "normalized Boolean normalized", "securityCoverage String securityCoverage",
@@ -171,13 +180,13 @@ var (
 )
 
 // need is what has to be at hand to read the members of a field.
-func need(name string) uint64 { return needDocument | uint64(mustField(name)) }
+func need(name string) uint64 { return uint64(mustField(name)) }
 
 // fromMember reads a keyword from a member of the document.
 func fromMember(name string, typ tql.Type, member string) field {
 	f := field{Name: name, Type: typ, Needs: needDocument}
 	if bit, optional := memberField[member]; optional {
-		f.Needs |= 1 << bit
+		f.Needs = 1 << bit
 	}
 	if typ == tql.Text {
 		f.Texts = memberTexts(member)
@@ -187,13 +196,13 @@ func fromMember(name string, typ tql.Type, member string) field {
 	return f
 }
 
-func memberTexts(member string) func(*view, func([]byte) bool) {
-	return func(v *view, yield func([]byte) bool) { yieldText(v.member(member), yield) }
+func memberTexts(member string) func(*view, func(string) bool) {
+	return func(v *view, yield func(string) bool) { yieldText(v.member(member), yield) }
 }
 
 // yieldText hands over what a string says. An absent or empty one has no value.
-func yieldText(value []byte, yield func([]byte) bool) {
-	if text := textOf(value); len(text) > 0 {
+func yieldText(value []byte, yield func(string) bool) {
+	if text := textOf(value); text != "" {
 		yield(text)
 	}
 }
@@ -221,8 +230,8 @@ func toInt(b bool) int64 {
 	return 0
 }
 
-func plainText(get func(*row) string) func(*view, func([]byte) bool) {
-	return func(v *view, yield func([]byte) bool) { yield([]byte(get(v.row))) }
+func plainText(get func(*row) string) func(*view, func(string) bool) {
+	return func(v *view, yield func(string) bool) { yield(get(v.row)) }
 }
 
 func collection(name string) func(*view, func(part) bool) {
@@ -231,11 +240,11 @@ func collection(name string) func(*view, func(part) bool) {
 	}
 }
 
-func partTexts(each func(*view, func(part) bool), member string) func(*view, func([]byte) bool) {
-	return func(v *view, yield func([]byte) bool) {
+func partTexts(each func(*view, func(part) bool), member string) func(*view, func(string) bool) {
+	return func(v *view, yield func(string) bool) {
 		each(v, func(p part) bool {
 			text := textOf(valueOf(p, member))
-			return text == nil || yield(text)
+			return text == "" || yield(text)
 		})
 	}
 }
@@ -250,8 +259,8 @@ func partNumbers(each func(*view, func(part) bool), member string) func(*view, f
 }
 
 // valuePart reads the n-th of the parts that make up the summary.
-func valuePart(n int) func(*view, func([]byte) bool) {
-	return func(v *view, yield func([]byte) bool) {
+func valuePart(n int) func(*view, func(string) bool) {
+	return func(v *view, yield func(string) bool) {
 		if t, _ := typeNamed(v.row.typ); n < len(t.members) {
 			yieldText(v.member(t.members[n]), yield)
 		}
@@ -259,7 +268,7 @@ func valuePart(n int) func(*view, func([]byte) bool) {
 }
 
 func address(v *view) (netip.Addr, bool) {
-	a, err := netip.ParseAddr(string(textOf(v.member("ip"))))
+	a, err := netip.ParseAddr(textOf(v.member("ip")))
 	return a, err == nil
 }
 

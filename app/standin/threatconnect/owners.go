@@ -106,12 +106,12 @@ func (t *table) readableOwner(name string) (string, error) {
 var ownerSchema = sync.OnceValue(func() tql.Schema[Owner] {
 	all := []tql.Field[Owner]{
 		{Name: "ownerId", Type: tql.Integer, Number: func(o Owner) (int64, bool) { return o.ID, true }},
-		{Name: "ownerName", Type: tql.Text, Texts: func(o Owner, yield func([]byte) bool) { yield([]byte(o.Name)) }},
-		{Name: "permIndicator", Type: tql.Text, Texts: func(o Owner, yield func([]byte) bool) { yield([]byte(o.permission())) }},
+		{Name: "ownerName", Type: tql.Text, Texts: func(o Owner, yield func(string) bool) { yield(o.Name) }},
+		{Name: "permIndicator", Type: tql.Text, Texts: func(o Owner, yield func(string) bool) { yield(o.permission()) }},
 		{Name: "userId", Type: tql.Integer},
 	}
 	for _, name := range otherPermissions {
-		all = append(all, tql.Field[Owner]{Name: name, Type: tql.Text, Texts: func(_ Owner, yield func([]byte) bool) { yield([]byte("READ")) }})
+		all = append(all, tql.Field[Owner]{Name: name, Type: tql.Text, Texts: func(_ Owner, yield func(string) bool) { yield("READ") }})
 	}
 	return tql.NewSchema(all)
 })

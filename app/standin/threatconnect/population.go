@@ -87,7 +87,7 @@ type Row struct {
 func (r Row) JSON() []byte { return r.row.append(nil, allFields&^genericValues) }
 
 // Summary is the member of that name.
-func (r Row) Summary() string { return string(textOf(valueOf(r.row.append(nil, 0), "summary"))) }
+func (r Row) Summary() string { return textOf(valueOf(r.row.append(nil, 0), "summary")) }
 
 func exported(r *row) Row {
 	return Row{
@@ -210,9 +210,9 @@ func parseRow(raw []byte, owners map[string]*owner) (*row, error) {
 		case "ownerId":
 			ownerID, err = strconv.ParseInt(string(m.value), 10, 64)
 		case "ownerName":
-			ownerName = string(textOf(m.value))
+			ownerName = textOf(m.value)
 		case "type":
-			r.typ = internType(string(textOf(m.value)))
+			r.typ = internType(textOf(m.value))
 		case "dateAdded":
 			r.added, err = parseTime(m.value)
 		case "lastModified":
@@ -252,7 +252,7 @@ func parseNumber(value []byte, scale float64) (int16, error) {
 
 // parseTime reads a date as ThreatConnect writes it, at times with a blank at the end.
 func parseTime(value []byte) (int64, error) {
-	t, err := time.Parse(timeLayout, strings.TrimSpace(string(textOf(value))))
+	t, err := time.Parse(timeLayout, strings.TrimSpace(textOf(value)))
 	return t.Unix(), err
 }
 

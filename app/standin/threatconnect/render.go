@@ -5,7 +5,6 @@ import (
 	"strconv"
 	"strings"
 	"time"
-	"unicode/utf8"
 )
 
 // webBase is where the links of generated rows lead: nowhere.
@@ -51,47 +50,77 @@ func (w *writer) date(name string, seconds int64) {
 	w.b = append(w.b, '"')
 }
 
+// appendTime writes a date of the years 0 to 9999.
 func appendTime(b []byte, seconds int64) []byte {
-	return time.Unix(seconds, 0).UTC().AppendFormat(b, timeLayout)
+	t := time.Unix(seconds, 0).UTC()
+	year, month, day := t.Date()
+	hour, minute, second := t.Clock()
+	b = twoDigits(twoDigits(b, year/100), year%100)
+	b = twoDigits(append(b, '-'), int(month))
+	b = twoDigits(append(b, '-'), day)
+	b = twoDigits(append(b, 'T'), hour)
+	b = twoDigits(append(b, ':'), minute)
+	b = twoDigits(append(b, ':'), second)
+	return append(b, 'Z')
 }
+
+func twoDigits(b []byte, n int) []byte { return append(b, '0'+byte(n/10), '0'+byte(n%10)) }
 
 // appendText writes a JSON string.
 func appendText(b []byte, s string) []byte {
 	b = append(b, '"')
-	for i := 0; i < len(s); {
-		c := s[i]
-		if c < utf8.RuneSelf {
-			b = appendASCII(b, c)
-			i++
-			continue
+	from := 0
+	for i := range len(s) {
+		if c := s[i]; c < ' ' || c == '"' || c == '\\' {
+			b = appendEscaped(append(b, s[from:i]...), c)
+			from = i + 1
 		}
-		_, n := utf8.DecodeRuneInString(s[i:])
-		b = append(b, s[i:i+n]...)
-		i += n
 	}
-	return append(b, '"')
+	return append(append(b, s[from:]...), '"')
 }
 
-func appendASCII(b []byte, c byte) []byte {
-	switch {
-	case c == '"' || c == '\\':
+func appendEscaped(b []byte, c byte) []byte {
+	switch c {
+	case '"', '\\':
 		return append(b, '\\', c)
-	case c == '\n':
+	case '\n':
 		return append(b, '\\', 'n')
-	case c == '\t':
+	case '\t':
 		return append(b, '\\', 't')
-	case c < ' ':
-		return append(b, `\u00`+strconv.FormatUint(uint64(c)+0x100, 16)[1:]...)
 	}
-	return append(b, c)
+	return append(b, `\u00`+strconv.FormatUint(uint64(c)+0x100, 16)[1:]...)
 }
 
 // append writes the document of a row with the members of the wanted fields.
 func (g *generator) append(dst []byte, r *row, want fields) []byte {
-	n := int(r.number)
-	v := g.value(n)
 	w := &writer{append(dst, '{')}
+	text := g.text(r)
+	if want&nothingElse != 0 {
+		g.scores(w, r, want)
+		g.collections(w, r, text, want)
+		return append(w.b, '}')
+	}
+	v := g.value(int(r.number))
 	id := strconv.FormatInt(r.id, 10)
+	g.head(w, r, id)
+	g.scores(w, r, want)
+	if text.description != "" {
+		w.text("description", text.description)
+	}
+	if text.source != "" {
+		w.text("source", text.source)
+	}
+	w.text("summary", v.summary())
+	g.valueMembers(w, int(r.number), v)
+	w.bool("privateFlag", r.number%331 == 5 && !types[v.typ].custom)
+	w.bool("active", r.active)
+	w.bool("activeLocked", r.number%211 == 9)
+	g.collections(w, r, text, want)
+	w.text("legacyLink", legacyLink(id, v, r.owner.name))
+	return append(w.b, '}')
+}
+
+func (g *generator) head(w *writer, r *row, id string) {
 	w.raw("id", id)
 	w.number("ownerId", r.owner.id)
 	w.text("ownerName", r.owner.name)
@@ -99,7 +128,7 @@ func (g *generator) append(dst []byte, r *row, want fields) []byte {
 	w.text("webLink", webBase+"/#/details/indicators/"+id+"/overview")
 	w.text("type", r.typ)
 	w.date("lastModified", r.modified)
-	if n%400 == 13 { // as some samples of the documentation have it
+	if r.number%400 == 13 { // as some samples of the documentation have it
 		w.b = append(w.b[:len(w.b)-1], ' ', '"')
 	}
 	if r.rating >= 0 {
@@ -108,22 +137,6 @@ func (g *generator) append(dst []byte, r *row, want fields) []byte {
 	if r.confidence >= 0 {
 		w.number("confidence", int64(r.confidence))
 	}
-	text := g.text(n, r)
-	g.optional(w, r, want)
-	if text.description != "" {
-		w.text("description", text.description)
-	}
-	if text.source != "" {
-		w.text("source", text.source)
-	}
-	w.text("summary", v.summary())
-	g.valueMembers(w, n, v)
-	w.bool("privateFlag", n%331 == 5 && !types[v.typ].custom)
-	w.bool("active", r.active)
-	w.bool("activeLocked", n%211 == 9)
-	g.collections(w, r, text, want)
-	w.text("legacyLink", legacyLink(id, v, r.owner.name))
-	return append(w.b, '}')
 }
 
 func (g *generator) valueMembers(w *writer, n int, v value) {
@@ -156,8 +169,8 @@ func legacyLink(id string, v value, owner string) string {
 	return webBase + "/auth/indicators/details/" + t.link + what + "&owner=" + strings.ReplaceAll(owner, " ", "+")
 }
 
-// optional writes what has to be asked for and is no collection.
-func (g *generator) optional(w *writer, r *row, want fields) {
+// scores writes what has to be asked for and is no collection.
+func (g *generator) scores(w *writer, r *row, want fields) {
 	n := int(r.number)
 	if d := g.dice(n, forSightings); want&wantSightings != 0 && d.percent(32) {
 		w.date("firstSeen", r.added-int64(d.below(60*86400)))
@@ -194,8 +207,8 @@ func (g *generator) optional(w *writer, r *row, want fields) {
 // text is the description and source of a row, which are attributes, too.
 type text struct{ description, source string }
 
-func (g *generator) text(n int, r *row) (t text) {
-	d := g.dice(n, forText)
+func (g *generator) text(r *row) (t text) {
+	d := g.dice(int(r.number), forText)
 	if d.percent(30) {
 		t.description = r.typ + " seen with " + family(d.below(300)) + "; taken over by " + r.owner.name + "."
 	}

@@ -87,7 +87,7 @@ func (p *plan) compile(tree tql.Node, now time.Time) (func(*view) bool, error) {
 		return func(*view) bool { return true }, nil
 	}
 	compiled, err := indicatorSchema().Compile(rest, now)
-	p.want = fields(compiled.Needs) & allFields
+	p.want = wanted(compiled.Needs)
 	p.rest = tql.Format(rest)
 	if compiled.Relative {
 		p.rest += " at " + strconv.FormatInt(now.Unix(), 10)

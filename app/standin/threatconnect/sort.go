@@ -57,7 +57,11 @@ type sortKey struct {
 func sortRows(rows []*row, orders []order) []*row {
 	keys := make([]sortKey, len(rows)*len(orders))
 	places := make([]int32, len(rows))
-	v := &view{want: allFields &^ genericValues}
+	var needs uint64
+	for _, o := range orders {
+		needs |= o.field.Needs
+	}
+	v := &view{want: wanted(needs)}
 	for i, r := range rows {
 		v.reset(r)
 		places[i] = int32(i)
@@ -102,7 +106,7 @@ func keyOf(v *view, f field) (k sortKey) {
 	case f.Numbers != nil:
 		f.Numbers(v, func(n int64) bool { k.number, k.known = n, true; return false })
 	case f.Texts != nil:
-		f.Texts(v, func(b []byte) bool { k.text, k.known = string(b), true; return false })
+		f.Texts(v, func(s string) bool { k.text, k.known = s, true; return false })
 	}
 	if !k.known {
 		return sortKey{}

@@ -213,6 +213,13 @@ func (s *Server) Delete(id int64) error {
 	return nil
 }
 
+// ForgetDeletions drops what was deleted before a time from the lists, as the retention of an instance does.
+func (s *Server) ForgetDeletions(before time.Time) {
+	s.table.mu.Lock()
+	defer s.table.mu.Unlock()
+	s.table.deleted = slices.DeleteFunc(s.table.deleted, func(d Deletion) bool { return d.Deleted.Before(before) })
+}
+
 // Recreate adds what was deleted again, under a new id and with today's dates.
 func (s *Server) Recreate(deleted Row) (id int64, err error) {
 	members, err := parseMembers(deleted.JSON())

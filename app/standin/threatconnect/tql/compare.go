@@ -1,34 +1,34 @@
 package tql
 
 import (
-	"bytes"
 	"math"
 	"net/netip"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
 )
 
-// numberTest compiles the comparison of anything that is kept as a number.
-func numberTest(t *Term, typ Type, now time.Time) (func(int64) bool, bool, error) {
+// textOps compare text alone.
+var textOps = []Op{Like, Contains, StartsWith, EndsWith}
+
+// numberTest compiles the comparison of anything that is kept as a number, and says whether it depends on now.
+func numberTest(t *Term, typ Type, now time.Time) (test func(int64) bool, relative bool, err error) {
+	if slices.Contains(textOps, t.Op) {
+		return nil, false, t.Keyword.faultf("%s holds no text and cannot be compared by %s", t.Keyword.Name, strings.ToUpper(string(t.Op)))
+	}
+	if typ == Boolean && t.Op != Equal && t.Op != NotEqual && t.Op != In {
+		return nil, false, t.Keyword.faultf("%s is true or false and cannot be compared by %s", t.Keyword.Name, t.Op)
+	}
 	values := make([]int64, len(t.Values))
-	relative := false
 	for i, v := range t.Values {
-		var err error
 		var moving bool
 		if values[i], moving, err = v.number(typ, now); err != nil {
 			return nil, false, err
 		}
 		relative = relative || moving
 	}
-	if typ == Boolean && t.Op != Equal && t.Op != NotEqual && t.Op != In {
-		return nil, false, t.Keyword.faultf("%s is true or false and cannot be compared by %s", t.Keyword.Name, t.Op)
-	}
-	test := compareNumber(t.Op, values)
-	if test == nil {
-		return nil, false, t.Keyword.faultf("%s holds no text and cannot be compared by %s", t.Keyword.Name, strings.ToUpper(string(t.Op)))
-	}
-	return test, relative, nil
+	return compareNumber(t.Op, values), relative, nil
 }
 
 func compareNumber(op Op, values []int64) func(int64) bool {
@@ -44,14 +44,12 @@ func compareNumber(op Op, values []int64) func(int64) bool {
 		return func(n int64) bool { return n >= first }
 	case LessOrEqual:
 		return func(n int64) bool { return n <= first }
-	case In:
-		set := make(map[int64]bool, len(values))
-		for _, v := range values {
-			set[v] = true
-		}
-		return func(n int64) bool { return set[n] }
 	}
-	return nil
+	set := make(map[int64]bool, len(values))
+	for _, v := range values {
+		set[v] = true
+	}
+	return func(n int64) bool { return set[n] }
 }
 
 func (v Value) number(typ Type, now time.Time) (n int64, relative bool, err error) {
@@ -81,15 +79,15 @@ func (v Value) number(typ Type, now time.Time) (n int64, relative bool, err erro
 }
 
 // textTest compiles the comparison of text. The comparisons by size go by the bytes.
-func textTest(t *Term, typ Type, fold bool) (func([]byte) bool, error) {
-	values := make([][]byte, len(t.Values))
+func textTest(t *Term, typ Type, fold bool) (func(string) bool, error) {
+	values := make([]string, len(t.Values))
 	for i, v := range t.Values {
 		if v.kind != quoted {
 			return nil, v.faultf("%s holds text: put %s into quotes", t.Keyword.Name, v.Text)
 		}
-		values[i] = []byte(v.Text)
+		values[i] = v.Text
 		if fold {
-			values[i] = bytes.ToLower(values[i])
+			values[i] = strings.ToLower(values[i])
 		}
 	}
 	if typ == CIDR && (t.Op == Equal || t.Op == NotEqual || t.Op == In) {
@@ -97,61 +95,61 @@ func textTest(t *Term, typ Type, fold bool) (func([]byte) bool, error) {
 	}
 	test := compareText(t.Op, values)
 	if fold {
-		return func(b []byte) bool { return test(bytes.ToLower(b)) }, nil
+		return func(s string) bool { return test(strings.ToLower(s)) }, nil
 	}
 	return test, nil
 }
 
-func compareText(op Op, values [][]byte) func([]byte) bool {
+func compareText(op Op, values []string) func(string) bool {
 	first := values[0]
 	switch op {
 	case Greater:
-		return func(b []byte) bool { return bytes.Compare(b, first) > 0 }
+		return func(s string) bool { return s > first }
 	case Less:
-		return func(b []byte) bool { return bytes.Compare(b, first) < 0 }
+		return func(s string) bool { return s < first }
 	case GreaterOrEqual:
-		return func(b []byte) bool { return bytes.Compare(b, first) >= 0 }
+		return func(s string) bool { return s >= first }
 	case LessOrEqual:
-		return func(b []byte) bool { return bytes.Compare(b, first) <= 0 }
+		return func(s string) bool { return s <= first }
 	case Like:
-		pieces := bytes.Split(first, []byte("%"))
-		return func(b []byte) bool { return like(b, pieces) }
+		pieces := strings.Split(first, "%")
+		return func(s string) bool { return like(s, pieces) }
 	case Contains:
-		return func(b []byte) bool { return bytes.Contains(b, first) }
+		return func(s string) bool { return strings.Contains(s, first) }
 	case StartsWith:
-		return func(b []byte) bool { return bytes.HasPrefix(b, first) }
+		return func(s string) bool { return strings.HasPrefix(s, first) }
 	case EndsWith:
-		return func(b []byte) bool { return bytes.HasSuffix(b, first) }
+		return func(s string) bool { return strings.HasSuffix(s, first) }
 	}
 	set := make(map[string]bool, len(values))
 	for _, v := range values {
-		set[string(v)] = true
+		set[v] = true
 	}
-	return func(b []byte) bool { return set[string(b)] }
+	return func(s string) bool { return set[s] }
 }
 
 // like matches the pieces between the percent signs of a pattern, from left to right.
-func like(b []byte, pieces [][]byte) bool {
-	if !bytes.HasPrefix(b, pieces[0]) {
+func like(s string, pieces []string) bool {
+	if !strings.HasPrefix(s, pieces[0]) {
 		return false
 	}
-	b = b[len(pieces[0]):]
+	s = s[len(pieces[0]):]
 	last := len(pieces) - 1
 	if last == 0 {
-		return len(b) == 0
+		return len(s) == 0
 	}
 	for _, piece := range pieces[1:last] {
-		at := bytes.Index(b, piece)
+		at := strings.Index(s, piece)
 		if at < 0 {
 			return false
 		}
-		b = b[at+len(piece):]
+		s = s[at+len(piece):]
 	}
-	return bytes.HasSuffix(b, pieces[last])
+	return strings.HasSuffix(s, pieces[last])
 }
 
 // blockTest says whether an address lies in one of the blocks.
-func blockTest(values []Value) (func([]byte) bool, error) {
+func blockTest(values []Value) (func(string) bool, error) {
 	blocks := make([]netip.Prefix, len(values))
 	for i, v := range values {
 		var err error
@@ -159,8 +157,8 @@ func blockTest(values []Value) (func([]byte) bool, error) {
 			return nil, v.faultf("%q is not a block such as 192.0.2.0/24", v.Text)
 		}
 	}
-	return func(b []byte) bool {
-		addr, err := netip.ParseAddr(string(b))
+	return func(s string) bool {
+		addr, err := netip.ParseAddr(s)
 		for _, block := range blocks {
 			if err == nil && block.Contains(addr) {
 				return true

@@ -28,7 +28,7 @@ type Field[T any] struct {
 	Needs   uint64                            // bits for the caller: what has to be at hand to read it; those with none are tried first
 	Number  func(T) (value int64, known bool) // Integer; Decimal in hundredths; Boolean as 0 or 1; Date as Unix seconds
 	Numbers func(T, func(int64) bool)
-	Texts   func(T, func([]byte) bool)
+	Texts   func(T, func(string) bool)
 	Related func(inner Node, now time.Time) (match func(T) bool, relative bool, err error) // of a nested query
 	Nested  bool
 }
@@ -121,12 +121,12 @@ func (s Schema[T]) term(t *Term, now time.Time) (q Query[T], err error) {
 	q.Needs = f.Needs
 	negate := t.Not || t.Op == NotEqual
 	if t.Op == IsNull {
-		known := f.any(func(int64) bool { return true }, func([]byte) bool { return true })
+		known := f.any(func(int64) bool { return true }, func(string) bool { return true })
 		q.Match = func(x T) bool { return known(x) == negate }
 		return q, nil
 	}
 	var number func(int64) bool
-	var text func([]byte) bool
+	var text func(string) bool
 	if f.Type == Text || f.Type == CIDR {
 		text, err = textTest(t, f.Type, f.Fold)
 	} else {
@@ -143,7 +143,7 @@ func (s Schema[T]) term(t *Term, now time.Time) (q Query[T], err error) {
 }
 
 // any says whether one of the field's values passes.
-func (f Field[T]) any(number func(int64) bool, text func([]byte) bool) func(T) bool {
+func (f Field[T]) any(number func(int64) bool, text func(string) bool) func(T) bool {
 	switch {
 	case f.Number != nil:
 		return func(x T) bool {
@@ -157,7 +157,7 @@ func (f Field[T]) any(number func(int64) bool, text func([]byte) bool) func(T) b
 		}
 	case f.Texts != nil:
 		return func(x T) (found bool) {
-			f.Texts(x, func(b []byte) bool { found = text(b); return !found })
+			f.Texts(x, func(s string) bool { found = text(s); return !found })
 			return found
 		}
 	}
@@ -165,11 +165,11 @@ func (f Field[T]) any(number func(int64) bool, text func([]byte) bool) func(T) b
 }
 
 // none says whether no value passes; as in SQL, one without a value does not count as different from any.
-func (f Field[T]) none(number func(int64) bool, text func([]byte) bool) func(T) bool {
+func (f Field[T]) none(number func(int64) bool, text func(string) bool) func(T) bool {
 	some := f.any(number, text)
 	if f.Many {
 		return func(x T) bool { return !some(x) }
 	}
-	known := f.any(func(int64) bool { return true }, func([]byte) bool { return true })
+	known := f.any(func(int64) bool { return true }, func(string) bool { return true })
 	return func(x T) bool { return known(x) && !some(x) }
 }
