@@ -7,7 +7,7 @@ import (
 	"mssentinel/app/store"
 )
 
-// batch is what goes into one request: of one source, and of each object only its last row.
+// batch is what goes into one request: of one source, and of each object one version.
 type batch struct {
 	source string
 	rows   []store.Outgoing
@@ -32,46 +32,34 @@ type outboxQueue struct {
 // envelope is what a request has around its objects, in bytes, at most.
 const envelope = 1024
 
-// next composes a batch from the head of the queue. It is full when what comes next does not fit in. An object that is
-// under way in another request stays behind, since two requests may arrive in any order.
+// next composes a batch from the head of the queue. It is full when what comes next does not fit in. An object that is in it
+// already, or under way in another request, stays behind: of two versions the newer one must arrive last.
 func (q *outboxQueue) next() (b batch, full bool) {
-	at := map[int64]int{}
+	taken := map[int64]bool{}
 	for ; b.from < len(q.rows); b.from++ {
 		row := q.rows[b.from]
-		if q.flying[row.Object] {
+		if q.flying[row.Object] || taken[row.Object] {
 			b.left = append(b.left, row)
 			continue
 		}
-		i, again := at[row.Object]
-		grown := b.size + len(row.Payload) + 1
-		if again {
-			grown -= len(b.rows[i].Payload) + 1
-		}
-		switch {
-		case len(b.rows) > 0 && (row.Source != b.source || grown > sentinel.MaxBytes-envelope),
-			!again && len(b.rows) == sentinel.MaxObjects:
+		size := b.size + len(row.Payload) + 1
+		if len(b.rows) > 0 && (row.Source != b.source || size > sentinel.MaxBytes-envelope || len(b.rows) == sentinel.MaxObjects) {
 			return b, true
-		case again:
-			b.rows[i] = row
-		default:
-			at[row.Object] = len(b.rows)
-			b.rows = append(b.rows, row)
 		}
-		b.size, b.source = grown, row.Source
+		taken[row.Object] = true
+		b.rows, b.size, b.source = append(b.rows, row), size, row.Source
 	}
 	return b, len(b.rows) == sentinel.MaxObjects
 }
 
-// takeOff takes a batch out of the queue. It gives the number of rows that later ones have made idle: the store drops them
-// with those.
-func (q *outboxQueue) takeOff(b batch) (idle int) {
+// takeOff takes a batch out of the queue.
+func (q *outboxQueue) takeOff(b batch) {
 	start := b.from - len(b.left)
 	copy(q.rows[start:], b.left)
 	q.rows = q.rows[start:]
 	for i := range b.rows {
 		q.flying[b.rows[i].Object] = true
 	}
-	return b.from - len(b.left) - len(b.rows)
 }
 
 // land says that a batch is not under way any more.

@@ -201,7 +201,7 @@ func (d *draining) launch() (late <-chan time.Time, err error) {
 		if err := d.startUpload(b); err != nil {
 			return nil, err
 		}
-		d.p.outbox.Add(-int64(d.queue.takeOff(b)))
+		d.queue.takeOff(b)
 		d.flights++
 		d.p.uploader.begin(d.kill)
 		go func() { d.landed <- flight{b, d.deliver(b)} }()

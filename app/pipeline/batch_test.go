@@ -1,0 +1,122 @@
+package pipeline
+
+import (
+	"fmt"
+	"slices"
+	"testing"
+
+	"pgregory.net/rapid"
+
+	"mssentinel/app/sentinel"
+	"mssentinel/app/store"
+)
+
+func row(seq, object int64, source string, size int) store.Outgoing {
+	return store.Outgoing{Seq: seq, Object: object, Source: source, Payload: make([]byte, size)}
+}
+
+func TestNextBatch(t *testing.T) {
+	many := make([]store.Outgoing, 130)
+	for i := range many {
+		many[i] = row(int64(i+1), int64(i+1), "a", 10)
+	}
+	const half = sentinel.MaxBytes / 2
+	for _, c := range []struct {
+		name   string
+		rows   []store.Outgoing
+		flying []int64
+		want   string // seqs that are sent
+		full   bool
+		behind string // seqs that stay
+	}{
+		{"nothing", nil, nil, "[]", false, "[]"},
+		{"few", many[:3], nil, "[1 2 3]", false, "[]"},
+		{"one version of an object", []store.Outgoing{row(1, 7, "a", 10), row(2, 8, "a", 10), row(3, 7, "a", 10)}, nil, "[1 2]", false, "[3]"},
+		{"one source", []store.Outgoing{row(1, 1, "a", 10), row(2, 2, "b", 10), row(3, 3, "a", 10)}, nil, "[1]", true, "[2 3]"},
+		{"not what is under way", many[:4], []int64{2, 3}, "[1 4]", false, "[2 3]"},
+		{"only what is under way", many[:1], []int64{1}, "[]", false, "[1]"},
+		{"not more than fits", []store.Outgoing{row(1, 1, "a", half), row(2, 2, "a", half), row(3, 3, "a", 10)}, nil, "[1]", true, "[2 3]"},
+		{"a large one goes alone", []store.Outgoing{row(1, 1, "a", 2*half), row(2, 2, "a", 10)}, nil, "[1]", true, "[2]"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			q := outboxQueue{rows: slices.Clone(c.rows), flying: map[int64]bool{}}
+			for _, object := range c.flying {
+				q.flying[object] = true
+			}
+			b, full := q.next()
+			if got := seqs(b.rows); got != c.want || full != c.full {
+				t.Errorf("sent %s, full %t; want %s, %t", got, full, c.want, c.full)
+			}
+			if len(b.rows) == 0 {
+				return
+			}
+			if q.takeOff(b); seqs(q.rows) != c.behind {
+				t.Errorf("%s stay; want %s", seqs(q.rows), c.behind)
+			}
+		})
+	}
+	q := outboxQueue{rows: many, flying: map[int64]bool{}}
+	if b, full := q.next(); len(b.rows) != sentinel.MaxObjects || !full {
+		t.Errorf("%d rows, full %t; want %d", len(b.rows), full, sentinel.MaxObjects)
+	}
+}
+
+func seqs(rows []store.Outgoing) string {
+	list := []int64{}
+	for _, r := range rows {
+		list = append(list, r.Seq)
+	}
+	return fmt.Sprint(list)
+}
+
+// However requests come back, the versions of an object arrive in order, never two at once, and nothing is left.
+func TestBatchesKeepTheOrderOfAnObject(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		n := rapid.IntRange(1, 400).Draw(t, "rows")
+		objects := rapid.Int64Range(1, 60).Draw(t, "objects")
+		q := outboxQueue{flying: map[int64]bool{}}
+		newest, arrived := map[int64]int64{}, map[int64]int64{}
+		for seq := int64(1); seq <= int64(n); seq++ {
+			object := rapid.Int64Range(1, objects).Draw(t, "object")
+			source := rapid.SampledFrom([]string{"a", "a", "a", "b"}).Draw(t, "source")
+			q.rows = append(q.rows, row(seq, object, source, rapid.IntRange(1, 40_000).Draw(t, "size")))
+			newest[object] = seq
+		}
+		var flights []batch
+		for len(q.rows) > 0 || len(flights) > 0 {
+			if b, _ := q.next(); len(b.rows) > 0 && len(flights) < maxFlights && rapid.Bool().Draw(t, "launch") {
+				for _, r := range b.rows {
+					if q.flying[r.Object] {
+						t.Fatalf("object %d is under way twice", r.Object)
+					}
+					if r.Source != b.source {
+						t.Fatal("two sources in a batch")
+					}
+				}
+				if len(b.rows) > sentinel.MaxObjects || b.size > sentinel.MaxBytes {
+					t.Fatalf("%d objects, %d bytes", len(b.rows), b.size)
+				}
+				q.takeOff(b)
+				flights = append(flights, b)
+				continue
+			}
+			if len(flights) == 0 {
+				continue
+			}
+			i := rapid.IntRange(0, len(flights)-1).Draw(t, "lands")
+			for _, r := range flights[i].rows {
+				if arrived[r.Object] >= r.Seq {
+					t.Fatalf("row %d of object %d arrives after row %d", r.Seq, r.Object, arrived[r.Object])
+				}
+				arrived[r.Object] = r.Seq
+			}
+			q.land(flights[i])
+			flights = slices.Delete(flights, i, i+1)
+		}
+		for object, seq := range newest {
+			if arrived[object] != seq {
+				t.Fatalf("of object %d row %d arrived last, not %d", object, arrived[object], seq)
+			}
+		}
+	})
+}

@@ -1,0 +1,149 @@
+package pipeline
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"mssentinel/app/store"
+)
+
+func TestTasks(t *testing.T) {
+	p := New(Options{Mappers: noMappers{}, Logger: quiet()})
+	want := []string{"schedule-downloads", "download", "convert", "upload", "cleaner"}
+	for i, task := range p.Tasks() {
+		if task.Slug != want[i] || task.Name == "" || task.Description == "" || task.Schedule == "" || task.HeartbeatTimeout == 0 {
+			t.Errorf("task %d: %+v", i, task)
+		}
+		if task.Status != "Idle" {
+			t.Errorf("%s is %s", task.Slug, task.Status)
+		}
+	}
+	for name, err := range map[string]error{
+		"run": p.RunTask(t.Context(), "nonsense"), "pause": p.PauseTask(t.Context(), "nonsense", true), "kill": p.KillTask(t.Context(), "nonsense"),
+	} {
+		if !errors.Is(err, store.ErrNotFound) {
+			t.Errorf("%s of an unknown task: %v", name, err)
+		}
+	}
+}
+
+func TestPausedTaskWaitsAndIsNotRun(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := New(Options{Mappers: noMappers{}, Logger: quiet(), Store: fakeStore{}})
+		if err := p.PauseTask(t.Context(), "convert", true); err != nil {
+			t.Fatal(err)
+		}
+		if err := p.RunTask(t.Context(), "convert"); !errors.Is(err, store.ErrState) {
+			t.Errorf("running a paused task: %v", err)
+		}
+		passed := make(chan error, 1)
+		go func() { passed <- p.converter.gate(t.Context()) }()
+		time.Sleep(100 * time.Hour)
+		select {
+		case <-passed:
+			t.Error("a paused task went on")
+		default:
+		}
+		if status := p.converter.show().Status; status != "Paused" {
+			t.Error(status)
+		}
+		if err := p.PauseTask(t.Context(), "convert", false); err != nil {
+			t.Fatal(err)
+		}
+		if err := <-passed; err != nil {
+			t.Error(err)
+		}
+		ctx, cancel := context.WithCancelCause(t.Context())
+		p.converter.pause(true)
+		cancel(errKilled)
+		if err := p.converter.gate(ctx); !errors.Is(err, errKilled) {
+			t.Errorf("work that was ended while its task is paused: %v", err)
+		}
+	})
+}
+
+// The watchdog ends work that gives no sign of life, and leaves alone what waits for something.
+func TestWatchdog(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := New(Options{Mappers: noMappers{}, Logger: quiet(), Store: fakeStore{}})
+		ctx, cancel := context.WithCancel(t.Context())
+		ended := make(chan struct{})
+		go func() { p.watch(ctx); close(ended) }()
+		defer func() { cancel(); <-ended }()
+
+		work, kill := context.WithCancelCause(t.Context())
+		p.downloader.begin(kill)
+		for range 100 {
+			time.Sleep(10 * time.Minute)
+			p.downloader.beat()
+		}
+		rested := p.downloader.rest()
+		time.Sleep(100 * time.Hour)
+		rested()
+		p.downloader.excuse(time.Now().Add(5 * time.Hour))
+		time.Sleep(5*time.Hour + 19*time.Minute)
+		p.downloader.pause(true)
+		time.Sleep(time.Hour)
+		p.downloader.pause(false)
+		if work.Err() != nil {
+			t.Fatalf("ended too early: %v", context.Cause(work))
+		}
+		p.trouble.begin(errors.New("disk full"))
+		time.Sleep(time.Hour)
+		p.trouble.over()
+		if work.Err() != nil {
+			t.Fatalf("ended while the disk was full: %v", context.Cause(work))
+		}
+		time.Sleep(21 * time.Minute)
+		synctest.Wait()
+		if cause := context.Cause(work); cause == nil || !strings.Contains(cause.Error(), "20 minutes") {
+			t.Errorf("cause %v", cause)
+		}
+	})
+}
+
+func TestKillEndsTheWork(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		begun := make(chan error, 9)
+		p := New(Options{Mappers: noMappers{}, Logger: quiet(), Store: fakeStore{clean: func(ctx context.Context) error {
+			begun <- nil
+			<-ctx.Done()
+			begun <- context.Cause(ctx)
+			return ctx.Err()
+		}}})
+		ctx, cancel := context.WithCancel(t.Context())
+		ended := make(chan struct{})
+		go func() { p.clean(ctx); close(ended) }()
+		defer func() { cancel(); <-ended }()
+		if err := p.RunTask(t.Context(), "cleaner"); err != nil {
+			t.Fatal(err)
+		}
+		<-begun
+		if status := p.cleaner.show().Status; status != "Running" {
+			t.Error(status)
+		}
+		if err := p.KillTask(t.Context(), "cleaner"); err != nil {
+			t.Fatal(err)
+		}
+		if cause := <-begun; !errors.Is(cause, errKilled) {
+			t.Errorf("cause %v", cause)
+		}
+		synctest.Wait()
+		if status := p.cleaner.show().Status; status != "Idle" {
+			t.Error(status)
+		}
+		// Killing what is idle changes nothing; it runs again by itself.
+		if err := p.KillTask(t.Context(), "cleaner"); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(cleanEvery)
+		synctest.Wait()
+		if len(begun) != 1 {
+			t.Error("the cleaner did not run again")
+		}
+	})
+}
