@@ -132,6 +132,7 @@ func act(word, record string) *wire.Answer {
 		select {}
 	case "stop":
 		_ = syscall.Kill(os.Getpid(), syscall.SIGSTOP)
+		select {}
 	case "linger":
 		child := exec.Command(os.Args[0], "linger")
 		child.Stdout, child.Stderr = os.NewFile(1, "stdout"), os.NewFile(2, "stderr")

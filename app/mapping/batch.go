@@ -86,6 +86,10 @@ func (s *supervisor) call(ctx context.Context, batch [][]byte, now time.Time) ([
 	callCtx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	answers, err := r.rpc.Map(callCtx, batch, now)
+	if status.Code(err) == codes.DeadlineExceeded {
+		// The mapper knows the deadline as well and may be first to say so. Whose it was shows in a moment.
+		<-callCtx.Done()
+	}
 	switch {
 	case err == nil:
 		s.worked()
@@ -94,7 +98,7 @@ func (s *supervisor) call(ctx context.Context, batch [][]byte, now time.Time) ([
 	case ctx.Err() != nil:
 		return nil, ctx.Err()
 	case status.Code(err) == codes.ResourceExhausted:
-		return nil, faultf("the mapper %s gave an answer of more than %d MiB for this indicator", s.name(), mapper.MaxMessage>>20)
+		return nil, faultf("the mapper %s gave an answer of more than %d MiB for this indicator", s.description.Name, mapper.MaxMessage>>20)
 	}
 	return nil, s.lose(r, s.seen(r, err, limit))
 }
@@ -126,7 +130,7 @@ func (s *supervisor) lose(r *run, reason error) error {
 	if r.reason != nil {
 		reason = r.reason
 	}
-	return faultf("the mapper %s failed on this indicator: %s", s.name(), reason)
+	return faultf("the mapper %s failed on this indicator: %s", s.description.Name, reason)
 }
 
 // check holds every mapper to what the App can send and show. Mappers built on our package have been held to the objects'

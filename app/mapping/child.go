@@ -34,12 +34,11 @@ func newChild(path string, args []string, tempDir string) *child {
 	return c
 }
 
-// prepare is go-plugin's RunnerFunc. spec carries the variables of go-plugin's own and nothing else; the mapper gets four
-// more. One thread is enough for a mapper, whose work comes in a few calls at once, and keeps its memory down, as the
-// earlier garbage collection does.
+// prepare is go-plugin's RunnerFunc. spec carries the variables of go-plugin's own and nothing else; the mapper gets three
+// more. One thread is enough for a mapper, whose work comes in few calls at once, and keeps its memory down.
 func (c *child) prepare(_ hclog.Logger, spec *exec.Cmd, _ string) (runner.Runner, error) {
 	c.cmd = exec.CommandContext(c.ctx, c.path, c.args...)
-	c.cmd.Env = append(spec.Env, "TMPDIR="+c.tempDir, "GOMAXPROCS=1", "GOGC=50")
+	c.cmd.Env = append(spec.Env, "TMPDIR="+c.tempDir, "GOMAXPROCS=1", "GOGC=100")
 	c.cmd.Dir = c.tempDir
 	// A group of its own, so that Ctrl-C in a terminal reaches the App alone, and so that what the mapper started goes
 	// with it. Pdeathsig ends it when the App is killed.

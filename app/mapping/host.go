@@ -15,6 +15,8 @@ import (
 	"sync"
 	"time"
 
+	"golang.org/x/sync/singleflight"
+
 	"mssentinel/plugins/mapper"
 )
 
@@ -57,6 +59,8 @@ type Host struct {
 	types   []Type
 	serving map[string]*supervisor // by type
 	refused []error
+
+	preparing singleflight.Group
 
 	ctx    context.Context // of all mappers: ends with Close
 	cancel context.CancelFunc
@@ -139,6 +143,12 @@ func (h *Host) Close() error {
 		return nil
 	}
 	return h.private.remove()
+}
+
+// prepare verifies an executable and makes it runnable, once for all who start it at the same moment.
+func (h *Host) prepare(e executable) (path string, err error) {
+	v, err, _ := h.preparing.Do(e.path, func() (any, error) { return e.ready(h.private.path) })
+	return v.(string), err
 }
 
 // spawn runs the owner of a process, or says that it is too late for that.

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -12,6 +13,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strconv"
 	"strings"
 	"sync"
@@ -21,6 +23,9 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"golang.org/x/sys/unix"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials"
+	"google.golang.org/grpc/credentials/insecure"
 
 	"mssentinel/plugins/mapper"
 )
@@ -341,6 +346,50 @@ func TestClose(t *testing.T) {
 	}
 	if err := h.Close(); err != nil {
 		t.Error(err)
+	}
+}
+
+// Nobody waits for a mapper that does not come up when the App ends.
+func TestCloseWhileStarting(t *testing.T) {
+	h := openHost(t, Options{Dir: folder(t, builtinName)}, patient())
+	s := h.supervise(executable{path: filepath.Join(folder(t, "stuck"), "stuck"), sum: checksum(t)})
+	joined := make(chan error)
+	go func() {
+		_, err := s.join(context.Background())
+		joined <- err
+	}()
+	for started := false; !started; runtime.Gosched() {
+		s.mu.Lock()
+		started = s.run != nil
+		s.mu.Unlock()
+	}
+	if err := h.Close(); err != nil {
+		t.Error(err)
+	}
+	if err := <-joined; err == nil {
+		t.Error("a process that was never up is handed out")
+	}
+}
+
+// Nobody but the host is let in, with or without TLS.
+func TestMutualTLS(t *testing.T) {
+	h := openHost(t, Options{Dir: folder(t, builtinName)}, patient())
+	sockets, err := filepath.Glob(filepath.Join(h.private.path, "plugin-dir*", "plugin*"))
+	if err != nil || len(sockets) != len(builtins) {
+		t.Fatal(sockets, err)
+	}
+	for name, c := range map[string]credentials.TransportCredentials{
+		"none":           insecure.NewCredentials(),
+		"no certificate": credentials.NewTLS(&tls.Config{InsecureSkipVerify: true}),
+	} {
+		conn, err := grpc.NewClient("unix:"+sockets[0], grpc.WithTransportCredentials(c))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close()
+		if d, err := mapper.NewClient(conn).Describe(t.Context()); err == nil {
+			t.Errorf("%s: %+v", name, d)
+		}
 	}
 }
 

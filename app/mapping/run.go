@@ -66,7 +66,7 @@ func (s *supervisor) start(r *run, delay time.Duration) error {
 	case <-s.host.ctx.Done():
 		return ErrClosed
 	}
-	path, err := s.file.ready(s.host.private.path)
+	path, err := s.host.prepare(s.file)
 	if err != nil {
 		return unusable{err}
 	}

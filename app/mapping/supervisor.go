@@ -41,8 +41,9 @@ var defaultLimits = limits{
 }
 
 const (
-	// maxCalls is how many calls a mapper gets at once: enough that none waits for us to pack the next one.
-	maxCalls = 4
+	// maxCalls is how many calls a mapper gets at once: it works on one while the other is on its way. More would cost
+	// memory in the mapper and gain nothing.
+	maxCalls = 2
 	// maxTypes and maxName, in bytes, bound what a mapper says about itself.
 	maxTypes = 100
 	maxName  = 100
@@ -55,9 +56,9 @@ type supervisor struct {
 	host    *Host
 	file    executable
 	args    []string
-	label   string // of the executable, until the mapper has said its name
+	label   string // what is started, for the log
 	builtin bool
-	// description, or why there is none, is known when Open returns and does not change any more.
+	// description, or in err why there is none, is known when Open returns and does not change any more.
 	description mapper.Description
 	err         error
 	// calls counts those in flight. Whoever holds all has the process for itself.
@@ -101,10 +102,20 @@ func (s *supervisor) describe(ctx context.Context) {
 	}
 	defer s.leave(r)
 	d, err := r.rpc.Describe(ctx)
-	if err == nil {
-		err = checkDescription(d)
+	if err != nil {
+		s.err = err
+		return
 	}
-	s.description, s.err = d, err
+	if s.err = checkDescription(d); s.err == nil {
+		s.introduce(d)
+	}
+}
+
+// introduce makes the mapper known: from now on its deaths are counted, and told by its name.
+func (s *supervisor) introduce(d mapper.Description) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.description = d
 }
 
 func checkDescription(d mapper.Description) error {
@@ -258,12 +269,12 @@ func (s *supervisor) ended(r *run, reason error) {
 	if s.run == r {
 		s.run = nil
 	}
-	if reason == nil || s.host.ctx.Err() != nil {
+	name := s.description.Name
+	if reason == nil || name == "" || s.host.ctx.Err() != nil {
 		return
 	}
 	s.deaths++
 	s.inARow++
-	name := s.name()
 	log := s.host.log.With(slog.String("mapper", name), slog.String("reason", reason.Error()))
 	if errors.As(reason, &unusable{}) {
 		s.parked = faultf("the mapper %s cannot be started: %s", name, reason)
@@ -275,11 +286,4 @@ func (s *supervisor) ended(r *run, reason error) {
 		s.parked = faultf("the mapper %s failed %d times in this job (at last: %s) and is left out until the next one: retry this indicator then", name, s.deaths, reason)
 		log.Error("a mapper is parked until the next job", "deaths", s.deaths)
 	}
-}
-
-func (s *supervisor) name() string {
-	if s.description.Name != "" {
-		return s.description.Name
-	}
-	return s.label
 }

@@ -1,36 +1,10 @@
 package mapping
 
 import (
-	"crypto/sha256"
 	"fmt"
-	"os"
-	"os/exec"
-	"path/filepath"
 	"strings"
-	"sync/atomic"
 	"testing"
 )
-
-// builtinMappers builds the App's own mappers and returns their folder.
-func builtinMappers(t testing.TB) string {
-	t.Helper()
-	dir := t.TempDir()
-	path := filepath.Join(dir, builtinName)
-	build := exec.Command("go", "build", "-trimpath", "-ldflags=-s -w", "-o", path, "mssentinel/plugins")
-	build.Env = append(os.Environ(), "CGO_ENABLED=0")
-	if out, err := build.CombinedOutput(); err != nil {
-		t.Fatalf("%v\n%s", err, out)
-	}
-	data, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	line := fmt.Sprintf("%x  %s\n", sha256.Sum256(data), builtinName)
-	if err := os.WriteFile(filepath.Join(dir, listName), []byte(line), 0o644); err != nil {
-		t.Fatal(err)
-	}
-	return dir
-}
 
 // indicator is what ThreatConnect says of an address, at a length that is usual there.
 func indicator(i int) []byte {
@@ -51,30 +25,37 @@ func indicator(i int) []byte {
 
 func BenchmarkMap(b *testing.B) {
 	h := openHost(b, Options{Dir: builtinMappers(b)}, defaultLimits)
-	for _, size := range []int{100, 250, 500} {
+	for _, size := range []int{1, 100, 250, 500} {
 		batch := make([][]byte, size)
 		for i := range batch {
 			batch[i] = indicator(i)
 		}
-		for _, callers := range []int{1, 4} {
-			b.Run(fmt.Sprintf("%d records, %d callers", size, callers), func(b *testing.B) {
-				b.SetParallelism(callers) // times GOMAXPROCS
-				var failed atomic.Int64
-				b.RunParallel(func(p *testing.PB) {
-					for p.Next() {
-						answers, err := h.Map(b.Context(), "Address", batch, now)
-						if err != nil || len(answers[size-1].Objects) != 1 {
-							failed.Add(1)
-						}
-					}
-				})
-				if failed.Load() > 0 {
-					b.Fatal(failed.Load(), "batches failed")
-				}
-				b.ReportMetric(float64(size)*float64(b.N)/b.Elapsed().Seconds(), "records/s")
-			})
+		once := func() {
+			answers, err := h.Map(b.Context(), "Address", batch, now)
+			if err != nil || len(answers[size-1].Objects) != 1 {
+				b.Error(answers, err)
+			}
 		}
+		b.Run(fmt.Sprintf("one at a time/%d", size), func(b *testing.B) {
+			for b.Loop() {
+				once()
+			}
+			rate(b, size)
+		})
+		b.Run(fmt.Sprintf("several at a time/%d", size), func(b *testing.B) {
+			b.SetParallelism(2)
+			b.RunParallel(func(p *testing.PB) {
+				for p.Next() {
+					once()
+				}
+			})
+			rate(b, size)
+		})
 	}
+}
+
+func rate(b *testing.B, size int) {
+	b.ReportMetric(float64(size)*float64(b.N)/b.Elapsed().Seconds(), "records/s")
 }
 
 func BenchmarkOpen(b *testing.B) {
