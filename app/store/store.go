@@ -7,6 +7,7 @@ package store
 import (
 	"context"
 	"database/sql"
+	"database/sql/driver"
 	"embed"
 	"errors"
 	"fmt"
@@ -15,6 +16,7 @@ import (
 	"os"
 	"path/filepath"
 	"sort"
+	"strconv"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -39,10 +41,13 @@ type Store struct {
 	write *sqlx.DB
 	read  *sqlx.DB
 	lock  *os.File
-	names names
-	// nextObject is the number of the next object; only the writer's transaction touches it.
+	// What follows is the writer's: only code that holds its connection touches it.
+	names      names
 	nextObject int64
-	closed     atomic.Bool
+	nextSeq    int64
+	// handed is the newest row of the outbox that Outgoing gave away: it and those before it may be at Sentinel.
+	handed int64
+	closed atomic.Bool
 }
 
 // Open opens or creates the database in dir and takes the lock on it. The errors name the remedy: another process that
@@ -86,35 +91,57 @@ func (s *Store) open(ctx context.Context, path string) error {
 		return err
 	}
 	s.read.SetMaxOpenConns(4)
-	if err := s.loadNames(ctx); err != nil {
-		return openError(path, err)
-	}
-	if err := s.write.GetContext(ctx, &s.nextObject, `SELECT coalesce(max(number), 0) + 1 FROM object`); err != nil {
-		return openError(path, err)
-	}
-	return nil
+	return openError(path, s.load(ctx))
 }
 
-// connect sets every pragma in the DSN, since a pool opens connections when it likes.
+// load reads what the writer keeps in memory.
+func (s *Store) load(ctx context.Context) error {
+	s.names.forget()
+	if err := s.write.GetContext(ctx, &s.nextObject, `SELECT coalesce(max(number), 0) + 1 FROM object`); err != nil {
+		return err
+	}
+	if err := s.write.GetContext(ctx, &s.nextSeq, `SELECT coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'outbox'), 0) + 1`); err != nil {
+		return err
+	}
+	handed, err := numberSetting(ctx, s.write, settingHanded)
+	s.handed = handed
+	return err
+}
+
+// connector opens connections with every pragma that they need, since a pool opens them when it likes.
+type connector struct {
+	driver sqlite3.SQLiteDriver
+	dsn    string
+}
+
 func connect(path, mode, txlock string) (*sqlx.DB, error) {
 	q := url.Values{
-		"mode": {mode}, "_txlock": {txlock}, "_journal": {"WAL"}, "_synchronous": {"NORMAL"}, "_foreign_keys": {"on"},
-		"_busy_timeout": {"5000"}, "_cache_size": {"-8000"}, "_auto_vacuum": {"incremental"},
+		"mode": {mode}, "_txlock": {txlock}, "_synchronous": {"NORMAL"}, "_foreign_keys": {"on"},
+		"_busy_timeout": {"5000"}, "_cache_size": {"-2000"}, "_stmt_cache_size": {"64"},
 	}
-	if mode == "ro" {
+	if mode != "ro" {
 		// A read-only connection can set neither.
-		q.Del("_journal")
-		q.Del("_auto_vacuum")
+		q.Set("_journal", "WAL")
+		q.Set("_auto_vacuum", "incremental")
+		q.Set("_cache_size", "-32000")
 	}
-	db, err := sqlx.Open("sqlite3", (&url.URL{Scheme: "file", Opaque: url.PathEscape(path), RawQuery: q.Encode()}).String())
-	if err != nil {
-		return nil, fmt.Errorf("opening the database: %w", err)
+	c := &connector{dsn: (&url.URL{Scheme: "file", Opaque: url.PathEscape(path), RawQuery: q.Encode()}).String()}
+	c.driver.ConnectHook = func(conn *sqlite3.SQLiteConn) error {
+		// The log is written back every 16 MB, and cut to 32 MB when a reader held it longer.
+		_, err := conn.Exec(`PRAGMA wal_autocheckpoint = 4000; PRAGMA journal_size_limit = 33554432`, nil)
+		return err
 	}
-	return db, nil
+	return sqlx.NewDb(sql.OpenDB(c), "sqlite3"), nil
 }
+
+func (c *connector) Connect(context.Context) (driver.Conn, error) { return c.driver.Open(c.dsn) }
+func (c *connector) Driver() driver.Driver                        { return &c.driver }
 
 // openError says what to do about a database that cannot be used. It is never taken for a first run.
 func openError(path string, err error) error {
+	if err == nil {
+		return nil
+	}
 	var se sqlite3.Error
 	if !errors.As(err, &se) {
 		return err
@@ -191,7 +218,7 @@ func (s *Store) migrate(ctx context.Context, path string) error {
 		if err != nil {
 			return err
 		}
-		err = s.tx(ctx, func(tx *sqlx.Tx) error {
+		err = s.tx(ctx, func(ctx context.Context, tx *sqlx.Tx) error {
 			_, err := tx.ExecContext(ctx, fmt.Sprintf("%s; PRAGMA user_version = %d; PRAGMA application_id = %d", text, version+i+1, applicationID))
 			return err
 		})
@@ -204,8 +231,8 @@ func (s *Store) migrate(ctx context.Context, path string) error {
 
 // probe finds out at start, not in the middle of a job, that the file cannot be written.
 func (s *Store) probe(ctx context.Context) error {
-	return s.tx(ctx, func(tx *sqlx.Tx) error {
-		return putSetting(ctx, tx, "opened", time.Now().UTC().Format(time.RFC3339))
+	return s.tx(ctx, func(ctx context.Context, tx *sqlx.Tx) error {
+		return putSetting(ctx, tx, settingOpened, time.Now().UTC().Format(time.RFC3339))
 	})
 }
 
@@ -219,19 +246,33 @@ func (s *Store) backup(ctx context.Context, path string) error {
 	return nil
 }
 
-// tx runs fn in a write transaction; an error or a panic rolls it back.
-func (s *Store) tx(ctx context.Context, fn func(*sqlx.Tx) error) error {
-	tx, err := s.write.BeginTxx(ctx, nil)
+// tx runs fn in a write transaction; an error or a panic rolls it back. Once it has begun it is not interrupted: fn is
+// given a context that does not end, and is bounded by what it does.
+func (s *Store) tx(ctx context.Context, fn func(context.Context, *sqlx.Tx) error) error {
+	conn, err := s.write.Connx(ctx)
+	if err != nil {
+		return fmt.Errorf("waiting for the database: %w", err)
+	}
+	defer conn.Close()
+	ctx = context.WithoutCancel(ctx)
+	tx, err := conn.BeginTxx(ctx, nil)
 	if err != nil {
 		return fmt.Errorf("starting a transaction: %w", err)
 	}
-	defer tx.Rollback() //nolint:errcheck // after Commit it has nothing to do
-	if err := fn(tx); err != nil {
+	done := false
+	defer func() {
+		if !done {
+			s.names.forget()
+			tx.Rollback() //nolint:errcheck // the error that led here matters more
+		}
+	}()
+	if err := fn(ctx, tx); err != nil {
 		return err
 	}
 	if err := tx.Commit(); err != nil {
 		return fmt.Errorf("committing: %w", err)
 	}
+	done = true
 	return nil
 }
 
@@ -241,12 +282,29 @@ type querier interface {
 	SelectContext(ctx context.Context, dest any, query string, args ...any) error
 }
 
+// The names of settings.
+const (
+	settingOpened       = "opened"
+	settingHanded       = "outbox_handed"
+	settingQueryVersion = "query_version"
+	settingNextMode     = "next_mode"
+	settingDue          = "due"
+	settingScheduled    = "last_scheduled"
+	settingFullRead     = "last_full_read"
+	settingCompleted    = "completed"
+	settingWindowEnd    = "last_window_end"
+)
+
 func putSetting(ctx context.Context, tx *sqlx.Tx, name, value string) error {
 	_, err := tx.ExecContext(ctx, `INSERT INTO setting VALUES (?, ?) ON CONFLICT DO UPDATE SET value = excluded.value`, name, value)
 	if err != nil {
 		return fmt.Errorf("keeping %s: %w", name, err)
 	}
 	return nil
+}
+
+func putTime(ctx context.Context, tx *sqlx.Tx, name string, t time.Time) error {
+	return putSetting(ctx, tx, name, strconv.FormatInt(millis(t), 10))
 }
 
 // setting is "" where nothing was kept.
@@ -257,6 +315,27 @@ func setting(ctx context.Context, q querier, name string) (string, error) {
 		return "", fmt.Errorf("reading %s: %w", name, err)
 	}
 	return v, nil
+}
+
+func numberSetting(ctx context.Context, q querier, name string) (int64, error) {
+	v, err := setting(ctx, q, name)
+	if err != nil || v == "" {
+		return 0, err
+	}
+	n, err := strconv.ParseInt(v, 10, 64)
+	if err != nil {
+		return 0, fmt.Errorf("reading %s: %w", name, err)
+	}
+	return n, nil
+}
+
+// timeSetting is the zero time where nothing was kept.
+func timeSetting(ctx context.Context, q querier, name string) (time.Time, error) {
+	ms, err := numberSetting(ctx, q, name)
+	if err != nil || ms == 0 {
+		return time.Time{}, err
+	}
+	return fromMillis(ms), nil
 }
 
 // millis and the like: how times stand in the file.

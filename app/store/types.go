@@ -68,6 +68,9 @@ const (
 var Statuses = []Status{Pending, DownloadInProgress, DownloadComplete, ConvertInProgress, ConvertComplete,
 	UploadInProgress, ConfirmationRequired, UploadComplete, Failed, Cancelled}
 
+// Open says that the job is not over: it waits for its turn, for a worker or for the operator.
+func (s Status) Open() bool { return s == Pending || s == ConfirmationRequired || s.Active() }
+
 // Active says that a worker has the job in hand.
 func (s Status) Active() bool {
 	switch s {
@@ -80,6 +83,8 @@ func (s Status) Active() bool {
 // Job is one update. Times are UTC; nil is "not yet". CountDownloaded and CountInvalid count
 // ThreatConnect indicators, the other counts STIX objects.
 type Job struct {
+	// Number is the job's place in the order of creation; the ledger refers to it.
+	Number               int64      `json:"-"`
 	RequestID            string     `json:"request_id"`
 	JobType              JobType    `json:"job_type"`
 	Mode                 Mode       `json:"mode"`
@@ -108,23 +113,23 @@ type Job struct {
 
 // Counts is what a job did.
 type Counts struct {
-	Downloaded int64 `json:"count_downloaded"`
-	Invalid    int64 `json:"count_invalid"`
+	Downloaded int64 `json:"count_downloaded" db:"count_downloaded"`
+	Invalid    int64 `json:"count_invalid" db:"count_invalid"`
 	// Duplicate objects lost to a copy from a higher query, or an earlier row of the same.
-	Duplicate int64 `json:"count_duplicate"`
+	Duplicate int64 `json:"count_duplicate" db:"count_duplicate"`
 	// Unchanged objects stand in Sentinel as they are and were not sent.
-	Unchanged int64 `json:"count_unchanged"`
+	Unchanged int64 `json:"count_unchanged" db:"count_unchanged"`
 	// Queued objects were handed to Upload.
-	Queued   int64 `json:"count_queued"`
-	Uploaded int64 `json:"count_uploaded"`
-	Rejected int64 `json:"count_rejected"`
-	Retired  int64 `json:"count_retired"`
+	Queued   int64 `json:"count_queued" db:"count_queued"`
+	Uploaded int64 `json:"count_uploaded" db:"count_uploaded"`
+	Rejected int64 `json:"count_rejected" db:"count_rejected"`
+	Retired  int64 `json:"count_retired" db:"count_retired"`
 }
 
 // JobDetail is a count per query and type, for the job's details.
 type JobDetail struct {
-	QueryID string `json:"query_id"`
-	Type    string `json:"type"`
+	QueryID string `json:"query_id" db:"query_id"`
+	Type    string `json:"type" db:"type"`
 	Counts
 }
 

@@ -14,7 +14,7 @@ CREATE TABLE paused_task (
 -- The ledger refers to a query by its number, never by its rank. A query that was deleted stays, without a rank,
 -- until a job has taken its candidates out of the ledger.
 CREATE TABLE query (
-    number         INTEGER PRIMARY KEY,
+    number         INTEGER PRIMARY KEY AUTOINCREMENT,
     id             TEXT    NOT NULL UNIQUE,
     rank           INTEGER,
     owners         TEXT    NOT NULL CHECK (json_valid(owners)),
@@ -23,6 +23,8 @@ CREATE TABLE query (
     sort_field     TEXT    NOT NULL,
     sort_direction TEXT    NOT NULL,
     version        TEXT    NOT NULL,
+    -- When what it selects last changed: a job that started before that has not read it.
+    changed        INTEGER NOT NULL,
     -- High-water mark: up to here, not including it, lastModified is in Sentinel or on REPORT. NULL: never read.
     mark           INTEGER
 );
@@ -61,36 +63,48 @@ CREATE TABLE job (
 CREATE INDEX job_by_status ON job (status);
 
 CREATE TABLE job_detail (
-    job        INTEGER NOT NULL REFERENCES job ON DELETE CASCADE,
-    query_id   TEXT    NOT NULL,
-    type       TEXT    NOT NULL,
-    downloaded INTEGER NOT NULL,
-    invalid    INTEGER NOT NULL,
-    duplicate  INTEGER NOT NULL,
-    unchanged  INTEGER NOT NULL,
-    queued     INTEGER NOT NULL,
+    job              INTEGER NOT NULL REFERENCES job ON DELETE CASCADE,
+    query_id         TEXT    NOT NULL,
+    type             TEXT    NOT NULL,
+    count_downloaded INTEGER NOT NULL,
+    count_invalid    INTEGER NOT NULL,
+    count_duplicate  INTEGER NOT NULL,
+    count_unchanged  INTEGER NOT NULL,
+    count_queued     INTEGER NOT NULL,
+    count_uploaded   INTEGER NOT NULL,
+    count_rejected   INTEGER NOT NULL,
+    count_retired    INTEGER NOT NULL,
     PRIMARY KEY (job, query_id, type)
 ) WITHOUT ROWID;
 
 CREATE TABLE problem (
-    id      INTEGER PRIMARY KEY,
-    job     INTEGER NOT NULL REFERENCES job ON DELETE CASCADE,
-    at      INTEGER NOT NULL,
-    step    TEXT    NOT NULL,
-    code    TEXT    NOT NULL,
-    message TEXT    NOT NULL,
-    raw     TEXT    NOT NULL,
-    note    INTEGER NOT NULL
+    id        INTEGER PRIMARY KEY AUTOINCREMENT,
+    -- NULL: it belongs to no job.
+    job       INTEGER REFERENCES job ON DELETE CASCADE,
+    -- What it is about; NULL where that is nothing in particular.
+    query     INTEGER,
+    indicator INTEGER,
+    at        INTEGER NOT NULL,
+    step      TEXT    NOT NULL,
+    code      TEXT    NOT NULL,
+    message   TEXT    NOT NULL,
+    raw       TEXT    NOT NULL,
+    note      INTEGER NOT NULL
 );
-CREATE INDEX problem_by_job ON problem (job);
+CREATE INDEX problem_by_job ON problem (job, query, indicator);
 CREATE INDEX problem_by_time ON problem (at);
 
--- The ledger belongs to a workspace and a source name; one destination is current.
+-- The ledger belongs to a workspace and a source name; one destination is current. Departures, that is objects that
+-- lose their last candidate, are counted in generations: a question to the operator closes one. What left in a
+-- generation up to "kept" stays in Sentinel by the operator's choice, what left up to "asked" waits for an answer.
 CREATE TABLE destination (
-    number    INTEGER PRIMARY KEY,
-    workspace TEXT    NOT NULL,
-    source    TEXT    NOT NULL,
-    current   INTEGER NOT NULL,
+    number     INTEGER PRIMARY KEY AUTOINCREMENT,
+    workspace  TEXT    NOT NULL,
+    source     TEXT    NOT NULL,
+    current    INTEGER NOT NULL,
+    generation INTEGER NOT NULL DEFAULT 1,
+    asked      INTEGER NOT NULL DEFAULT 0,
+    kept       INTEGER NOT NULL DEFAULT 0,
     UNIQUE (workspace, source)
 );
 
@@ -108,30 +122,34 @@ CREATE TABLE type (
 -- one index on random keys is as narrow as it can be.
 CREATE TABLE object (
     number      INTEGER PRIMARY KEY,
+    -- The first eight bytes of the STIX id, which follows from the pattern.
+    key         INTEGER NOT NULL,
     destination INTEGER NOT NULL,
-    stix_id     BLOB    NOT NULL,
     type        INTEGER NOT NULL,
     pattern     TEXT    NOT NULL,
-    -- The winner; NULL when it went away and no other has been elected.
-    query       INTEGER,
-    indicator   INTEGER,
-    -- The run that elected it.
+    -- The winner. Query 0: nobody gives it, and nothing is left to do about that. Query -1: its winner went away,
+    -- and neither was another elected nor was it retired.
+    query       INTEGER NOT NULL,
+    indicator   INTEGER NOT NULL,
+    -- The job that elected the winner; the generation in which the winner went away.
     elected     INTEGER NOT NULL,
-    -- What was last handed to Upload: its lastModified, the hash of its content (NULL: nothing stands), by which job.
-    modified    INTEGER,
+    lost        INTEGER NOT NULL,
+    -- What was last decided to be right for Sentinel: lastModified, hash of the content (NULL: it is to be sent
+    -- whatever it is), and the job that queued it.
+    modified    INTEGER NOT NULL,
     hash        INTEGER,
-    queued_job  INTEGER,
-    -- What Sentinel holds. 0 nothing, 1 live, 2 live and a retirement is queued, 3 retired.
+    job         INTEGER NOT NULL,
+    -- Its newest row in the outbox, 0 for none, and the newest that was answered.
+    queued      INTEGER NOT NULL,
+    settled     INTEGER NOT NULL DEFAULT 0,
+    -- What Sentinel holds: 0 nothing, 1 the object, 2 its retirement; and with which members.
     state       INTEGER NOT NULL DEFAULT 0,
-    -- The operator chose to keep it although nothing selects it.
-    kept        INTEGER NOT NULL DEFAULT 0,
     name        TEXT,
     created     INTEGER,
-    valid_until INTEGER,
-    sent_at     INTEGER
+    valid_until INTEGER
 );
-CREATE UNIQUE INDEX object_by_stix_id ON object (stix_id, destination);
-CREATE INDEX object_without_winner ON object (number) WHERE query IS NULL;
+CREATE INDEX object_by_key ON object (key);
+CREATE INDEX object_without_winner ON object (query, number) WHERE query < 1;
 
 -- Who gives which object: query × indicator × object. Object 0: the query selects the indicator, but it gives no object.
 CREATE TABLE candidate (
@@ -139,7 +157,7 @@ CREATE TABLE candidate (
     indicator INTEGER NOT NULL,
     object    INTEGER NOT NULL,
     owner     INTEGER NOT NULL,
-    -- The run that last read it.
+    -- The job that last read it.
     seen      INTEGER NOT NULL,
     -- Place in the query's order: smaller comes first.
     place     INTEGER NOT NULL,
@@ -147,19 +165,21 @@ CREATE TABLE candidate (
 ) WITHOUT ROWID;
 CREATE INDEX candidate_by_object ON candidate (object) WHERE object <> 0;
 
--- What waits for Sentinel, in order. Several rows may stand for one object; the last one counts.
+-- What waits for Sentinel, in order. Several rows may stand for one object; the last one counts. A retirement has no
+-- payload: it is written when it is read.
 CREATE TABLE outbox (
     seq         INTEGER PRIMARY KEY AUTOINCREMENT,
     object      INTEGER NOT NULL,
+    -- 0: no job's.
     job         INTEGER NOT NULL,
     destination INTEGER NOT NULL,
     retire      INTEGER NOT NULL,
-    query       INTEGER,
-    indicator   INTEGER,
+    query       INTEGER NOT NULL,
+    indicator   INTEGER NOT NULL,
     name        TEXT    NOT NULL,
     created     INTEGER NOT NULL,
     valid_until INTEGER NOT NULL,
-    payload     BLOB    NOT NULL
+    payload     BLOB
 );
 CREATE INDEX outbox_by_job ON outbox (job);
 
@@ -169,8 +189,8 @@ CREATE TABLE send (
     at        INTEGER NOT NULL,
     job       INTEGER NOT NULL,
     retire    INTEGER NOT NULL,
-    query     INTEGER,
-    indicator INTEGER,
+    query     INTEGER NOT NULL,
+    indicator INTEGER NOT NULL,
     PRIMARY KEY (object, at)
 ) WITHOUT ROWID;
 

@@ -1,0 +1,56 @@
+package store
+
+import (
+	"context"
+	"strconv"
+	"strings"
+
+	"github.com/jmoiron/sqlx"
+)
+
+// A bulk statement writes many rows at once: compiling and stepping one statement a row would cost several times what
+// the rows cost. It has two lengths, so that the connection's statement cache holds both.
+type bulk struct {
+	columns   int
+	many, one string
+}
+
+const bulkRows = 32
+
+// newBulk makes a statement of head, as many rows of columns as there are, and tail.
+func newBulk(columns int, head, tail string) bulk {
+	row := "(?" + strings.Repeat(",?", columns-1) + ")"
+	return bulk{
+		columns: columns,
+		one:     head + row + tail,
+		many:    head + row + strings.Repeat(","+row, bulkRows-1) + tail,
+	}
+}
+
+// exec writes the rows whose values stand one after another in values.
+func (b bulk) exec(ctx context.Context, tx *sqlx.Tx, values []any) error {
+	for size := bulkRows * b.columns; len(values) >= size; values = values[size:] {
+		if _, err := tx.ExecContext(ctx, b.many, values[:size]...); err != nil {
+			return err
+		}
+	}
+	for ; len(values) > 0; values = values[b.columns:] {
+		if _, err := tx.ExecContext(ctx, b.one, values[:b.columns]...); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// set is a list of numbers as one parameter: … IN (SELECT value FROM json_each(?)).
+func set(numbers []int64) string {
+	b := make([]byte, 0, 12*len(numbers)+2)
+	for i, n := range numbers {
+		b = append(b, "[,"[min(i, 1)])
+		b = strconv.AppendInt(b, n, 10)
+	}
+	if len(numbers) == 0 {
+		b = append(b, '[')
+	}
+	return string(append(b, ']'))
+}

@@ -1,0 +1,160 @@
+package store
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/jmoiron/sqlx"
+)
+
+// What is kept, and for how long.
+const (
+	keptJobs     = 500
+	keptProblems = 30 * 24 * time.Hour
+	keptDays     = 400
+	keptSends    = 10
+	// keptGone is how long the ledger remembers an object that stands nowhere.
+	keptGone = 30 * 24 * time.Hour
+	// keptSlots is longer than any window of Sentinel's limit.
+	keptSlots = 24 * time.Hour
+)
+
+// cleanChunk is how many rows one transaction of Clean drops, vacuumPages how many pages one gives back.
+const (
+	cleanChunk  = 1000
+	vacuumPages = 2000
+)
+
+// Clean drops what is kept no longer, gives free pages back to the disk and cuts the log. Every transaction is of bounded
+// size, so that others wait little.
+func (s *Store) Clean(ctx context.Context, now time.Time) error {
+	for _, c := range []struct {
+		what, text string
+		args       []any
+	}{
+		{"errors", `DELETE FROM problem WHERE id IN (SELECT id FROM problem WHERE at < ? LIMIT ?)`, []any{millis(now.Add(-keptProblems))}},
+		{"errors of old jobs", `DELETE FROM problem WHERE id IN (SELECT problem.id FROM problem WHERE job IN (` + oldJobs + `) LIMIT ?)`, nil},
+		{"jobs", `DELETE FROM job WHERE number IN (` + oldJobs + ` LIMIT ?)`, nil},
+		{"daily totals", `DELETE FROM daily WHERE day IN (SELECT day FROM daily WHERE day < ? LIMIT ?)`, []any{dayOf(now) - keptDays}},
+		{"waiting times", `DELETE FROM daily_wait WHERE day IN (SELECT day FROM daily_wait WHERE day < ? LIMIT ?)`, []any{dayOf(now) - keptDays}},
+		{"requests", `DELETE FROM slot WHERE id IN (SELECT id FROM slot WHERE coalesce(ended, started) < ? LIMIT ?)`, []any{millis(now.Add(-keptSlots))}},
+		{"deleted queries", `DELETE FROM query WHERE number IN (SELECT number FROM query WHERE rank IS NULL
+			AND NOT EXISTS (SELECT 1 FROM candidate WHERE candidate.query = query.number)
+			AND NOT EXISTS (SELECT 1 FROM job_detail WHERE job_detail.query_id = query.id) LIMIT ?)`, nil},
+	} {
+		if err := s.dropChunks(ctx, c.text, c.args); err != nil {
+			return fmt.Errorf("dropping old %s: %w", c.what, err)
+		}
+	}
+	if err := s.dropGone(ctx, now); err != nil {
+		return fmt.Errorf("dropping objects that stand nowhere: %w", err)
+	}
+	if err := s.dropSends(ctx); err != nil {
+		return fmt.Errorf("dropping old sends: %w", err)
+	}
+	return s.compact(ctx)
+}
+
+// oldJobs are over, have nothing in the outbox, and are not among the last ones.
+const oldJobs = `SELECT number FROM job WHERE status IN ('Upload Complete', 'Failed', 'Cancelled')
+	AND number <= (SELECT number FROM job ORDER BY number DESC LIMIT 1 OFFSET 500)
+	AND NOT EXISTS (SELECT 1 FROM outbox WHERE outbox.job = job.number)`
+
+func (s *Store) dropChunks(ctx context.Context, text string, args []any) error {
+	args = append(args, cleanChunk)
+	for n := int64(cleanChunk); n == cleanChunk; {
+		err := s.tx(ctx, func(ctx context.Context, tx *sqlx.Tx) error {
+			r, err := tx.ExecContext(ctx, text, args...)
+			if err != nil {
+				return err
+			}
+			n, err = r.RowsAffected()
+			return err
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// dropGone drops the objects that nobody gives, that stand nowhere, and that are past.
+func (s *Store) dropGone(ctx context.Context, now time.Time) error {
+	for more := true; more; {
+		err := s.tx(ctx, func(ctx context.Context, tx *sqlx.Tx) error {
+			var gone []int64
+			err := tx.SelectContext(ctx, &gone, `SELECT number FROM object WHERE query < 1 AND queued = 0
+				AND coalesce(valid_until, 0) < ? AND NOT EXISTS (SELECT 1 FROM candidate WHERE candidate.object = number AND candidate.object <> 0)
+				LIMIT ?`, millis(now.Add(-keptGone)), cleanChunk)
+			if err != nil {
+				return err
+			}
+			more = len(gone) == cleanChunk
+			for _, text := range []string{`DELETE FROM send WHERE object IN (SELECT value FROM json_each(?))`, `DELETE FROM object WHERE number IN (SELECT value FROM json_each(?))`} {
+				if _, err := tx.ExecContext(ctx, text, set(gone)); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// dropSends drops all but the last sends of an object. What is too old is looked for outside of a transaction, since that
+// reads the whole table.
+func (s *Store) dropSends(ctx context.Context) error {
+	var many []int64
+	if err := s.read.SelectContext(ctx, &many, `SELECT object FROM send GROUP BY object HAVING count(*) > ?`, keptSends); err != nil {
+		return err
+	}
+	for ; len(many) > 0; many = many[min(cleanChunk, len(many)):] {
+		chunk := many[:min(cleanChunk, len(many))]
+		err := s.tx(ctx, func(ctx context.Context, tx *sqlx.Tx) error {
+			_, err := tx.ExecContext(ctx, `DELETE FROM send WHERE (object, at) IN (
+				SELECT object, at FROM (SELECT object, at, row_number() OVER (PARTITION BY object ORDER BY at DESC) AS n
+					FROM send WHERE object IN (SELECT value FROM json_each(?))) WHERE n > ?)`, set(chunk), keptSends)
+			return err
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// compact gives free pages back while nothing waits that would want them again, and cuts the log.
+func (s *Store) compact(ctx context.Context) error {
+	var free int
+	for {
+		if err := s.write.GetContext(ctx, &free, `SELECT freelist_count * NOT EXISTS (SELECT 1 FROM outbox) FROM pragma_freelist_count`); err != nil {
+			return fmt.Errorf("compacting: %w", err)
+		}
+		if free == 0 {
+			break
+		}
+		if err := s.vacuum(ctx); err != nil {
+			return fmt.Errorf("compacting: %w", err)
+		}
+	}
+	if _, err := s.write.ExecContext(ctx, `PRAGMA wal_checkpoint(TRUNCATE)`); err != nil {
+		return fmt.Errorf("cutting the log: %w", err)
+	}
+	return nil
+}
+
+// vacuum gives some pages back. The pragma does one page a step.
+func (s *Store) vacuum(ctx context.Context) error {
+	rows, err := s.write.QueryContext(ctx, fmt.Sprintf(`PRAGMA incremental_vacuum(%d)`, vacuumPages))
+	if err != nil {
+		return err
+	}
+	defer rows.Close()
+	for rows.Next() {
+	}
+	return rows.Err()
+}

@@ -1,0 +1,129 @@
+package store
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/jmoiron/sqlx"
+)
+
+// dropChunk is how many rows of the outbox one transaction drops.
+const dropChunk = 2000
+
+// CancelJob ends a job that is not over: what it queued is dropped, and counts as not sent, so that a later update sends it.
+// [ErrState] where it is over, or waits for an answer.
+func (s *Store) CancelJob(ctx context.Context, requestID string, now time.Time) error {
+	job, err := readJob(ctx, s.read, requestID)
+	if err != nil {
+		return fmt.Errorf("cancelling: %w", err)
+	}
+	if err := cancellable(job); err != nil {
+		return err
+	}
+	if err := s.dropAll(ctx, `SELECT seq FROM outbox WHERE job = ?`, job.Number); err != nil {
+		return fmt.Errorf("cancelling: %w", err)
+	}
+	return s.tx(ctx, func(ctx context.Context, tx *sqlx.Tx) error {
+		if job, err = readJob(ctx, tx, requestID); err != nil {
+			return fmt.Errorf("cancelling: %w", err)
+		}
+		if err := cancellable(job); err != nil {
+			return err
+		}
+		_, err = tx.ExecContext(ctx, `UPDATE job SET status = ?, message = ?, date_completed = ?, retry_after = NULL WHERE number = ?`,
+			Cancelled, "Cancelled by the operator.", millis(now), job.Number)
+		if err != nil {
+			return fmt.Errorf("cancelling: %w", err)
+		}
+		return nil
+	})
+}
+
+func cancellable(job jobRow) error {
+	if job.Status == Pending || job.Status.Active() {
+		return nil
+	}
+	return fmt.Errorf("job %s is %s: %w", job.RequestID, job.Status, ErrState)
+}
+
+// dropAll drops the rows of the outbox that which selects, in transactions of bounded size; their objects count as not sent.
+func (s *Store) dropAll(ctx context.Context, which string, args ...any) error {
+	for more := true; more; {
+		err := s.tx(ctx, func(ctx context.Context, tx *sqlx.Tx) error {
+			var seqs []int64
+			if err := tx.SelectContext(ctx, &seqs, which+fmt.Sprintf(" ORDER BY seq LIMIT %d", dropChunk), args...); err != nil {
+				return err
+			}
+			more = len(seqs) == dropChunk
+			return s.dropUnsent(ctx, tx, seqs)
+		})
+		if err != nil {
+			return fmt.Errorf("dropping what waits for Sentinel: %w", err)
+		}
+	}
+	return nil
+}
+
+var (
+	// What nobody gives any more gets its question back: its retirement was dropped.
+	unsend = newBulk(2, `UPDATE object SET hash = NULL, queued = 0, query = iif(query = 0, -1, query)
+		FROM (VALUES `, `) AS v WHERE number = v.column1 AND queued = v.column2`)
+	// What may be under way may stand in Sentinel when its answer is never seen.
+	mayStand = newBulk(5, `UPDATE object SET state = 1, name = v.column3, created = v.column4, valid_until = v.column5
+		FROM (VALUES `, `) AS v WHERE number = v.column1 AND settled < v.column2 AND state <> 1`)
+)
+
+func (s *Store) dropUnsent(ctx context.Context, tx *sqlx.Tx, seqs []int64) error {
+	t := tally{}
+	rows, err := s.drop(ctx, tx, seqs, t)
+	if err != nil {
+		return err
+	}
+	var unsent, perhaps []any
+	for _, r := range rows {
+		unsent = append(unsent, r.object, r.seq)
+		if !r.retire && r.seq <= s.handed {
+			perhaps = append(perhaps, r.object, r.seq, r.name, r.created, r.validUntil)
+		}
+	}
+	if err := unsend.exec(ctx, tx, unsent); err != nil {
+		return err
+	}
+	if err := mayStand.exec(ctx, tx, perhaps); err != nil {
+		return err
+	}
+	return t.write(ctx, tx)
+}
+
+// drop drops rows of the outbox and takes them out of what their jobs queued. It gives what it dropped.
+func (s *Store) drop(ctx context.Context, tx *sqlx.Tx, seqs []int64, t tally) ([]outboxRow, error) {
+	if len(seqs) == 0 {
+		return nil, nil
+	}
+	rows, err := tx.QueryContext(ctx, `DELETE FROM outbox WHERE seq IN (SELECT value FROM json_each(?))
+		RETURNING seq, object, job, retire, query, indicator, name, created, valid_until, (SELECT type FROM object WHERE number = object)`, set(seqs))
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	dropped := make([]outboxRow, 0, len(seqs))
+	for rows.Next() {
+		var r outboxRow
+		if err := rows.Scan(&r.seq, &r.object, &r.job, &r.retire, &r.query, &r.indicator, &r.name, &r.created, &r.validUntil, &r.typ); err != nil {
+			return nil, err
+		}
+		dropped = append(dropped, r)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	for _, r := range dropped {
+		typ, err := s.names.typeName(ctx, tx, r.typ)
+		if err != nil {
+			return nil, err
+		}
+		t.of(r.job, r.query, typ).Queued--
+	}
+	return dropped, nil
+}

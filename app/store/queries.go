@@ -1,0 +1,223 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/jmoiron/sqlx"
+)
+
+// RunQuery is a saved query as a job reads it.
+type RunQuery struct {
+	Query
+	// Number is the query's identity in the ledger.
+	Number int64
+	// Mark is where a delta update starts; zero: the query was never read.
+	Mark time.Time
+}
+
+type queryRow struct {
+	Number        int64         `db:"number"`
+	ID            string        `db:"id"`
+	Rank          sql.NullInt64 `db:"rank"`
+	Owners        string        `db:"owners"`
+	Types         string        `db:"types"`
+	TQL           string        `db:"tql"`
+	SortField     string        `db:"sort_field"`
+	SortDirection string        `db:"sort_direction"`
+	Version       string        `db:"version"`
+	Mark          sql.NullInt64 `db:"mark"`
+}
+
+const queryColumns = `number, id, rank, owners, types, tql, sort_field, sort_direction, version, mark`
+
+func (r queryRow) query() (RunQuery, error) {
+	q := RunQuery{Number: r.Number, Query: Query{ID: r.ID, Rank: int(r.Rank.Int64), TQL: r.TQL,
+		SortField: r.SortField, SortDirection: r.SortDirection, Version: r.Version}}
+	if r.Mark.Valid {
+		q.Mark = fromMillis(r.Mark.Int64)
+	}
+	if err := errors.Join(json.Unmarshal([]byte(r.Owners), &q.Owners), json.Unmarshal([]byte(r.Types), &q.Types)); err != nil {
+		return RunQuery{}, fmt.Errorf("reading query %s: %w", r.ID, err)
+	}
+	return q, nil
+}
+
+// RunQueries are the saved queries in rank order.
+func (s *Store) RunQueries(ctx context.Context) ([]RunQuery, error) {
+	return savedQueries(ctx, s.read)
+}
+
+func savedQueries(ctx context.Context, q querier) ([]RunQuery, error) {
+	var rows []queryRow
+	if err := q.SelectContext(ctx, &rows, `SELECT `+queryColumns+` FROM query WHERE rank IS NOT NULL ORDER BY rank`); err != nil {
+		return nil, fmt.Errorf("reading the queries: %w", err)
+	}
+	queries := make([]RunQuery, len(rows))
+	for i, r := range rows {
+		var err error
+		if queries[i], err = r.query(); err != nil {
+			return nil, err
+		}
+	}
+	return queries, nil
+}
+
+// Queries are the saved queries in rank order, and the version of the list; "" while nothing was ever saved.
+func (s *Store) Queries(ctx context.Context) (queries []Query, version string, err error) {
+	tx, err := s.read.BeginTxx(ctx, nil)
+	if err != nil {
+		return nil, "", fmt.Errorf("reading the queries: %w", err)
+	}
+	defer tx.Rollback() //nolint:errcheck // nothing was written
+	saved, err := savedQueries(ctx, tx)
+	if err != nil {
+		return nil, "", err
+	}
+	queries = make([]Query, len(saved))
+	for i, q := range saved {
+		queries[i] = q.Query
+	}
+	version, err = setting(ctx, tx, settingQueryVersion)
+	return queries, version, err
+}
+
+// SaveQueries replaces the whole list; the order given is the order of precedence. A query whose ID is known keeps its
+// identity, one without gets a new one. The next scheduled update becomes due at once, in the mode given; a full one that
+// is already asked for stays. version is the list's as the caller read it, "" for whatever it is; [ErrOutdated] means that
+// it is another by now, and nothing was changed.
+func (s *Store) SaveQueries(ctx context.Context, queries []Query, version string, next Mode) (newVersion string, err error) {
+	newVersion = uuid.NewString()
+	err = s.tx(ctx, func(ctx context.Context, tx *sqlx.Tx) error {
+		current, err := setting(ctx, tx, settingQueryVersion)
+		if err != nil {
+			return err
+		}
+		if version != "" && version != current {
+			return ErrOutdated
+		}
+		if err := replaceQueries(ctx, tx, queries); err != nil {
+			return err
+		}
+		if err := putSetting(ctx, tx, settingQueryVersion, newVersion); err != nil {
+			return err
+		}
+		return askUpdate(ctx, tx, next)
+	})
+	if err != nil {
+		return "", err
+	}
+	return newVersion, nil
+}
+
+// askUpdate makes the next scheduled update due now.
+func askUpdate(ctx context.Context, tx *sqlx.Tx, next Mode) error {
+	pending, err := setting(ctx, tx, settingNextMode)
+	if err != nil {
+		return err
+	}
+	if Mode(pending) == Full {
+		next = Full
+	}
+	if err := putSetting(ctx, tx, settingNextMode, string(next)); err != nil {
+		return err
+	}
+	return putTime(ctx, tx, settingDue, time.Now())
+}
+
+func replaceQueries(ctx context.Context, tx *sqlx.Tx, queries []Query) error {
+	end, err := numberSetting(ctx, tx, settingWindowEnd)
+	if err != nil {
+		return err
+	}
+	if _, err := tx.ExecContext(ctx, `UPDATE query SET rank = NULL`); err != nil {
+		return fmt.Errorf("clearing the list of queries: %w", err)
+	}
+	saved := map[string]bool{}
+	for i, q := range queries {
+		if q.ID == "" {
+			q.ID = uuid.NewString()
+		}
+		if saved[q.ID] {
+			return fmt.Errorf("the list has query %s twice", q.ID)
+		}
+		saved[q.ID] = true
+		if err := saveQuery(ctx, tx, q, i+1, end); err != nil {
+			return fmt.Errorf("saving query %d: %w", i+1, err)
+		}
+	}
+	return nil
+}
+
+// saveQuery keeps one query. What it selects beyond end, the last update's, comes with the next complete read.
+func saveQuery(ctx context.Context, tx *sqlx.Tx, q Query, rank int, end int64) error {
+	owners, err := json.Marshal(q.Owners)
+	if err != nil {
+		return err
+	}
+	types, err := json.Marshal(q.Types)
+	if err != nil {
+		return err
+	}
+	row := queryRow{ID: q.ID, Owners: string(owners), Types: string(types), TQL: q.TQL, SortField: q.SortField,
+		SortDirection: q.SortDirection, Version: uuid.NewString(), Rank: sql.NullInt64{Int64: int64(rank), Valid: true}}
+	changed := true
+	var old queryRow
+	switch err := tx.GetContext(ctx, &old, `SELECT `+queryColumns+` FROM query WHERE id = ?`, q.ID); {
+	case errors.Is(err, sql.ErrNoRows):
+		row.Mark = sql.NullInt64{Int64: end, Valid: end != 0}
+	case err != nil:
+		return err
+	default:
+		before, err := old.query()
+		if err != nil {
+			return err
+		}
+		row.Mark = old.Mark
+		if changed = !sameSelection(before.Query, q); changed && old.Mark.Valid {
+			row.Mark.Int64 = min(old.Mark.Int64, end)
+		}
+		if !changed && old.SortField == q.SortField && old.SortDirection == q.SortDirection {
+			row.Version = old.Version
+		}
+	}
+	_, err = tx.ExecContext(ctx, `INSERT INTO query (id, rank, owners, types, tql, sort_field, sort_direction, version, mark, changed)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+		ON CONFLICT (id) DO UPDATE SET rank = excluded.rank, owners = excluded.owners, types = excluded.types, tql = excluded.tql,
+			sort_field = excluded.sort_field, sort_direction = excluded.sort_direction, version = excluded.version,
+			mark = excluded.mark, changed = CASE WHEN ? THEN excluded.changed ELSE changed END`,
+		row.ID, row.Rank, row.Owners, row.Types, row.TQL, row.SortField, row.SortDirection, row.Version, row.Mark, millis(time.Now()), changed)
+	return err
+}
+
+// sameSelection tells whether two queries select the same; the order of owners and types does not matter for that.
+func sameSelection(a, b Query) bool {
+	return a.TQL == b.TQL && sameNames(a.Owners, b.Owners) && sameNames(a.Types, b.Types)
+}
+
+func sameNames(a, b []string) bool {
+	return slices.Equal(slices.Sorted(slices.Values(a)), slices.Sorted(slices.Values(b)))
+}
+
+// SetMarks moves the high-water marks of queries to end: what changed before it is in Sentinel or on REPORT. A query that
+// was changed after the job started keeps its mark, since the job has not read what it selects now.
+func (s *Store) SetMarks(ctx context.Context, job int64, queries []int64, end time.Time) error {
+	return s.tx(ctx, func(ctx context.Context, tx *sqlx.Tx) error {
+		_, err := tx.ExecContext(ctx, `UPDATE query SET mark = ? WHERE number IN (SELECT value FROM json_each(?))
+			AND changed <= (SELECT coalesce(date_started, date_queued) FROM job WHERE number = ?)`, millis(end), set(queries), job)
+		if err != nil {
+			return fmt.Errorf("moving the marks: %w", err)
+		}
+		last, err := numberSetting(ctx, tx, settingWindowEnd)
+		if err != nil || last >= millis(end) {
+			return err
+		}
+		return putTime(ctx, tx, settingWindowEnd, end)
+	})
+}

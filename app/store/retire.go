@@ -1,0 +1,287 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"time"
+
+	"github.com/jmoiron/sqlx"
+)
+
+// The brake: a run that would retire more than this many objects, and more than this part of what is live, asks first.
+const (
+	brakeObjects = 100
+	brakePart    = 10
+)
+
+// retireChunk is how many objects one transaction retires.
+const retireChunk = 1000
+
+// Retirement says what became of the objects that nobody gives any more.
+type Retirement struct {
+	// Queued is how many retirements were queued, Held how many objects wait for the operator's answer.
+	Queued, Held int64
+}
+
+// A departure is an object that nobody gives any more.
+type departure struct {
+	Number     int64          `db:"number"`
+	State      int64          `db:"state"`
+	Queued     int64          `db:"queued"`
+	Retire     sql.NullBool   `db:"retire"`
+	Name       sql.NullString `db:"name"`
+	Created    sql.NullInt64  `db:"created"`
+	ValidUntil sql.NullInt64  `db:"valid_until"`
+	// Of the row that waits for Sentinel.
+	QueuedName    sql.NullString `db:"queued_name"`
+	QueuedCreated sql.NullInt64  `db:"queued_created"`
+	QueuedUntil   sql.NullInt64  `db:"queued_until"`
+}
+
+const (
+	departureColumns = `object.number, object.state, object.queued, outbox.retire, object.name, object.created, object.valid_until,
+		outbox.name AS queued_name, outbox.created AS queued_created, outbox.valid_until AS queued_until`
+	// departed are the objects without any candidate that left after a generation; a deleted query's candidates go with
+	// the next complete read.
+	departed = ` FROM object LEFT JOIN outbox ON outbox.seq = object.queued
+		WHERE object.query < 1 AND object.query = -1 AND object.destination = ? AND object.lost > ? AND object.lost <= ?
+		AND NOT EXISTS (SELECT 1 FROM candidate WHERE candidate.object = object.number AND candidate.object <> 0)`
+	// standing are those of them that stand in Sentinel, or may by the time that their row is sent.
+	standing = ` AND (object.state = 1 AND object.valid_until > ? OR outbox.seq <= ? AND NOT outbox.retire)`
+)
+
+// Retire queues the retirement of the objects that nobody gives any more. Where these are too many, it queues nothing and
+// leaves the question to the operator: Held says how many objects it is about. A question that an older job left is
+// replaced, unless this one has nothing new to ask.
+func (s *Store) Retire(ctx context.Context, job int64, now time.Time) (r Retirement, err error) {
+	var d destination
+	var from int64
+	err = s.tx(ctx, func(ctx context.Context, tx *sqlx.Tx) error {
+		if d, err = currentDestination(ctx, tx); err != nil {
+			return err
+		}
+		from, r.Held, err = s.brake(ctx, tx, job, &d, now)
+		return err
+	})
+	if err != nil {
+		return Retirement{}, fmt.Errorf("weighing what is to be retired: %w", err)
+	}
+	if r.Held > 0 {
+		return r, nil
+	}
+	r.Queued, err = s.retireDeparted(ctx, job, d, from, d.Generation, now)
+	return r, err
+}
+
+// brake decides whether the operator has to be asked. from is the generation after which what left may be retired.
+func (s *Store) brake(ctx context.Context, tx *sqlx.Tx, job int64, d *destination, now time.Time) (from, held int64, err error) {
+	var row struct {
+		Mode   Mode   `db:"mode"`
+		Status Status `db:"status"`
+		Held   int64  `db:"count_retirement_held"`
+	}
+	if err := tx.GetContext(ctx, &row, `SELECT mode, status, count_retirement_held FROM job WHERE number = ?`, job); err != nil {
+		return 0, 0, fmt.Errorf("reading job %d: %w", job, err)
+	}
+	// What waits for an answer is not asked about by a delta update, which has not read it again.
+	from = d.Asked
+	if row.Mode != Delta || row.Held > 0 {
+		from = d.Kept
+	}
+	count, err := s.countDeparted(ctx, tx, *d, from, now)
+	if err != nil {
+		return 0, 0, err
+	}
+	if count > brakeObjects {
+		live, err := countLive(ctx, tx, d.Number, now)
+		if err != nil {
+			return 0, 0, err
+		}
+		if count*brakePart > live {
+			held, err = s.ask(ctx, tx, job, d, now)
+			return from, held, err
+		}
+	}
+	if from == d.Asked && d.Asked != d.Kept {
+		return from, 0, nil
+	}
+	return from, 0, s.answerByReading(ctx, tx, job, d)
+}
+
+func (s *Store) countDeparted(ctx context.Context, tx *sqlx.Tx, d destination, from int64, now time.Time) (n int64, err error) {
+	err = tx.GetContext(ctx, &n, `SELECT count(*)`+departed+standing, d.Number, from, d.Generation, millis(now), s.handed)
+	return n, err
+}
+
+func countLive(ctx context.Context, tx *sqlx.Tx, destination int64, now time.Time) (n int64, err error) {
+	err = tx.GetContext(ctx, &n, `SELECT count(*) FROM object WHERE destination = ? AND state = 1 AND valid_until > ?`, destination, millis(now))
+	return n, err
+}
+
+// ask makes everything that left the question of this job, what was kept before included.
+func (s *Store) ask(ctx context.Context, tx *sqlx.Tx, job int64, d *destination, now time.Time) (held int64, err error) {
+	if held, err = s.countDeparted(ctx, tx, *d, 0, now); err != nil {
+		return 0, err
+	}
+	if err := closeQuestions(ctx, tx, job, "A newer update asks about its retirements."); err != nil {
+		return 0, err
+	}
+	if _, err := tx.ExecContext(ctx, `UPDATE job SET count_retirement_held = ? WHERE number = ?`, held, job); err != nil {
+		return 0, err
+	}
+	_, err = tx.ExecContext(ctx, `UPDATE destination SET asked = generation, generation = generation + 1 WHERE number = ?`, d.Number)
+	return held, err
+}
+
+// answerByReading ends an open question: the job has read everything again, and has nothing to ask.
+func (s *Store) answerByReading(ctx context.Context, tx *sqlx.Tx, job int64, d *destination) error {
+	if err := closeQuestions(ctx, tx, 0, "A newer update answered the question about its retirements."); err != nil {
+		return err
+	}
+	if _, err := tx.ExecContext(ctx, `UPDATE job SET count_retirement_held = 0 WHERE number = ?`, job); err != nil {
+		return err
+	}
+	_, err := tx.ExecContext(ctx, `UPDATE destination SET asked = kept WHERE number = ? AND asked <> kept`, d.Number)
+	return err
+}
+
+// closeQuestions ends the questions of all jobs but one.
+func closeQuestions(ctx context.Context, tx *sqlx.Tx, except int64, message string) error {
+	_, err := tx.ExecContext(ctx, `UPDATE job SET status = ?, message = ?, count_retirement_held = 0 WHERE status = ? AND number <> ?`,
+		UploadComplete, message, ConfirmationRequired, except)
+	if err != nil {
+		return fmt.Errorf("closing older questions: %w", err)
+	}
+	return nil
+}
+
+// AnswerRetirement answers the question of a job in Confirmation Required, else [ErrState]. Confirmed is what the question
+// was about and still nobody gives; dismissed, it stays in Sentinel until it returns or its time to live runs out.
+func (s *Store) AnswerRetirement(ctx context.Context, requestID string, confirm bool, now time.Time) error {
+	var job jobRow
+	var d destination
+	err := s.tx(ctx, func(ctx context.Context, tx *sqlx.Tx) (err error) {
+		if job, err = readJob(ctx, tx, requestID); err != nil {
+			return err
+		}
+		if job.Status != ConfirmationRequired {
+			return fmt.Errorf("job %s is %s: %w", requestID, job.Status, ErrState)
+		}
+		if d, err = currentDestination(ctx, tx); err != nil || confirm {
+			return err
+		}
+		if _, err := tx.ExecContext(ctx, `UPDATE destination SET kept = asked WHERE number = ?`, d.Number); err != nil {
+			return err
+		}
+		return endQuestion(ctx, tx, job.Number, fmt.Sprintf("Dismissed: %d objects stay in Sentinel.", job.CountRetirementHeld))
+	})
+	if err != nil || !confirm {
+		return err
+	}
+	queued, err := s.retireDeparted(ctx, job.Number, d, 0, d.Asked, now)
+	if err != nil {
+		return err
+	}
+	return s.tx(ctx, func(ctx context.Context, tx *sqlx.Tx) error {
+		if _, err := tx.ExecContext(ctx, `UPDATE destination SET asked = kept WHERE number = ? AND asked = ?`, d.Number, d.Asked); err != nil {
+			return fmt.Errorf("closing the question: %w", err)
+		}
+		return endQuestion(ctx, tx, job.Number, fmt.Sprintf("Confirmed: %d objects are retired.", queued))
+	})
+}
+
+func endQuestion(ctx context.Context, tx *sqlx.Tx, job int64, message string) error {
+	_, err := tx.ExecContext(ctx, `UPDATE job SET status = ?, message = ? WHERE number = ? AND status = ?`,
+		UploadComplete, message, job, ConfirmationRequired)
+	if err != nil {
+		return fmt.Errorf("ending the question: %w", err)
+	}
+	return nil
+}
+
+// retireDeparted queues the retirement of what left in the generations after from up to to, in transactions of bounded
+// size. What does not stand is only noted as gone.
+func (s *Store) retireDeparted(ctx context.Context, job int64, d destination, from, to int64, now time.Time) (queued int64, err error) {
+	for more := true; more; {
+		err := s.tx(ctx, func(ctx context.Context, tx *sqlx.Tx) error {
+			var objects []departure
+			err := tx.SelectContext(ctx, &objects, `SELECT `+departureColumns+departed+` ORDER BY object.number LIMIT ?`, d.Number, from, to, retireChunk)
+			if err != nil {
+				return err
+			}
+			more = len(objects) == retireChunk
+			w := &withdrawal{store: s, destination: d.Number, job: job, now: millis(now)}
+			for _, o := range objects {
+				w.retire(o)
+			}
+			queued += int64(w.queued)
+			return w.write(ctx, tx)
+		})
+		if err != nil {
+			return queued, fmt.Errorf("queueing retirements: %w", err)
+		}
+	}
+	return queued, nil
+}
+
+// withdrawal takes objects out of the ledger that nobody gives any more.
+type withdrawal struct {
+	store            *Store
+	destination, job int64
+	now              int64
+
+	queued                 int
+	rows, objects, perhaps []any
+	dropped                []int64
+}
+
+// retire queues an object's retirement where it stands in Sentinel or may stand. A row of it that waits and cannot have
+// left yet is dropped.
+func (w *withdrawal) retire(o departure) {
+	waits := o.Queued != 0 && !o.Retire.Bool
+	if waits && o.Queued > w.store.handed {
+		w.dropped = append(w.dropped, o.Queued)
+		waits, o.Queued = false, 0
+	}
+	name, created := o.Name, o.Created
+	if waits {
+		name, created = o.QueuedName, o.QueuedCreated
+		w.perhaps = append(w.perhaps, o.Number, o.Queued, name.String, created.Int64, o.QueuedUntil.Int64)
+	}
+	switch {
+	case o.Queued != 0 && o.Retire.Bool:
+		// Its retirement waits already.
+	case waits || o.State == stateLive && o.ValidUntil.Int64 > w.now:
+		w.queued++
+		o.Queued = w.store.nextSeq
+		w.store.nextSeq++
+		w.rows = append(w.rows, o.Queued, o.Number, w.job, w.destination, true, nobody, 0, name.String, created.Int64, w.now, nil)
+	}
+	w.objects = append(w.objects, o.Number, nobody, o.Queued)
+}
+
+// abandon leaves an object where it is: its workspace is not served any more.
+func (w *withdrawal) abandon(o departure) {
+	w.objects = append(w.objects, o.Number, vacant, o.Queued)
+}
+
+var withdrawObjects = newBulk(3, `UPDATE object SET query = v.column2, indicator = 0, hash = NULL, queued = v.column3
+	FROM (VALUES `, `) AS v WHERE number = v.column1`)
+
+func (w *withdrawal) write(ctx context.Context, tx *sqlx.Tx) error {
+	t := tally{}
+	if _, err := w.store.drop(ctx, tx, w.dropped, t); err != nil {
+		return err
+	}
+	t.of(w.job, nobody, "").Queued += int64(w.queued)
+	for _, b := range []struct {
+		bulk   bulk
+		values []any
+	}{{mayStand, w.perhaps}, {insertQueue, w.rows}, {withdrawObjects, w.objects}} {
+		if err := b.bulk.exec(ctx, tx, b.values); err != nil {
+			return err
+		}
+	}
+	return t.write(ctx, tx)
+}
