@@ -256,3 +256,12 @@ func sourceSystem(name string) string {
 	}
 	return lead + name
 }
+
+// Secrets lists every secret among the inputs, so that the log can mask them.
+func (c Config) Secrets() []string {
+	secrets := []string{c.ClientSecret.Reveal(), c.TCSecretKey.Reveal(), c.TCToken.Reveal(), c.Proxy.Password.Reveal()}
+	if p := c.Platform; p != nil {
+		secrets = append(secrets, p.BrokerToken.Reveal(), p.StorePassword.Reveal())
+	}
+	return secrets
+}

@@ -1,0 +1,83 @@
+// Command app is the Microsoft Sentinel App for ThreatConnect.
+//
+//	app run       runs the Service: for ThreatConnect, or by itself where MS_SENTINEL_HTTP_ADDR is set
+//	app version   prints the version
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+
+	"mssentinel/app/config"
+	"mssentinel/app/platform"
+)
+
+// version is set by the build to programVersion of install.json.
+var version = "dev"
+
+const usage = `usage: app run|version
+
+  run      run the Service: for ThreatConnect, or by itself where MS_SENTINEL_HTTP_ADDR is set
+  version  print the version`
+
+func main() {
+	command := "run"
+	if len(os.Args) > 1 {
+		command = os.Args[1]
+	}
+	switch command {
+	case "run":
+		os.Exit(run())
+	case "version":
+		fmt.Println(version)
+	default:
+		fmt.Fprintln(os.Stderr, usage)
+		os.Exit(2)
+	}
+}
+
+// run is the whole life of the process. Whatever goes wrong ends as one line on stderr and in message.tc, and as exit
+// code 1.
+func run() int {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	c, err := config.Load(ctx, resolve)
+	log, logErr := platform.OpenLog(c.LogPath, c.LogLevel)
+	if log == nil {
+		return fail(c.OutPath, strings.Clone, errors.Join(err, logErr))
+	}
+	defer log.Close()
+	log.Hide(c.Secrets()...)
+	for _, warning := range c.Warnings {
+		log.Warn(warning)
+	}
+	if err == nil {
+		err = serve(ctx, c, log)
+	}
+	if err != nil {
+		log.Error("the Service ends", "error", err)
+		return fail(c.OutPath, log.Clean, err)
+	}
+	return platform.ExitSuccess
+}
+
+// fail tells the administrator why the process ends. clean takes secrets out of the text.
+func fail(outPath string, clean func(string) string, err error) int {
+	text := clean(strings.ReplaceAll(err.Error(), "\n", "; "))
+	fmt.Fprintln(os.Stderr, "Microsoft Sentinel App:", text)
+	if err := platform.WriteMessage(outPath, text); err != nil {
+		fmt.Fprintln(os.Stderr, "Microsoft Sentinel App:", clean(err.Error()))
+	}
+	return platform.ExitFailure
+}
+
+// resolve asks ThreatConnect for the variables among the inputs.
+func resolve(ctx context.Context, known config.Config, references map[string]string) (map[string]string, error) {
+	api := platformAPI(known)
+	return platform.Resolve(ctx, references, api, platform.NewTokenSource(api, known.TCToken.Reveal(), known.TCTokenExpires))
+}

@@ -1,0 +1,187 @@
+package main
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"slices"
+	"time"
+
+	"mssentinel/app/config"
+	"mssentinel/app/mapping"
+	"mssentinel/app/pipeline"
+	"mssentinel/app/platform"
+	"mssentinel/app/sentinel"
+	"mssentinel/app/store"
+	"mssentinel/app/threatconnect"
+	"mssentinel/app/web"
+)
+
+// service is everything that lives as long as the process.
+type service struct {
+	store    *store.Store
+	mappers  *mapping.Host
+	pipeline *pipeline.Pipeline
+	handler  http.Handler
+}
+
+// serve opens the parts, runs them until ctx ends or the platform says so, and closes them.
+func serve(ctx context.Context, c config.Config, log *platform.Log) (err error) {
+	s, err := open(ctx, c, log)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, s.close()) }()
+
+	// The pipeline outlives ctx until it was told to end, so that a request to Sentinel can finish.
+	life, end := context.WithCancel(context.WithoutCancel(ctx))
+	ended := make(chan error, 1)
+	go func() { ended <- s.pipeline.Run(life) }()
+	stop := func(limit context.Context) {
+		end()
+		select {
+		case err := <-ended:
+			ended <- err
+		case <-limit.Done():
+		}
+	}
+	if c.Platform == nil {
+		err = serveHTTP(ctx, c.HTTPAddr, s.handler, log)
+	} else {
+		err = platform.Run(ctx, platformInputs(c), s.handler, platform.Options{Logger: log.Logger, Level: log.Level, Stop: stop})
+	}
+	end()
+	return errors.Join(err, <-ended)
+}
+
+func open(ctx context.Context, c config.Config, log *platform.Log) (_ *service, err error) {
+	s := &service{}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, s.close())
+		}
+	}()
+	log.Info("starting", "version", version, "workspace", c.WorkspaceID, "source", c.SourceSystem, "state", c.OutPath)
+	if s.store, err = store.Open(ctx, c.OutPath); err != nil {
+		return nil, err
+	}
+	if s.mappers, err = openMappers(ctx, c, log); err != nil {
+		return nil, err
+	}
+	network := networkOf(c)
+	tc := threatconnect.New(threatconnect.Options{BaseURL: c.TCAPIPath, AccessID: c.TCAccessID, SecretKey: c.TCSecretKey.Reveal,
+		Transport: network.ThreatConnect(), Logger: log.Logger})
+	pacer := sentinel.NewPacer(slots{s.store}, c.UploadRequestsPerMinute, c.UploadWindow)
+	upload, err := sentinel.New(sentinel.Options{Cloud: c.AzureCloud, AuthorityURL: c.AuthorityURL, UploadURL: c.UploadURL,
+		TenantID: c.TenantID, ClientID: c.ClientID, Secret: c.ClientSecret.Reveal, WorkspaceID: c.WorkspaceID,
+		Transport: network.External(), Pacer: pacer, UserAgent: "ThreatConnect-Microsoft-Sentinel/" + version, Logger: log.Logger,
+		OnWait: func(until time.Time, reason string) { s.pipeline.Wait(until, reason) }})
+	if err != nil {
+		return nil, err
+	}
+	s.pipeline = pipeline.New(pipeline.Options{Store: s.store, ThreatConnect: tc, Sentinel: upload, Mappers: s.mappers,
+		Workspace: c.WorkspaceID, Source: c.SourceSystem, Interval: c.ScheduleInterval, FullInterval: c.FullUpdateInterval,
+		TTL: c.TTL, Pace: pace(c), Logger: log.Logger})
+	key := make([]byte, 32)
+	rand.Read(key) //nolint:errcheck // never fails
+	s.handler = web.New(web.Options{Store: s.store, Pipeline: screens{s.pipeline}, ThreatConnect: tc, Types: typeNames(s.mappers),
+		Version: version, Source: c.SourceSystem, Key: key, Logger: log.Logger})
+	return s, nil
+}
+
+// pace is how many objects a second the limit on requests allows; 0 where there is none.
+func pace(c config.Config) float64 {
+	return float64(c.UploadRequestsPerMinute*sentinel.MaxObjects) / c.UploadWindow.Seconds()
+}
+
+func openMappers(ctx context.Context, c config.Config, log *platform.Log) (*mapping.Host, error) {
+	dir, err := folder()
+	if err != nil {
+		return nil, err
+	}
+	host, err := mapping.Open(ctx, mapping.Options{Dir: dir, ExtraDir: c.MapperDir, TempDir: c.TempPath, Logger: log.Logger})
+	if err != nil {
+		return nil, fmt.Errorf("starting the mappers: %w", err)
+	}
+	return host, nil
+}
+
+// folder is where the package was unpacked. run.py names it even where it had to start a copy of the executable.
+func folder() (string, error) {
+	if filepath.IsAbs(os.Args[0]) {
+		return filepath.Dir(os.Args[0]), nil
+	}
+	executable, err := os.Executable()
+	if err != nil {
+		return "", fmt.Errorf("finding the App's own folder: %w", err)
+	}
+	return filepath.Dir(executable), nil
+}
+
+func typeNames(host *mapping.Host) []string {
+	var names []string
+	for _, t := range host.Types() {
+		names = append(names, t.Name)
+	}
+	slices.Sort(names)
+	return names
+}
+
+// close ends the parts in the reverse order of their opening.
+func (s *service) close() error {
+	var errs []error
+	if s.mappers != nil {
+		errs = append(errs, s.mappers.Close())
+	}
+	if s.store != nil {
+		errs = append(errs, s.store.Close())
+	}
+	return errors.Join(errs...)
+}
+
+const (
+	headerLimit = 10 * time.Second
+	closeLimit  = 4 * time.Second
+)
+
+// serveHTTP is standalone mode: the screens on a loopback address, without the platform.
+func serveHTTP(ctx context.Context, addr string, handler http.Handler, log *platform.Log) error {
+	listener, err := net.Listen("tcp", addr)
+	if err != nil {
+		return fmt.Errorf("serving the screens on %s: %w; choose another address in MS_SENTINEL_HTTP_ADDR, or end what uses this one", addr, err)
+	}
+	log.Info("ready", "address", "http://"+listener.Addr().String()+"/")
+	server := &http.Server{Handler: handler, ReadHeaderTimeout: headerLimit}
+	served := make(chan error, 1)
+	go func() { served <- server.Serve(listener) }()
+	select {
+	case err := <-served:
+		return fmt.Errorf("serving the screens: %w", err)
+	case <-ctx.Done():
+	}
+	limited, cancel := context.WithTimeout(context.WithoutCancel(ctx), closeLimit)
+	defer cancel()
+	if err := server.Shutdown(limited); err != nil {
+		log.Warn("requests were cut short", "error", err)
+		server.Close()
+	}
+	<-served
+	return nil
+}
+
+// slots lets the store keep the times of requests for the pacer.
+type slots struct{ *store.Store }
+
+func (s slots) LoadSlots(ctx context.Context) ([]sentinel.Slot, error) {
+	kept, err := s.Store.LoadSlots(ctx)
+	loaded := make([]sentinel.Slot, len(kept))
+	for i, slot := range kept {
+		loaded[i] = sentinel.Slot(slot)
+	}
+	return loaded, err
+}
