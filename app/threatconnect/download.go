@@ -3,7 +3,6 @@ package threatconnect
 import (
 	"context"
 	"errors"
-	"fmt"
 	"slices"
 	"strconv"
 	"time"
@@ -91,7 +90,7 @@ func (r *reader) ordered(ctx context.Context, handle func(Page) error) error {
 			return err
 		}
 		start, before = start+len(p.Indicators), found
-		if !p.more && (len(p.Indicators) < p.limit || int64(start) == total) || start > farthest(total) {
+		if p.last() || !p.more && int64(start) == total || start > farthest(total) {
 			return nil
 		}
 	}
@@ -137,66 +136,72 @@ func (r *reader) these(ctx context.Context, ids []int64, handle func(Page) error
 // keyset reads all rows in the order of their ids, each page after the last id of the one before, so that nothing which
 // changes on the way can push a row past it.
 func (r *reader) keyset(ctx context.Context, w rows, handle func(Page) error) error {
-	at := place{descending: w.order == "id DESC"}
-	where, total := slices.Clip(w.where), int64(-1)
+	w.at = &place{descending: w.order == "id DESC"}
+	where, total, promised := slices.Clip(w.where), int64(-1), false
 	for {
 		p, err := r.read(ctx, w)
 		if err != nil {
 			return err
 		}
 		if w.count {
-			total = p.Total
+			total, promised = p.Total, p.Total > 0
 		}
-		complete := !p.more && len(p.Indicators) < p.limit
-		if err := at.advance(p.Indicators, complete); err != nil {
-			return fmt.Errorf("read indicators: %w", err)
-		}
-		if p.Total = total; len(p.Indicators) > 0 {
-			if err := handle(p.Page); err != nil {
-				return err
+		if len(p.Indicators) == 0 {
+			if !promised {
+				return nil
 			}
+			promised = false // what was promised may be gone, or left out by mistake: that takes a second look
+			continue
 		}
-		if complete {
-			return nil
+		promised, p.Total = p.more, total
+		if err := handle(p.Page); err != nil || p.last() {
+			return err
 		}
-		w.where, w.count = append(where, at.beyond()), false
+		if err := w.at.advance(p); err != nil {
+			return err
+		}
+		w.where, w.count = append(where, w.at.beyond()), false
 	}
 }
 
 // place is how far a keyset was read.
 type place struct {
 	descending, begun bool
-	last              int64
+	id                int64
 }
 
 // advance moves behind a page. It trusts ThreatConnect's order no further than it can see, since rows out of order
-// would be passed over. complete says that no page follows.
-func (p *place) advance(page []Indicator, complete bool) error {
-	moved := false
-	for _, i := range page {
-		if i.ID == 0 {
-			continue // unreadable; it is reported with its page
+// would be passed over.
+func (at *place) advance(p part) error {
+	next := place{descending: at.descending}
+	for _, i := range p.Indicators {
+		switch {
+		case i.ID == 0: // unreadable; it is reported with its page
+		case next.begun && next.passed(i.ID), at.begun && (i.ID == at.id || at.passed(i.ID)):
+			return errDisorder
+		default:
+			next.id, next.begun = i.ID, true
 		}
-		behind := i.ID < p.last
-		if p.descending {
-			behind = i.ID > p.last
-		}
-		if p.begun && (behind || i.ID == p.last && !moved) {
-			return errors.New("ThreatConnect did not keep to the order of the ids, so the selection cannot be read completely")
-		}
-		p.last, p.begun, moved = i.ID, true, true
 	}
-	if !moved && !complete && (len(page) > 0 || !p.begun) {
-		return errors.New("ThreatConnect sent a page without ids and says that more follow, so the selection cannot be read completely")
+	if !next.begun && !p.last() {
+		return errNameless
 	}
+	*at = next
 	return nil
 }
 
-func (p *place) beyond() string {
-	if p.descending {
-		return "id < " + strconv.FormatInt(p.last, 10)
+func (at *place) passed(id int64) bool {
+	if at.descending {
+		return id > at.id
 	}
-	return "id > " + strconv.FormatInt(p.last, 10)
+	return id < at.id
+}
+
+func (at *place) beyond() string {
+	if at.descending {
+		return "id < " + strconv.FormatInt(at.id, 10)
+	}
+	return "id > " + strconv.FormatInt(at.id, 10)
 }
 
 // ids are those of a page that can be read.

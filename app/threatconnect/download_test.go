@@ -160,17 +160,19 @@ func TestUntrustworthyPages(t *testing.T) {
 	for name, c := range map[string]struct{ body, says string }{
 		"not sorted":              {unsorted, "order of the ids"},
 		"the same page for ever":  {repeated, "order of the ids"},
-		"empty though more comes": {empty, "without ids"},
+		"empty though more comes": {empty, "says that more follow"},
 		"without a single id":     {nameless, "without ids"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			c0 := client(roundTrip(status(200, c.body)))
-			for _, q := range []Query{hosts, sorted("rating", "ASC")} {
-				err := newLedger().download(c0, Selection{Query: q})
-				if err == nil || !strings.Contains(err.Error(), c.says) {
-					t.Errorf("sorted by %q: %v", q.SortField, err)
+			synctest.Test(t, func(t *testing.T) {
+				c0 := client(roundTrip(status(200, c.body)))
+				for _, q := range []Query{hosts, sorted("rating", "ASC")} {
+					err := newLedger().download(c0, Selection{Query: q})
+					if err == nil || !strings.Contains(err.Error(), c.says) {
+						t.Errorf("sorted by %q: %v", q.SortField, err)
+					}
 				}
-			}
+			})
 		})
 	}
 }
@@ -199,12 +201,47 @@ func TestOffsetInACircle(t *testing.T) {
 	}
 }
 
+// An empty page where rows were promised takes a second look, wherever it comes; one is enough.
+func TestEmptyPageByMistake(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		for mistake := range 5 {
+			for _, body := range []string{`{"data":[],"status":"Success"}`, `{"data":[],"count":50,"status":"Success"}`, `{"data":[],"next":"https://x/?a","status":"Success"}`} {
+				f, l := newFake(50), newLedger()
+				f.most = 20
+				f.before = func(n int, _ url.Values) *http.Response {
+					if n == mistake+1 && (n > 1 || strings.Contains(body, "count") || strings.Contains(body, "next")) {
+						return reply(200, body)
+					}
+					return nil
+				}
+				if err := l.download(client(f), Selection{Query: hosts}); err != nil || len(l.seen) != 50 {
+					t.Errorf("answer %d is %s: %d rows, %v", mistake+1, body, len(l.seen), err)
+				}
+			}
+		}
+		// A promise that is not kept any more is no error.
+		f, l := newFake(30), newLedger()
+		f.most = 20
+		f.before = func(n int, _ url.Values) *http.Response {
+			if n == 2 {
+				clear(f.rows)
+			}
+			return nil
+		}
+		if err := l.download(client(f), Selection{Query: hosts}); err != nil || len(l.seen) != 20 || len(f.asked) != 3 {
+			t.Errorf("%d rows in %d requests, %v", len(l.seen), len(f.asked), err)
+		}
+	})
+}
+
 // An indicator that cannot be read is handed over beside its neighbours, and the rest of the list is still read.
-func TestUnreadableIndicator(t *testing.T) {
+func TestUnreadableIndicator(t *testing.T) { synctest.Test(t, testUnreadableIndicator) }
+
+func testUnreadableIndicator(t *testing.T) {
 	f := newFake(4)
 	f.most = 2
 	f.before = func(n int, asked url.Values) *http.Response {
-		if n == 1 {
+		if n <= 2 {
 			return reply(200, `{"data":[{"id":10,"type":"Host"},{"summary":"no id"}],"next":"https://x/?a","status":"Success"}`)
 		}
 		return nil

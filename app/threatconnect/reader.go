@@ -31,7 +31,8 @@ type rows struct {
 	where []string // conditions beyond the selection
 	order string
 	start int
-	count bool // ask for the total, which ThreatConnect tells at start 0 alone
+	count bool   // ask for the total, which ThreatConnect tells at start 0 alone
+	at    *place // what lies behind, if the rows come in the order of their ids
 }
 
 // part is a page, and what its answer said about others.
@@ -39,6 +40,20 @@ type part struct {
 	Page
 	limit int // rows asked for
 	more  bool
+}
+
+func (p part) last() bool { return !p.more && len(p.Indicators) < p.limit }
+
+// check finds answers that contradict themselves or the question, which are worth another try.
+func (p part) check(w rows) error {
+	if len(p.Indicators) == 0 && p.more {
+		return errGap
+	}
+	if w.at == nil || len(p.Indicators) == 0 {
+		return nil
+	}
+	at := *w.at
+	return at.advance(p)
 }
 
 // read reads a page. When ThreatConnect refuses one of the fields, it goes on without it: half of the description is
@@ -92,6 +107,7 @@ func (r *reader) granted(ctx context.Context, w rows) ([]string, error) {
 // page reads a page, in smaller ones from try to try when it is too much for ThreatConnect.
 func (r *reader) page(ctx context.Context, w rows) (part, error) {
 	var p part
+	doubted := false
 	err := r.client.insist(ctx, r.patience, func(ctx context.Context) error {
 		began := time.Now()
 		q := ask(indicators, r.params(w))
@@ -103,6 +119,13 @@ func (r *reader) page(ctx context.Context, w rows) (part, error) {
 		p = part{Page: Page{Indicators: said.indicators(), Total: said.count}, limit: r.size.limit, more: said.next != ""}
 		if q.body != nil && !r.selects(p.Indicators) {
 			return errIgnored
+		}
+		if err := p.check(w); err != nil {
+			return r.client.unreachable(err)
+		}
+		if !doubted && slices.ContainsFunc(p.Indicators, func(i Indicator) bool { return i.ID == 0 }) {
+			doubted = true // it may have been damaged on the way; if it comes again like this, it is like this
+			return r.client.unreachable(errDamaged)
 		}
 		r.size.learn(time.Since(began), p.Indicators)
 		return nil
