@@ -21,12 +21,8 @@ const (
 	maxVacancyRounds = 100
 )
 
-// readDepartures takes out of the ledger what the queries do not return any more: in a delta update what was deleted or set
-// inactive, else everything that was not seen. That follows from complete reads only.
-func (p *Pipeline) readDepartures(r *run) error {
-	if r.job.Mode == store.Delta {
-		return p.readDeltaDepartures(r)
-	}
+// sweep takes out of the ledger what no query returned. That follows from complete reads only.
+func (p *Pipeline) sweep(r *run) error {
 	if err := p.flush(r); err != nil {
 		return err
 	}
@@ -42,7 +38,9 @@ func (p *Pipeline) readDepartures(r *run) error {
 	return nil
 }
 
-func (p *Pipeline) readDeltaDepartures(r *run) error {
+// readDepartures takes out of the ledger what was deleted or set inactive since the last update, as far as the queries do
+// not return it any more.
+func (p *Pipeline) readDepartures(r *run) error {
 	for _, owner := range r.owners() {
 		concerned := slices.DeleteFunc(slices.Clone(r.queries), func(q store.RunQuery) bool { return !slices.Contains(q.Owners, owner) })
 		since := p.since(concerned)

@@ -21,6 +21,13 @@ func (p *Pipeline) readAll(r *run) error {
 	if err := p.checkOwners(r); err != nil {
 		return err
 	}
+	p.downloader.say("Looking for what has gone")
+	if r.job.Mode == store.Delta {
+		// Before what has come: what was deleted and created again is on both lists.
+		if err := p.readDepartures(r); err != nil {
+			return err
+		}
+	}
 	for i, q := range r.queries {
 		p.downloader.say("Reading query %d of %d", i+1, len(r.queries))
 		if err := p.readQuery(r, q); err != nil {
@@ -28,8 +35,10 @@ func (p *Pipeline) readAll(r *run) error {
 		}
 	}
 	p.downloader.say("Looking for what has gone")
-	if err := p.readDepartures(r); err != nil {
-		return err
+	if r.job.Mode != store.Delta {
+		if err := p.sweep(r); err != nil {
+			return err
+		}
 	}
 	return p.fillVacancies(r)
 }

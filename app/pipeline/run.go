@@ -16,7 +16,7 @@ import (
 
 const (
 	// lookEvery is how often Download looks for a job whose next attempt is due.
-	lookEvery = 5 * time.Second
+	lookEvery = 30 * time.Second
 	// A scheduled job that fails is tried again after firstRetry, then after twice as long each time, up to lastRetry.
 	firstRetry = 5 * time.Minute
 	lastRetry  = 3 * time.Hour

@@ -9,7 +9,7 @@ import (
 )
 
 const (
-	scheduleEvery = 5 * time.Second
+	scheduleEvery = 30 * time.Second
 	cleanEvery    = 2 * time.Hour
 	// cleanFirst lets a Service that starts get to its jobs first.
 	cleanFirst = 5 * time.Minute

@@ -29,7 +29,7 @@ type Task struct {
 var errKilled = errors.New("killed on TASKS")
 
 func (p *Pipeline) newTasks() {
-	p.scheduler = newTask("Schedule Downloads", "schedule-downloads", "Schedules the next threat intel downloads.", "Every 5 seconds", 10*time.Minute)
+	p.scheduler = newTask("Schedule Downloads", "schedule-downloads", "Schedules the next threat intel downloads.", "Every 30 seconds", 10*time.Minute)
 	p.downloader = newTask("Download", "download", "Downloads indicators from ThreatConnect.", "When a job waits", 20*time.Minute)
 	p.converter = newTask("Convert", "convert", "Converts indicators to STIX objects and decides which are sent.", "As they are downloaded", time.Hour)
 	p.uploader = newTask("Upload", "upload", "Uploads STIX objects to Microsoft Sentinel.", "As they are converted", 30*time.Minute)

@@ -1,8 +1,14 @@
 package pipeline
 
 import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"mssentinel/app/store"
 )
@@ -16,7 +22,8 @@ func in(t *testing.T, test func(t *testing.T)) {
 func TestFirstUpdateIsFullAndTheNextSendsWhatChanged(t *testing.T) {
 	in(t, func(t *testing.T) {
 		w := newWorld(t)
-		a, b := w.put("Alpha", "a.example"), w.put("Alpha", "b.example")
+		w.put("Alpha", "a.example")
+		b := w.put("Alpha", "b.example")
 		w.put("Beta", "a.example")
 		job := w.done(w.save(store.Delta, query("", "Alpha", "Beta")))
 		if job.Mode != store.Full || job.JobType != store.Scheduled {
@@ -25,17 +32,432 @@ func TestFirstUpdateIsFullAndTheNextSendsWhatChanged(t *testing.T) {
 		w.counts(job, store.Counts{Downloaded: 3, Duplicate: 1, Queued: 2, Uploaded: 2})
 		w.check(true)
 
+		// The overlap is read again, and not sent again.
 		w.counts(w.done(w.run(store.Delta)), store.Counts{Downloaded: 3, Duplicate: 1, Unchanged: 2})
+		time.Sleep(time.Hour)
+		w.done(w.run(store.Delta))
+		w.counts(w.done(w.run(store.Delta)), store.Counts{})
 		w.must(w.tc.Modify(b, map[string]any{"confidence": 77}))
-		_ = a
-		job = w.done(w.run(store.Delta))
-		if job.Queued != 1 || job.Uploaded != 1 {
-			t.Errorf("%+v", job.Counts)
-		}
+		w.counts(w.done(w.run(store.Delta)), store.Counts{Downloaded: 1, Queued: 1, Uploaded: 1})
 		w.check(false)
 		w.counts(w.done(w.run(store.Full)), store.Counts{Downloaded: 3, Duplicate: 1, Queued: 2, Uploaded: 2})
 		w.check(true)
 		w.counts(w.done(w.run(store.Reconcile)), store.Counts{Downloaded: 3, Duplicate: 1, Unchanged: 2})
 		w.check(true)
+	})
+}
+
+func TestStatusesAndDates(t *testing.T) {
+	in(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.put("Alpha", "a.example")
+		job := w.done(w.save(store.Full, query("", "Alpha")))
+		last := job.DateQueued
+		for i, date := range []*time.Time{job.DateStarted, job.DateDownloadStart, job.DateConvertStart, job.DateConvertComplete, job.DateUploadComplete, job.DateCompleted} {
+			if date == nil || date.Before(last) {
+				t.Errorf("date %d is %v, the one before %v", i, date, last)
+				continue
+			}
+			last = *date
+		}
+		if job.DateDownloadComplete == nil || job.DateUploadStart == nil || job.DateFailed != nil || job.WindowStart != nil || job.WindowEnd == nil {
+			t.Errorf("%+v", job)
+		}
+		if lag := job.DateStarted.Sub(*job.WindowEnd); lag < DefaultLag || lag > DefaultLag+time.Second {
+			t.Errorf("the window ends %v before the start", lag)
+		}
+		delta := w.done(w.run(store.Delta))
+		if delta.WindowStart == nil || !delta.WindowStart.Equal(job.WindowEnd.Add(-DefaultOverlap)) {
+			t.Errorf("the delta starts at %v; the last update ended at %v", delta.WindowStart, job.WindowEnd)
+		}
+	})
+}
+
+// A changed copy of a lower query is not sent while a higher one stands; when that goes, the lower one takes its place.
+func TestPrecedenceAcrossRuns(t *testing.T) {
+	in(t, func(t *testing.T) {
+		w := newWorld(t)
+		high := w.put("Alpha", "a.example")
+		low := w.put("Beta", "a.example")
+		w.done(w.save(store.Full, query("", "Alpha"), query("", "Beta")))
+		w.wantWinner("a.example", "Alpha")
+
+		w.must(w.tc.Modify(low, map[string]any{"confidence": 99}))
+		if job := w.done(w.run(store.Delta)); job.Queued != 0 || job.Duplicate != 1 {
+			t.Errorf("%+v", job.Counts)
+		}
+		w.check(false)
+
+		w.must(w.tc.Delete(high))
+		w.done(w.run(store.Delta))
+		w.wantWinner("a.example", "Beta")
+		w.check(false)
+
+		higher := w.put("Alpha", "a.example")
+		w.done(w.run(store.Delta))
+		w.wantWinner("a.example", "Alpha")
+		w.check(false)
+
+		w.must(w.tc.SetActive(higher, false))
+		w.done(w.run(store.Delta))
+		w.wantWinner("a.example", "Beta")
+		w.must(w.tc.SetActive(higher, true))
+		w.done(w.run(store.Delta))
+		w.wantWinner("a.example", "Alpha")
+		w.check(false)
+	})
+}
+
+func TestDeletedAndInactiveAreRetiredByADelta(t *testing.T) {
+	in(t, func(t *testing.T) {
+		w := newWorld(t)
+		gone, off := w.put("Alpha", "gone.example"), w.put("Alpha", "off.example")
+		again := w.put("Alpha", "again.example")
+		file := w.putMembers("Alpha", "File", map[string]any{"md5": strings.Repeat("A1", 16), "sha1": strings.Repeat("b2", 20), "summary": strings.Repeat("A1", 16) + " : " + strings.Repeat("B2", 20)})
+		w.put("Alpha", "stays.example")
+		q := query("", "Alpha")
+		q.Types = append(q.Types, "File")
+		w.done(w.save(store.Full, q))
+		time.Sleep(time.Hour)
+		w.done(w.run(store.Delta))
+
+		w.must(w.tc.Delete(gone))
+		w.must(w.tc.Delete(file))
+		w.must(w.tc.SetActive(off, false))
+		row, err := w.tc.Row(again)
+		w.must(err)
+		w.must(w.tc.Delete(again))
+		_, err = w.tc.Recreate(row)
+		w.must(err)
+		job := w.done(w.run(store.Delta))
+		w.counts(job, store.Counts{Downloaded: 1, Queued: 5, Uploaded: 1, Retired: 4})
+		w.check(false)
+
+		// It comes back under the same id.
+		w.must(w.tc.SetActive(off, true))
+		w.done(w.run(store.Delta))
+		w.wantWinner("off.example", "Alpha")
+		w.check(false)
+		if job := w.done(w.run(store.Reconcile)); job.Queued != 0 {
+			t.Errorf("%+v", job.Counts)
+		}
+	})
+}
+
+// A tag that does not move lastModified is not seen by a delta, but by a reconcile.
+func TestReconcileSendsWhatDiffersAndRetiresWhatFellOut(t *testing.T) {
+	in(t, func(t *testing.T) {
+		w := newWorld(t)
+		tagged := w.put("Alpha", "a.example", "send", "one")
+		out := w.put("Alpha", "b.example", "send")
+		w.put("Alpha", "c.example", "send")
+		w.done(w.save(store.Full, query(`tag = "send"`, "Alpha")))
+		time.Sleep(time.Hour)
+		w.done(w.run(store.Delta))
+
+		w.must(w.tc.SetTags(tagged, "send", "two"))
+		w.must(w.tc.SetTags(out))
+		w.counts(w.done(w.run(store.Delta)), store.Counts{})
+		w.counts(w.done(w.run(store.Reconcile)), store.Counts{Downloaded: 2, Unchanged: 1, Queued: 2, Uploaded: 1, Retired: 1})
+		w.check(true)
+	})
+}
+
+func TestAnIndicatorThatGivesNothingAnyMore(t *testing.T) {
+	in(t, func(t *testing.T) {
+		w := newWorld(t)
+		id := w.put("Alpha", "a.example")
+		w.put("Beta", "a.example")
+		w.done(w.save(store.Full, query("", "Alpha"), query("", "Beta")))
+		w.must(w.tc.Modify(id, map[string]any{"hostName": "*.example", "summary": "*.example"}))
+		job := w.done(w.run(store.Delta))
+		if job.Invalid != 1 {
+			t.Errorf("%+v", job.Counts)
+		}
+		w.wantWinner("a.example", "Beta")
+		w.check(false)
+		problems, _, err := w.store.Problems(t.Context(), store.ProblemFilter{RequestID: job.RequestID})
+		w.must(err)
+		if len(problems) != 1 || problems[0].Step != "Convert" || problems[0].Code != "invalid-value" || !strings.Contains(problems[0].Raw, "*.example") {
+			t.Errorf("%+v", problems)
+		}
+	})
+}
+
+// A mapper that fails says nothing about what an indicator gives: what stands is left alone.
+func TestAMapperThatFailsRetiresNothing(t *testing.T) {
+	in(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.put("Alpha", "a.example")
+		w.put("Alpha", "b.example")
+		w.done(w.save(store.Full, query("", "Alpha")))
+		w.mappers.fails = func(raw []byte) bool { return strings.Contains(string(raw), "b.example") }
+		job := w.done(w.run(store.Reconcile))
+		w.counts(job, store.Counts{Downloaded: 2, Invalid: 1, Unchanged: 1})
+		w.check(true)
+		problems, _, err := w.store.Problems(t.Context(), store.ProblemFilter{RequestID: job.RequestID})
+		w.must(err)
+		if len(problems) != 1 || problems[0].Code != "mapper-failed" {
+			t.Errorf("%+v", problems)
+		}
+	})
+}
+
+func TestATypeWithoutMapperIsReported(t *testing.T) {
+	in(t, func(t *testing.T) {
+		w := newWorld(t, func(w *world) { delete(w.mappers.types, "ASN") })
+		w.put("Alpha", "a.example")
+		w.putMembers("Alpha", "ASN", map[string]any{"AS Number": "ASN1", "summary": "ASN1"})
+		q := query("", "Alpha")
+		q.Types = append(q.Types, "ASN")
+		job := w.done(w.save(store.Full, q))
+		w.counts(job, store.Counts{Downloaded: 2, Invalid: 1, Queued: 1, Uploaded: 1})
+		problems, _, err := w.store.Problems(t.Context(), store.ProblemFilter{RequestID: job.RequestID})
+		w.must(err)
+		if len(problems) != 1 || problems[0].Code != "no-mapper" || !strings.Contains(problems[0].Message, `"ASN"`) {
+			t.Errorf("%+v", problems)
+		}
+	})
+}
+
+func TestQueriesDeletedReorderedAndEdited(t *testing.T) {
+	in(t, func(t *testing.T) {
+		w := newWorld(t)
+		a := w.put("Alpha", "both.example")
+		w.put("Beta", "both.example")
+		w.put("Alpha", "alpha.example", "x")
+		w.put("Beta", "beta.example")
+		w.done(w.save(store.Full, query("", "Alpha"), query("", "Beta")))
+		w.wantWinner("both.example", "Alpha")
+		time.Sleep(time.Hour)
+
+		// Reordered: the next copy that is read shows that the other one is to win.
+		first, second := w.queries[0], w.queries[1]
+		w.done(w.save(store.Delta, second, first))
+		w.must(w.tc.Modify(a, map[string]any{"confidence": 1}))
+		w.done(w.run(store.Delta))
+		w.wantWinner("both.example", "Beta")
+		w.done(w.run(store.Reconcile))
+		w.check(true)
+
+		// Edited: what it selects beyond now comes with the next complete read.
+		second.TQL, first.TQL = "", `tag = "x"`
+		w.done(w.save(store.Delta, first, second))
+		w.done(w.run(store.Reconcile))
+		w.check(true)
+		w.wantWinner("both.example", "Beta")
+
+		// Deleted.
+		w.done(w.save(store.Delta, first))
+		w.done(w.run(store.Reconcile))
+		w.check(true)
+		if len(w.live()) != 1 {
+			t.Errorf("%d objects are live", len(w.live()))
+		}
+	})
+}
+
+func TestAQueryThatIsAddedStartsWhereTheLastUpdateEnded(t *testing.T) {
+	in(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.put("Alpha", "a.example")
+		w.put("Beta", "old.example")
+		time.Sleep(time.Hour)
+		w.done(w.save(store.Full, query("", "Alpha")))
+		time.Sleep(time.Hour)
+		w.put("Beta", "new.example")
+		time.Sleep(time.Hour)
+		w.done(w.save(store.Delta, w.queries[0], query("", "Beta")))
+		w.wantWinner("old.example", "")
+		w.wantWinner("new.example", "Beta")
+		w.done(w.run(store.Reconcile))
+		w.check(true)
+	})
+}
+
+func TestSourceNameAndWorkspaceChange(t *testing.T) {
+	in(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.put("Alpha", "a.example")
+		w.put("Alpha", "b.example")
+		w.done(w.save(store.Full, query("", "Alpha")))
+
+		w.stop()
+		w.options.Source = "ThreatConnect-New"
+		w.start()
+		w.awaitIdle(store.Full)
+		w.check(true)
+		w.options.Source = source
+		if live := w.live(); len(live) != 0 {
+			t.Errorf("%d objects are still valid under the old name", len(live))
+		}
+
+		w.stop()
+		w.options.Source, w.options.Workspace = "ThreatConnect-New", otherWorkspace
+		w.start()
+		w.awaitIdle(store.Full)
+		w.check(true)
+		w.options.Workspace = workspace
+		if live := w.live(); len(live) != 2 {
+			t.Errorf("%d objects are left in the old workspace", len(live))
+		}
+	})
+}
+
+// awaitIdle waits until a scheduled job of the mode, queued by itself, is over.
+func (w *world) awaitIdle(mode store.Mode) store.Job {
+	w.t.Helper()
+	time.Sleep(scheduleEvery)
+	jobs, _, err := w.store.Jobs(context.Background(), store.JobFilter{Limit: 1})
+	w.must(err)
+	job := w.await(jobs[0].RequestID)
+	if job.Mode != mode || job.Status != store.UploadComplete {
+		w.t.Fatalf("%s job is %s: %s\n%s", job.Mode, job.Status, job.Message, w.log.String())
+	}
+	return job
+}
+
+// brakeWorld has 300 hosts in Sentinel, 150 of which leave the query.
+func brakeWorld(t *testing.T) (w *world, ids []int64) {
+	w = newWorld(t)
+	for i := range 300 {
+		id := w.put("Alpha", fmt.Sprintf("h%d.example", i))
+		if i%2 == 0 {
+			ids = append(ids, id)
+		}
+	}
+	w.done(w.save(store.Full, query("", "Alpha")))
+	for _, id := range ids {
+		w.must(w.tc.Delete(id))
+	}
+	return w, ids
+}
+
+func TestTheBrakeAsksAndTheOperatorConfirms(t *testing.T) {
+	in(t, func(t *testing.T) {
+		w, _ := brakeWorld(t)
+		job := w.run(store.Delta)
+		if job.Status != store.ConfirmationRequired || job.CountRetirementHeld != 150 || !strings.Contains(job.Message, "150 objects") {
+			t.Fatalf("%s: %s, %+v", job.Status, job.Message, job)
+		}
+		if len(w.live()) != 300 {
+			t.Errorf("%d objects are live", len(w.live()))
+		}
+		// Nothing else is held back.
+		w.put("Alpha", "new.example")
+		if next := w.run(store.Delta); next.Status != store.UploadComplete || next.Uploaded != 1 {
+			t.Errorf("%s: %s %+v", next.Status, next.Message, next.Counts)
+		}
+		w.must(w.p.AnswerRetirement(t.Context(), job.RequestID, true))
+		time.Sleep(10 * time.Second)
+		synctest.Wait()
+		w.check(false)
+		if len(w.live()) != 151 {
+			t.Errorf("%d objects are live", len(w.live()))
+		}
+		if err := w.p.AnswerRetirement(t.Context(), job.RequestID, true); err == nil {
+			t.Error("answered twice")
+		}
+	})
+}
+
+func TestTheBrakeAsksAndTheOperatorDismisses(t *testing.T) {
+	in(t, func(t *testing.T) {
+		w, _ := brakeWorld(t)
+		job := w.run(store.Reconcile)
+		w.must(w.p.AnswerRetirement(t.Context(), job.RequestID, false))
+		if next := w.run(store.Reconcile); next.Status != store.UploadComplete || len(w.live()) != 300 {
+			t.Errorf("%s: %s, %d live", next.Status, next.Message, len(w.live()))
+		}
+	})
+}
+
+func TestRowsThatMoveBetweenPages(t *testing.T) {
+	in(t, func(t *testing.T) {
+		w := newWorld(t)
+		var ids []int64
+		for i := range 2500 {
+			ids = append(ids, w.put("Alpha", fmt.Sprintf("h%d.example", i)))
+		}
+		w.tc.BetweenPages(func(pages int) {
+			for i := range 100 {
+				_ = w.tc.Modify(ids[(pages*977+i*13)%len(ids)], map[string]any{"confidence": pages % 100})
+			}
+		})
+		w.done(w.save(store.Full, query("", "Alpha")))
+		w.tc.BetweenPages(nil)
+		w.done(w.run(store.Delta))
+		w.check(false)
+	})
+}
+
+func TestProgressAndTasksWhileAJobRuns(t *testing.T) {
+	in(t, func(t *testing.T) {
+		w := newWorld(t, func(w *world) { w.limit = 10; w.options.Pace = 1000. / 60 })
+		for i := range 2500 {
+			w.put("Alpha", fmt.Sprintf("h%d.example", i))
+		}
+		w.saveOnly(store.Full, query("", "Alpha"))
+		time.Sleep(20 * time.Second)
+		synctest.Wait()
+		p := w.p.Progress()
+		if p.Expected != 2500 || p.Downloaded != 2500 || p.Queued != 2500 || p.Uploaded != 1000 || p.Stage != "Upload" || p.RequestID == "" {
+			t.Errorf("%+v", p)
+		}
+		if p.WaitUntil.IsZero() || p.WaitReason == "" || p.Remaining < time.Minute || p.Remaining > 3*time.Minute {
+			t.Errorf("%+v", p)
+		}
+		var running []string
+		for _, task := range w.p.Tasks() {
+			if task.Status == "Running" {
+				running = append(running, task.Slug)
+			}
+		}
+		if !slices.Equal(running, []string{"upload"}) {
+			t.Errorf("running: %v", running)
+		}
+		job := w.done(w.await(p.RequestID))
+		if took := job.DateCompleted.Sub(*job.DateStarted); took < 2*time.Minute || took > 2*time.Minute+10*time.Second {
+			t.Errorf("25 requests at 10 a minute took %v", took)
+		}
+		if w.far.RequestCount() != 25 || w.far.MaxInWindow(true) > 10 {
+			t.Errorf("%d requests, %d in a minute", w.far.RequestCount(), w.far.MaxInWindow(true))
+		}
+		w.check(true)
+		if (w.p.Progress() != Progress{}) {
+			t.Errorf("%+v", w.p.Progress())
+		}
+	})
+}
+
+func TestPreview(t *testing.T) {
+	in(t, func(t *testing.T) {
+		w := newWorld(t)
+		for i := range 120 {
+			w.put("Alpha", fmt.Sprintf("h%d.example", i))
+		}
+		w.put("Beta", "*.example")
+		w.put("Beta", "b.example")
+		v, err := w.p.Preview(t.Context(), tql(store.RunQuery{Query: query("", "Alpha")}))
+		w.must(err)
+		if v.TotalCount != 120 || v.ReturnedCount != 100 || v.Cap != 100 || !v.Truncated || len(v.Objects) != 100 || len(v.Problems) != 0 {
+			t.Errorf("%d of %d, %d objects, %v", v.ReturnedCount, v.TotalCount, len(v.Objects), v.Problems)
+		}
+		var o map[string]any
+		w.must(json.Unmarshal(v.Objects[0], &o))
+		if o["type"] != "indicator" || o["valid_until"] == "" {
+			t.Errorf("%v", o)
+		}
+		v, err = w.p.Preview(t.Context(), tql(store.RunQuery{Query: query("", "Beta")}))
+		w.must(err)
+		if len(v.Objects) != 1 || len(v.Problems) != 1 || v.Truncated || !strings.Contains(v.Problems[0], "Beta") {
+			t.Errorf("%d objects, %v", len(v.Objects), v.Problems)
+		}
+		if _, err := w.p.Preview(t.Context(), tql(store.RunQuery{Query: query("nonsense", "Beta")})); err == nil {
+			t.Error("nonsense was accepted")
+		}
+		if w.far.RequestCount() != 0 {
+			t.Error("a preview was uploaded")
+		}
 	})
 }

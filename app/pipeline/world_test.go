@@ -357,7 +357,7 @@ func (w *world) claims() map[string][]claim {
 		if q.TQL != "" {
 			parts = append(parts, "("+q.TQL+")")
 		}
-		rows, err := w.tc.Select(farthreatconnect.Query{TQL: strings.Join(parts, " and "), Sorting: strings.TrimSpace(q.SortField + " " + q.SortDirection)})
+		rows, err := w.tc.Select(farthreatconnect.Query{TQL: strings.Join(parts, " and "), Sorting: sorting(q)})
 		w.must(err)
 		for _, row := range rows {
 			ind, err := mapper.Parse(row.JSON())
@@ -371,6 +371,13 @@ func (w *world) claims() map[string][]claim {
 		}
 	}
 	return all
+}
+
+func sorting(q store.Query) string {
+	if q.SortField == "" {
+		return "id ASC"
+	}
+	return q.SortField + " " + q.SortDirection + " id ASC"
 }
 
 func list(names []string) string { return `"` + strings.Join(names, `", "`) + `"` }
