@@ -26,7 +26,7 @@ func descriptionFromWire(w *wire.Description) Description {
 }
 
 func answerToWire(a Answer) *wire.Answer {
-	w := &wire.Answer{}
+	w := &wire.Answer{Failed: a.Failed}
 	for i := range a.Objects {
 		w.Objects = append(w.Objects, objectToWire(&a.Objects[i]))
 	}
@@ -43,15 +43,15 @@ func sentences(list []string) []string {
 	var fit []string
 	for _, s := range list {
 		if len(s) > maxSentence {
-			s = s[:maxSentence] + "…"
+			s = strings.ToValidUTF8(s[:maxSentence], "") + "…"
 		}
-		fit = append(fit, strings.ToValidUTF8(s, ""))
+		fit = append(fit, strings.ToValidUTF8(s, "\uFFFD"))
 	}
 	return fit
 }
 
 func answerFromWire(w *wire.Answer) Answer {
-	a := Answer{Problems: w.GetProblems(), Notes: w.GetNotes()}
+	a := Answer{Problems: w.GetProblems(), Notes: w.GetNotes(), Failed: w.GetFailed()}
 	if len(w.GetObjects()) > 0 {
 		a.Objects = make([]Object, len(w.GetObjects()))
 	}

@@ -42,7 +42,8 @@ type Answer struct {
 	Problems []string
 	// Notes say what the reader should know about the objects, which are sent all the same.
 	Notes []string
-	// Failed is set by the App, never by a mapper: the mapper gave no answer, so that what the indicator gives is not known.
+	// Failed says that what the indicator gives is not known, so that what stands in Sentinel
+	// because of it is left alone. It is set for a mapper that panics, dies or says nothing.
 	Failed bool
 }
 

@@ -98,12 +98,12 @@ func (s *server) Map(ctx context.Context, r *wire.MapRequest) (*wire.MapResponse
 func (s *server) one(raw []byte, now time.Time) (answer Answer) {
 	defer func() {
 		if p := recover(); p != nil {
-			answer = Problem("the mapper failed on this indicator: %v", p)
+			answer = failure("the mapper failed on this indicator: %v", p)
 		}
 	}()
 	ind, err := Parse(raw)
 	if err != nil {
-		return Problem("%s", err)
+		return failure("%s", err)
 	}
 	return checked(s.mapper.Map(ind, now))
 }
@@ -123,7 +123,13 @@ func checked(a Answer) Answer {
 	}
 	a.Objects = sound
 	if len(a.Objects) == 0 && len(a.Problems) == 0 {
-		a.Problems = []string{"the mapper gave neither an object nor a reason"}
+		return failure("the mapper gave neither an object nor a reason")
 	}
+	return a
+}
+
+func failure(format string, args ...any) Answer {
+	a := Problem(format, args...)
+	a.Failed = true
 	return a
 }

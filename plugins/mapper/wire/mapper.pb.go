@@ -281,7 +281,9 @@ type Answer struct {
 	// What could not be mapped and why.
 	Problems []string `protobuf:"bytes,2,rep,name=problems,proto3" json:"problems,omitempty"`
 	// What the reader should know about objects that are sent all the same.
-	Notes         []string `protobuf:"bytes,3,rep,name=notes,proto3" json:"notes,omitempty"`
+	Notes []string `protobuf:"bytes,3,rep,name=notes,proto3" json:"notes,omitempty"`
+	// What the indicator gives is not known: what stands in Sentinel because of it stays.
+	Failed        bool `protobuf:"varint,4,opt,name=failed,proto3" json:"failed,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -335,6 +337,13 @@ func (x *Answer) GetNotes() []string {
 		return x.Notes
 	}
 	return nil
+}
+
+func (x *Answer) GetFailed() bool {
+	if x != nil {
+		return x.Failed
+	}
+	return false
 }
 
 type Object struct {
@@ -586,11 +595,12 @@ const file_mapper_proto_rawDesc = "" +
 	"indicators\x12\x15\n" +
 	"\x06now_ms\x18\x02 \x01(\x03R\x05nowMs\"E\n" +
 	"\vMapResponse\x126\n" +
-	"\aanswers\x18\x01 \x03(\v2\x1c.mssentinel.mapper.v1.AnswerR\aanswers\"r\n" +
+	"\aanswers\x18\x01 \x03(\v2\x1c.mssentinel.mapper.v1.AnswerR\aanswers\"\x8a\x01\n" +
 	"\x06Answer\x126\n" +
 	"\aobjects\x18\x01 \x03(\v2\x1c.mssentinel.mapper.v1.ObjectR\aobjects\x12\x1a\n" +
 	"\bproblems\x18\x02 \x03(\tR\bproblems\x12\x14\n" +
-	"\x05notes\x18\x03 \x03(\tR\x05notes\"\xc8\x03\n" +
+	"\x05notes\x18\x03 \x03(\tR\x05notes\x12\x16\n" +
+	"\x06failed\x18\x04 \x01(\bR\x06failed\"\xc8\x03\n" +
 	"\x06Object\x12\x18\n" +
 	"\apattern\x18\x01 \x01(\tR\apattern\x12\x12\n" +
 	"\x04name\x18\x02 \x01(\tR\x04name\x12 \n" +

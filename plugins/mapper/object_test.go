@@ -1,0 +1,148 @@
+package mapper
+
+import (
+	"encoding/json"
+	"strings"
+	"testing"
+	"time"
+	"unicode/utf8"
+
+	"pgregory.net/rapid"
+
+	"mssentinel/app/stix"
+)
+
+var now = time.Date(2026, 9, 1, 12, 0, 0, 0, time.UTC)
+
+// words draws texts with all that is awkward in JSON, in patterns and in Sentinel's rules.
+var words = rapid.Map(rapid.SliceOfN(rapid.OneOf(
+	rapid.SampledFrom([]string{"State: inactive;", "State: falsepos;", "State:", `\`, `"`, "'", "\n", "\x7f", "…", "💥", "ü", "\u2028", "</", "Malware", "TLP:RED"}),
+	rapid.StringN(0, 30, -1)), 0, 60), func(s []string) string { return strings.ReplaceAll(strings.Join(s, ""), "\x00", "") })
+
+func drawIndicator(t *rapid.T) *Indicator {
+	ind := &Indicator{
+		Type: words.Draw(t, "type"), Summary: words.Draw(t, "summary"), OwnerName: words.Draw(t, "owner"), WebLink: "https://tc.example/" + words.Draw(t, "link"),
+		Confidence: rapid.Ptr(rapid.IntRange(0, 100), true).Draw(t, "confidence"), Rating: rapid.Ptr(rapid.Float64Range(0, 5), true).Draw(t, "rating"),
+		ThreatAssessScore: rapid.Ptr(rapid.IntRange(0, 1000), true).Draw(t, "score"),
+		DateAdded:         time.Unix(rapid.Int64Range(-1e9, 4e9).Draw(t, "added"), 0).UTC(),
+	}
+	few := rapid.IntRange(0, 5)
+	for range few.Draw(t, "tags") {
+		ind.Tags = append(ind.Tags, Tag{Name: words.Draw(t, "tag"), TechniqueID: rapid.SampledFrom([]string{"", "T1566", "T1055.005"}).Draw(t, "technique")})
+	}
+	for range few.Draw(t, "attributes") {
+		ind.Attributes = append(ind.Attributes, Attribute{Type: words.Draw(t, "attribute type"), Value: words.Draw(t, "value")})
+	}
+	for range few.Draw(t, "groups") {
+		ind.AssociatedGroups = append(ind.AssociatedGroups, Group{Type: words.Draw(t, "group type"), Name: words.Draw(t, "group"), OwnerName: words.Draw(t, "group owner")})
+	}
+	for range few.Draw(t, "labels") {
+		ind.SecurityLabels = append(ind.SecurityLabels, SecurityLabel{words.Draw(t, "label")})
+	}
+	return ind
+}
+
+// described is the description, read again.
+type described struct {
+	Type, OwnerName   string
+	Summary           string
+	Confidence        *int
+	Rating            *float64
+	ThreatAssessScore *int
+	AssociatedGroups  []Group
+	Attributes        []Attribute
+	WebLink           *string
+}
+
+func TestEveryObjectCanBeSent(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		ind := drawIndicator(t)
+		value := "v" + words.Draw(t, "value")
+		o := ind.Object(Pattern(Equal("file:name", value)), value, now)
+		if err := o.Check(); err != nil {
+			t.Fatalf("%v: %+v", err, o)
+		}
+		if o.Created.After(now) || o.Name != value+" | "+ind.OwnerName {
+			t.Fatalf("created %v, name %q", o.Created, o.Name)
+		}
+		if !json.Valid(o.AppendJSON(nil, stix.Envelope{Modified: now, ValidUntil: now.Add(time.Hour)})) {
+			t.Fatalf("not JSON: %+v", o)
+		}
+	})
+}
+
+// A description is whole JSON of at most 1,000 bytes, and says nothing that is not so.
+func TestDescription(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		ind := drawIndicator(t)
+		text := ind.description(ind.Summary)
+		var d described
+		if err := json.Unmarshal([]byte(text), &d); err != nil || len(text) > stix.MaxDescription {
+			t.Fatalf("%d bytes, %v: %s", len(text), err, text)
+		}
+		if strings.Contains(text, "State: inactive;") || strings.Contains(text, "State: falsepos;") {
+			t.Fatalf("switches the indicator off: %s", text)
+		}
+		cut, shortened := strings.CutSuffix(d.Summary, "…")
+		switch {
+		case d.Summary == ind.Summary:
+		case !shortened || !strings.HasPrefix(ind.Summary, cut) || len(d.AssociatedGroups)+len(d.Attributes) > 0:
+			t.Fatalf("%q became %q in %s", ind.Summary, d.Summary, text)
+		case len(text) < stix.MaxDescription-maxEscape-utf8.UTFMax-5:
+			t.Fatalf("cut to %d bytes: %s", len(text), text)
+		}
+		for n, g := range d.AssociatedGroups {
+			want := ind.AssociatedGroups[n]
+			if want.OwnerName == "" {
+				want.OwnerName = ind.OwnerName
+			}
+			if g != want {
+				t.Fatalf("group %d is %+v", n, g)
+			}
+		}
+		for n, a := range d.Attributes {
+			if a != ind.Attributes[n] {
+				t.Fatalf("attribute %d is %+v", n, a)
+			}
+		}
+		if len(d.Attributes) > 0 && len(d.AssociatedGroups) < len(ind.AssociatedGroups) {
+			t.Fatal("a group left before the attributes")
+		}
+	})
+}
+
+func TestDescriptionIsNullWhereThreatConnectHasNothing(t *testing.T) {
+	want := `{"type": "Host", "summary": "a.example", "confidence": null, "rating": null, "threatAssessScore": null, ` +
+		`"ownerName": "Owner", "associatedGroups": [], "attributes": [], "webLink": null}`
+	if got := (&Indicator{Type: "Host", Summary: "a.example", OwnerName: "Owner"}).description("a.example"); got != want {
+		t.Errorf("got %s", got)
+	}
+}
+
+// As much of a summary stays as fits: every length around the bound is tried.
+func TestSummaryIsCutAtTheBound(t *testing.T) {
+	for _, character := range []string{"x", "ü", "語", "💥", `"`, "\x01", "State: inactive;"} {
+		for n := range 1200 {
+			summary := strings.Repeat(character, n/len(character)) + strings.Repeat("y", n%len(character))
+			text := (&Indicator{Type: "URL", OwnerName: "Owner"}).description(summary)
+			var d described
+			if err := json.Unmarshal([]byte(text), &d); err != nil || len(text) > stix.MaxDescription {
+				t.Fatalf("%d bytes, %v: %s", len(text), err, text)
+			}
+			if d.Summary == summary {
+				continue
+			}
+			kept := strings.TrimSuffix(d.Summary, "…")
+			_, size := utf8.DecodeRuneInString(summary[len(kept):])
+			if room := stix.MaxDescription - len(text); !strings.HasPrefix(summary, kept) || len(appendQuoted(nil, summary[:len(kept)+size]))-len(appendQuoted(nil, kept)) <= room {
+				t.Fatalf("%d of %d bytes of %q kept with %d to spare", len(kept), len(summary), character, room)
+			}
+		}
+	}
+}
+
+func TestPatternsQuote(t *testing.T) {
+	if got, want := Pattern(Equal("mutex:name", `a'b\`), Equal("mutex:name", "c")), `[mutex:name = 'a\'b\\' AND mutex:name = 'c']`; got != want {
+		t.Errorf("got %s, want %s", got, want)
+	}
+}

@@ -1,0 +1,127 @@
+package mapper_test
+
+import (
+	"context"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
+	"mssentinel/plugins/mapper"
+	"mssentinel/plugins/mapper/mappertest"
+)
+
+// fake answers by what its Map says.
+type fake func(ind *mapper.Indicator, now time.Time) mapper.Answer
+
+func (f fake) Describe() mapper.Description {
+	return mapper.Description{Name: "fake", Version: "1", Types: []mapper.Type{{Name: "Mutex", DefaultTTLHours: 24}}}
+}
+
+func (f fake) Map(ind *mapper.Indicator, now time.Time) mapper.Answer { return f(ind, now) }
+
+// mutex is a mapper as a third party would write it.
+func mutex(ind *mapper.Indicator, now time.Time) mapper.Answer {
+	value, err := ind.Value("Mutex")
+	if err != nil {
+		return mapper.Problem("%s", err)
+	}
+	switch value {
+	case "panic":
+		panic("out of bounds")
+	case "silent":
+		return mapper.Answer{}
+	case "half":
+		sound, broken := ind.Object(mapper.Pattern(mapper.Equal("mutex:name", value)), value, now), ind.Object("mutex", value, now)
+		return mapper.Answer{Objects: []mapper.Object{broken, sound}}
+	}
+	return mapper.Answer{Objects: []mapper.Object{ind.Object(mapper.Pattern(mapper.Equal("mutex:name", value)), value, now)}}
+}
+
+func TestServe(t *testing.T) {
+	client := mappertest.Dial(t, fake(mutex))
+	d, err := client.Describe(t.Context())
+	if want := fake(nil).Describe(); err != nil || !cmp.Equal(d, want) {
+		t.Errorf("Describe gave %+v, %v; want %+v", d, err, want)
+	}
+	answers, err := client.Map(t.Context(), [][]byte{
+		[]byte(`{"type":"Mutex","Mutex":"one"}`),
+		[]byte(`{"type":"Mutex","Mutex":"panic"}`),
+		[]byte(`{"type":"Mutex","Mutex":`),
+		[]byte(`["Mutex"]`),
+		[]byte(``),
+		[]byte(`{"type":"Mutex"}`),
+		[]byte(`{"type":"Mutex","Mutex":"silent"}`),
+		[]byte(`{"type":"Mutex","Mutex":"half"}`),
+		[]byte(`{"type":"Mutex","Mutex":"` + strings.Repeat("x", 1000) + `"}`),
+		[]byte("{\"type\":\"Mutex\",\"Mutex\":\"\xff\"}"),
+		[]byte(`{"type":"Mutex","Mutex":"last"}`),
+	}, mappertest.Now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for n, want := range []struct {
+		patterns, problems, notes []string
+		failed                    bool
+	}{
+		{patterns: []string{"[mutex:name = 'one']"}},
+		{problems: []string{"the mapper failed on this indicator: out of bounds"}, failed: true},
+		{problems: []string{"the indicator is not valid JSON"}, failed: true},
+		{problems: []string{"the indicator is not a JSON object"}, failed: true},
+		{problems: []string{"the indicator is not valid JSON"}, failed: true},
+		{problems: []string{"the indicator has no value"}},
+		{problems: []string{"the mapper gave neither an object nor a reason"}, failed: true},
+		{patterns: []string{"[mutex:name = 'half']"}, problems: []string{"the mapper made an object that cannot be sent: the pattern is not in brackets"}},
+		{patterns: []string{"[mutex:name = '" + strings.Repeat("x", 1000) + "']"},
+			notes: []string{"the pattern has 1017 bytes, more than 1000: Sentinel's rules may not match it"}},
+		{problems: []string{"the value is not valid UTF-8"}},
+		{patterns: []string{"[mutex:name = 'last']"}},
+	} {
+		var patterns []string
+		for _, o := range answers[n].Objects {
+			patterns = append(patterns, o.Pattern)
+		}
+		if diff := cmp.Diff([][]string{want.patterns, want.problems, want.notes}, [][]string{patterns, answers[n].Problems, answers[n].Notes}); diff != "" {
+			t.Errorf("answer %d: %s", n, diff)
+		}
+		if answers[n].Failed != want.failed {
+			t.Errorf("answer %d: failed is %v", n, answers[n].Failed)
+		}
+	}
+}
+
+func TestMapStopsWithItsCaller(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	entered := make(chan struct{})
+	client := mappertest.Dial(t, fake(func(ind *mapper.Indicator, now time.Time) mapper.Answer {
+		close(entered) // a second call would panic
+		<-ctx.Done()
+		return mapper.Problem("late")
+	}))
+	go func() {
+		<-entered
+		cancel()
+	}()
+	_, err := client.Map(ctx, [][]byte{[]byte(`{}`), []byte(`{}`)}, mappertest.Now)
+	if status.Code(err) != codes.Canceled {
+		t.Errorf("got %v, want the caller's cancellation", err)
+	}
+}
+
+func TestMapOfNothing(t *testing.T) {
+	answers, err := mappertest.Dial(t, fake(mutex)).Map(t.Context(), nil, mappertest.Now)
+	if err != nil || len(answers) != 0 {
+		t.Errorf("got %v, %v", answers, err)
+	}
+}
+
+func TestTooLargeACallIsAnError(t *testing.T) {
+	huge := []byte(`{"Mutex":"` + strings.Repeat("x", mapper.MaxMessage) + `"}`)
+	_, err := mappertest.Dial(t, fake(mutex)).Map(t.Context(), [][]byte{huge}, mappertest.Now)
+	if status.Code(err) != codes.ResourceExhausted {
+		t.Errorf("got %v, want the bound of messages", err)
+	}
+}
