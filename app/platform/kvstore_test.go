@@ -1,0 +1,266 @@
+package platform
+
+import (
+	"bytes"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/alicebob/miniredis/v2"
+
+	standin "mssentinel/app/standin/platform"
+)
+
+// redisInputs point to a store on this machine.
+func redisInputs(t *testing.T, port string) Inputs {
+	t.Helper()
+	number, err := strconv.Atoi(port)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return Inputs{StoreType: storeRedis, StoreHost: "127.0.0.1", StorePort: number, StoreTLSPort: number}
+}
+
+func openRedis(t *testing.T, in Inputs) *redisStore {
+	t.Helper()
+	s, err := newRedisStore(in, (&net.Dialer{}).DialContext)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { s.Close() })
+	return s
+}
+
+// exchange writes a value as the App does and reads it back.
+func exchange(t *testing.T, s keyValueStore) error {
+	t.Helper()
+	value := []byte("\x00\xff\r\n$5\r\nhello")
+	if err := s.Put(t.Context(), "key", "response.body", value); err != nil {
+		return err
+	}
+	got, err := s.Get(t.Context(), "key", "response.body", 1000)
+	if err == nil && !bytes.Equal(got, value) {
+		t.Errorf("%q became %q", value, got)
+	}
+	return err
+}
+
+// The rule of spec §4.2: which database, which login.
+func TestRedisLogin(t *testing.T) {
+	for name, test := range map[string]struct {
+		require        func(*miniredis.Miniredis)
+		user, password string
+		fails          string
+	}{
+		"none":                    {},
+		"password":                {require: func(m *miniredis.Miniredis) { m.RequireAuth("secret") }, password: "secret"},
+		"user and password":       {require: func(m *miniredis.Miniredis) { m.RequireUserAuth("app", "secret") }, user: "app", password: "secret"},
+		"wrong password":          {require: func(m *miniredis.Miniredis) { m.RequireAuth("secret") }, password: "other", fails: "WRONGPASS"},
+		"none where one is asked": {require: func(m *miniredis.Miniredis) { m.RequireAuth("secret") }, fails: "NOAUTH"},
+		"user without password":   {user: "app"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			m := miniredis.RunT(t)
+			if test.require != nil {
+				test.require(m)
+			}
+			in := redisInputs(t, m.Port())
+			in.StoreUser, in.StorePassword, in.StoreTLSDB = test.user, test.password, 7
+			err := exchange(t, openRedis(t, in))
+			if test.fails != "" {
+				if err == nil || !strings.Contains(err.Error(), test.fails) || strings.Contains(err.Error(), "secret") {
+					t.Errorf("got %v", err)
+				}
+				return
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got := m.DB(0).HGet("key", "response.body"); got == "" {
+				t.Error("the value is not in database 0")
+			}
+		})
+	}
+}
+
+func TestRedisOverTLS(t *testing.T) {
+	certificates, err := standin.NewCertificates(t.TempDir(), true) // the name is not checked
+	if err != nil {
+		t.Fatal(err)
+	}
+	others, err := standin.NewCertificates(t.TempDir(), false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	m := tlsRedis(t, certificates)
+	in := redisInputs(t, m.Port())
+	in.StoreTLS, in.StoreTLSDB, in.StorePassword = true, 7, "secret"
+	in.CAFile, in.CertFile, in.KeyFile = certificates.CAFile, certificates.ClientCertFile, certificates.ClientKeyFile
+	in.StoreHost = "localhost"
+	if err := exchange(t, openRedis(t, in)); err != nil {
+		t.Fatal(err)
+	}
+	if got := m.DB(7).HGet("key", "response.body"); got == "" {
+		t.Error("the value is not in database 7")
+	}
+
+	wrong := in
+	wrong.CAFile = others.CAFile
+	if err := exchange(t, openRedis(t, wrong)); !errors.Is(err, errUntrusted) {
+		t.Errorf("with another authority: %v", err)
+	}
+	bare := in
+	bare.CertFile = certificates.ClientCertFile + ".missing"
+	if err := exchange(t, openRedis(t, bare)); err == nil {
+		t.Error("without a client certificate the store was reached")
+	}
+	broken := in
+	broken.KeyFile = certificates.CAFile
+	if _, err := newRedisStore(broken, nil); err == nil || !strings.Contains(err.Error(), "tc_svc_broker_key_file") {
+		t.Errorf("with a broken key: %v", err)
+	}
+	missing := in
+	missing.CAFile = "missing.pem"
+	if _, err := newRedisStore(missing, nil); err == nil || !strings.Contains(err.Error(), "tc_svc_broker_cacert_file") {
+		t.Errorf("without the CA file: %v", err)
+	}
+}
+
+// tlsRedis asks for a client certificate and a password.
+func tlsRedis(t *testing.T, certificates *standin.Certificates) *miniredis.Miniredis {
+	t.Helper()
+	cert, err := tls.LoadX509KeyPair(certificates.ServerCertFile, certificates.ServerKeyFile)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ca, err := os.ReadFile(certificates.CAFile)
+	if err != nil {
+		t.Fatal(err)
+	}
+	pool := x509.NewCertPool()
+	pool.AppendCertsFromPEM(ca)
+	m := miniredis.NewMiniRedis()
+	m.RequireAuth("secret")
+	if err := m.StartTLS(&tls.Config{Certificates: []tls.Certificate{cert}, ClientAuth: tls.RequireAndVerifyClientCert, ClientCAs: pool}); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(m.Close)
+	return m
+}
+
+func TestRedisValues(t *testing.T) {
+	m := miniredis.RunT(t)
+	s := openRedis(t, redisInputs(t, m.Port()))
+	if value, err := s.Get(t.Context(), "none", "request.body", 10); value != nil || err != nil {
+		t.Errorf("a field that is not there is %q, %v", value, err)
+	}
+	m.HSet("key", "request.body", strings.Repeat("x", 11))
+	if _, err := s.Get(t.Context(), "key", "request.body", 10); !errors.Is(err, errTooLarge) {
+		t.Errorf("too large: %v", err)
+	}
+	m.Set("text", "no hash")
+	if _, err := s.Get(t.Context(), "text", "request.body", 10); err == nil || !strings.Contains(err.Error(), "WRONGTYPE") {
+		t.Errorf("another type: %v", err)
+	}
+}
+
+// A restart of the store, with stale connections in the pool, goes unnoticed.
+func TestRedisRestart(t *testing.T) {
+	m := miniredis.RunT(t)
+	s := openRedis(t, redisInputs(t, m.Port()))
+	var group sync.WaitGroup
+	for range workers {
+		group.Go(func() {
+			if err := exchange(t, s); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	group.Wait()
+	m.Close()
+	back := make(chan error, 1)
+	go func() {
+		<-time.After(300 * time.Millisecond)
+		back <- m.Restart()
+	}()
+	if err := exchange(t, s); err != nil {
+		t.Error(err)
+	}
+	if err := <-back; err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestRedisStaysAway(t *testing.T) {
+	m := miniredis.RunT(t)
+	s := openRedis(t, redisInputs(t, m.Port()))
+	m.Close()
+	_, err := s.Get(t.Context(), "key", "request.body", 10)
+	if err == nil || !strings.Contains(err.Error(), "connecting to Redis at 127.0.0.1:") {
+		t.Errorf("got %v", err)
+	}
+}
+
+// The store behind the platform's REST API, spec §4.3.
+func TestKeyValueAPI(t *testing.T) {
+	values := map[string][]byte{}
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Header.Get("Authorization") != "TC-Token SVC:1" {
+			w.WriteHeader(http.StatusUnauthorized)
+			return
+		}
+		switch r.Method {
+		case http.MethodPut:
+			if r.Header.Get("Content-Type") != "application/octet-stream" {
+				t.Errorf("content type %q", r.Header.Get("Content-Type"))
+			}
+			body, _ := io.ReadAll(r.Body)
+			values[r.RequestURI] = body
+		case http.MethodGet:
+			value, found := values[r.RequestURI]
+			if !found {
+				w.WriteHeader(http.StatusNotFound)
+			}
+			w.Write(value)
+		}
+	}))
+	defer server.Close()
+	s, err := newStore(Inputs{StoreType: storeAPI, API: API{BaseURL: server.URL + "/api/"}}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	ctx := withToken(t.Context(), "SVC:1")
+	value := []byte{0, 0xff, '\n'}
+	if err := s.Put(ctx, "k/1 ä", "response.body", value); err != nil {
+		t.Fatal(err)
+	}
+	if got := values["/api/internal/playbooks/keyValue/k%2F1%20%C3%A4/response.body"]; !bytes.Equal(got, value) {
+		t.Errorf("the server holds %v", values)
+	}
+	if got, err := s.Get(ctx, "k/1 ä", "response.body", 3); err != nil || !bytes.Equal(got, value) {
+		t.Errorf("got %q, %v", got, err)
+	}
+	if _, err := s.Get(ctx, "k/1 ä", "response.body", 2); !errors.Is(err, errTooLarge) {
+		t.Errorf("too large: %v", err)
+	}
+	if got, err := s.Get(ctx, "none", "request.body", 9); got != nil || err != nil {
+		t.Errorf("a key that is not there is %q, %v", got, err)
+	}
+	if err := s.Put(t.Context(), "k", "response.body", value); !errors.Is(err, errNeedsToken) {
+		t.Errorf("without a token: %v", err)
+	}
+	if _, err := s.Get(withToken(t.Context(), "SVC:2"), "k", "request.body", 9); err == nil || !strings.Contains(err.Error(), "401") || strings.Contains(err.Error(), "SVC:2") {
+		t.Errorf("with a token that is refused: %v", err)
+	}
+}

@@ -1,0 +1,178 @@
+package platform
+
+import (
+	"bytes"
+	"compress/gzip"
+	"errors"
+	"io"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+	"unicode/utf8"
+)
+
+// Secrets are masked wherever a line carries them: registered ones in every form that quoting gives them, others by their shape.
+func TestMasks(t *testing.T) {
+	var out bytes.Buffer
+	l := newLog(&out, slog.LevelInfo)
+	const secret = "s3cr\"et +ä\\/value"
+	l.Hide(secret, "abc", "", "s3cr\"et")
+	l.Error("failed with "+secret, "error", errors.New("Get \"https://x/?key="+secret+"\": gone"), "value", secret)
+	l.Error("json", "body", `{"client_secret":"first-secret-value","grant":"x"}`)
+	l.Error("headers", "Authorization", "TC-Token SVC:5:RgIo6v:1596670377509:95:abcdef", "basic", "Basic dXNlcjpwYXNzd29yZA==")
+	l.Error("form", "body", "client_secret=second-secret&grant_type=x", "url", "/appAuth?expiredToken=third-secret")
+	l.Error("hmac TC 1234:8lIq8fO8pCf51RNiJ56Bmw4n3BmRI1bzh2MhVqWm59o=", "Cookie", "JSESSIONID=fourth-secret")
+	l.Error("abc stays")
+	text := out.String()
+	for _, leak := range []string{"s3cr", "first-secret", "RgIo6v", "dXNlcjpw", "second-secret", "third-secret", "8lIq8f", "fourth-secret"} {
+		if strings.Contains(text, leak) {
+			t.Errorf("%q is in the log:\n%s", leak, text)
+		}
+	}
+	for _, kept := range []string{"failed with ***", "grant_type=x", "abc stays"} {
+		if !strings.Contains(text, kept) {
+			t.Errorf("%q is not in the log:\n%s", kept, text)
+		}
+	}
+	if got := l.Clean("wrong " + secret + "!"); got != "wrong ***!" {
+		t.Errorf("got %q", got)
+	}
+}
+
+func TestLines(t *testing.T) {
+	var out bytes.Buffer
+	l := newLog(&out, LevelTrace)
+	l.Log(t.Context(), LevelTrace, "quiet", "feature", "x")
+	l.Log(t.Context(), LevelCritical, "two\nlines")
+	l.Warn("warned")
+	form := regexp.MustCompile(`^time=\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z level=(TRACE|CRITICAL|WARN) msg=`)
+	lines := strings.Split(strings.TrimSpace(out.String()), "\n")
+	if len(lines) != 3 {
+		t.Errorf("%d lines:\n%s", len(lines), out.String())
+	}
+	for _, line := range lines {
+		if !form.MatchString(line) {
+			t.Errorf("the line is %s", line)
+		}
+	}
+}
+
+func TestParseLevel(t *testing.T) {
+	for name, want := range map[string]slog.Level{
+		"": slog.LevelInfo, " info ": slog.LevelInfo, "Debug": slog.LevelDebug, "TRACE": LevelTrace, "warn": slog.LevelWarn, "WARNING": slog.LevelWarn,
+		"error": slog.LevelError, "critical": LevelCritical,
+	} {
+		if got, err := ParseLevel(name); got != want || err != nil {
+			t.Errorf("%q is %v, %v", name, got, err)
+		}
+	}
+	if _, err := ParseLevel("loud"); err == nil {
+		t.Error("loud is a level")
+	}
+}
+
+// A log that has grown is put aside and compressed, and nothing of it is lost.
+func TestRotation(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "not", "there", "yet")
+	l, err := OpenLog(dir, "debug")
+	if err != nil {
+		t.Fatal(err)
+	}
+	line := strings.Repeat("x", 4000)
+	const lines = (logMiB<<20)/4000 + 100
+	for i := range lines {
+		l.Debug(line, "i", i)
+	}
+	if err := l.Close(); err != nil {
+		t.Fatal(err)
+	}
+	var old []string
+	deadline := time.After(time.Minute)
+	for tick := time.NewTicker(10 * time.Millisecond); len(old) == 0; {
+		select { // compressing goes on for a while
+		case <-tick.C:
+			if old, err = filepath.Glob(filepath.Join(dir, "*.gz")); err != nil {
+				t.Fatal(err)
+			}
+		case <-deadline:
+			t.Fatal("nothing was compressed")
+		}
+	}
+	current, err := os.ReadFile(filepath.Join(dir, "app.log"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	total := bytes.Count(current, []byte("\n")) + bytes.Count(gunzip(t, old[0]), []byte("\n"))
+	if total != lines || len(current) > logMiB<<20 {
+		t.Errorf("%d of %d lines are left", total, lines)
+	}
+}
+
+func gunzip(t *testing.T, path string) []byte {
+	t.Helper()
+	file, err := os.Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer file.Close()
+	reader, err := gzip.NewReader(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	data, err := io.ReadAll(reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return data
+}
+
+func TestOpenLog(t *testing.T) {
+	dir := t.TempDir()
+	file := filepath.Join(dir, "file")
+	if err := os.WriteFile(file, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := OpenLog(file, "info"); err == nil {
+		t.Error("a file served as folder")
+	}
+	if err := os.Mkdir(filepath.Join(dir, "app.log"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := OpenLog(dir, "info"); err == nil {
+		t.Error("a folder served as log")
+	}
+	l, err := OpenLog("", "loud")
+	if err != nil || l.Level.Level() != slog.LevelInfo || l.Close() != nil {
+		t.Errorf("standard error: %v", err)
+	}
+}
+
+func TestWriteMessage(t *testing.T) {
+	dir := t.TempDir()
+	for _, test := range []struct{ text, want string }{
+		{"one line", "one line\n"},
+		{"shorter\n\n", "shorter\n"},
+		{"", "\n"},
+		{strings.Repeat("a", 300) + "end", strings.Repeat("a", 251) + "end\n"},
+		{strings.Repeat("ä", 200), strings.Repeat("ä", 127) + "\n"},
+	} {
+		if err := WriteMessage(dir, test.text); err != nil {
+			t.Fatal(err)
+		}
+		got, err := os.ReadFile(filepath.Join(dir, "message.tc"))
+		if err != nil || string(got) != test.want || len(got) > 255 || !utf8.Valid(got) {
+			t.Errorf("%.20q became %q, %v", test.text, got, err)
+		}
+	}
+	if err := WriteMessage(filepath.Join(dir, "none"), "x"); err == nil {
+		t.Error("a missing folder was no error")
+	}
+	t.Chdir(dir)
+	if err := WriteMessage("", "here"); err != nil {
+		t.Error(err)
+	}
+}

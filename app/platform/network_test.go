@@ -1,0 +1,104 @@
+package platform
+
+import (
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+// proxy answers for every host and says which one was asked for.
+func proxy(t *testing.T) (host string, port int) {
+	t.Helper()
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if got := r.Header.Get("Proxy-Authorization"); got != "Basic dXNlcjpwQDpzcw==" { // user:p@:ss
+			t.Errorf("the proxy got %q", got)
+		}
+		io.WriteString(w, "proxy for "+r.URL.Host)
+	}))
+	t.Cleanup(server.Close)
+	u, err := url.Parse(server.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if port, err = strconv.Atoi(u.Port()); err != nil {
+		t.Fatal(err)
+	}
+	return u.Hostname(), port
+}
+
+// The proxy is used where its inputs say, and only there.
+func TestProxy(t *testing.T) {
+	direct := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "direct") }))
+	defer direct.Close()
+	host, port := proxy(t)
+	n := Network{ProxyHost: host, ProxyPort: port, ProxyUser: "user", ProxyPassword: "p@:ss"}
+	for name, test := range map[string]struct {
+		transport *http.Transport
+		proxied   bool
+	}{
+		"ThreatConnect without":     {n.ThreatConnect(), false},
+		"others without":            {n.External(), false},
+		"ThreatConnect with":        {Network.ThreatConnect(with(n, true, false)), true},
+		"others beside it":          {Network.External(with(n, true, false)), false},
+		"others with":               {Network.External(with(n, false, true)), true},
+		"ThreatConnect beside them": {Network.ThreatConnect(with(n, false, true)), false},
+		"no host":                   {Network{ProxyTC: true}.ThreatConnect(), false},
+	} {
+		response, err := (&http.Client{Transport: test.transport}).Get(direct.URL)
+		if err != nil {
+			t.Fatal(err)
+		}
+		body, err := io.ReadAll(response.Body)
+		response.Body.Close()
+		test.transport.CloseIdleConnections()
+		if err != nil || strings.HasPrefix(string(body), "proxy for 127.0.0.1") != test.proxied {
+			t.Errorf("%s: got %q, %v", name, body, err)
+		}
+	}
+}
+
+func with(n Network, tc, external bool) Network {
+	n.ProxyTC, n.ProxyExternal = tc, external
+	return n
+}
+
+func TestProxyURL(t *testing.T) {
+	for want, n := range map[string]Network{
+		"http://proxy":                       {ProxyHost: "proxy"},
+		"http://proxy:3128":                  {ProxyHost: "proxy", ProxyPort: 3128},
+		"http://[::1]:3128":                  {ProxyHost: "::1", ProxyPort: 3128},
+		"http://us%40er:p%3Aa%2Fss@proxy:80": {ProxyHost: "proxy", ProxyPort: 80, ProxyUser: "us@er", ProxyPassword: "p:a/ss"},
+	} {
+		if got := n.proxyURL().String(); got != want {
+			t.Errorf("got %s, not %s", got, want)
+		}
+	}
+}
+
+// tc_verify is about the ThreatConnect API and nothing else.
+func TestVerify(t *testing.T) {
+	server := httptest.NewTLSServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
+	defer server.Close()
+	server.Config.ErrorLog = nil
+	for name, test := range map[string]struct {
+		transport *http.Transport
+		reached   bool
+	}{
+		"verified":     {Network{}.ThreatConnect(), false},
+		"not verified": {Network{SkipVerifyTC: true}.ThreatConnect(), true},
+		"others":       {Network{SkipVerifyTC: true}.External(), false},
+	} {
+		response, err := (&http.Client{Transport: test.transport}).Get(server.URL)
+		if (err == nil) != test.reached {
+			t.Errorf("%s: %v", name, err)
+		}
+		if err == nil {
+			response.Body.Close()
+		}
+		test.transport.CloseIdleConnections()
+	}
+}
