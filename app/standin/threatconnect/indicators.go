@@ -173,7 +173,7 @@ func (s *Server) deletedIndicators(r *http.Request, p parameters, entry *Request
 	}
 	since := time.Time{}
 	if text := p.get("deletedSince"); text != "" {
-		if since, err = time.Parse(timeLayout, text); err != nil {
+		if since, err = time.Parse(timeLayout, text); err != nil || strings.Contains(text, ".") {
 			return answer{}, refuse(http.StatusBadRequest, codeBadRequest, "The parameter deletedSince is not a date such as 2024-05-01T00:00:00Z.")
 		}
 	}
