@@ -2,7 +2,6 @@ package pipeline
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"slices"
 	"time"
@@ -266,13 +265,4 @@ func (p *Pipeline) fillVacanciesOnce(r *run) (filled bool, err error) {
 		}
 		after = next
 	}
-}
-
-// queryJSON shows a query on REPORT.
-func queryJSON(q store.RunQuery) string {
-	raw, err := json.Marshal(q.Query)
-	if err != nil {
-		return ""
-	}
-	return string(raw)
 }

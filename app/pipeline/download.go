@@ -2,10 +2,12 @@ package pipeline
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
 	"slices"
+	"strings"
 	"time"
 
 	"mssentinel/app/store"
@@ -169,8 +171,19 @@ func (p *Pipeline) queryFailed(r *run, q store.RunQuery, err error) error {
 	r.fail(q, judge(err))
 	p.Logger.Warn("query not read", "job", r.job.RequestID, "query", r.place(q), "error", err)
 	problem := store.Problem{RequestID: r.job.RequestID, DateAdded: time.Now().UTC(), Step: "Download", Code: "query-failed",
-		Message: fmt.Sprintf("Query %d could not be read: %s", r.place(q), sentence(err.Error())), Raw: queryJSON(q)}
+		Message: sentence(failure{q, err}.text(r)), Raw: showQuery(q)}
 	return p.persist(r.ctx, func(ctx context.Context) error {
 		return p.Store.AddProblems(ctx, r.job.Number, []store.Problem{problem})
 	})
+}
+
+// showQuery is the query as REPORT shows it.
+func showQuery(q store.RunQuery) string {
+	var text strings.Builder
+	e := json.NewEncoder(&text)
+	e.SetEscapeHTML(false)
+	if err := e.Encode(q.Query); err != nil {
+		return ""
+	}
+	return strings.TrimSpace(text.String())
 }

@@ -229,9 +229,15 @@ func (p *Pipeline) persist(ctx context.Context, do func(context.Context) error) 
 	if !store.Unavailable(err) {
 		return err
 	}
-	p.Logger.Error("the database cannot be written; trying again every 30 s", "error", err)
-	defer p.trouble.over()
-	for p.trouble.begin(err); store.Unavailable(err); err = do(ctx) {
+	if p.trouble.begin(err) {
+		p.Logger.Error("the database cannot be written; trying again every 30 s", "error", err)
+	}
+	defer func() {
+		if p.trouble.over() {
+			p.Logger.Info("the database can be written again")
+		}
+	}()
+	for ; store.Unavailable(err); err = do(ctx) {
 		p.trouble.update(err)
 		select {
 		case <-ctx.Done():
@@ -239,7 +245,6 @@ func (p *Pipeline) persist(ctx context.Context, do func(context.Context) error) 
 		case <-time.After(unavailableRetry):
 		}
 	}
-	p.Logger.Info("the database can be written again")
 	return err
 }
 
@@ -262,11 +267,13 @@ type trouble struct {
 	text  string
 }
 
-func (t *trouble) begin(err error) {
+// begin says whether nobody waited before.
+func (t *trouble) begin(err error) (first bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.stuck++
 	t.text = err.Error()
+	return t.stuck == 1
 }
 
 func (t *trouble) update(err error) {
@@ -275,10 +282,12 @@ func (t *trouble) update(err error) {
 	t.text = err.Error()
 }
 
-func (t *trouble) over() {
+// over says whether nobody waits any more.
+func (t *trouble) over() (last bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.stuck--
+	return t.stuck == 0
 }
 
 // Trouble is what stands on every screen while the database cannot be written, or "".

@@ -391,6 +391,10 @@ func (r *run) message() string {
 	return strings.Join(parts, " ")
 }
 
+func (f failure) text(r *run) string {
+	return fmt.Sprintf("query %d could not be read: %s", r.place(f.query), strings.TrimRight(f.err.Error(), "."))
+}
+
 // unread tells which queries could not be read completely, or nil. It is fatal if none of them may heal by itself.
 func (r *run) unread() error {
 	if len(r.failures) == 0 {
@@ -399,7 +403,7 @@ func (r *run) unread() error {
 	var texts []string
 	heals := false
 	for _, f := range r.failures {
-		texts = append(texts, fmt.Sprintf("query %d could not be read: %s", r.place(f.query), strings.TrimRight(f.err.Error(), ".")))
+		texts = append(texts, f.text(r))
 		heals = heals || !permanent(f.err)
 	}
 	err := errors.New(strings.Join(texts, "; "))

@@ -52,7 +52,9 @@ type world struct {
 	dir     string
 	options Options
 	limit   int // requests a minute; 0 for none
-	log     bytes.Buffer
+	// wrap puts something between the pipeline and its store.
+	wrap func(Store) Store
+	log  bytes.Buffer
 
 	store   *store.Store
 	p       *Pipeline
@@ -112,6 +114,9 @@ func (w *world) start() {
 	logger := slog.New(slog.NewTextHandler(&w.log, nil))
 	o := w.options
 	o.Store, o.Logger, o.Mappers = w.store, logger, w.mappers
+	if w.wrap != nil {
+		o.Store = w.wrap(w.store)
+	}
 	o.ThreatConnect = threatconnect.New(threatconnect.Options{BaseURL: "http://threatconnect.example/api", AccessID: farthreatconnect.DefaultAccessID,
 		SecretKey: func() string { return farthreatconnect.DefaultSecretKey }, Transport: direct{w.tc}, Logger: logger})
 	o.Sentinel, err = sentinel.New(sentinel.Options{AuthorityURL: w.end.URL, UploadURL: w.end.URL, Transport: w.end.Transport, TenantID: tenant, ClientID: clientID,

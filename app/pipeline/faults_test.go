@@ -1,0 +1,470 @@
+package pipeline
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/mattn/go-sqlite3"
+
+	farsentinel "mssentinel/app/standin/sentinel"
+	farthreatconnect "mssentinel/app/standin/threatconnect"
+	"mssentinel/app/store"
+)
+
+// fill puts n hosts into Alpha.
+func (w *world) fill(n int) (ids []int64) {
+	w.t.Helper()
+	for i := range n {
+		ids = append(ids, w.put("Alpha", fmt.Sprintf("h%d.example", i)))
+	}
+	return ids
+}
+
+// sentOnce fails the test if an object was accepted more than once.
+func (w *world) sentOnce() {
+	w.t.Helper()
+	for id, n := range w.far.Sent(w.options.Source) {
+		if n != 1 {
+			w.t.Errorf("%s was sent %d times", id, n)
+		}
+	}
+}
+
+func (w *world) problems(job store.Job) []store.Problem {
+	w.t.Helper()
+	problems, _, err := w.store.Problems(context.Background(), store.ProblemFilter{RequestID: job.RequestID, Limit: 500})
+	w.must(err)
+	return problems
+}
+
+func TestOneRefusedRecordAmong99(t *testing.T) {
+	for _, kind := range []farsentinel.Kind{farsentinel.RefuseRecord, farsentinel.RefuseBatch} {
+		in(t, func(t *testing.T) {
+			w := newWorld(t)
+			w.fill(100)
+			w.must(w.far.Inject(farsentinel.Fault{Kind: kind, Match: "'h42.example'", Count: -1}))
+			job := w.done(w.save(store.Full, query("", "Alpha")))
+			w.counts(job, store.Counts{Downloaded: 100, Queued: 100, Uploaded: 99, Rejected: 1})
+			problems := w.problems(job)
+			if len(problems) != 1 || problems[0].Step != "Upload" || !strings.Contains(problems[0].Raw, "h42.example") {
+				t.Errorf("%s: %+v", kind, problems)
+			}
+			w.sentOnce()
+			// It is not tried again before it changes.
+			w.far.ClearFaults()
+			if job := w.done(w.run(store.Delta)); job.Queued != 0 {
+				t.Errorf("%+v", job.Counts)
+			}
+			w.done(w.run(store.Full))
+			w.check(true)
+		})
+	}
+}
+
+func TestThrottleAndOutages(t *testing.T) {
+	for _, f := range []farsentinel.Fault{
+		{Kind: farsentinel.Throttle, Seconds: 20, Form: "header", Count: 3, After: 2},
+		{Kind: farsentinel.Throttle, Seconds: 20, Form: "date", Count: 3, After: 2},
+		{Kind: farsentinel.Throttle, Seconds: 20, Form: "message", Count: 3, After: 2},
+		{Kind: farsentinel.Throttle, Form: "html", Count: 3, After: 2},
+		{Kind: farsentinel.Throttle, Form: "empty", Count: 3, After: 2},
+		{Kind: farsentinel.Throttle, Seconds: 7200, Count: 9},
+		{Kind: farsentinel.Status, Status: 503, Count: 10, After: 1},
+		{Kind: farsentinel.Status, Status: 502, Form: "html", Count: 10, After: 1},
+		{Kind: farsentinel.CutBefore, Count: 5, After: 1},
+		{Kind: farsentinel.Unauthorized, Count: 1, After: 3},
+	} {
+		in(t, func(t *testing.T) {
+			w := newWorld(t)
+			w.fill(1200)
+			w.must(w.far.Inject(f))
+			job := w.done(w.save(store.Full, query("", "Alpha")))
+			w.counts(job, store.Counts{Downloaded: 1200, Queued: 1200, Uploaded: 1200})
+			w.sentOnce()
+			w.check(true)
+		})
+	}
+}
+
+func TestAConnectionCutAfterTheServerStoredTheBatch(t *testing.T) {
+	in(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.fill(1200)
+		w.must(w.far.Inject(farsentinel.Fault{Kind: farsentinel.CutAfter, Count: 2, After: 3}))
+		w.counts(w.done(w.save(store.Full, query("", "Alpha"))), store.Counts{Downloaded: 1200, Queued: 1200, Uploaded: 1200})
+		w.check(true)
+		if stats := w.far.Stats(); stats.Accepted != 1400 {
+			t.Errorf("%+v", stats)
+		}
+	})
+}
+
+// What does not heal by itself fails the job at once, with the remedy, and keeps what waits.
+func TestConfigurationErrors(t *testing.T) {
+	for _, c := range []struct {
+		name  string
+		spoil func(w *world)
+		heal  func(w *world)
+		want  string
+	}{
+		{"secret of Microsoft", func(w *world) { w.far.SetSecret(clientID, "another") }, func(w *world) { w.far.SetSecret(clientID, secret) }, "Client Secret"},
+		{"role", func(w *world) { w.far.SetRole(clientID, false) }, func(w *world) { w.far.SetRole(clientID, true) }, "role"},
+		{"key of ThreatConnect", func(w *world) { w.tc.SetSecretKey(farthreatconnect.DefaultAccessID, "another") },
+			func(w *world) { w.tc.SetSecretKey(farthreatconnect.DefaultAccessID, farthreatconnect.DefaultSecretKey) }, "ThreatConnect Secret Key"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			in(t, func(t *testing.T) {
+				w := newWorld(t)
+				w.fill(250)
+				c.spoil(w)
+				job := w.save(store.Full, query("", "Alpha"))
+				if job.Status != store.Failed || job.DateFailed == nil || !strings.Contains(job.Message, c.want) {
+					t.Fatalf("%s: %s", job.Status, job.Message)
+				}
+				if strings.Contains(w.log.String(), secret) || strings.Contains(job.Message, secret) {
+					t.Error("the secret is shown")
+				}
+				c.heal(w)
+				w.must(w.p.Retry(t.Context(), job.RequestID))
+				again := w.done(w.awaitJob(job.RequestID, func(j store.Job) bool { return j.Status == store.UploadComplete || j.Status == store.Failed }))
+				if again.RequestID != job.RequestID || again.Uploaded != 250 || again.DateFailed != nil {
+					t.Errorf("%+v", again)
+				}
+				w.sentOnce()
+				w.check(true)
+			})
+		})
+	}
+}
+
+func TestAQueryThatCannotBeRead(t *testing.T) {
+	in(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.put("Alpha", "a.example")
+		gone := w.put("Alpha", "gone.example")
+		w.put("Beta", "b.example")
+		w.done(w.save(store.Full, query("", "Alpha"), query("confidence > 1", "Beta")))
+		before, err := w.store.RunQueries(t.Context())
+		w.must(err)
+		time.Sleep(time.Hour)
+
+		w.must(w.tc.Inject(farthreatconnect.Fault{Kind: farthreatconnect.TQLRefuse, Match: "confidence > 1", Count: -1}))
+		w.put("Alpha", "new.example")
+		w.must(w.tc.Delete(gone))
+		for _, mode := range []store.Mode{store.Delta, store.Reconcile} {
+			job := w.run(mode)
+			if job.Status != store.UploadComplete || !strings.Contains(job.Message, "Query 2 could not be read") {
+				t.Fatalf("%s: %s", job.Status, job.Message)
+			}
+			if p := w.problems(job); len(p) != 1 || p[0].Step != "Download" || !strings.Contains(p[0].Raw, "confidence > 1") {
+				t.Errorf("%+v", p)
+			}
+			w.wantWinner("new.example", "Alpha")
+			w.wantWinner("b.example", "Beta")
+			w.wantWinner("gone.example", "Alpha") // nothing is retired after a partial read
+		}
+		after, err := w.store.RunQueries(t.Context())
+		w.must(err)
+		if !after[0].Mark.After(before[0].Mark) || !after[1].Mark.Equal(before[1].Mark) {
+			t.Errorf("marks %v and %v, before %v and %v", after[0].Mark, after[1].Mark, before[0].Mark, before[1].Mark)
+		}
+
+		w.tc.ClearFaults()
+		w.done(w.run(store.Delta))
+		w.check(false)
+	})
+}
+
+func TestAnOwnerThatGoesAway(t *testing.T) {
+	in(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.put("Alpha", "a.example")
+		w.put("Beta", "b.example")
+		w.done(w.save(store.Full, query("", "Alpha", "Beta")))
+		owner := w.tc.Owners()[2]
+		w.must(w.tc.RemoveOwner(owner.Name))
+		w.put("Alpha", "new.example")
+		job := w.run(store.Reconcile)
+		if !strings.Contains(job.Message, `"Beta"`) || job.Status != store.Failed {
+			t.Errorf("%s: %s", job.Status, job.Message)
+		}
+		w.wantWinner("new.example", "Alpha")
+		w.wantWinner("b.example", "Beta")
+		w.must(w.tc.AddOwner(owner))
+		w.done(w.run(store.Reconcile))
+		w.check(true)
+	})
+}
+
+// A scheduled job that fails is tried again, ever later, and given up after ten more attempts; an ad hoc one fails at once.
+func TestRetries(t *testing.T) {
+	in(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.fill(3)
+		w.must(w.tc.Inject(farthreatconnect.Fault{Kind: farthreatconnect.Status, Status: 500, Count: -1}))
+		job := w.save(store.Full, query("", "Alpha"))
+		if job.Status != store.Pending || job.FailureCount != 1 || job.Message == "" {
+			t.Fatalf("%s: %s, %d failures", job.Status, job.Message, job.FailureCount)
+		}
+		if wait := time.Until(*job.RetryAfter); wait < 4*time.Minute || wait > 6*time.Minute {
+			t.Errorf("tried again after %v", wait)
+		}
+		adhoc := w.run(store.Full)
+		if adhoc.Status != store.Failed || adhoc.FailureCount != 1 || adhoc.DateFailed == nil {
+			t.Errorf("%s: %s", adhoc.Status, adhoc.Message)
+		}
+		failed := w.awaitJob(job.RequestID, func(j store.Job) bool { return j.Status == store.Failed })
+		if failed.FailureCount != maxRetries+1 {
+			t.Errorf("%d failures", failed.FailureCount)
+		}
+		w.tc.ClearFaults()
+		w.must(w.p.Retry(t.Context(), job.RequestID))
+		w.done(w.awaitJob(job.RequestID, func(j store.Job) bool { return j.Status == store.UploadComplete }))
+		w.check(true)
+		if err := w.p.Retry(t.Context(), job.RequestID); !errors.Is(err, store.ErrState) {
+			t.Errorf("retry of a job that is complete: %v", err)
+		}
+		if err := w.p.Retry(t.Context(), "nonsense"); !errors.Is(err, store.ErrNotFound) {
+			t.Errorf("retry of an unknown job: %v", err)
+		}
+	})
+}
+
+// Somebody who saves, or presses Run, does not wait for the next attempt.
+func TestHurry(t *testing.T) {
+	in(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.fill(3)
+		w.must(w.tc.Inject(farthreatconnect.Fault{Kind: farthreatconnect.Status, Status: 500, Count: -1}))
+		job := w.save(store.Full, query("", "Alpha"))
+		if job.Status != store.Pending {
+			t.Fatal(job.Status)
+		}
+		w.tc.ClearFaults()
+		at := time.Now()
+		w.must(w.p.RunTask(t.Context(), "download"))
+		w.done(w.awaitJob(job.RequestID, func(j store.Job) bool { return j.Status == store.UploadComplete }))
+		if took := time.Since(at); took > time.Minute {
+			t.Errorf("took %v", took)
+		}
+	})
+}
+
+func TestCancel(t *testing.T) {
+	in(t, func(t *testing.T) {
+		w := newWorld(t, func(w *world) { w.limit = 2 })
+		w.fill(1000)
+		w.saveOnly(store.Full, query("", "Alpha"))
+		time.Sleep(10 * time.Second)
+		running := w.p.Progress().RequestID
+		waiting, err := w.p.Submit(t.Context(), store.Full)
+		w.must(err)
+		w.must(w.p.Cancel(t.Context(), waiting.RequestID))
+		w.must(w.p.Cancel(t.Context(), running))
+		for _, id := range []string{running, waiting.RequestID} {
+			job, err := w.store.Job(t.Context(), id)
+			w.must(err)
+			if job.Status != store.Cancelled {
+				t.Errorf("%s is %s", id, job.Status)
+			}
+			if err := w.p.Cancel(t.Context(), id); !errors.Is(err, store.ErrState) {
+				t.Errorf("cancelled twice: %v", err)
+			}
+		}
+		if total, _, err := w.store.OutboxSize(t.Context(), 0); total != 0 || err != nil {
+			t.Errorf("%d rows wait, %v", total, err)
+		}
+		sent := w.far.Stats().Accepted
+		if sent == 0 || sent == 1000 {
+			t.Errorf("%d objects were sent", sent)
+		}
+		w.must(w.p.Retry(t.Context(), running))
+		w.done(w.awaitJob(running, func(j store.Job) bool { return j.Status == store.UploadComplete }))
+		w.check(true)
+	})
+}
+
+func TestPauseResumeAndKill(t *testing.T) {
+	for _, slug := range []string{"download", "convert", "upload"} {
+		t.Run(slug, func(t *testing.T) {
+			in(t, func(t *testing.T) {
+				w := newWorld(t, func(w *world) { w.limit = 4 })
+				w.fill(1500)
+				w.must(w.p.PauseTask(t.Context(), slug, true))
+				w.saveOnly(store.Full, query("", "Alpha"))
+				time.Sleep(30 * time.Hour)
+				w.restart()
+				time.Sleep(30 * time.Hour)
+				synctest.Wait()
+				if sent := w.far.Stats().Accepted; sent != 0 {
+					t.Fatalf("%d objects were sent while %s was paused", sent, slug)
+				}
+				w.must(w.p.PauseTask(t.Context(), slug, false))
+				time.Sleep(5 * time.Second)
+				synctest.Wait()
+				id := w.p.Progress().RequestID
+				if id == "" {
+					t.Fatal("no job runs")
+				}
+				w.must(w.p.KillTask(t.Context(), "upload"))
+				killed := w.awaitJob(id, func(j store.Job) bool { return j.Status == store.Pending })
+				if !strings.Contains(killed.Message, "killed") || killed.RetryAfter == nil {
+					t.Errorf("%s: %s", killed.Status, killed.Message)
+				}
+				w.done(w.awaitJob(id, func(j store.Job) bool { return j.Status == store.UploadComplete }))
+				w.check(true)
+			})
+		})
+	}
+}
+
+// Whenever the process ends, the next one goes on with the same job and nothing is lost. Ended by Shutdown, nothing is sent twice.
+func TestRestartInTheMiddle(t *testing.T) {
+	for _, seconds := range []time.Duration{0, 1, 5, 61, 200} {
+		t.Run(fmt.Sprint(seconds), func(t *testing.T) {
+			in(t, func(t *testing.T) {
+				w := newWorld(t, func(w *world) { w.limit = 3 })
+				w.fill(1500)
+				w.saveOnly(store.Full, query("", "Alpha"))
+				time.Sleep(seconds*time.Second + 500*time.Millisecond)
+				id := w.p.Progress().RequestID
+				w.restart()
+				if id != "" {
+					w.done(w.awaitJob(id, func(j store.Job) bool { return !j.Status.Active() }))
+				}
+				w.awaitIdle(store.Full)
+				w.sentOnce()
+				w.check(true)
+				if jobs, n, _ := w.store.Jobs(t.Context(), store.JobFilter{}); n != 1 {
+					t.Errorf("%d jobs: %+v", n, jobs)
+				}
+				if most := w.far.MaxInWindow(true); most > 3 {
+					t.Errorf("%d requests in a minute", most)
+				}
+			})
+		})
+	}
+}
+
+// crash goes on from what is on the disk, as after kill -9: answers under way are lost.
+func (w *world) crash() {
+	w.t.Helper()
+	synctest.Wait()
+	dir := w.t.TempDir()
+	files, err := filepath.Glob(filepath.Join(w.dir, "*"))
+	w.must(err)
+	for _, f := range files {
+		data, err := os.ReadFile(f)
+		w.must(err)
+		w.must(os.WriteFile(filepath.Join(dir, filepath.Base(f)), data, 0o600))
+	}
+	w.stop()
+	w.dir = dir
+	w.start()
+}
+
+func TestCrashInTheMiddle(t *testing.T) {
+	in(t, func(t *testing.T) {
+		w := newWorld(t, func(w *world) { w.limit = 3 })
+		w.fill(1500)
+		w.must(w.far.Inject(farsentinel.Fault{Kind: farsentinel.Slow, Seconds: 2, Count: -1}))
+		w.saveOnly(store.Full, query("", "Alpha"))
+		time.Sleep(time.Second)
+		for i := range 12 {
+			time.Sleep(time.Duration(i) * 777 * time.Millisecond)
+			w.crash()
+		}
+		w.awaitIdle(store.Full)
+		w.check(true)
+		if jobs, n, _ := w.store.Jobs(t.Context(), store.JobFilter{}); n != 1 {
+			t.Errorf("%d jobs: %+v", n, jobs)
+		}
+		if most := w.far.MaxInWindow(true); most > 3+12 {
+			t.Errorf("%d requests in a minute", most)
+		}
+	})
+}
+
+// fullDisk is a store on a disk that is full for a while.
+type fullDisk struct {
+	Store
+	full func() bool
+}
+
+func (f fullDisk) Apply(ctx context.Context, b store.Batch) (store.Counts, error) {
+	if f.full() {
+		return store.Counts{}, fmt.Errorf("applying: %w", sqlite3.Error{Code: sqlite3.ErrFull})
+	}
+	return f.Store.Apply(ctx, b)
+}
+
+func (f fullDisk) Settle(ctx context.Context, s store.Settlement) error {
+	if f.full() {
+		return fmt.Errorf("settling: %w", sqlite3.Error{Code: sqlite3.ErrReadonly})
+	}
+	return f.Store.Settle(ctx, s)
+}
+
+func (f fullDisk) Outgoing(ctx context.Context, after int64, limit int) ([]store.Outgoing, error) {
+	if f.full() {
+		return nil, fmt.Errorf("reading: %w", sqlite3.Error{Code: sqlite3.ErrIoErr})
+	}
+	return f.Store.Outgoing(ctx, after, limit)
+}
+
+func (f fullDisk) Unseen(ctx context.Context, job, query int64, ids []int64) ([]int64, error) {
+	if f.full() {
+		return nil, fmt.Errorf("reading: %w", sqlite3.Error{Code: sqlite3.ErrIoErr})
+	}
+	return f.Store.Unseen(ctx, job, query, ids)
+}
+
+func TestAFullDiskPausesTheJob(t *testing.T) {
+	in(t, func(t *testing.T) {
+		var full bool
+		w := newWorld(t, func(w *world) {
+			w.limit = 4
+			w.wrap = func(s Store) Store { return fullDisk{s, func() bool { return full }} }
+		})
+		w.fill(1500)
+		w.saveOnly(store.Full, query("", "Alpha"))
+		for range 3 {
+			full = true
+			time.Sleep(70 * time.Second)
+			synctest.Wait()
+			if !strings.Contains(w.p.Trouble(), "cannot write") || w.p.Progress().RequestID == "" {
+				t.Errorf("trouble: %q", w.p.Trouble())
+			}
+			full = false
+			time.Sleep(unavailableRetry + time.Second)
+		}
+		w.awaitIdle(store.Full)
+		if trouble := w.p.Trouble(); trouble != "" {
+			t.Error(trouble)
+		}
+		w.sentOnce()
+		w.check(true)
+	})
+}
+
+func TestADamagedRowCostsItself(t *testing.T) {
+	in(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.fill(99)
+		w.must(w.tc.Inject(farthreatconnect.Fault{Kind: farthreatconnect.DamagedRow, Path: "/api/v3/indicators", Count: -1}))
+		q := query("", "Alpha")
+		q.SortField, q.SortDirection = "", ""
+		job := w.save(store.Full, q)
+		w.counts(job, store.Counts{Downloaded: 99, Invalid: 1, Queued: 98, Uploaded: 98})
+		if p := w.problems(job); len(p) != 1 || p[0].Code != "unreadable" {
+			t.Errorf("%+v", p)
+		}
+	})
+}
