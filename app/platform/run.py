@@ -52,9 +52,10 @@ def run_copy():
 
 
 def run_from_memory():
-    if not hasattr(os, "memfd_create"):
+    create = getattr(os, "memfd_create", None)  # since Python 3.8
+    if create is None:
         raise OSError("this Python cannot execute from memory")
-    descriptor = os.memfd_create("app")
+    descriptor = create("app")
     with open(PROGRAM, "rb") as source, os.fdopen(os.dup(descriptor), "wb") as target:
         shutil.copyfileobj(source, target)
     os.execve(descriptor, ARGUMENTS, os.environ)
