@@ -12,8 +12,8 @@ import (
 // queued is a row on its way into the outbox.
 type queued struct {
 	seq, object, indicator int64
-	typ                    string
-	name                   string
+	typ, name              string
+	typeNumber             int64
 	created, validUntil    int64
 	payload                []byte
 	dropped                bool
@@ -24,7 +24,7 @@ func (a *application) enqueue(f *Found, e *FoundObject, o *object) {
 	if o.Queued > a.store.handed && !a.unqueue(o) {
 		a.dropped = append(a.dropped, o.Queued)
 	}
-	q := queued{seq: a.store.nextSeq, object: o.Number, indicator: f.Indicator, typ: f.Type, name: e.Name,
+	q := queued{seq: a.store.nextSeq, object: o.Number, indicator: f.Indicator, typ: f.Type, typeNumber: o.Type, name: e.Name,
 		created: millis(e.Created), validUntil: millis(e.ValidUntil),
 		payload: e.AppendJSON(make([]byte, 0, 2048), stix.Envelope{Modified: a.Now, ValidUntil: e.ValidUntil})}
 	a.store.nextSeq++
@@ -207,7 +207,7 @@ var (
 	upsertClaims = newBulk(6, `INSERT INTO candidate (query, indicator, object, owner, seen, place) VALUES `,
 		` ON CONFLICT DO UPDATE SET owner = excluded.owner, seen = excluded.seen, place = excluded.place`)
 	deleteClaims = newBulk(3, `DELETE FROM candidate WHERE (query, indicator, object) IN (VALUES `, `)`)
-	insertQueue  = newBulk(11, `INSERT INTO outbox (seq, object, job, destination, retire, query, indicator, name, created, valid_until, payload) VALUES `, ``)
+	insertQueue  = newBulk(12, `INSERT INTO outbox (seq, object, job, destination, retire, query, indicator, type, name, created, valid_until, payload) VALUES `, ``)
 )
 
 func (a *application) writeObjects(ctx context.Context) error {
@@ -267,10 +267,10 @@ func (a *application) dropSuperseded(ctx context.Context) error {
 }
 
 func (a *application) writeQueue(ctx context.Context) error {
-	values := make([]any, 0, 11*len(a.queue))
+	values := make([]any, 0, 12*len(a.queue))
 	for i := range a.queue {
 		if q := &a.queue[i]; !q.dropped {
-			values = append(values, q.seq, q.object, a.Job, a.destination.Number, false, a.Query, q.indicator, q.name, q.created, q.validUntil, q.payload)
+			values = append(values, q.seq, q.object, a.Job, a.destination.Number, false, a.Query, q.indicator, q.typeNumber, q.name, q.created, q.validUntil, q.payload)
 		}
 	}
 	return insertQueue.exec(ctx, a.tx, values)

@@ -143,7 +143,7 @@ func BenchmarkUpdate(b *testing.B) {
 				if err := x.store.Clean(context.Background(), at); err != nil {
 					b.Fatal(err)
 				}
-				b.ReportMetric(float64((cpu()-start).Milliseconds()), "clean-ms")
+				b.ReportMetric(float64((cpu() - start).Milliseconds()), "clean-ms")
 				x.run(Delta, 100, 3, at.Add(2*time.Hour))
 				b.ReportMetric(float64((x.applied+x.sent).Microseconds())/1000, "delta-ms")
 				b.ReportMetric(x.bytes(), "B/object")

@@ -30,16 +30,26 @@ func newBulk(columns int, head, tail string) bulk {
 // exec writes the rows whose values stand one after another in values.
 func (b bulk) exec(ctx context.Context, tx *sqlx.Tx, values []any) error {
 	for size := bulkRows * b.columns; len(values) >= size; values = values[size:] {
-		if _, err := tx.ExecContext(ctx, b.many, values[:size]...); err != nil {
+		if err := exec(ctx, tx, b.many, values[:size]); err != nil {
 			return err
 		}
 	}
 	for ; len(values) > 0; values = values[b.columns:] {
-		if _, err := tx.ExecContext(ctx, b.one, values[:b.columns]...); err != nil {
+		if err := exec(ctx, tx, b.one, values[:b.columns]); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// exec runs a statement as a query, for which the driver hands over all values at once; for an Exec it crosses into C once
+// a value.
+func exec(ctx context.Context, tx *sqlx.Tx, text string, values []any) error {
+	rows, err := tx.QueryContext(ctx, text, values...)
+	if err != nil {
+		return err
+	}
+	return rows.Close()
 }
 
 // set is a list of numbers as one parameter: … IN (SELECT value FROM json_each(?)).

@@ -59,7 +59,7 @@ func (s *Store) Clean(ctx context.Context, now time.Time) error {
 // oldJobs are over, have nothing in the outbox, and are not among the last ones.
 const oldJobs = `SELECT number FROM job WHERE status IN ('Upload Complete', 'Failed', 'Cancelled')
 	AND number <= (SELECT number FROM job ORDER BY number DESC LIMIT 1 OFFSET 500)
-	AND NOT EXISTS (SELECT 1 FROM outbox WHERE outbox.job = job.number)`
+	AND ` + inOutbox + ` = 0`
 
 func (s *Store) dropChunks(ctx context.Context, text string, args []any) error {
 	args = append(args, cleanChunk)

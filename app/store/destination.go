@@ -82,7 +82,7 @@ func (s *Store) leave(ctx context.Context, old destination, change DestinationCh
 		return err
 	}
 	if change == WorkspaceChanged {
-		if err := s.dropAll(ctx, `SELECT seq FROM outbox`); err != nil {
+		if err := s.dropAll(ctx, `TRUE`); err != nil {
 			return err
 		}
 	}

@@ -21,7 +21,7 @@ func (s *Store) CancelJob(ctx context.Context, requestID string, now time.Time) 
 	if err := cancellable(job); err != nil {
 		return err
 	}
-	if err := s.dropAll(ctx, `SELECT seq FROM outbox WHERE job = ?`, job.Number); err != nil {
+	if err := s.dropAll(ctx, `job = ?`, job.Number); err != nil {
 		return fmt.Errorf("cancelling: %w", err)
 	}
 	return s.tx(ctx, func(ctx context.Context, tx *sqlx.Tx) error {
@@ -49,13 +49,17 @@ func cancellable(job jobRow) error {
 
 // dropAll drops the rows of the outbox that which selects, in transactions of bounded size; their objects count as not sent.
 func (s *Store) dropAll(ctx context.Context, which string, args ...any) error {
-	for more := true; more; {
+	for after, more := int64(0), true; more; {
 		err := s.tx(ctx, func(ctx context.Context, tx *sqlx.Tx) error {
 			var seqs []int64
-			if err := tx.SelectContext(ctx, &seqs, which+fmt.Sprintf(" ORDER BY seq LIMIT %d", dropChunk), args...); err != nil {
+			err := tx.SelectContext(ctx, &seqs, `SELECT seq FROM outbox WHERE seq > ? AND `+which+` ORDER BY seq LIMIT ?`,
+				append(append([]any{after}, args...), dropChunk)...)
+			if more = len(seqs) == dropChunk; more {
+				after = seqs[len(seqs)-1]
+			}
+			if err != nil {
 				return err
 			}
-			more = len(seqs) == dropChunk
 			return s.dropUnsent(ctx, tx, seqs)
 		})
 		if err != nil {
@@ -102,7 +106,7 @@ func (s *Store) drop(ctx context.Context, tx *sqlx.Tx, seqs []int64, t tally) ([
 		return nil, nil
 	}
 	rows, err := tx.QueryContext(ctx, `DELETE FROM outbox WHERE seq IN (SELECT value FROM json_each(?))
-		RETURNING seq, object, job, retire, query, indicator, name, created, valid_until, (SELECT type FROM object WHERE number = object)`, set(seqs))
+		RETURNING seq, object, job, retire, query, indicator, name, created, valid_until, type`, set(seqs))
 	if err != nil {
 		return nil, err
 	}

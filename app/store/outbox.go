@@ -1,17 +1,15 @@
 package store
 
 import (
+	"bytes"
 	"context"
 	"database/sql"
-	"errors"
 	"fmt"
 	"slices"
 	"strconv"
 	"time"
 
 	"github.com/jmoiron/sqlx"
-	"github.com/tidwall/gjson"
-
 	"mssentinel/app/stix"
 )
 
@@ -24,6 +22,17 @@ type Outgoing struct {
 	Retire bool
 	// Payload is the STIX object.
 	Payload []byte
+
+	row outboxRow
+}
+
+// outboxRow is what else the outbox knows of an object that is sent.
+type outboxRow struct {
+	seq, object, job, query, indicator int64
+	retire                             bool
+	name                               string
+	created, validUntil                int64
+	typ                                int64
 }
 
 // Outgoing are the next rows of the outbox after a row, in order. What was given away once is taken to be under way, until
@@ -43,33 +52,59 @@ func (s *Store) Outgoing(ctx context.Context, after int64, limit int) (out []Out
 }
 
 func readOutbox(ctx context.Context, tx *sqlx.Tx, after int64, limit int) ([]Outgoing, error) {
-	rows, err := tx.QueryContext(ctx, `SELECT seq, object, job, source, retire, outbox.name, outbox.created, outbox.valid_until, payload,
+	sources, err := readSources(ctx, tx)
+	if err != nil {
+		return nil, err
+	}
+	rows, err := tx.QueryContext(ctx, `SELECT seq, object, job, destination, retire, query, indicator, type, name, created, valid_until, payload,
 			CASE WHEN retire THEN (SELECT pattern FROM object WHERE number = object) ELSE '' END
-		FROM outbox JOIN destination ON destination.number = outbox.destination WHERE seq > ? ORDER BY seq LIMIT ?`, after, limit)
+		FROM outbox WHERE seq > ? ORDER BY seq LIMIT ?`, after, limit)
 	if err != nil {
 		return nil, err
 	}
 	defer rows.Close()
 	out := make([]Outgoing, 0, limit)
 	for rows.Next() {
-		var o Outgoing
-		var created, until int64
-		var name, pattern string
-		if err := rows.Scan(&o.Seq, &o.Object, &o.Job, &o.Source, &o.Retire, &name, &created, &until, &o.Payload, &pattern); err != nil {
+		var r outboxRow
+		var destination int64
+		var payload sql.RawBytes
+		var pattern string
+		if err := rows.Scan(&r.seq, &r.object, &r.job, &destination, &r.retire, &r.query, &r.indicator, &r.typ, &r.name, &r.created,
+			&r.validUntil, &payload, &pattern); err != nil {
 			return nil, err
 		}
+		o := Outgoing{Seq: r.seq, Object: r.object, Job: r.job, Source: sources[destination], Retire: r.retire, row: r}
 		if o.Retire {
-			o.Payload = stix.Retired{Pattern: pattern, Name: name, Created: fromMillis(created),
-				ValidUntil: fromMillis(until), Modified: fromMillis(until)}.AppendJSON(nil)
+			o.Payload = stix.Retired{Pattern: pattern, Name: r.name, Created: fromMillis(r.created),
+				ValidUntil: fromMillis(r.validUntil), Modified: fromMillis(r.validUntil)}.AppendJSON(nil)
+		} else {
+			o.Payload = bytes.Clone(payload)
 		}
 		out = append(out, o)
 	}
 	return out, rows.Err()
 }
 
+// readSources are the source names by the number of their destination.
+func readSources(ctx context.Context, q querier) (map[int64]string, error) {
+	var all []destination
+	if err := q.SelectContext(ctx, &all, `SELECT number, source FROM destination`); err != nil {
+		return nil, err
+	}
+	sources := make(map[int64]string, len(all))
+	for _, d := range all {
+		sources[d.Number] = d.Source
+	}
+	return sources, nil
+}
+
+// inOutbox is how many rows of a job wait: what it queued and was not answered. The table itself would be slow to count.
+const inOutbox = `count_queued - count_uploaded - count_rejected - count_retired`
+
 // OutboxSize is how many rows wait for Sentinel, in all and of a job.
 func (s *Store) OutboxSize(ctx context.Context, job int64) (total, ofJob int64, err error) {
-	row := s.read.QueryRowxContext(ctx, `SELECT (SELECT count(*) FROM outbox), (SELECT count(*) FROM outbox WHERE job = ?)`, job)
+	row := s.read.QueryRowxContext(ctx, `SELECT coalesce(sum(`+inOutbox+`), 0) + (SELECT count(*) FROM outbox WHERE job = 0),
+		coalesce(sum(iif(number = ?, `+inOutbox+`, 0)), 0) FROM job`, job)
 	if err := row.Scan(&total, &ofJob); err != nil {
 		return 0, 0, fmt.Errorf("counting the outbox: %w", err)
 	}
@@ -96,16 +131,16 @@ type RefusedObject struct {
 func (s *Store) Settle(ctx context.Context, st Settlement) error {
 	return s.tx(ctx, func(ctx context.Context, tx *sqlx.Tx) error {
 		x := &settlement{Settlement: st, store: s, tx: tx, at: millis(st.At), tally: tally{}, days: map[int64]*day{}}
-		if err := x.load(ctx); err != nil {
-			return fmt.Errorf("reading what was settled: %w", err)
+		if err := x.unload(ctx); err != nil {
+			return fmt.Errorf("taking what was sent off the outbox: %w", err)
 		}
-		for _, o := range st.Accepted {
-			if err := x.accept(ctx, o); err != nil {
+		for i := range st.Accepted {
+			if err := x.accept(ctx, &st.Accepted[i].row); err != nil {
 				return err
 			}
 		}
-		for _, r := range st.Refused {
-			if err := x.refuse(ctx, r); err != nil {
+		for i := range st.Refused {
+			if err := x.refuse(ctx, &st.Refused[i]); err != nil {
 				return err
 			}
 		}
@@ -119,126 +154,90 @@ type settlement struct {
 	tx    *sqlx.Tx
 	at    int64
 
-	rows                           map[int64]*outboxRow
+	// waiting are the rows that were still in the outbox.
+	waiting                        map[int64]bool
 	tally                          tally
 	days                           map[int64]*day
-	seqs                           []int64
 	lived, retired, refused, sends []any
 	problems                       []any
 }
 
-// outboxRow is what the outbox and the ledger know of an object that was sent.
-type outboxRow struct {
-	seq, object, job, query, indicator int64
-	retire                             bool
-	name                               string
-	created, validUntil                int64
-	typ, settled                       int64
-}
-
 type day struct{ sent, refused, retired int64 }
 
-func (x *settlement) load(ctx context.Context) error {
+// unload takes the rows off the outbox.
+func (x *settlement) unload(ctx context.Context) error {
 	seqs := make([]int64, 0, len(x.Accepted)+len(x.Refused))
-	for _, o := range x.Accepted {
-		seqs = append(seqs, o.Seq)
+	for i := range x.Accepted {
+		seqs = append(seqs, x.Accepted[i].Seq)
 	}
-	for _, r := range x.Refused {
-		seqs = append(seqs, r.Seq)
+	for i := range x.Refused {
+		seqs = append(seqs, x.Refused[i].Seq)
 	}
 	slices.Sort(seqs)
-	rows, err := x.tx.QueryContext(ctx, `SELECT seq, object, outbox.job, retire, outbox.query, outbox.indicator, outbox.name, outbox.created,
-			outbox.valid_until, type, settled
-		FROM outbox JOIN object ON object.number = outbox.object WHERE seq IN (SELECT value FROM json_each(?))`, set(seqs))
+	rows, err := x.tx.QueryContext(ctx, `DELETE FROM outbox WHERE seq IN (SELECT value FROM json_each(?)) RETURNING seq`, set(seqs))
 	if err != nil {
 		return err
 	}
 	defer rows.Close()
-	x.rows = make(map[int64]*outboxRow, len(seqs))
+	x.waiting = make(map[int64]bool, len(seqs))
 	for rows.Next() {
-		r := new(outboxRow)
-		if err := rows.Scan(&r.seq, &r.object, &r.job, &r.retire, &r.query, &r.indicator, &r.name, &r.created, &r.validUntil, &r.typ, &r.settled); err != nil {
+		var seq int64
+		if err := rows.Scan(&seq); err != nil {
 			return err
 		}
-		x.rows[r.seq] = r
+		x.waiting[seq] = true
 	}
 	return rows.Err()
 }
 
-// take takes a row off the outbox, once.
-func (x *settlement) take(ctx context.Context, seq int64) (*outboxRow, *Counts, *day, error) {
-	r := x.rows[seq]
-	if r == nil {
-		return nil, nil, nil, nil
+// counts are what a row is counted in; nil for a row that the outbox knew no more: it was counted before, or its job was
+// cancelled.
+func (x *settlement) counts(ctx context.Context, r *outboxRow) (*Counts, *day, error) {
+	if !x.waiting[r.seq] {
+		return nil, nil, nil
 	}
-	delete(x.rows, seq)
-	x.seqs = append(x.seqs, seq)
+	delete(x.waiting, r.seq)
 	typ, err := x.store.names.typeName(ctx, x.tx, r.typ)
 	if err != nil {
-		return nil, nil, nil, err
+		return nil, nil, err
 	}
 	d := x.days[r.typ]
 	if d == nil {
 		d = new(day)
 		x.days[r.typ] = d
 	}
-	return r, x.tally.of(r.job, r.query, typ), d, nil
+	return x.tally.of(r.job, r.query, typ), d, nil
 }
 
-func (x *settlement) accept(ctx context.Context, o Outgoing) error {
-	r, count, d, err := x.take(ctx, o.Seq)
+func (x *settlement) accept(ctx context.Context, r *outboxRow) error {
+	count, d, err := x.counts(ctx, r)
 	if err != nil {
 		return err
 	}
-	if r == nil {
-		// Its job was cancelled meanwhile. Sentinel holds it all the same.
-		return x.acceptDropped(ctx, o)
-	}
-	x.sends = append(x.sends, r.object, x.at, r.job, r.retire, r.query, r.indicator)
+	// Sentinel holds it, whether the outbox knows it or not.
 	if r.retire {
-		count.Retired++
-		d.retired++
 		x.retired = append(x.retired, r.object, r.seq, r.validUntil)
-		return nil
-	}
-	count.Uploaded++
-	d.sent++
-	x.lived = append(x.lived, r.object, r.seq, r.name, r.created, r.validUntil)
-	return nil
-}
-
-// acceptDropped notes what Sentinel took although the outbox knows it no more. It is not counted: the same may have been
-// settled before.
-func (x *settlement) acceptDropped(ctx context.Context, o Outgoing) error {
-	members := gjson.GetManyBytes(o.Payload, "name", "created", "valid_until")
-	created, err := time.Parse(time.RFC3339, members[1].String())
-	if err != nil {
-		return fmt.Errorf("reading what Sentinel took: %w", err)
-	}
-	until, err := time.Parse(time.RFC3339, members[2].String())
-	if err != nil {
-		return fmt.Errorf("reading what Sentinel took: %w", err)
-	}
-	var settled int64
-	if err := x.tx.GetContext(ctx, &settled, `SELECT settled FROM object WHERE number = ?`, o.Object); err != nil {
-		if errors.Is(err, sql.ErrNoRows) {
-			return nil
-		}
-		return fmt.Errorf("reading the ledger: %w", err)
+	} else {
+		x.lived = append(x.lived, r.object, r.seq, r.name, r.created, r.validUntil)
 	}
 	switch {
-	case settled >= o.Seq:
-	case o.Retire:
-		x.retired = append(x.retired, o.Object, o.Seq, millis(until))
+	case count == nil:
+		return nil
+	case r.retire:
+		count.Retired++
+		d.retired++
 	default:
-		x.lived = append(x.lived, o.Object, o.Seq, members[0].String(), millis(created), millis(until))
+		count.Uploaded++
+		d.sent++
 	}
+	x.sends = append(x.sends, r.object, x.at, r.job, r.retire, r.query, r.indicator)
 	return nil
 }
 
-func (x *settlement) refuse(ctx context.Context, o RefusedObject) error {
-	r, count, d, err := x.take(ctx, o.Seq)
-	if r == nil || err != nil {
+func (x *settlement) refuse(ctx context.Context, o *RefusedObject) error {
+	r := &o.row
+	count, d, err := x.counts(ctx, r)
+	if count == nil || err != nil {
 		return err
 	}
 	count.Rejected++
@@ -267,11 +266,6 @@ func (x *settlement) write(ctx context.Context) error {
 	}{{settleLived, x.lived}, {settleRetired, x.retired}, {settleRefused, x.refused}, {insertSends, x.sends}} {
 		if err := w.bulk.exec(ctx, x.tx, w.values); err != nil {
 			return fmt.Errorf("writing down what Sentinel answered: %w", err)
-		}
-	}
-	if len(x.seqs) > 0 {
-		if _, err := x.tx.ExecContext(ctx, `DELETE FROM outbox WHERE seq IN (SELECT value FROM json_each(?))`, set(x.seqs)); err != nil {
-			return fmt.Errorf("taking what was sent off the outbox: %w", err)
 		}
 	}
 	if err := addProblems(ctx, x.tx, x.problems); err != nil {

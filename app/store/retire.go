@@ -27,6 +27,7 @@ type Retirement struct {
 // A departure is an object that nobody gives any more.
 type departure struct {
 	Number     int64          `db:"number"`
+	Type       int64          `db:"type"`
 	State      int64          `db:"state"`
 	Queued     int64          `db:"queued"`
 	Retire     sql.NullBool   `db:"retire"`
@@ -40,7 +41,7 @@ type departure struct {
 }
 
 const (
-	departureColumns = `object.number, object.state, object.queued, outbox.retire, object.name, object.created, object.valid_until,
+	departureColumns = `object.number, object.type, object.state, object.queued, outbox.retire, object.name, object.created, object.valid_until,
 		outbox.name AS queued_name, outbox.created AS queued_created, outbox.valid_until AS queued_until`
 	// departed are the objects without any candidate that left after a generation; a deleted query's candidates go with
 	// the next complete read.
@@ -256,7 +257,7 @@ func (w *withdrawal) retire(o departure) {
 		w.queued++
 		o.Queued = w.store.nextSeq
 		w.store.nextSeq++
-		w.rows = append(w.rows, o.Queued, o.Number, w.job, w.destination, true, nobody, 0, name.String, created.Int64, w.now, nil)
+		w.rows = append(w.rows, o.Queued, o.Number, w.job, w.destination, true, nobody, 0, o.Type, name.String, created.Int64, w.now, nil)
 	}
 	w.objects = append(w.objects, o.Number, nobody, o.Queued)
 }

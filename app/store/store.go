@@ -117,7 +117,7 @@ type connector struct {
 func connect(path, mode, txlock string) (*sqlx.DB, error) {
 	q := url.Values{
 		"mode": {mode}, "_txlock": {txlock}, "_synchronous": {"NORMAL"}, "_foreign_keys": {"on"},
-		"_busy_timeout": {"5000"}, "_cache_size": {"-2000"}, "_stmt_cache_size": {"64"},
+		"_busy_timeout": {"5000"}, "_cache_size": {"-2000"}, "_stmt_cache_size": {"64"}, "_mutex": {"no"},
 	}
 	if mode != "ro" {
 		// A read-only connection can set neither.

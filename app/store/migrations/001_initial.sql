@@ -176,12 +176,14 @@ CREATE TABLE outbox (
     retire      INTEGER NOT NULL,
     query       INTEGER NOT NULL,
     indicator   INTEGER NOT NULL,
+    type        INTEGER NOT NULL,
     name        TEXT    NOT NULL,
     created     INTEGER NOT NULL,
     valid_until INTEGER NOT NULL,
     payload     BLOB
 );
-CREATE INDEX outbox_by_job ON outbox (job);
+-- How many a job has waiting follows from its counts.
+CREATE INDEX outbox_of_no_job ON outbox (job) WHERE job = 0;
 
 -- The last sends of an object.
 CREATE TABLE send (
