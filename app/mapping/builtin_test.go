@@ -9,9 +9,14 @@ import (
 	"testing"
 )
 
+var shipped = builtins
+
 // builtinMappers builds the App's own mappers and returns their folder.
 func builtinMappers(t testing.TB) string {
 	t.Helper()
+	few := builtins
+	t.Cleanup(func() { builtins = few })
+	builtins = shipped
 	dir := t.TempDir()
 	path := filepath.Join(dir, builtinName)
 	build := exec.Command("go", "build", "-trimpath", "-ldflags=-s -w", "-o", path, "mssentinel/plugins")

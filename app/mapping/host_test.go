@@ -126,7 +126,7 @@ func TestTypes(t *testing.T) {
 	if len(types) != len(builtins) || len(h.Refused()) != 0 {
 		t.Fatalf("types %v, refused %v", types, h.Refused())
 	}
-	want := Type{Name: "address", Mapper: "builtin address", Version: "1", File: filepath.Join(dir, builtinName), Checksum: fmt.Sprintf("%x", checksum(t))}
+	want := Type{Name: "file", Mapper: "builtin file", Version: "1", File: filepath.Join(dir, builtinName), Checksum: fmt.Sprintf("%x", checksum(t))}
 	if types[0] != want {
 		t.Errorf("got %+v, want %+v", types[0], want)
 	}
@@ -188,7 +188,7 @@ func TestHanging(t *testing.T) {
 
 func TestRemarksAreBounded(t *testing.T) {
 	h := openHost(t, Options{Dir: folder(t, builtinName)}, patient())
-	answers, err := h.Map(t.Context(), "asn", raw([]string{"talk"}), now)
+	answers, err := h.Map(t.Context(), "url", raw([]string{"talk"}), now)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -202,13 +202,13 @@ func TestRemarksAreBounded(t *testing.T) {
 // A caller that gives up gets its own error, and the mapper goes on.
 func TestCallerGivesUp(t *testing.T) {
 	h := openHost(t, Options{Dir: folder(t, builtinName)}, patient())
-	before := pid(t, h, "cidr")
+	before := pid(t, h, "file")
 	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
 	defer cancel()
-	if _, err := h.Map(ctx, "cidr", raw([]string{"hang"}), now); !errors.Is(err, context.DeadlineExceeded) {
+	if _, err := h.Map(ctx, "file", raw([]string{"hang"}), now); !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("got %v", err)
 	}
-	if after := pid(t, h, "cidr"); after != before {
+	if after := pid(t, h, "file"); after != before {
 		t.Errorf("process %d took the place of %d", after, before)
 	}
 }
@@ -252,18 +252,18 @@ func TestParked(t *testing.T) {
 	for i := range records {
 		records[i] = "exit"
 	}
-	said := mapped(t, h, "address", records...)
-	const parked = "the mapper builtin address failed 21 times in this job (at last: it ended (exit status 3)) and is left out until the next one: retry this indicator then"
+	said := mapped(t, h, "file", records...)
+	const parked = "the mapper builtin file failed 21 times in this job (at last: it ended (exit status 3)) and is left out until the next one: retry this indicator then"
 	// The first death was that of the batch, so 20 records have one each.
 	for i, s := range said {
 		if (s == parked) != (i >= 20) {
 			t.Errorf("%d: %s", i, s)
 		}
 	}
-	equal(t, mapped(t, h, "address", "a"), []string{parked})
+	equal(t, mapped(t, h, "file", "a"), []string{parked})
 	equal(t, mapped(t, h, "host", "a"), []string{"a"})
 	h.StartJob()
-	equal(t, mapped(t, h, "address", "a"), []string{"a"})
+	equal(t, mapped(t, h, "file", "a"), []string{"a"})
 }
 
 func TestBackoff(t *testing.T) {
@@ -297,10 +297,10 @@ func TestParallel(t *testing.T) {
 	limits.deaths = 1000
 	h := openHost(t, Options{Dir: folder(t, builtinName)}, limits)
 	var callers sync.WaitGroup
-	for caller := range 12 {
+	for caller := range 9 {
 		callers.Go(func() {
 			typ := builtins[caller%3]
-			for round := range 4 {
+			for round := range 2 {
 				good := fmt.Sprintf("good %d %d", caller, round)
 				records, want := []string{good, good, good}, []string{good, good, good}
 				if (caller+round)%3 == 0 {
