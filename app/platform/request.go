@@ -141,7 +141,7 @@ func (r *recorder) Write(p []byte) (int, error) {
 	r.WriteHeader(http.StatusOK)
 	if r.body.Len()+len(p) > maxBody {
 		r.full = true
-		return 0, fmt.Errorf("answer is larger than %d bytes", maxBody)
+		return 0, errAnswerTooLarge
 	}
 	return r.body.Write(p)
 }
@@ -149,14 +149,14 @@ func (r *recorder) Write(p []byte) (int, error) {
 func (r *recorder) Flush() {}
 
 // response completes the answer as net/http does: status 200 by default, a content type where there is a body.
-func (r *recorder) response(method string) response {
+func (r *recorder) response(method string) (response, error) {
+	if r.full {
+		return response{}, errAnswerTooLarge
+	}
 	r.WriteHeader(http.StatusOK)
 	answer := r.written
-	if r.full {
-		return message(http.StatusInternalServerError, "The answer is too large. Ask for fewer rows.")
-	}
 	if answer.status == http.StatusNoContent || answer.status == http.StatusNotModified {
-		return answer
+		return answer, nil
 	}
 	body := r.body.Bytes()
 	if _, set := answer.header["Content-Type"]; !set && len(body) > 0 {
@@ -164,8 +164,8 @@ func (r *recorder) response(method string) response {
 	}
 	if method == http.MethodHead {
 		answer.header.Set("Content-Length", strconv.Itoa(len(body)))
-		return answer
+		return answer, nil
 	}
 	answer.body = body
-	return answer
+	return answer, nil
 }

@@ -31,8 +31,9 @@ const (
 )
 
 var (
-	errTooSlow  = errors.New("the request took too long")
-	errStopping = errors.New("the Service is stopping")
+	errTooSlow        = errors.New("the request took too long")
+	errStopping       = errors.New("the Service is stopping")
+	errAnswerTooLarge = fmt.Errorf("the answer is larger than %d bytes", maxBody)
 )
 
 // publisher is the part of the broker that a Service needs.
@@ -209,16 +210,23 @@ func (s *service) serve(c *call) {
 		return
 	}
 	answer, err := s.handle(c)
-	switch {
-	case errors.Is(err, errTooLarge):
-		s.log.Warn("request refused", "feature", "request", "method", c.method(), "path", string(c.Path), "error", "its body is too large")
-		answer = message(http.StatusRequestEntityTooLarge, "The request is larger than %d MiB. Send less at once.", maxBody>>20)
-	case err != nil:
-		s.errors.Add(1)
-		s.log.Error("request failed", "feature", "request", "method", c.method(), "path", string(c.Path), "error", err)
-		answer = message(http.StatusInternalServerError, "The Service failed on this request. Its log says why.")
+	if err != nil {
+		answer = s.failure(c, err)
 	}
 	s.answer(c, answer)
+}
+
+// failure logs why a request failed and words the answer to it.
+func (s *service) failure(c *call, err error) response {
+	s.log.Error("request failed", "feature", "request", "method", c.method(), "path", string(c.Path), "error", err)
+	if errors.Is(err, errTooLarge) {
+		return message(http.StatusRequestEntityTooLarge, "The request is larger than %d MiB. Send less at once.", maxBody>>20)
+	}
+	s.errors.Add(1)
+	if errors.Is(err, errAnswerTooLarge) {
+		return message(http.StatusInternalServerError, "The answer is too large. Ask for fewer rows.")
+	}
+	return message(http.StatusInternalServerError, "The Service failed on this request. Its log says why.")
 }
 
 // handle reads the body and calls the handler; a panic becomes an error.
@@ -237,7 +245,7 @@ func (s *service) handle(c *call) (answer response, err error) {
 	}()
 	rec := newRecorder()
 	s.handler.ServeHTTP(rec, c.httpRequest(c.ctx, body))
-	return rec.response(c.method()), nil
+	return rec.response(c.method())
 }
 
 // expire runs when a request's context ends: by its answer, its time, or the end of the Service.

@@ -261,6 +261,9 @@ func (s *Service) WaitRunning(ctx context.Context) error {
 	return err
 }
 
+// ForgetStrays empties Status.Strays, for what was provoked.
+func (s *Service) ForgetStrays() { s.change(func() { s.status.Strays = nil }) }
+
 // Silence makes the platform send no heartbeats to the Service, or send them again.
 func (s *Service) Silence(silent bool) {
 	s.mu.Lock()
