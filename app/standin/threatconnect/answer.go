@@ -19,8 +19,10 @@ const (
 	codeTQL        = "0x2001"
 )
 
-// statusCodes are the codes of the statuses, for faults.
-var statusCodes = map[int]string{400: codeBadRequest, 401: "0x1002", 403: codeForbidden, 404: codeNotFound, 405: codeMethod, 409: "0x1006", 500: codeInternal}
+// statusCodes are the codes of the statuses.
+var statusCodes = map[int]string{
+	400: codeBadRequest, 401: "0x1002", 403: codeForbidden, 404: codeNotFound, 405: codeMethod, 409: "0x1006", 500: codeInternal,
+}
 
 const tqlMessage = "Syntax error(s) found with your TQL query. Check your query and try again."
 

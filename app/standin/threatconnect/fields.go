@@ -2,6 +2,7 @@ package threatconnect
 
 import (
 	"fmt"
+	"net/http"
 	"strings"
 )
 
@@ -69,17 +70,17 @@ func mustField(name string) fields {
 }
 
 // parseFields reads the names asked for. A dotted one asks for what its first part names, and must not descend further than
-// links allows.
-func parseFields(names []string, links int) (fields, error) {
+// links allows; the answer is status if it does.
+func parseFields(names []string, links, status int) (fields, error) {
 	var all fields
 	for _, name := range names {
 		first, rest, _ := strings.Cut(name, ".")
 		f, ok := fieldNamed(first)
 		if !ok {
-			return 0, fmt.Errorf("The field %q does not exist.", name)
+			return 0, refuse(http.StatusBadRequest, codeBadRequest, fmt.Sprintf("The field %q does not exist.", name))
 		}
 		if rest != "" && 1+strings.Count(rest, ".") > links {
-			return 0, fmt.Errorf("The field %q exceeds the API link limit.", name)
+			return 0, refuse(status, statusCodes[status], fmt.Sprintf("The field %q exceeds the API link limit.", name))
 		}
 		all |= f
 	}

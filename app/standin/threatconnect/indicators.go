@@ -36,15 +36,10 @@ func (s *Server) indicators(r *http.Request, p parameters, entry *Request) (answ
 	shown = s.swapPage(shown, fault)
 	entry.Rows = len(shown)
 	count := -1
-	if p.get("count") == "true" && w.start == 0 && p.getStart() == 0 {
+	if p.get("count") == "true" && w.first {
 		count = len(rows)
 	}
 	return answer{status: http.StatusOK, body: listBody(shown, want, w, count, fault.Kind == DamagedRow), pooled: true}, nil
-}
-
-func (p parameters) getStart() int {
-	n, _ := strconv.Atoi(p.get("resultStart"))
-	return n
 }
 
 func (s *Server) callBetweenPages() {
@@ -77,15 +72,7 @@ func (s *Server) swapPage(rows []*row, f Fault) []*row {
 }
 
 func (s *Server) fields(p parameters) (fields, error) {
-	want, err := parseFields(p.values["fields"], max(0, s.options.LinkLimit))
-	if err != nil {
-		status := http.StatusBadRequest
-		if strings.Contains(err.Error(), "link limit") {
-			status = s.options.LinkLimitStatus
-		}
-		return 0, refuse(status, statusCodes[status], err.Error())
-	}
-	return want, nil
+	return parseFields(p.values["fields"], s.options.LinkLimit, s.options.LinkLimitStatus)
 }
 
 // rowSize is about what a row takes with the usual fields.

@@ -80,28 +80,38 @@ func (s *Server) tqlOptions(*http.Request, parameters, *Request) (answer, error)
 	return envelope(rows, window{}, len(rows)), nil
 }
 
+// memberTypes are the types of the members that hold no text.
+var memberTypes = map[string]string{
+	"id": "Integer", "ownerId": "Integer", "dateAdded": "DateTime", "lastModified": "DateTime", "rating": "BigDecimal",
+	"confidence": "Integer", "active": "Boolean", "activeLocked": "Boolean", "privateFlag": "Boolean",
+}
+
 // indicatorOptions answers OPTIONS /v3/indicators: the members of an indicator by name.
 func (s *Server) indicatorOptions(_ *http.Request, p parameters, _ *Request) (answer, error) {
 	all := map[string]any{}
-	add := func(name, typ string, readOnly bool, types ...string) {
+	add := func(name string, readOnly bool, appliesTo ...string) {
 		if readOnly && p.get("show") != "readonly" {
 			return
 		}
+		typ, ok := memberTypes[name]
+		if !ok {
+			typ = "String"
+		}
 		row := map[string]any{"type": typ, "required": name == "type", "readOnly": readOnly, "updatable": !readOnly}
-		if types != nil {
-			row["appliesTo"] = types
+		if appliesTo != nil {
+			row["appliesTo"] = appliesTo
 		}
 		all[name] = row
 	}
-	for name, typ := range map[string]string{"id": "Integer", "ownerId": "Integer", "dateAdded": "DateTime", "lastModified": "DateTime", "summary": "String", "webLink": "String", "legacyLink": "String"} {
-		add(name, typ, true)
+	for _, name := range strings.Fields("id ownerId dateAdded lastModified summary webLink legacyLink") {
+		add(name, true)
 	}
-	for name, typ := range map[string]string{"ownerName": "String", "type": "String", "rating": "BigDecimal", "confidence": "Integer", "active": "Boolean", "activeLocked": "Boolean", "privateFlag": "Boolean"} {
-		add(name, typ, false)
+	for _, name := range strings.Fields("ownerName type rating confidence active activeLocked privateFlag") {
+		add(name, false)
 	}
 	for _, t := range types {
 		for _, member := range t.members {
-			add(member, "String", false, t.name)
+			add(member, false, t.name)
 		}
 	}
 	for _, name := range []string{"tags", "attributes", "securityLabels", "associatedGroups", "associatedIndicators"} {

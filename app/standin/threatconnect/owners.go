@@ -154,7 +154,7 @@ func (s *Server) securityOwners(r *http.Request, p parameters, entry *Request) (
 	}
 	entry.Rows = len(rows)
 	count := -1
-	if p.get("count") == "true" && p.getStart() == 0 {
+	if p.get("count") == "true" && w.first {
 		count = len(owners)
 	}
 	return envelope(rows, w, count), nil

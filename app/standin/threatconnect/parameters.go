@@ -66,8 +66,9 @@ func (s *Server) paging(p parameters) (start, limit int, err error) {
 
 // window is the part of a list that a page shows.
 type window struct {
-	start, end, limit int
-	next, prev        string // links, empty when there is nothing there
+	start, end int
+	first      bool   // resultStart is 0
+	next, prev string // links, empty when there is nothing there
 }
 
 // page cuts a list of that length, and makes the links that keep all other parameters as they were sent.
@@ -76,7 +77,7 @@ func (s *Server) page(r *http.Request, p parameters, length int) (window, error)
 	if err != nil {
 		return window{}, err
 	}
-	w := window{start: min(start, length), end: min(start+limit, length), limit: limit}
+	w := window{start: min(start, length), end: min(start+limit, length), first: start == 0}
 	if start+limit < length {
 		w.next = s.link(r, p, start+limit, limit)
 	}

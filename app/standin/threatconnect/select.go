@@ -56,7 +56,7 @@ type plan struct {
 func newPlan(q Query, now time.Time) (*plan, error) {
 	orders, err := parseSorting(q.Sorting)
 	if err != nil {
-		return nil, refuse(400, codeBadRequest, err.Error())
+		return nil, err
 	}
 	p := &plan{to: math.MaxInt64, orders: orders, sorting: strings.ToLower(q.Sorting)}
 	matches, active := func(*view) bool { return true }, true
@@ -201,12 +201,12 @@ func (t *table) filter(rows []*row, p *plan) []*row {
 // maxKept bounds the results that are kept.
 const maxKept = 24
 
-// kept returns the result of that name, and makes it if need be. Every change to the table forgets all of them.
-func (t *table) kept(name string, make func() []*row) []*row {
+// kept returns the result of that name, and computes it if need be. Every change to the table forgets all of them.
+func (t *table) kept(name string, compute func() []*row) []*row {
 	if rows, ok := t.results[name]; ok {
 		return rows
 	}
-	rows := make()
+	rows := compute()
 	if len(t.names) == maxKept {
 		delete(t.results, t.names[0])
 		t.names = t.names[1:]

@@ -170,21 +170,17 @@ func (s *Server) answer(r *http.Request, p parameters, entry *Request) (answer, 
 
 type handler func(*Server, *http.Request, parameters, *Request) (answer, error)
 
-var routes map[string]map[string]handler
-
-func init() {
-	routes = map[string]map[string]handler{
-		"/v3/indicators":           {"GET": (*Server).indicators, "OPTIONS": (*Server).indicatorOptions},
-		"/v3/indicators/deleted":   {"GET": (*Server).deletedIndicators},
-		"/v3/indicators/fields":    {"OPTIONS": (*Server).fieldOptions},
-		"/v3/indicators/tql":       {"OPTIONS": (*Server).tqlOptions},
-		"/v3/security/owners":      {"GET": (*Server).securityOwners},
-		"/v3/attributeTypes":       {"GET": (*Server).attributeTypes},
-		"/v2/owners":               {"GET": (*Server).ownersV2},
-		"/v2/owners/mine":          {"GET": (*Server).ownOwner},
-		"/v2/whoami":               {"GET": (*Server).whoAmI},
-		"/v2/types/indicatorTypes": {"GET": (*Server).indicatorTypes},
-	}
+var routes = map[string]map[string]handler{
+	"/v3/indicators":           {"GET": (*Server).indicators, "OPTIONS": (*Server).indicatorOptions},
+	"/v3/indicators/deleted":   {"GET": (*Server).deletedIndicators},
+	"/v3/indicators/fields":    {"OPTIONS": (*Server).fieldOptions},
+	"/v3/indicators/tql":       {"OPTIONS": (*Server).tqlOptions},
+	"/v3/security/owners":      {"GET": (*Server).securityOwners},
+	"/v3/attributeTypes":       {"GET": (*Server).attributeTypes},
+	"/v2/owners":               {"GET": (*Server).ownersV2},
+	"/v2/owners/mine":          {"GET": (*Server).ownOwner},
+	"/v2/whoami":               {"GET": (*Server).whoAmI},
+	"/v2/types/indicatorTypes": {"GET": (*Server).indicatorTypes},
 }
 
 // maxBody bounds the parameters in a body.

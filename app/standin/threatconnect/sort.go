@@ -3,6 +3,7 @@ package threatconnect
 import (
 	"cmp"
 	"fmt"
+	"net/http"
 	"slices"
 	"strings"
 )
@@ -18,13 +19,13 @@ type order struct {
 func parseSorting(sorting string) ([]order, error) {
 	words := strings.Fields(sorting)
 	if len(words)%2 != 0 {
-		return nil, fmt.Errorf("The sorting %q is not made of pairs of a keyword and asc, desc, nullsfirst or nullslast.", sorting)
+		return nil, refuse(http.StatusBadRequest, codeBadRequest, fmt.Sprintf("The sorting %q is not made of pairs of a keyword and asc, desc, nullsfirst or nullslast.", sorting))
 	}
 	var orders []order
 	for i := 0; i < len(words); i += 2 {
 		f, ok := indicatorSchema()[strings.ToLower(words[i])]
 		if !ok || f.Nested {
-			return nil, fmt.Errorf("The sorting keyword %q does not exist.", words[i])
+			return nil, refuse(http.StatusBadRequest, codeBadRequest, fmt.Sprintf("The sorting keyword %q does not exist.", words[i]))
 		}
 		o := order{field: f}
 		switch strings.ToLower(words[i+1]) {
@@ -34,7 +35,7 @@ func parseSorting(sorting string) ([]order, error) {
 		case "nullslast":
 			o.nullsLast = true
 		default:
-			return nil, fmt.Errorf("The sorting direction %q is not asc, desc, nullsfirst or nullslast.", words[i+1])
+			return nil, refuse(http.StatusBadRequest, codeBadRequest, fmt.Sprintf("The sorting direction %q is not asc, desc, nullsfirst or nullslast.", words[i+1]))
 		}
 		orders = append(orders, o)
 	}
