@@ -123,22 +123,28 @@ func (f *fake) answer(req *http.Request, asked url.Values) string {
 }
 
 func (f *fake) selected(asked url.Values) []row {
-	tql := asked.Get("tql")
+	beyond, in := idBeyond.FindStringSubmatch(asked.Get("tql")), idIn.FindStringSubmatch(asked.Get("tql"))
+	edge, named := int64(0), map[string]bool{}
+	if beyond != nil {
+		edge, _ = strconv.ParseInt(beyond[2], 10, 64)
+	}
+	if in != nil {
+		for _, id := range strings.Split(in[1], ",") {
+			named[id] = true
+		}
+	}
 	var list []row
 	for _, r := range f.rows {
-		if m := idBeyond.FindStringSubmatch(tql); m != nil {
-			edge, _ := strconv.ParseInt(m[2], 10, 64)
-			if m[1] == ">" && r.id <= edge || m[1] == "<" && r.id >= edge {
-				continue
-			}
+		switch {
+		case beyond != nil && beyond[1] == ">" && r.id <= edge, beyond != nil && beyond[1] == "<" && r.id >= edge:
+		case in != nil && !named[strconv.FormatInt(r.id, 10)]:
+		default:
+			list = append(list, r)
 		}
-		if m := idIn.FindStringSubmatch(tql); m != nil && !slices.Contains(strings.Split(m[1], ","), strconv.FormatInt(r.id, 10)) {
-			continue
-		}
-		list = append(list, r)
 	}
+	sorting := asked.Get("sorting")
 	slices.SortFunc(list, func(a, b row) int {
-		switch asked.Get("sorting") {
+		switch sorting {
 		case "rating DESC id ASC":
 			return cmp.Or(cmp.Compare(b.rating, a.rating), cmp.Compare(a.id, b.id))
 		case "rating ASC id ASC":
@@ -148,7 +154,7 @@ func (f *fake) selected(asked url.Values) []row {
 		case "id DESC":
 			return cmp.Compare(b.id, a.id)
 		}
-		panic("sorted by " + asked.Get("sorting"))
+		panic("sorted by " + sorting)
 	})
 	return list
 }

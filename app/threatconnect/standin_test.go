@@ -6,16 +6,19 @@ import (
 	"net/http/httptest"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
 	standin "mssentinel/app/standin/threatconnect"
 )
 
+var population = sync.OnceValue(func() *standin.Population { return standin.Generate(3000, 7, time.Now()) })
+
 // against starts the stand-in with a generated population, and gives a client of it and a query of all that it has.
 func against(t *testing.T, o standin.Options) (*standin.Server, *Client, Query) {
 	t.Helper()
-	o.Population = standin.Generate(3000, 7, time.Now())
+	o.Population = population()
 	o.MoreOwners = append(o.MoreOwners, standin.ManyOwners(180)...)
 	s := standin.New(o)
 	server := httptest.NewServer(s)
@@ -50,6 +53,12 @@ func TestDownloadFromStandin(t *testing.T) {
 	s, c, q := against(t, standin.Options{LinkBase: "https://inner.example"})
 	want := active(s)
 	for _, field := range SortFields {
+		q.SortField = field
+		if n, err := c.Count(t.Context(), q); err != nil || int(n) != len(want) {
+			t.Errorf("sorted by %s: %d of %d, %v", field, n, len(want), err)
+		}
+	}
+	for _, field := range []string{"", "id", "summary", "rating", "threatAssessScore", "lastSeen", "externalDateExpires"} {
 		q.SortField = field
 		l := newLedger()
 		err := c.Download(t.Context(), Selection{Query: q}, func(p Page) error {
