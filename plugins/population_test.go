@@ -8,6 +8,7 @@ import (
 	"io"
 	"math/rand/v2"
 	"os"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -114,13 +115,18 @@ func (g generator) value(typ string, ind map[string]any) {
 	case "Registry Key":
 		ind["Key Name"], ind["Value Name"], ind["Value Type"] = `HKEY_USERS\`+word+g.text(30), g.oneOf("", " ", g.text(12)), g.oneOf("REG_SZ", "")
 	}
-	if s, _ := ind[members[typ]].(string); s != "" {
-		ind["summary"] = s
+	var parts []string
+	for _, member := range members[typ] {
+		if part, given := ind[member].(string); given {
+			parts = append(parts, part)
+		}
 	}
+	ind["summary"] = strings.Join(parts, " : ")
 }
 
-var members = map[string]string{"Address": "ip", "CIDR": "Block", "Host": "hostName", "File": "md5", "URL": "text", "ASN": "AS Number",
-	"EmailAddress": "address", "Email Subject": "Subject", "Registry Key": "Key Name"}
+// members hold the value of a type; a summary joins them.
+var members = map[string][]string{"Address": {"ip"}, "CIDR": {"Block"}, "Host": {"hostName"}, "File": {"md5", "sha1", "sha256"}, "URL": {"text"},
+	"ASN": {"AS Number"}, "EmailAddress": {"address"}, "Email Subject": {"Subject"}, "Registry Key": {"Key Name", "Value Name", "Value Type"}}
 
 func (g generator) collection(most int, names ...string) map[string]any {
 	list := []any{}
