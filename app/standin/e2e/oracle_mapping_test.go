@@ -1,0 +1,421 @@
+package e2e
+
+import (
+	"bytes"
+	"encoding/json"
+	"net/netip"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+	"unicode"
+
+	"github.com/google/uuid"
+	"golang.org/x/net/idna"
+)
+
+// The oracle says what Sentinel has to hold. It is written from the documents alone and shares nothing with the App, so that
+// a mistake has to be made twice, independently, to go unseen.
+
+// namespace is that of every id the App makes.
+var namespace = uuid.MustParse("3ac58c0a-736d-4021-b479-80e23ae94aa0")
+
+// indicator is what the oracle reads of ThreatConnect's JSON.
+type indicator struct {
+	ID           int64        `json:"id"`
+	Type         string       `json:"type"`
+	OwnerName    string       `json:"ownerName"`
+	Summary      string       `json:"summary"`
+	WebLink      string       `json:"webLink"`
+	DateAdded    date         `json:"dateAdded"`
+	LastModified date         `json:"lastModified"`
+	Rating       *json.Number `json:"rating"`
+	Confidence   *json.Number `json:"confidence"`
+	Score        *json.Number `json:"threatAssessScore"`
+
+	Tags       collection[tag]       `json:"tags"`
+	Labels     collection[label]     `json:"securityLabels"`
+	Attributes collection[attribute] `json:"attributes"`
+	Groups     collection[group]     `json:"associatedGroups"`
+
+	IP        string `json:"ip"`
+	Block     string `json:"Block"`
+	HostName  string `json:"hostName"`
+	MD5       string `json:"md5"`
+	SHA1      string `json:"sha1"`
+	SHA256    string `json:"sha256"`
+	Text      string `json:"text"`
+	ASNumber  string `json:"AS Number"`
+	Address   string `json:"address"`
+	Subject   string `json:"Subject"`
+	KeyName   string `json:"Key Name"`
+	ValueName string `json:"Value Name"`
+	ValueType string `json:"Value Type"`
+}
+
+// date is a time as ThreatConnect writes it, at times with a blank at its end.
+type date struct{ time.Time }
+
+func (d *date) UnmarshalJSON(text []byte) (err error) {
+	d.Time, err = time.Parse(time.RFC3339, string(bytes.Trim(text, `" `)))
+	return err
+}
+
+type collection[T any] struct {
+	Data []T `json:"data"`
+}
+
+type tag struct {
+	Name        string `json:"name"`
+	TechniqueID string `json:"techniqueId"`
+}
+
+type label struct {
+	Name string `json:"name"`
+}
+
+type attribute struct {
+	Type  string `json:"type"`
+	Value string `json:"value"`
+}
+
+type group struct {
+	Type      string `json:"type"`
+	Name      string `json:"name"`
+	OwnerName string `json:"ownerName"`
+}
+
+// object is what Sentinel has to hold of one observable, but for the times of conversion and expiry.
+type object struct {
+	id      string
+	typ     string // ThreatConnect's
+	added   time.Time
+	members map[string]any // as encoding/json reads them
+}
+
+// conversion is what becomes of one indicator.
+type conversion struct {
+	indicator indicator
+	objects   []object
+	invalid   bool // something of it cannot be mapped
+	note      bool // something of it is sent with a warning
+}
+
+// convert maps an indicator by the tables of the user guide and the canonical values of the design.
+func convert(raw []byte) (c conversion, err error) {
+	if err := json.Unmarshal(raw, &c.indicator); err != nil {
+		return c, err
+	}
+	i := &c.indicator
+	values := observables(i)
+	for _, v := range values {
+		if v.pattern == "" {
+			c.invalid = true
+			continue
+		}
+		c.note = c.note || len(v.pattern) > 1000
+		c.objects = append(c.objects, newObject(i, v))
+	}
+	c.invalid = c.invalid || len(values) == 0
+	return c, nil
+}
+
+// observable is one value of an indicator; without a pattern it cannot be mapped.
+type observable struct{ name, pattern string }
+
+func observables(i *indicator) []observable {
+	one := func(name, path, value string, ok bool) []observable {
+		if !ok {
+			return []observable{{name: name}}
+		}
+		return []observable{{name, "[" + path + " = " + quote(value) + "]"}}
+	}
+	switch i.Type {
+	case "Address":
+		path, value, ok := address(i.IP)
+		return one(i.IP, path, value, ok)
+	case "CIDR":
+		path, value, ok := block(i.Block)
+		return one(i.Block, path, value, ok)
+	case "Host":
+		value, ok := hostName(i.HostName)
+		return one(i.HostName, "domain-name:value", value, ok)
+	case "URL":
+		return one(i.Text, "url:value", url(i.Text), i.Text != "")
+	case "ASN":
+		return one(i.ASNumber, "autonomous-system:name", strings.ToUpper(i.ASNumber), i.ASNumber != "")
+	case "EmailAddress":
+		at := strings.LastIndexByte(i.Address, '@')
+		return one(i.Address, "email-addr:value", strings.ToLower(i.Address), at > 0 && at < len(i.Address)-1)
+	case "Email Subject":
+		return one(i.Subject, "email-message:subject", i.Subject, strings.TrimSpace(i.Subject) != "")
+	case "Registry Key":
+		return registryKey(i)
+	case "File":
+		return file(i)
+	}
+	return nil
+}
+
+// quote writes a STIX string literal.
+func quote(s string) string {
+	return "'" + strings.NewReplacer(`\`, `\\`, `'`, `\'`).Replace(s) + "'"
+}
+
+func address(text string) (path, value string, ok bool) {
+	a, err := netip.ParseAddr(strings.TrimSpace(text))
+	if err != nil || a.Zone() != "" {
+		return "", "", false
+	}
+	return family(a.Unmap()), a.Unmap().String(), true
+}
+
+func family(a netip.Addr) string {
+	if a.Is4() {
+		return "ipv4-addr:value"
+	}
+	return "ipv6-addr:value"
+}
+
+// block keeps the bits of the host.
+func block(text string) (path, value string, ok bool) {
+	text = strings.TrimSpace(text)
+	before, after, _ := strings.Cut(text, "/")
+	a, err := netip.ParseAddr(before)
+	bits, err2 := strconv.Atoi(after)
+	if err != nil || err2 != nil || a.Zone() != "" || bits < 0 || bits > a.BitLen() {
+		return "", "", false
+	}
+	return family(a), a.String() + "/" + after, true
+}
+
+func hostName(text string) (string, bool) {
+	name := strings.TrimSuffix(strings.TrimSpace(text), ".")
+	name, err := idna.New(idna.MapForLookup(), idna.Transitional(false), idna.StrictDomainName(false), idna.VerifyDNSLength(true)).ToASCII(name)
+	if err != nil || name == "" || strings.Trim(name, "abcdefghijklmnopqrstuvwxyz0123456789-_.") != "" {
+		return "", false
+	}
+	if _, err := netip.ParseAddr(name); err == nil {
+		return "", false
+	}
+	return name, true
+}
+
+// url lowers scheme and host and leaves the rest alone.
+func url(text string) string {
+	scheme, rest, found := strings.Cut(text, "://")
+	if !found || scheme == "" || strings.IndexFunc(scheme, func(r rune) bool {
+		return r > unicode.MaxASCII || !unicode.IsLetter(r) && !unicode.IsDigit(r) && !strings.ContainsRune("+-.", r)
+	}) >= 0 {
+		return text
+	}
+	end := strings.IndexAny(rest, `/?#`)
+	if end < 0 {
+		end = len(rest)
+	}
+	user := strings.LastIndexByte(rest[:end], '@') + 1
+	return strings.ToLower(scheme) + "://" + rest[:user] + strings.ToLower(rest[user:end]) + rest[end:]
+}
+
+func registryKey(i *indicator) []observable {
+	var parts []string
+	for _, p := range []struct{ path, value string }{
+		{"windows-registry-key:key", i.KeyName}, {"windows-registry-key:values[*].name", i.ValueName},
+		{"windows-registry-key:values[*].data_type", i.ValueType},
+	} {
+		if strings.TrimSpace(p.value) != "" {
+			parts = append(parts, p.path+" = "+quote(p.value))
+		}
+	}
+	if strings.TrimSpace(i.KeyName) == "" {
+		return []observable{{name: i.Summary}}
+	}
+	return []observable{{i.Summary, "[" + strings.Join(parts, " AND ") + "]"}}
+}
+
+func file(i *indicator) (all []observable) {
+	for _, h := range []struct {
+		hash, path string
+		length     int
+	}{{i.MD5, "file:hashes.MD5", 32}, {i.SHA1, "file:hashes.'SHA-1'", 40}, {i.SHA256, "file:hashes.'SHA-256'", 64}} {
+		value := strings.ToLower(h.hash)
+		switch {
+		case value == "":
+		case len(value) != h.length || strings.Trim(value, "0123456789abcdef") != "":
+			all = append(all, observable{name: h.hash})
+		default:
+			all = append(all, observable{h.hash, "[" + h.path + " = '" + value + "']"})
+		}
+	}
+	return all
+}
+
+func newObject(i *indicator, v observable) object {
+	id := "indicator--" + uuid.NewSHA1(namespace, []byte(v.pattern)).String()
+	m := map[string]any{
+		"type": "indicator", "spec_version": "2.1", "id": id, "name": v.name + " | " + i.OwnerName, "description": description(i),
+		"pattern": v.pattern, "pattern_type": "stix", "pattern_version": "2.1", "revoked": false, "indicator_types": []any{indicatorType(i)},
+	}
+	if i.Confidence != nil {
+		m["confidence"] = *i.Confidence
+	}
+	set := func(name string, list []any) {
+		if len(list) > 0 {
+			m[name] = list
+		}
+	}
+	set("labels", tagNames(i))
+	set("kill_chain_phases", phases(i))
+	set("object_marking_refs", markings(i))
+	if i.WebLink != "" {
+		set("external_references", []any{map[string]any{"source_name": "ThreatConnect", "url": i.WebLink}})
+	}
+	return object{id: id, typ: i.Type, added: i.DateAdded.Time, members: m}
+}
+
+func tagNames(i *indicator) (names []any) {
+	for _, t := range i.Tags.Data {
+		name := t.Name
+		if t.TechniqueID != "" {
+			name = t.TechniqueID + " - " + name
+		}
+		if name != "" && !slices.Contains(names, any(name)) {
+			names = append(names, name)
+		}
+	}
+	return names
+}
+
+var phaseNames = map[string]string{
+	"reconnaissance": "reconnaissance", "weaponization": "weaponization", "delivery": "delivery", "exploitation": "exploitation",
+	"installation": "installation", "c2": "command-and-control", "c2 (command & control)": "command-and-control",
+	"command and control": "command-and-control", "actions on objectives": "actions-on-objectives",
+	"action on objectives": "actions-on-objectives",
+}
+
+func phases(i *indicator) (all []any) {
+	var names []string
+	for _, a := range i.Attributes.Data {
+		name := phaseNames[strings.ToLower(strings.TrimSpace(a.Value))]
+		if a.Type != "Phase of Intrusion" || name == "" || slices.Contains(names, name) {
+			continue
+		}
+		names = append(names, name)
+		all = append(all, map[string]any{"kill_chain_name": "lockheed-martin-cyber-kill-chain", "phase_name": name})
+	}
+	return all
+}
+
+// markings is the strictest of the labels; Sentinel knows the four of TLP 1.
+func markings(i *indicator) []any {
+	levels := []string{"613f2e26-407d-48c7-9eca-b8e91df99dc9", "34098fce-860f-48ae-8e50-ebd3cc5e41da",
+		"f88d31f6-486f-44da-b317-01333bde0b82", "5e57c739-391a-4eb3-b6be-7d15ca92d5ed"}
+	strictest := -1
+	for _, l := range i.Labels.Data {
+		level := map[string]int{"TLP:WHITE": 1, "TLP:CLEAR": 1, "TLP:GREEN": 2, "TLP:AMBER": 3, "TLP:AMBER+STRICT": 3, "TLP:RED": 4}
+		strictest = max(strictest, level[strings.ToUpper(strings.TrimSpace(l.Name))]-1)
+	}
+	if strictest < 0 {
+		return nil
+	}
+	return []any{"marking-definition--" + levels[strictest]}
+}
+
+func indicatorType(i *indicator) string {
+	var texts []string
+	techniques, malware := false, false
+	for _, t := range i.Tags.Data {
+		texts = append(texts, t.Name)
+		techniques = techniques || t.TechniqueID == "T1566" || strings.HasPrefix(t.TechniqueID, "T1566.")
+	}
+	for _, g := range i.Groups.Data {
+		texts = append(texts, g.Name, g.Type)
+		malware = malware || g.Type == "Malware"
+	}
+	has := func(words ...string) bool {
+		for _, text := range texts {
+			for _, word := range strings.FieldsFunc(strings.ToLower(text), func(r rune) bool { return !unicode.IsLetter(r) && !unicode.IsDigit(r) }) {
+				if slices.Contains(words, word) {
+					return true
+				}
+			}
+		}
+		return false
+	}
+	switch {
+	case has("botnet"):
+		return "Botnet"
+	case techniques || has("phishing", "spearphishing"):
+		return "Phishing"
+	case malware || has("malware", "ransomware", "trojan"):
+		return "Malware"
+	}
+	return "unknown"
+}
+
+const descriptionLimit = 1000
+
+// description is the guide's object, shortened to what Sentinel keeps.
+func description(i *indicator) string {
+	attributes, groups, summary := i.Attributes.Data, i.Groups.Data, i.Summary
+	for {
+		text := describe(i, summary, groups, attributes)
+		switch {
+		case len(text) <= descriptionLimit:
+			return text
+		case len(attributes) > 0:
+			attributes = attributes[:len(attributes)-1]
+		case len(groups) > 0:
+			groups = groups[:len(groups)-1]
+		default:
+			runes := []rune(strings.TrimSuffix(summary, "…"))
+			summary = string(runes[:len(runes)-1]) + "…"
+		}
+	}
+}
+
+// describe writes the object in the form of the guide's examples, with a blank after each colon and comma.
+func describe(i *indicator, summary string, groups []group, attributes []attribute) string {
+	var b strings.Builder
+	b.WriteString(`{"type": ` + literal(i.Type) + `, "summary": ` + literal(summary))
+	rating := i.Rating
+	if rating != nil {
+		f, _ := rating.Float64()
+		n := json.Number(strconv.FormatFloat(f, 'f', -1, 64))
+		rating = &n
+	}
+	for _, m := range []struct {
+		name  string
+		value *json.Number
+	}{{"confidence", i.Confidence}, {"rating", rating}, {"threatAssessScore", i.Score}} {
+		b.WriteString(`, "` + m.name + `": ` + literal(m.value))
+	}
+	b.WriteString(`, "ownerName": ` + literal(i.OwnerName) + `, "associatedGroups": [`)
+	for k, g := range groups {
+		b.WriteString(comma(k) + `{"type": ` + literal(g.Type) + `, "name": ` + literal(g.Name) + `, "ownerName": ` + literal(g.OwnerName) + `}`)
+	}
+	b.WriteString(`], "attributes": [`)
+	for k, a := range attributes {
+		b.WriteString(comma(k) + `{"type": ` + literal(a.Type) + `, "value": ` + literal(a.Value) + `}`)
+	}
+	b.WriteString(`], "webLink": ` + literal(i.WebLink) + `}`)
+	return b.String()
+}
+
+func comma(k int) string {
+	if k == 0 {
+		return ""
+	}
+	return ", "
+}
+
+// literal is JSON that escapes no more than it has to.
+func literal(v any) string {
+	var text bytes.Buffer
+	enc := json.NewEncoder(&text)
+	enc.SetEscapeHTML(false)
+	if err := enc.Encode(v); err != nil {
+		panic(err) // texts and numbers alone
+	}
+	return strings.NewReplacer(`\u2028`, "\u2028", `\u2029`, "\u2029").Replace(strings.TrimSpace(text.String()))
+}

@@ -1,0 +1,206 @@
+package e2e
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"os"
+	"reflect"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"mssentinel/app/standin/sentinel"
+	"mssentinel/app/standin/threatconnect"
+)
+
+// population is the real data where the environment names it.
+func population(t *testing.T) *threatconnect.Population {
+	t.Helper()
+	path := os.Getenv("MS_SENTINEL_TEST_DATA")
+	if path == "" {
+		return threatconnect.Generate(threatconnect.DefaultCount, 7, time.Now().Add(-time.Hour))
+	}
+	p, err := threatconnect.Load(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
+var allTypes = []string{"Address", "ASN", "CIDR", "EmailAddress", "Email Subject", "File", "Host", "Registry Key", "URL"}
+
+// overlapping are queries that give many observables more than once.
+func overlapping(p *threatconnect.Population) []query {
+	var names []string
+	for _, o := range p.Owners() {
+		names = append(names, o.Name)
+	}
+	return []query{
+		{names[:1], allTypes, "rating >= 3", "threatAssessScore", "DESC"},
+		{names[1:], []string{"Address", "CIDR", "Host", "URL"}, "confidence >= 60", "lastModified", "DESC"},
+		{names, []string{"File", "EmailAddress", "Host"}, `hasTag(summary contains "e") or rating = 5`, "summary", "ASC"},
+		{names[2:], allTypes, "threatAssessScore > 300 and confidence != 0", "", ""},
+		{names, allTypes, "rating >= 1 or confidence >= 20", "rating", "ASC"},
+	}
+}
+
+// sameContent compares objects without their times.
+func sameContent(a, b object) bool { return reflect.DeepEqual(a.members, b.members) }
+
+// held is an object as Sentinel has it.
+type held struct {
+	members                                  map[string]any // but for the times
+	created, modified, validFrom, validUntil time.Time
+}
+
+func readHeld(raw []byte) (h held, err error) {
+	d := json.NewDecoder(bytes.NewReader(raw))
+	d.UseNumber()
+	if err := d.Decode(&h.members); err != nil {
+		return h, err
+	}
+	for name, at := range map[string]*time.Time{"created": &h.created, "modified": &h.modified, "valid_from": &h.validFrom, "valid_until": &h.validUntil} {
+		text, _ := h.members[name].(string)
+		if *at, err = time.Parse(time.RFC3339Nano, text); err != nil {
+			return h, fmt.Errorf("%s: %w", name, err)
+		}
+		delete(h.members, name)
+	}
+	return h, nil
+}
+
+// compare holds what stands in Sentinel against the oracle, object by object. began is when the first update did.
+func (o *oracle) compare(cloud *sentinel.Server, began time.Time) {
+	o.t.Helper()
+	objects, sent := cloud.Objects(source), cloud.Sent(source)
+	differ := 0
+	complain := func(format string, args ...any) {
+		if differ++; differ <= 20 {
+			o.t.Errorf(format, args...)
+		}
+	}
+	for _, id := range slices.Sorted(maps.Keys(o.entries)) {
+		e := o.entries[id]
+		raw, there := objects[id]
+		switch {
+		case !there && e.sends > 0:
+			complain("Sentinel lacks %s", e.object.members)
+			continue
+		case !there:
+			continue
+		}
+		if sent[id] != e.sends {
+			complain("%s was sent %d times instead of %d", e.object.members["pattern"], sent[id], e.sends)
+		}
+		if text := e.differs(raw, began); text != "" {
+			complain("%s (winner %d of query %d): %s", e.object.members["pattern"], e.winner.indicator, e.winner.query+1, text)
+		}
+	}
+	for id, raw := range objects {
+		if o.entries[id] == nil {
+			complain("Sentinel holds what nothing gives: %s", raw)
+		}
+	}
+	if differ > 20 {
+		o.t.Errorf("and %d more differences", differ-20)
+	}
+}
+
+// differs says what is wrong with an object in Sentinel.
+func (e *entry) differs(raw []byte, began time.Time) string {
+	got, err := readHeld(raw)
+	if err != nil {
+		return err.Error()
+	}
+	now := time.Now()
+	added := e.object.added
+	switch {
+	case !got.created.Equal(got.validFrom) || !got.created.Equal(added) && (added.Before(began) || got.created.After(got.modified)):
+		return fmt.Sprintf("created %v, valid from %v, but added %v", got.created, got.validFrom, added)
+	case got.modified.Before(began.Add(-time.Second)) || got.modified.After(now):
+		return fmt.Sprintf("modified %v, not within the run", got.modified)
+	}
+	if e.retired {
+		return e.retirementDiffers(got, now)
+	}
+	if ttl := time.Duration(ttlHours[e.object.typ]) * time.Hour; got.validUntil.Sub(got.modified) != ttl {
+		return fmt.Sprintf("is valid for %v instead of %v", got.validUntil.Sub(got.modified), ttl)
+	}
+	return cmp.Diff(e.object.members, got.members)
+}
+
+func (e *entry) retirementDiffers(got held, now time.Time) string {
+	switch {
+	case got.validUntil.After(now):
+		return fmt.Sprintf("is not retired: valid until %v", got.validUntil)
+	case !got.validUntil.After(got.validFrom):
+		return fmt.Sprintf("is valid until %v, before %v", got.validUntil, got.validFrom)
+	case got.members["revoked"] == true:
+		return "is revoked"
+	}
+	for _, name := range []string{"type", "id", "pattern", "name"} {
+		if got.members[name] != e.object.members[name] {
+			return fmt.Sprintf("has the %s %v instead of %v", name, got.members[name], e.object.members[name])
+		}
+	}
+	return ""
+}
+
+// check holds JOBS and REPORT against the oracle.
+func (o *oracle) check(a *app, j job, want tally) {
+	o.t.Helper()
+	got := tally{downloaded: j.Downloaded, invalid: j.Invalid, duplicate: j.Duplicate, uploaded: j.Uploaded, retired: j.Retired}
+	if j.Mode == "delta" {
+		got.duplicate, want.duplicate = 0, 0
+	}
+	slices.Sort(want.problems)
+	problems := slices.Compact(want.problems)
+	want.problems = nil
+	if !reflect.DeepEqual(got, want) {
+		o.t.Errorf("JOBS says %+v of the %s update, the oracle %+v", got, j.Mode, want)
+	}
+	reported := map[int64]bool{}
+	for _, p := range a.report(j.RequestID) {
+		var about struct{ ID int64 }
+		json.Unmarshal([]byte(p.Raw), &about) //nolint:errcheck // 0 then
+		if !p.Note {
+			reported[about.ID] = true
+		}
+		if p.Message == "" || p.Step == "" || p.Code == "" {
+			o.t.Errorf("a line on REPORT says too little: %+v", p)
+		}
+	}
+	for _, id := range problems {
+		if !reported[id] {
+			o.t.Errorf("REPORT says nothing about indicator %d: %s", id, o.known[id].indicator.Summary)
+		}
+		delete(reported, id)
+	}
+	for id := range reported {
+		if !slices.Contains(problems, id) {
+			o.t.Errorf("REPORT speaks of indicator %d without a reason: %s", id, o.known[id].indicator.Summary)
+		}
+	}
+}
+
+func TestUpdatesAgreeWithTheOracle(t *testing.T) {
+	p := population(t)
+	w := newWorld(t, p, sentinel.Options{Limit: sentinel.Unlimited, Keep: sentinel.KeepObjects})
+	queries := overlapping(p)
+	o := newOracle(t, w.tc, queries)
+	a := w.start()
+	began := time.Now()
+	a.save(queries)
+	j := a.first().mustComplete(t)
+	if j.Mode != "full" || j.JobType != "scheduled" {
+		t.Errorf("the first update is %s and %s", j.JobType, j.Mode)
+	}
+	n := o.complete(true, j.WindowEnd)
+	o.check(a, j, n)
+	o.compare(w.cloud, began)
+	t.Logf("full update: %d read, %d sent in %v", n.downloaded, n.uploaded, time.Since(began))
+}
