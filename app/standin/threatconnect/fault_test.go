@@ -1,6 +1,7 @@
 package threatconnect
 
 import (
+	"context"
 	"encoding/json"
 	"io"
 	"net"
@@ -140,7 +141,7 @@ func (l *pipeListener) Accept() (net.Conn, error) {
 func (l *pipeListener) Close() error   { close(l.done); return nil }
 func (l *pipeListener) Addr() net.Addr { return &net.IPAddr{} }
 
-func (l *pipeListener) dial(string, string) (net.Conn, error) {
+func (l *pipeListener) dial(context.Context, string, string) (net.Conn, error) {
 	client, server := net.Pipe()
 	l.conns <- server
 	return client, nil
@@ -187,7 +188,7 @@ func TestDelaysInSimulatedTime(t *testing.T) {
 		server := &http.Server{Handler: s}
 		go server.Serve(l) //nolint:errcheck // ends with the listener
 		defer server.Close()
-		client := &http.Client{Transport: &http.Transport{Dial: l.dial, DisableKeepAlives: true}, Timeout: 10 * time.Minute}
+		client := &http.Client{Transport: &http.Transport{DialContext: l.dial, DisableKeepAlives: true}, Timeout: 10 * time.Minute}
 		inject(t, s, Fault{Kind: Slow, Seconds: 125})
 		start := time.Now()
 		if _, err := ask(client, "http://standin"+listPath); err != nil || time.Since(start) != 125*time.Second {
