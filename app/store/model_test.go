@@ -1,0 +1,597 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"os"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/uuid"
+	"pgregory.net/rapid"
+
+	"mssentinel/app/stix"
+)
+
+// TestLedger runs updates over a small ThreatConnect that changes, breaks off and is edited at random, and holds the store
+// to the rules after every step: winners, candidates, outbox, what stands, counts. After every complete update that went
+// well it also asks the one question that matters: does Sentinel hold exactly what the queries select, each object in the
+// copy of the best query?
+func TestLedger(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		dir, err := os.MkdirTemp("", "ledger")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer os.RemoveAll(dir)
+		w := &ledgerWorld{T: t, dir: dir, rules: newRules(), sentinel: map[string]held{}, indicators: map[int64]*ledgerIndicator{},
+			selected: map[string]map[int64]bool{}, now: time.Date(2026, 11, 1, 0, 0, 0, 0, time.UTC)}
+		defer func() { w.close() }()
+		w.open()
+		w.must(second(w.store.SetDestination(ctx(), "workspace", "source")))
+		for range 4 {
+			w.addIndicator()
+		}
+		w.saveQueries()
+		t.Repeat(map[string]func(*rapid.T){
+			"edit":    func(*rapid.T) { w.edit() },
+			"queries": func(*rapid.T) { w.saveQueries() },
+			"update":  func(*rapid.T) { w.update() },
+			"upload":  func(*rapid.T) { w.upload(rapid.IntRange(1, 6).Draw(t, "requests")) },
+			"restart": func(*rapid.T) { w.restart() },
+			"":        func(*rapid.T) { w.compare() },
+		})
+	})
+}
+
+func ctx() context.Context { return context.Background() }
+
+func second[T any](_ T, err error) error { return err }
+
+// patterns are few, so that indicators meet.
+var ledgerPatterns = []string{"[a]", "[b]", "[c]", "[d]", "[e]"}
+
+type ledgerIndicator struct {
+	version  int
+	modified time.Time
+	patterns []string
+	// broken: its mapper fails.
+	broken bool
+}
+
+// held is what Sentinel holds of a pattern.
+type held struct {
+	name    string
+	expires time.Time
+}
+
+type ledgerWorld struct {
+	*rapid.T
+	dir   string
+	store *Store
+	rules *rules
+	now   time.Time
+
+	queries    []Query
+	indicators map[int64]*ledgerIndicator
+	next       int64
+	// selected says what a query selects, by the query's TQL.
+	selected map[string]map[int64]bool
+	refuse   string
+
+	after    int64
+	flight   []Outgoing
+	sentinel map[string]held
+}
+
+func (w *ledgerWorld) must(err error) {
+	w.Helper()
+	if err != nil {
+		w.Fatal(err)
+	}
+}
+
+func (w *ledgerWorld) open() {
+	s, err := Open(ctx(), w.dir)
+	w.must(err)
+	w.store, w.after, w.flight = s, 0, nil
+}
+
+func (w *ledgerWorld) close() {
+	if w.store != nil {
+		w.must(w.store.Close())
+	}
+}
+
+// restart is a crash: some of what was under way has arrived, and nobody saw the answer.
+func (w *ledgerWorld) restart() {
+	for _, o := range w.flight {
+		if w.firstInFlight(o) && rapid.Bool().Draw(w.T, "arrived") {
+			w.arrive(o)
+		}
+	}
+	w.close()
+	w.open()
+	w.rules.restart()
+}
+
+func (w *ledgerWorld) addIndicator() {
+	w.next++
+	w.indicators[w.next] = &ledgerIndicator{modified: w.now, patterns: w.drawPatterns()}
+	for _, q := range slices.Sorted(maps.Keys(w.selected)) {
+		w.selected[q][w.next] = rapid.Bool().Draw(w.T, "selected")
+	}
+}
+
+func (w *ledgerWorld) drawPatterns() []string {
+	return rapid.SliceOfNDistinct(rapid.SampledFrom(ledgerPatterns), 0, 3, rapid.ID).Draw(w.T, "patterns")
+}
+
+func (w *ledgerWorld) drawIndicator() (int64, *ledgerIndicator) {
+	if len(w.indicators) == 0 {
+		w.addIndicator()
+	}
+	id := rapid.SampledFrom(slices.Sorted(maps.Keys(w.indicators))).Draw(w.T, "indicator")
+	return id, w.indicators[id]
+}
+
+// edit changes something in ThreatConnect.
+func (w *ledgerWorld) edit() {
+	id, i := w.drawIndicator()
+	switch rapid.IntRange(0, 7).Draw(w.T, "edit") {
+	case 0:
+		w.addIndicator()
+	case 1:
+		delete(w.indicators, id)
+	case 2:
+		i.version++
+		i.modified = w.now
+	case 3:
+		i.version++
+		i.patterns, i.modified = w.drawPatterns(), w.now
+	case 4: // a tag: what it gives changes, its date does not
+		i.version++
+	case 5: // confirmed
+		i.modified = w.now
+	case 6:
+		if len(w.queries) > 0 {
+			set := w.selected[rapid.SampledFrom(w.queries).Draw(w.T, "query").TQL]
+			set[id] = !set[id]
+		}
+	case 7:
+		i.broken = !i.broken
+	}
+	w.refuse = ""
+	if rapid.IntRange(0, 3).Draw(w.T, "refusal") == 0 {
+		w.refuse = rapid.SampledFrom(ledgerPatterns).Draw(w.T, "refused")
+	}
+	w.now = w.now.Add(time.Minute)
+}
+
+// saveQueries adds, deletes, reorders.
+func (w *ledgerWorld) saveQueries() {
+	queries := rapid.Permutation(w.queries).Draw(w.T, "order")
+	if len(queries) > 0 && rapid.IntRange(0, 3).Draw(w.T, "delete") == 0 {
+		queries = queries[1:]
+	}
+	for len(queries) == 0 || len(queries) < 3 && rapid.Bool().Draw(w.T, "add") {
+		q := Query{Owners: []string{"o"}, Types: []string{"File"}, TQL: fmt.Sprint("query ", len(w.selected))}
+		w.selected[q.TQL] = map[int64]bool{}
+		for _, id := range slices.Sorted(maps.Keys(w.indicators)) {
+			w.selected[q.TQL][id] = rapid.Bool().Draw(w.T, "selected")
+		}
+		queries = append(queries, q)
+	}
+	w.must(second(w.store.SaveQueries(ctx(), queries, "", Delta)))
+	saved, err := w.store.RunQueries(ctx())
+	w.must(err)
+	w.queries = nil
+	clear(w.rules.ranks)
+	for i, q := range saved {
+		w.queries = append(w.queries, q.Query)
+		w.rules.ranks[q.Number] = i
+	}
+}
+
+// found is an indicator as a mapper answers for it.
+func (w *ledgerWorld) found(id int64) Found {
+	i := w.indicators[id]
+	f := Found{Indicator: id, Owner: "o", Type: "File", Modified: i.modified, Unconverted: i.broken}
+	if i.broken {
+		f.Problems = []Problem{{Step: "Convert", Code: "mapper", Message: fmt.Sprint("mapper died of ", id)}}
+		return f
+	}
+	if len(i.patterns) == 0 {
+		f.Problems = []Problem{{Step: "Convert", Code: "invalid-value", Message: fmt.Sprint("no value in ", id), Raw: "{}"}}
+	}
+	for _, p := range i.patterns {
+		name := fmt.Sprintf("%d.%d", id, i.version)
+		o := &stix.Indicator{Pattern: p, Name: name, Created: w.now, Description: "{}", IndicatorTypes: []string{"unknown"}}
+		f.Objects = append(f.Objects, FoundObject{Indicator: o, ID: stix.ID(p), Hash: o.ContentHash(), ValidUntil: w.now.Add(6 * time.Hour)})
+	}
+	return f
+}
+
+// updateRun is one update, as the pipeline would do it.
+type updateRun struct {
+	*ledgerWorld
+	job    Job
+	mode   Mode
+	unread []int64
+	read   []int64
+	// order is in which each query was read.
+	order map[int64][]int64
+}
+
+var errCut = errors.New("cut off")
+
+func (w *ledgerWorld) update() {
+	mode := rapid.SampledFrom([]Mode{Delta, Full, Reconcile}).Draw(w.T, "mode")
+	job, err := w.store.AddJob(ctx(), AdHoc, mode, w.now)
+	w.must(err)
+	for {
+		r := &updateRun{ledgerWorld: w, job: job, mode: mode, order: map[int64][]int64{}}
+		err := r.run()
+		if err == nil {
+			return
+		}
+		if !errors.Is(err, errCut) {
+			w.Fatal(err)
+		}
+		if rapid.IntRange(0, 2).Draw(w.T, "cancel") == 0 {
+			w.must(w.store.CancelJob(ctx(), job.RequestID, w.now))
+			w.rules.cancel(job.Number)
+			w.compare()
+			return
+		}
+		w.restart()
+		w.compare()
+		if rapid.IntRange(0, 3).Draw(w.T, "given up") == 0 {
+			return
+		}
+	}
+}
+
+// cut says now and then that the process ends here, or has requests under way.
+func (r *updateRun) cut() error {
+	switch rapid.IntRange(0, 30).Draw(r.T, "cut") {
+	case 0:
+		return errCut
+	case 1, 2, 3, 4:
+		r.upload(1)
+	}
+	return nil
+}
+
+func (r *updateRun) run() error {
+	began := r.now
+	r.now = r.now.Add(time.Hour)
+	queries, err := r.store.RunQueries(ctx())
+	if err != nil {
+		return err
+	}
+	for _, q := range queries {
+		if err := r.readQuery(q); err != nil {
+			return err
+		}
+	}
+	if r.mode == Delta {
+		if err := r.forgetDeleted(); err != nil {
+			return err
+		}
+	} else {
+		r.must(r.store.SweepDeparted(ctx(), r.job.Number, r.read))
+		r.rules.sweep(r.job.Number, r.read)
+		r.compare()
+	}
+	if err := r.fillVacancies(); err != nil {
+		return err
+	}
+	retired, err := r.store.Retire(ctx(), r.job.Number, r.now)
+	if err != nil {
+		return err
+	}
+	if want := r.rules.retire(r.job.Number, r.now); retired != (Retirement{Queued: want}) {
+		r.Fatalf("retired %+v, want %d", retired, want)
+	}
+	r.compare()
+	r.must(r.store.SetMarks(ctx(), r.job.Number, r.read, began))
+	if rapid.Bool().Draw(r.T, "drained") {
+		r.upload(1000)
+		r.checkOutcome()
+	}
+	return nil
+}
+
+// readQuery reads a query page by page; pages may come twice, the read may fail.
+func (r *updateRun) readQuery(q RunQuery) error {
+	var ids []int64
+	for _, id := range slices.Sorted(maps.Keys(r.indicators)) {
+		if r.selected[q.TQL][id] && (r.mode != Delta || !r.indicators[id].modified.Before(q.Mark.Add(-time.Minute))) {
+			ids = append(ids, id)
+		}
+	}
+	ids = rapid.Permutation(ids).Draw(r.T, "order")
+	fails := rapid.IntRange(0, 5).Draw(r.T, "fails") == 0
+	place := int64(0)
+	for page := range slices.Chunk(ids, rapid.IntRange(1, 3).Draw(r.T, "page")) {
+		if fails && rapid.Bool().Draw(r.T, "here") {
+			break
+		}
+		b := Batch{Job: r.job.Number, Mode: r.mode, Query: q.Number, Unread: r.unread, Place: place, Now: r.now}
+		for _, id := range page {
+			b.Found = append(b.Found, r.found(id))
+		}
+		for range rapid.IntRange(1, 2).Draw(r.T, "times") {
+			if err := r.apply(b); err != nil {
+				return err
+			}
+		}
+		place += int64(len(page))
+		if err := r.cut(); err != nil {
+			return err
+		}
+	}
+	if fails {
+		r.unread = append(r.unread, q.Number)
+		return nil
+	}
+	r.read = append(r.read, q.Number)
+	r.order[q.Number] = ids
+	return nil
+}
+
+func (r *updateRun) apply(b Batch) error {
+	before := *r.rules.count(b.Job)
+	got, err := r.store.Apply(ctx(), b)
+	if err != nil {
+		return err
+	}
+	r.rules.apply(b)
+	want := *r.rules.count(b.Job)
+	before.add(got)
+	if before != want {
+		r.Fatalf("counted %+v, which makes %+v, want %+v", got, before, want)
+	}
+	r.compare()
+	return nil
+}
+
+// forgetDeleted is what a delta update learns from the list of deletions.
+func (r *updateRun) forgetDeleted() error {
+	var gone []int64
+	for id := int64(1); id <= r.next; id++ {
+		if r.indicators[id] == nil {
+			gone = append(gone, id)
+		}
+	}
+	known, err := r.store.CandidatesFor(ctx(), gone)
+	if err != nil {
+		return err
+	}
+	for _, c := range known {
+		r.must(r.store.Forget(ctx(), r.job.Number, c.Query, []int64{c.Indicator}))
+		r.rules.forget(c.Query, c.Indicator)
+	}
+	r.compare()
+	return nil
+}
+
+// fillVacancies fetches who is next for objects whose winner went away.
+func (r *updateRun) fillVacancies() error {
+	for more := true; more; {
+		more = false
+		for after := int64(0); ; {
+			next, at, err := r.store.Vacant(ctx(), after, 2)
+			if err != nil {
+				return err
+			}
+			if after == 0 {
+				r.compareVacancies()
+			}
+			if len(next) == 0 {
+				break
+			}
+			after, more = at, true
+			for _, c := range next {
+				if err := r.fill(c); err != nil {
+					return err
+				}
+			}
+		}
+	}
+	return nil
+}
+
+func (r *updateRun) compareVacancies() {
+	all, _, err := r.store.Vacant(ctx(), 0, 1000)
+	r.must(err)
+	want := slices.Collect(maps.Values(r.rules.vacancies()))
+	byNumber := func(a, b Candidate) int {
+		return strings.Compare(fmt.Sprint(a), fmt.Sprint(b))
+	}
+	slices.SortFunc(all, byNumber)
+	slices.SortFunc(want, byNumber)
+	if diff := cmp.Diff(want, all); diff != "" {
+		r.Fatalf("who is next (-want +got):\n%s", diff)
+	}
+}
+
+func (r *updateRun) fill(c Candidate) error {
+	var tql string
+	saved, err := r.store.RunQueries(ctx())
+	if err != nil {
+		return err
+	}
+	for _, q := range saved {
+		if q.Number == c.Query {
+			tql = q.TQL
+		}
+	}
+	if r.indicators[c.Indicator] != nil && r.selected[tql][c.Indicator] && !r.indicators[c.Indicator].broken {
+		return r.apply(Batch{Job: r.job.Number, Mode: Delta, Query: c.Query, Unread: r.unread, Now: r.now, Found: []Found{r.found(c.Indicator)}})
+	}
+	r.must(r.store.Forget(ctx(), r.job.Number, c.Query, []int64{c.Indicator}))
+	r.rules.forget(c.Query, c.Indicator)
+	return nil
+}
+
+// upload reads from the outbox and settles what is under way, a few at a time.
+func (w *ledgerWorld) upload(requests int) {
+	for range requests {
+		if len(w.flight) < 3 {
+			out, err := w.store.Outgoing(ctx(), w.after, rapid.IntRange(1, 3).Draw(w.T, "limit"))
+			w.must(err)
+			w.flight = append(w.flight, out...)
+			if len(out) > 0 {
+				w.after = out[len(out)-1].Seq
+				w.rules.handed = max(w.rules.handed, w.after)
+			}
+		}
+		if len(w.flight) == 0 {
+			return
+		}
+		o := w.flight[0]
+		if later := rapid.SampledFrom(w.flight).Draw(w.T, "first"); w.firstInFlight(later) {
+			o = later
+		}
+		w.flight = slices.DeleteFunc(w.flight, func(x Outgoing) bool { return x.Seq == o.Seq })
+		w.settle(o)
+	}
+	w.compare()
+}
+
+// firstInFlight: no earlier row of the same object is under way. Upload has to see to that.
+func (w *ledgerWorld) firstInFlight(o Outgoing) bool {
+	return !slices.ContainsFunc(w.flight, func(x Outgoing) bool { return x.Object == o.Object && x.Seq < o.Seq })
+}
+
+func (w *ledgerWorld) settle(o Outgoing) {
+	pattern, name, expires := payload(w.T, o.Payload)
+	st := Settlement{At: w.now, Accepted: []Outgoing{o}}
+	refused := pattern == w.refuse && !o.Retire
+	if refused {
+		st = Settlement{At: w.now, Refused: []RefusedObject{{o, "Bad", "refused"}}}
+	} else {
+		w.arrive(o)
+	}
+	times := rapid.IntRange(1, 2).Draw(w.T, "settled times")
+	for range times {
+		w.must(w.store.Settle(ctx(), st))
+		w.rules.settle(o.Seq, pattern, name, o.Retire, refused, expires)
+	}
+}
+
+func (w *ledgerWorld) arrive(o Outgoing) {
+	pattern, name, expires := payload(w.T, o.Payload)
+	w.sentinel[pattern] = held{name, expires}
+}
+
+// checkOutcome compares what Sentinel holds with what the queries select, where everything was read and sent.
+func (r *updateRun) checkOutcome() {
+	if len(r.unread) > 0 || r.mode == Delta || r.refuse != "" {
+		return
+	}
+	for _, i := range r.indicators {
+		if i.broken {
+			return
+		}
+	}
+	want := map[string]string{}
+	for _, q := range r.queries {
+		for number := range r.rules.ranks {
+			if r.queries[r.rules.ranks[number]].ID != q.ID {
+				continue
+			}
+			for _, id := range r.order[number] {
+				for _, p := range r.indicators[id].patterns {
+					if want[p] == "" {
+						want[p] = fmt.Sprintf("%d.%d", id, r.indicators[id].version)
+					}
+				}
+			}
+		}
+	}
+	got := map[string]string{}
+	for p, h := range r.sentinel {
+		if h.expires.After(r.now) || want[p] != "" {
+			got[p] = h.name
+		}
+	}
+	for p, name := range want {
+		// A copy that was elected before the job was cut off stays.
+		if o := r.rules.objects[p]; got[p] != name && o != nil && o.elected == r.job.Number && got[p] == o.content {
+			want[p] = got[p]
+		}
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		r.Fatalf("Sentinel (-want +got):\n%s", diff)
+	}
+}
+
+// compare holds the store to the rules.
+func (w *ledgerWorld) compare() {
+	w.Helper()
+	if diff := cmp.Diff(w.expected(), w.actual()); diff != "" {
+		w.Fatalf("the ledger differs from the rules (-rules +store):\n%s", diff)
+	}
+}
+
+func (w *ledgerWorld) expected() []string {
+	r := w.rules
+	var lines []string
+	for c, s := range r.claims {
+		lines = append(lines, fmt.Sprintf("claim %d %d %s job %d place %d", c.query, c.indicator, c.pattern, s.job, s.place))
+	}
+	for p, o := range r.objects {
+		line := fmt.Sprintf("object %s winner %d/%d modified %d sends %v state %d name %s", p, o.winner.query, o.winner.indicator, o.modified, o.content == "", o.state, o.name)
+		if o.winner.query > 0 {
+			line += fmt.Sprintf(" elected %d", o.elected)
+		}
+		lines = append(lines, line)
+	}
+	for i, row := range r.outbox {
+		newest := r.objects[row.pattern].queued == row.seq
+		lines = append(lines, fmt.Sprintf("outbox %03d %s retire %v %s job %d newest %v", i, row.pattern, row.retire, row.name, row.job, newest))
+	}
+	for job, c := range r.jobs {
+		if *c != (Counts{}) {
+			lines = append(lines, fmt.Sprintf("job %d %+v", job, *c))
+		}
+	}
+	lines = append(lines, fmt.Sprintf("reported %d", len(r.reported)), fmt.Sprintf("waiting %d", len(r.outbox)))
+	slices.Sort(lines)
+	return lines
+}
+
+func (w *ledgerWorld) actual() []string {
+	w.Helper()
+	var lines []string
+	w.must(w.store.read.Select(&lines, `
+		SELECT printf('claim %d %d %s job %d place %d', c.query, c.indicator, coalesce(o.pattern, ''), seen, place)
+			FROM candidate c LEFT JOIN object o ON o.number = c.object
+		UNION ALL SELECT printf('object %s winner %d/%d modified %d sends %s state %d name %s', pattern, query, indicator, modified, iif(hash IS NULL, 'true', 'false'), state, coalesce(name, ''))
+			|| iif(query > 0, printf(' elected %d', elected), '') FROM object
+		UNION ALL SELECT printf('outbox %03d %s retire %s %s job %d newest %s', row_number() OVER (ORDER BY seq) - 1, pattern, iif(retire, 'true', 'false'), x.name, x.job, iif(o.queued = seq, 'true', 'false'))
+			FROM outbox x JOIN object o ON o.number = x.object
+		UNION ALL SELECT printf('reported %d', count(*)) FROM problem WHERE step <> 'Upload'`))
+	jobs, _, err := w.store.Jobs(ctx(), JobFilter{Limit: 500})
+	w.must(err)
+	for _, j := range jobs {
+		if j.Counts != (Counts{}) {
+			lines = append(lines, fmt.Sprintf("job %d %+v", j.Number, j.Counts))
+		}
+	}
+	total, _, err := w.store.OutboxSize(ctx(), 0)
+	w.must(err)
+	lines = append(lines, fmt.Sprintf("waiting %d", total))
+	slices.Sort(lines)
+	return lines
+}
+
+var _ = uuid.Nil

@@ -1,0 +1,390 @@
+package store
+
+import (
+	"cmp"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+)
+
+// rules is the ledger as the rules have it: plain maps, one thing after the other, no sets, no SQL. The store has to come to
+// the same in every step.
+type rules struct {
+	ranks   map[int64]int
+	claims  map[refClaim]refSeen
+	objects map[string]*refObject
+	outbox  []refRow
+	// seq is the last number given to a row, written the last that a row kept until the end of its step, handed the last
+	// that was given away.
+	seq, written, handed int64
+	jobs    map[int64]*Counts
+	// reported are the lines on REPORT.
+	reported []string
+}
+
+type refClaim struct {
+	query, indicator int64
+	pattern          string
+}
+
+type refSeen struct {
+	job, place int64
+}
+
+type refObject struct {
+	number int
+	// winner.query 0: nobody, -1: vacant.
+	winner   refClaim
+	elected  int64
+	modified int64
+	// content is what was last decided to be right, "" for "send whatever it is".
+	content string
+	job     int64
+	queued  int64
+	settled int64
+	// What stands in Sentinel, as far as is known.
+	state   int64
+	name    string
+	expires time.Time
+}
+
+type refRow struct {
+	seq     int64
+	pattern string
+	retire  bool
+	claim   refClaim
+	job     int64
+	name    string
+	expires time.Time
+}
+
+func newRules() *rules {
+	return &rules{ranks: map[int64]int{}, claims: map[refClaim]refSeen{}, objects: map[string]*refObject{}, jobs: map[int64]*Counts{}}
+}
+
+func (r *rules) count(job int64) *Counts {
+	if r.jobs[job] == nil {
+		r.jobs[job] = new(Counts)
+	}
+	return r.jobs[job]
+}
+
+func (r *rules) apply(b Batch) {
+	for i := range b.Found {
+		r.found(b, &b.Found[i], b.Place+int64(i))
+	}
+	r.wrote()
+}
+
+func (r *rules) wrote() {
+	for _, row := range r.outbox {
+		r.written = max(r.written, row.seq)
+	}
+}
+
+// restart is what a new process does not know.
+func (r *rules) restart() { r.seq = r.written }
+
+func (r *rules) found(b Batch, f *Found, place int64) {
+	count := r.count(b.Job)
+	first := true
+	for c, s := range r.claims {
+		if c.query == b.Query && c.indicator == f.Indicator && s.job == b.Job {
+			first = false
+		}
+	}
+	if first {
+		count.Downloaded++
+		if len(f.Objects) == 0 || len(f.Problems) > 0 {
+			count.Invalid++
+		}
+	}
+	for _, p := range f.Problems {
+		line := strings.Join([]string{p.Message, p.Raw}, "|")
+		if first || !slices.Contains(r.reported, line) {
+			r.reported = append(r.reported, line)
+		}
+	}
+	mine := func(c refClaim) bool { return c.query == b.Query && c.indicator == f.Indicator }
+	if f.Unconverted {
+		known := false
+		for c, s := range r.claims {
+			if !mine(c) {
+				continue
+			}
+			known = true
+			if b.Mode != Delta {
+				s.place = place
+				if o := r.objects[c.pattern]; o != nil && o.winner == c {
+					o.elected = b.Job
+				}
+			}
+			s.job = b.Job
+			r.claims[c] = s
+		}
+		if !known {
+			r.stake(b, refClaim{b.Query, f.Indicator, ""}, place)
+		}
+		return
+	}
+	var given []string
+	for _, o := range f.Objects {
+		if !slices.Contains(given, o.Pattern) {
+			given = append(given, o.Pattern)
+		}
+	}
+	for c := range r.claims {
+		if mine(c) && !slices.Contains(given, c.pattern) && (c.pattern != "" || len(given) > 0) {
+			r.drop(c)
+		}
+	}
+	if len(given) == 0 {
+		r.stake(b, refClaim{b.Query, f.Indicator, ""}, place)
+	}
+	for _, p := range given {
+		i := slices.IndexFunc(f.Objects, func(o FoundObject) bool { return o.Pattern == p })
+		r.object(b, f, &f.Objects[i], place)
+	}
+}
+
+func (r *rules) stake(b Batch, c refClaim, place int64) (first bool) {
+	s, known := r.claims[c]
+	first = s.job != b.Job
+	switch {
+	case b.Mode != Delta:
+		s.place = place
+	case !known:
+		s.place = later + place
+	}
+	s.job = b.Job
+	r.claims[c] = s
+	return first
+}
+
+// drop takes a claim away; its object becomes vacant if it had won.
+func (r *rules) drop(c refClaim) {
+	delete(r.claims, c)
+	if o := r.objects[c.pattern]; o != nil && o.winner == c {
+		o.winner = refClaim{query: vacant}
+	}
+}
+
+func (r *rules) object(b Batch, f *Found, e *FoundObject, place int64) {
+	c := refClaim{b.Query, f.Indicator, e.Pattern}
+	o := r.objects[e.Pattern]
+	if o == nil {
+		o = &refObject{number: len(r.objects), winner: refClaim{query: vacant}}
+		r.objects[e.Pattern] = o
+	}
+	first := r.stake(b, c, place)
+	count := r.count(b.Job)
+	if !r.wins(b, c, o) {
+		if first {
+			count.Duplicate++
+		}
+		return
+	}
+	send := o.content != e.Name || millis(f.Modified) > o.modified
+	if b.Mode == Full && o.job != b.Job {
+		send = true
+	}
+	o.winner, o.elected, o.modified = c, b.Job, millis(f.Modified)
+	if !send {
+		if first {
+			count.Unchanged++
+		}
+		return
+	}
+	if o.queued > r.handed {
+		// It cannot have left yet, and would be sent for nothing.
+		i := slices.IndexFunc(r.outbox, func(row refRow) bool { return row.seq == o.queued })
+		row := r.outbox[i]
+		r.outbox = slices.Delete(r.outbox, i, i+1)
+		r.count(row.job).Queued--
+		if row.job == b.Job && row.claim != c {
+			count.Duplicate++
+		}
+	}
+	r.seq++
+	o.content, o.job, o.queued = e.Name, b.Job, r.seq
+	r.outbox = append(r.outbox, refRow{seq: r.seq, pattern: e.Pattern, claim: c, job: b.Job, name: e.Name, expires: e.ValidUntil})
+	count.Queued++
+}
+
+func (r *rules) wins(b Batch, c refClaim, o *refObject) bool {
+	rank, saved := r.ranks[c.query]
+	if !saved {
+		return false
+	}
+	sitting, sits := r.ranks[o.winner.query]
+	if b.Mode != Delta && sits {
+		switch {
+		case o.winner == c:
+			return true
+		case o.elected == b.Job:
+			return rank < sitting
+		case slices.Contains(b.Unread, o.winner.query):
+			return rank < sitting
+		}
+		return true
+	}
+	best := r.best(b, c.pattern, o)
+	switch best {
+	case c:
+		return true
+	case o.winner:
+		return false
+	}
+	o.winner = refClaim{query: vacant}
+	return false
+}
+
+// best is who should win; in a complete run only what it has read, or could not read, counts.
+func (r *rules) best(b Batch, pattern string, o *refObject) refClaim {
+	var rivals []refClaim
+	for c, s := range r.claims {
+		_, saved := r.ranks[c.query]
+		if c.pattern == pattern && saved && (b.Mode == Delta || s.job == b.Job || slices.Contains(b.Unread, c.query)) {
+			rivals = append(rivals, c)
+		}
+	}
+	return slices.MinFunc(rivals, func(c, d refClaim) int {
+		if c.query != d.query {
+			return cmp.Compare(r.ranks[c.query], r.ranks[d.query])
+		}
+		if c == o.winner || d == o.winner {
+			return map[bool]int{true: -1, false: 1}[c == o.winner]
+		}
+		return cmp.Or(cmp.Compare(r.claims[c].place, r.claims[d].place), cmp.Compare(c.indicator, d.indicator))
+	})
+}
+
+func (r *rules) forget(query, indicator int64) {
+	for c := range r.claims {
+		if c.query == query && c.indicator == indicator {
+			r.drop(c)
+		}
+	}
+}
+
+func (r *rules) sweep(job int64, queries []int64) {
+	for c, s := range r.claims {
+		_, saved := r.ranks[c.query]
+		if s.job != job && (!saved || slices.Contains(queries, c.query)) {
+			r.drop(c)
+		}
+	}
+}
+
+// vacancies are the objects that want a winner, and who is next.
+func (r *rules) vacancies() map[string]Candidate {
+	next := map[string]Candidate{}
+	for p, o := range r.objects {
+		if o.winner.query != vacant {
+			continue
+		}
+		for c := range r.claims {
+			if _, saved := r.ranks[c.query]; c.pattern == p && saved {
+				best := r.best(Batch{Mode: Delta}, p, o)
+				next[p] = Candidate{best.query, best.indicator}
+			}
+		}
+	}
+	return next
+}
+
+func (r *rules) retire(job int64, now time.Time) int64 {
+	queued := int64(0)
+	claimed := map[string]bool{}
+	for c := range r.claims {
+		claimed[c.pattern] = true
+	}
+	patterns := slices.SortedFunc(maps.Keys(r.objects), func(a, b string) int { return cmp.Compare(r.objects[a].number, r.objects[b].number) })
+	for _, p := range patterns {
+		o := r.objects[p]
+		if o.winner.query != vacant || claimed[p] {
+			continue
+		}
+		o.winner, o.content = refClaim{}, ""
+		i := slices.IndexFunc(r.outbox, func(row refRow) bool { return row.seq == o.queued })
+		name, stands := o.name, o.state == stateLive && o.expires.After(now)
+		if i >= 0 {
+			row := r.outbox[i]
+			if o.queued > r.handed {
+				r.outbox = slices.Delete(r.outbox, i, i+1)
+				r.count(row.job).Queued--
+				o.queued = 0
+			} else {
+				name, stands = row.name, true
+				if o.state != stateLive {
+					o.state, o.name, o.expires = stateLive, row.name, row.expires
+				}
+			}
+		}
+		if !stands {
+			continue
+		}
+		r.seq++
+		o.queued = r.seq
+		r.outbox = append(r.outbox, refRow{seq: r.seq, pattern: p, retire: true, job: job, name: name, expires: now})
+		r.count(job).Queued++
+		queued++
+	}
+	r.wrote()
+	return queued
+}
+
+func (r *rules) cancel(job int64) {
+	for _, row := range slices.Clone(r.outbox) {
+		if row.job != job {
+			continue
+		}
+		r.outbox = slices.DeleteFunc(r.outbox, func(x refRow) bool { return x.seq == row.seq })
+		r.count(job).Queued--
+		o := r.objects[row.pattern]
+		if o.queued == row.seq {
+			o.queued, o.content = 0, ""
+			if o.winner.query == nobody {
+				o.winner.query = vacant
+			}
+		}
+		if !row.retire && row.seq <= r.handed && o.settled < row.seq && o.state != stateLive {
+			o.state, o.name, o.expires = stateLive, row.name, row.expires
+		}
+	}
+}
+
+func (r *rules) settle(seq int64, pattern, name string, retire, refused bool, expires time.Time) {
+	i := slices.IndexFunc(r.outbox, func(row refRow) bool { return row.seq == seq })
+	if i < 0 && refused {
+		return
+	}
+	o := r.objects[pattern]
+	if i >= 0 {
+		count := r.count(r.outbox[i].job)
+		switch {
+		case refused:
+			count.Rejected++
+		case retire:
+			count.Retired++
+		default:
+			count.Uploaded++
+		}
+		r.outbox = slices.Delete(r.outbox, i, i+1)
+	}
+	if seq <= o.settled {
+		return
+	}
+	o.settled = seq
+	if o.queued == seq {
+		o.queued = 0
+	}
+	switch {
+	case refused:
+	case retire:
+		o.state, o.expires = stateRetired, expires
+	default:
+		o.state, o.name, o.expires = stateLive, name, expires
+	}
+}
