@@ -300,7 +300,11 @@ func (s *Service) LogTail(lines int) []string {
 	}
 	data := make([]byte, min(most, info.Size()))
 	n, _ := file.ReadAt(data, info.Size()-int64(len(data)))
-	all := strings.Split(strings.TrimSpace(string(data[:n])), "\n")
+	text := strings.TrimSpace(string(data[:n]))
+	if text == "" {
+		return nil
+	}
+	all := strings.Split(text, "\n")
 	return all[max(0, len(all)-lines):]
 }
 
