@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/google/uuid"
@@ -131,7 +132,7 @@ func (p *Pipeline) recheckDeleted(r *run, owner string, deleted []threatconnect.
 	}
 	for typ, raws := range byType {
 		for part := range slices.Chunk(raws, mapBatch) {
-			ids, err := p.objectIDs(r.ctx, typ, part)
+			ids, err := p.objectIDs(r, typ, part)
 			if err != nil {
 				return err
 			}
@@ -156,18 +157,28 @@ func synthetic(d threatconnect.Deleted, owner string) []byte {
 	return append(b, `"}`...)
 }
 
-func (p *Pipeline) objectIDs(ctx context.Context, typ string, raws [][]byte) ([]uuid.UUID, error) {
-	answers, err := p.Mappers.Map(ctx, typ, raws, time.Now().UTC())
+// objectIDs are the objects that deleted indicators gave. Where the mapper fails, the objects stand until a complete read.
+func (p *Pipeline) objectIDs(r *run, typ string, raws [][]byte) ([]uuid.UUID, error) {
+	now := time.Now().UTC()
+	answers, err := p.Mappers.Map(r.ctx, typ, raws, now)
 	if err != nil {
 		return nil, fmt.Errorf("mapping deleted indicators of type %s: %w", typ, err)
 	}
 	var ids []uuid.UUID
-	for _, a := range answers {
+	var problems []store.Problem
+	for i, a := range answers {
 		for _, o := range a.Objects {
 			ids = append(ids, stix.ID(o.Pattern))
 		}
+		if a.Failed {
+			problems = append(problems, store.Problem{RequestID: r.job.RequestID, DateAdded: now, Step: "Convert", Code: "mapper-failed", Raw: string(raws[i]),
+				Message: "This indicator was deleted, but stays in Sentinel until the next full update or reconcile: " + sentence(strings.Join(a.Problems, "; "))})
+		}
 	}
-	return ids, nil
+	if len(problems) == 0 {
+		return ids, nil
+	}
+	return ids, p.report(r, problems...)
 }
 
 func (p *Pipeline) recheckInactive(r *run, ids []int64) error {

@@ -54,7 +54,7 @@ func (p *Pipeline) checkOwners(r *run) error {
 	}
 	for _, q := range r.queries {
 		for _, name := range q.Owners {
-			if slices.ContainsFunc(owners, func(o threatconnect.Owner) bool { return o.Name == name }) {
+			if slices.ContainsFunc(owners, func(o threatconnect.Owner) bool { return strings.EqualFold(o.Name, name) }) {
 				continue
 			}
 			err := fatal{fmt.Errorf("the API user does not see the owner %q; restore its access or take the owner out of the query on CONFIGURE", name)}
@@ -170,10 +170,14 @@ func (p *Pipeline) queryFailed(r *run, q store.RunQuery, err error) error {
 	}
 	r.fail(q, judge(err))
 	p.Logger.Warn("query not read", "job", r.job.RequestID, "query", r.place(q), "error", err)
-	problem := store.Problem{RequestID: r.job.RequestID, DateAdded: time.Now().UTC(), Step: "Download", Code: "query-failed",
-		Message: sentence(failure{q, err}.text(r)), Raw: showQuery(q)}
+	return p.report(r, store.Problem{RequestID: r.job.RequestID, DateAdded: time.Now().UTC(), Step: "Download", Code: "query-failed",
+		Message: sentence(failure{q, err}.text(r)), Raw: showQuery(q)})
+}
+
+// report puts lines on REPORT.
+func (p *Pipeline) report(r *run, problems ...store.Problem) error {
 	return p.persist(r.ctx, func(ctx context.Context) error {
-		return p.Store.AddProblems(ctx, r.job.Number, []store.Problem{problem})
+		return p.Store.AddProblems(ctx, r.job.Number, problems)
 	})
 }
 

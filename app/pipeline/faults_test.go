@@ -327,13 +327,13 @@ func TestPauseResumeAndKill(t *testing.T) {
 
 // Whenever the process ends, the next one goes on with the same job and nothing is lost. Ended by Shutdown, nothing is sent twice.
 func TestRestartInTheMiddle(t *testing.T) {
-	for _, seconds := range []time.Duration{0, 1, 5, 61, 200} {
-		t.Run(fmt.Sprint(seconds), func(t *testing.T) {
+	for _, after := range []time.Duration{0, time.Second, 5 * time.Second, 61 * time.Second, 200 * time.Second} {
+		t.Run(after.String(), func(t *testing.T) {
 			in(t, func(t *testing.T) {
 				w := newWorld(t, func(w *world) { w.limit = 3 })
 				w.fill(1500)
 				w.saveOnly(store.Full, query("", "Alpha"))
-				time.Sleep(seconds*time.Second + 500*time.Millisecond)
+				time.Sleep(after + 500*time.Millisecond)
 				id := w.p.Progress().RequestID
 				w.restart()
 				if id != "" {

@@ -55,14 +55,15 @@ func (p *Pipeline) cancelStored(ctx context.Context, requestID string) error {
 	return nil
 }
 
-// Retry queues a job again that failed or was cancelled, under the same request ID. It reads up to now.
+// Retry queues a job again that failed or was cancelled, under the same request ID. Its window ends where it did: what came
+// and went since is for the next update.
 func (p *Pipeline) Retry(ctx context.Context, requestID string) error {
 	_, err := p.Store.UpdateJob(ctx, requestID, func(j *store.Job) error {
 		if j.Status != store.Failed && j.Status != store.Cancelled {
 			return fmt.Errorf("a job that is %s: %w", j.Status, store.ErrState)
 		}
 		j.Status, j.Message, j.FailureCount = store.Pending, "", 0
-		j.DateStarted, j.DateFailed, j.DateCompleted, j.RetryAfter, j.WindowEnd = nil, nil, nil, nil, nil
+		j.DateStarted, j.DateFailed, j.DateCompleted, j.RetryAfter = nil, nil, nil, nil
 		return nil
 	})
 	if err != nil {

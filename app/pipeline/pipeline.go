@@ -250,7 +250,6 @@ func (p *Pipeline) persist(ctx context.Context, do func(context.Context) error) 
 
 // stall shows an error of the database as trouble for as long as it makes no sense to try again.
 func (p *Pipeline) stall(ctx context.Context, err error) {
-	p.Logger.Error("the database cannot be used; trying again in 30 s", "error", err)
 	p.trouble.begin(err)
 	defer p.trouble.over()
 	select {

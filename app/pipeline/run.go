@@ -78,11 +78,23 @@ func (r *run) fail(q store.RunQuery, err error) {
 	}
 }
 
-// read gives the numbers of the queries that were read completely, failedNumbers those of the others.
+// read gives the numbers of the queries that were read completely.
 func (r *run) read() []int64 {
 	var numbers []int64
 	for _, q := range r.queries {
 		if !r.failed(q.Number) {
+			numbers = append(numbers, q.Number)
+		}
+	}
+	return numbers
+}
+
+// behind gives the numbers of the queries whose marks the job moves: those that were read completely, unless a newer update
+// was faster.
+func (r *run) behind() []int64 {
+	var numbers []int64
+	for _, q := range r.queries {
+		if !r.failed(q.Number) && q.Mark.Before(*r.job.WindowEnd) {
 			numbers = append(numbers, q.Number)
 		}
 	}
@@ -148,7 +160,10 @@ func (p *Pipeline) process(ctx context.Context, job store.Job) {
 	err := p.attempt(r)
 	r.cancel(err)
 	p.drainChunks(r)
-	p.conclude(ctx, r, err)
+	if err := p.conclude(ctx, r, err); err != nil {
+		p.Logger.Error("the end of a job could not be kept; it is taken up again", "job", job.RequestID, "error", err)
+		p.stall(ctx, err)
+	}
 	p.scheduler.wake()
 }
 
@@ -259,32 +274,32 @@ func (p *Pipeline) advance(r *run, change func(j *store.Job, now *time.Time)) er
 
 // conclude writes down what came of an attempt. A job that the end of the process cuts off stays as it is and goes on at
 // the next start; one that the disk stopped is taken up again when the disk may be well.
-func (p *Pipeline) conclude(ctx context.Context, r *run, err error) {
+func (p *Pipeline) conclude(ctx context.Context, r *run, cause error) (err error) {
 	switch {
 	case ctx.Err() != nil:
 		p.Logger.Info("job interrupted, it goes on at the next start", "job", r.job.RequestID)
-		return
-	case store.Unavailable(err):
-		p.stall(ctx, err)
-		return
-	case errors.Is(err, errCancelled):
+		return nil
+	case store.Unavailable(cause):
+		return cause
+	case errors.Is(cause, errCancelled):
 		err = p.cancelStored(ctx, r.job.RequestID)
-	case err == nil:
+	case cause == nil:
 		err = p.complete(ctx, r)
 	default:
-		err = p.giveUp(ctx, r, err)
+		err = p.giveUp(ctx, r, cause)
 	}
-	if err != nil && ctx.Err() == nil && !errors.Is(err, store.ErrState) {
-		p.Logger.Error("keeping the end of a job", "job", r.job.RequestID, "error", err)
+	if ctx.Err() != nil || errors.Is(err, store.ErrState) {
+		return nil
 	}
+	return err
 }
 
 // complete ends a job whose objects all stand in Sentinel or on REPORT. Where a query could not be read, its mark stays; if
 // that may heal, the job is tried again.
 func (p *Pipeline) complete(ctx context.Context, r *run) error {
-	if read := r.read(); len(read) > 0 {
+	if behind := r.behind(); len(behind) > 0 {
 		err := p.persist(ctx, func(ctx context.Context) error {
-			return p.Store.SetMarks(ctx, r.job.Number, read, *r.job.WindowEnd)
+			return p.Store.SetMarks(ctx, r.job.Number, behind, *r.job.WindowEnd)
 		})
 		if err != nil {
 			return p.giveUp(ctx, r, fmt.Errorf("moving the marks of the queries: %w", err))

@@ -54,6 +54,7 @@ func (p *Pipeline) upload(ctx context.Context) {
 		switch {
 		case ctx.Err() != nil || errors.Is(err, errInterrupted):
 		case store.Unavailable(err):
+			p.Logger.Error("the database cannot be used; upload goes on in 30 s", "error", err)
 			p.stall(ctx, err)
 		default:
 			p.uploadFailed(ctx, err)

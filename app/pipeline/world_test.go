@@ -52,6 +52,7 @@ type world struct {
 	dir     string
 	options Options
 	limit   int // requests a minute; 0 for none
+	keep    farsentinel.Keep
 	// wrap puts something between the pipeline and its store.
 	wrap func(Store) Store
 	log  bytes.Buffer
@@ -77,7 +78,7 @@ func newWorld(t testing.TB, change ...func(*world)) *world {
 	if limit == 0 {
 		limit = farsentinel.Unlimited
 	}
-	w.far = farsentinel.New(farsentinel.Options{Limit: limit, Workspaces: []string{workspace, otherWorkspace},
+	w.far = farsentinel.New(farsentinel.Options{Limit: limit, Keep: w.keep, Workspaces: []string{workspace, otherWorkspace},
 		Apps: []farsentinel.App{{TenantID: tenant, ClientID: clientID, ClientSecret: secret}}})
 	w.end = w.far.ListenInMemory()
 	t.Cleanup(func() {
@@ -326,7 +327,7 @@ func (w *world) await(requestID string) store.Job {
 
 func (w *world) awaitJob(requestID string, met func(store.Job) bool) store.Job {
 	w.t.Helper()
-	for began := time.Now(); time.Since(began) < 100*time.Hour; time.Sleep(time.Second / 4) {
+	for began := time.Now(); time.Since(began) < 100*time.Hour; time.Sleep(max(time.Second/4, time.Since(began)/50)) {
 		job, err := w.store.Job(context.Background(), requestID)
 		w.must(err)
 		if met(job) {

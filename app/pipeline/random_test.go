@@ -1,0 +1,211 @@
+package pipeline
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"strings"
+	"testing"
+	"time"
+
+	farsentinel "mssentinel/app/standin/sentinel"
+	farthreatconnect "mssentinel/app/standin/threatconnect"
+	"mssentinel/app/store"
+)
+
+// generated starts ThreatConnect with a generated population of all types.
+func generated(n int, seed uint64) func(*world) {
+	return func(w *world) {
+		w.tc = farthreatconnect.New(farthreatconnect.Options{Population: farthreatconnect.Generate(n, seed, time.Now())})
+	}
+}
+
+// everything selects all types of owners.
+func (w *world) everything(tql string, owners ...string) store.Query {
+	q := store.Query{Owners: owners, TQL: tql, SortField: "dateAdded", SortDirection: "ASC"}
+	for name := range w.mappers.types {
+		q.Types = append(q.Types, name)
+	}
+	return q
+}
+
+func (w *world) owners() (names []string) {
+	for _, o := range w.tc.Owners() {
+		names = append(names, o.Name)
+	}
+	return names
+}
+
+func TestGeneratedPopulation(t *testing.T) {
+	in(t, func(t *testing.T) {
+		w := newWorld(t, generated(4000, 3))
+		owners := w.owners()
+		job := w.done(w.save(store.Full, w.everything("", owners[2]), w.everything("rating >= 3", owners...), w.everything("", owners...)))
+		w.sentOnce()
+		w.check(true)
+		if job.Invalid == 0 || job.Duplicate == 0 || job.Uploaded != int64(len(w.live())) || job.Queued != job.Uploaded {
+			t.Errorf("%+v, %d live", job.Counts, len(w.live()))
+		}
+		if again := w.done(w.run(store.Reconcile)); again.Queued != 0 || again.Unchanged != job.Uploaded {
+			t.Errorf("%+v", again.Counts)
+		}
+		w.sentOnce()
+	})
+}
+
+// The outbox stays bounded however slowly Sentinel takes things.
+func TestBackpressure(t *testing.T) {
+	in(t, func(t *testing.T) {
+		w := newWorld(t, generated(26_000, 1), func(w *world) { w.limit = 20; w.keep = farsentinel.KeepHashes })
+		w.saveOnly(store.Full, w.everything("", w.owners()...))
+		most := int64(0)
+		time.Sleep(time.Second)
+		id := w.p.Progress().RequestID
+		job := w.awaitJob(id, func(j store.Job) bool {
+			total, _, err := w.store.OutboxSize(t.Context(), 0)
+			w.must(err)
+			most = max(most, total)
+			return !j.Status.Active()
+		})
+		w.done(job)
+		if most < outboxRoom || most > outboxFull+2*chunkSize {
+			t.Errorf("up to %d rows waited", most)
+		}
+		w.sentOnce()
+		floor := time.Duration(w.far.RequestCount()/20) * time.Minute
+		if took := job.DateCompleted.Sub(*job.DateStarted); took > floor+time.Minute/4 {
+			t.Errorf("%d requests took %v; the limit allows %v", w.far.RequestCount(), took, floor)
+		}
+		if most := w.far.MaxInWindow(true); most > 20 {
+			t.Errorf("%d requests in a minute", most)
+		}
+	})
+}
+
+// Whatever happens in ThreatConnect, on CONFIGURE and to the process: after an update Sentinel holds what the rules say.
+func TestRandomChanges(t *testing.T) {
+	for seed := range uint64(4) {
+		t.Run(fmt.Sprint(seed), func(t *testing.T) {
+			in(t, func(t *testing.T) {
+				newChaos(t, seed).run(25)
+			})
+		})
+	}
+}
+
+// chaos changes the world at random.
+type chaos struct {
+	*world
+	random  *rand.Rand
+	deleted []farthreatconnect.Row
+	// blurred: something changed that a delta update need not see.
+	blurred bool
+}
+
+func newChaos(t *testing.T, seed uint64) *chaos {
+	c := &chaos{random: rand.New(rand.NewPCG(seed, 7)), world: newWorld(t, generated(700, seed+10), func(w *world) { w.limit = 60 })}
+	owners := c.owners()
+	c.done(c.save(store.Full, c.everything("rating >= 4", owners...), c.everything("", owners[1], owners[3]), c.everything("", owners...)))
+	c.check(true)
+	return c
+}
+
+func (c *chaos) run(rounds int) {
+	for round := range rounds {
+		for range 1 + c.random.IntN(12) {
+			c.change()
+		}
+		c.disturb()
+		mode := []store.Mode{store.Delta, store.Delta, store.Reconcile, store.Full}[c.random.IntN(4)]
+		job := c.world.run(mode)
+		if job.Status == store.Pending || job.Status == store.Failed {
+			c.tc.ClearFaults()
+			c.far.ClearFaults()
+			job = c.world.run(mode)
+		}
+		c.done(job)
+		decided := mode != store.Delta
+		if decided {
+			c.blurred = false
+		}
+		if !c.blurred {
+			c.check(decided)
+		}
+		if c.t.Failed() {
+			c.t.Fatalf("round %d, %s\n%s", round, mode, c.log.String())
+		}
+	}
+}
+
+// change changes something in ThreatConnect or on CONFIGURE.
+func (c *chaos) change() {
+	rows := c.tc.Rows()
+	row := rows[c.random.IntN(len(rows))]
+	switch c.random.IntN(9) {
+	case 0, 1:
+		c.must(c.tc.Modify(row.ID, map[string]any{"confidence": c.random.IntN(100)}))
+	case 2:
+		// A rating decides about the first query, which a delta update does not see when it falls.
+		c.must(c.tc.Modify(row.ID, map[string]any{"rating": c.random.IntN(6)}))
+		c.blurred = true
+	case 3:
+		c.must(c.tc.Delete(row.ID))
+		c.deleted = append(c.deleted, row)
+	case 4:
+		if len(c.deleted) > 0 {
+			_, err := c.tc.Recreate(c.deleted[0])
+			c.must(err)
+			c.deleted = c.deleted[1:]
+		}
+	case 5, 6:
+		c.must(c.tc.SetActive(row.ID, !row.Active))
+	case 7:
+		c.must(c.tc.SetTags(row.ID, fmt.Sprintf("tag %d", c.random.IntN(5))))
+		c.blurred = true
+	case 8:
+		if c.random.IntN(5) == 0 {
+			c.reorder()
+		}
+	}
+}
+
+func (c *chaos) reorder() {
+	c.random.Shuffle(len(c.queries), func(i, j int) { c.queries[i], c.queries[j] = c.queries[j], c.queries[i] })
+	c.save(store.Delta, c.queries...)
+	c.blurred = true
+}
+
+// disturb lets something go wrong.
+func (c *chaos) disturb() {
+	switch c.random.IntN(8) {
+	case 0:
+		c.must(c.far.Inject(farsentinel.Fault{Kind: farsentinel.Throttle, Seconds: 30, Count: 1 + c.random.IntN(4)}))
+	case 1:
+		c.must(c.far.Inject(farsentinel.Fault{Kind: farsentinel.CutAfter, Count: 1 + c.random.IntN(3)}))
+	case 2:
+		c.must(c.tc.Inject(farthreatconnect.Fault{Kind: farthreatconnect.Status, Status: 500, Count: 1 + c.random.IntN(30), Path: "/api/v3/indicators"}))
+	case 3:
+		c.restart()
+	case 4:
+		c.interrupt(c.restart)
+	case 5:
+		c.interrupt(c.crash)
+	case 6:
+		c.interrupt(func() {
+			if id := c.p.Progress().RequestID; id != "" {
+				c.must(c.p.Cancel(c.t.Context(), id))
+			}
+		})
+	}
+}
+
+// interrupt does something in the middle of an update.
+func (c *chaos) interrupt(do func()) {
+	job, err := c.p.Submit(c.t.Context(), []store.Mode{store.Delta, store.Reconcile, store.Full}[c.random.IntN(3)])
+	c.must(err)
+	time.Sleep(time.Duration(c.random.IntN(10_000)) * time.Millisecond)
+	do()
+	ended := c.await(job.RequestID)
+	if ended.Status != store.UploadComplete && ended.Status != store.Cancelled || strings.Contains(ended.Message, "could not") {
+		c.t.Errorf("%s: %s", ended.Status, ended.Message)
+	}
+}
