@@ -111,7 +111,7 @@ func TestMissingDataIsNoEmptyList(t *testing.T) {
 }
 
 // BenchmarkPage measures the cost of a record: validated, cut out, and its four members read. Records are those of the
-// file that MS_SENTINEL_TEST_POPULATION names, or made up at the size of real ones.
+// file that MS_SENTINEL_TEST_DATA names, or made up at the size of real ones.
 func BenchmarkPage(b *testing.B) {
 	const rows = 1000
 	body := []byte(`{"data":[` + strings.Join(records(b, rows), ",") + `],"status":"Success"}`)
@@ -132,7 +132,7 @@ func BenchmarkPage(b *testing.B) {
 
 func records(b *testing.B, n int) []string {
 	list := make([]string, 0, n)
-	if name := os.Getenv("MS_SENTINEL_TEST_POPULATION"); name != "" {
+	if name := os.Getenv("MS_SENTINEL_TEST_DATA"); name != "" {
 		file, err := os.Open(name)
 		if err != nil {
 			b.Fatal(err)

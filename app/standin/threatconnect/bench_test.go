@@ -15,7 +15,7 @@ func BenchmarkPage(b *testing.B) {
 		offset = listPath + "?resultLimit=1000&resultStart=30000&sorting=lastModified+desc+id+desc&tql=rating+%3E%3D+0" + exportFields
 	)
 	b.Run("keyset", func(b *testing.B) { benchmarkPage(b, Generate(100_000, 1, testNow), keyset) })
-	if path := os.Getenv("MS_SENTINEL_TEST_POPULATION"); path != "" {
+	if path := os.Getenv("MS_SENTINEL_TEST_DATA"); path != "" {
 		p, err := Load(path)
 		if err != nil {
 			b.Fatal(err)

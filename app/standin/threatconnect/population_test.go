@@ -146,7 +146,7 @@ func TestGeneratedValuesAreHarmless(t *testing.T) {
 
 func TestEveryDocumentIsWhole(t *testing.T) {
 	populations := map[string]*Population{"generated": Generate(4000, 3, testNow)}
-	if path := os.Getenv("MS_SENTINEL_TEST_POPULATION"); path != "" {
+	if path := os.Getenv("MS_SENTINEL_TEST_DATA"); path != "" {
 		p, err := Load(path)
 		if err != nil {
 			t.Fatal(err)
