@@ -72,6 +72,9 @@ func (s *server) orderTask(c echo.Context, err error) error {
 
 // taskFault names the tasks that there are when one is not among them.
 func (s *server) taskFault(slug string, err error) error {
+	if errors.Is(err, store.ErrState) {
+		return fault(http.StatusConflict, "The task %q is paused. Resume it first.", slug)
+	}
 	if !errors.Is(err, store.ErrNotFound) {
 		return err
 	}
