@@ -468,3 +468,114 @@ func TestADamagedRowCostsItself(t *testing.T) {
 		}
 	})
 }
+
+// What hangs is killed by an operator, or ended by the watchdog; who waits for it is not blamed.
+func TestHangingMapper(t *testing.T) {
+	for _, c := range []struct {
+		name, message string
+		kill          func(w *world) error
+	}{
+		{"killed", "Convert was killed", func(w *world) error { return w.p.KillTask(w.t.(*testing.T).Context(), "convert") }},
+		{"watched", "Convert gave no sign of life for 60 minutes", func(*world) error { return nil }},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			in(t, func(t *testing.T) {
+				hangs := true
+				w := newWorld(t)
+				w.mappers.before = func(ctx context.Context, _ string, _ [][]byte) error {
+					if hangs {
+						<-ctx.Done()
+					}
+					return ctx.Err()
+				}
+				w.fill(2500)
+				w.saveOnly(store.Full, query("", "Alpha"))
+				time.Sleep(30 * time.Minute)
+				id := w.p.Progress().RequestID
+				if id == "" {
+					t.Fatal("no job runs")
+				}
+				hangs = false
+				w.must(c.kill(w))
+				job := w.await(id)
+				if job.Status != store.Pending || !strings.Contains(job.Message, c.message) {
+					t.Errorf("%s: %s", job.Status, job.Message)
+				}
+				w.done(w.awaitJob(id, func(j store.Job) bool { return j.Status == store.UploadComplete }))
+				w.check(true)
+			})
+		})
+	}
+}
+
+func TestKillDownload(t *testing.T) {
+	in(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.fill(10)
+		w.must(w.tc.Inject(farthreatconnect.Fault{Kind: farthreatconnect.Hang, Path: "/api/v3/indicators"}))
+		w.saveOnly(store.Full, query("", "Alpha"))
+		time.Sleep(time.Minute)
+		id := w.p.Progress().RequestID
+		w.must(w.p.KillTask(t.Context(), "download"))
+		job := w.await(id)
+		if job.Status != store.Pending || !strings.Contains(job.Message, "Download was killed") {
+			t.Errorf("%s: %s", job.Status, job.Message)
+		}
+		w.done(w.awaitJob(id, func(j store.Job) bool { return j.Status == store.UploadComplete }))
+		w.sentOnce()
+	})
+}
+
+// What an operator confirms is uploaded without a job, and after an outage by itself.
+func TestUploadGoesOnWithoutAJob(t *testing.T) {
+	in(t, func(t *testing.T) {
+		w, _ := brakeWorld(t)
+		job := w.run(store.Delta)
+		w.far.SetSecret(clientID, "another")
+		w.far.ExpireTokens()
+		w.must(w.p.AnswerRetirement(t.Context(), job.RequestID, true))
+		time.Sleep(time.Hour)
+		synctest.Wait()
+		if len(w.live()) != 300 {
+			t.Errorf("%d objects are live", len(w.live()))
+		}
+		if upload := w.p.Tasks()[3]; !strings.Contains(upload.Detail, "Client Secret") || upload.NextRun.IsZero() {
+			t.Errorf("%+v", upload)
+		}
+		w.far.SetSecret(clientID, secret)
+		time.Sleep(uploadRetry + time.Minute)
+		synctest.Wait()
+		if len(w.live()) != 150 {
+			t.Errorf("%d objects are live", len(w.live()))
+		}
+		w.check(false)
+	})
+}
+
+// The mark of a query that is changed while a job reads it does not move: the job read something else.
+func TestQueriesChangedWhileAJobRuns(t *testing.T) {
+	in(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.put("Alpha", "a.example", "x")
+		w.put("Alpha", "b.example", "y")
+		w.put("Beta", "c.example")
+		w.must(w.p.PauseTask(t.Context(), "convert", true))
+		w.saveOnly(store.Full, query(`tag = "x"`, "Alpha"), query("", "Beta"))
+		time.Sleep(time.Minute)
+		id := w.p.Progress().RequestID
+		edited := w.queries[0]
+		edited.TQL = `tag = "y"`
+		w.saveOnly(store.Delta, edited)
+		w.must(w.p.PauseTask(t.Context(), "convert", false))
+		w.await(id)
+		// So the update that was saved reads the query from the beginning.
+		next := w.awaitIdle(store.Delta)
+		if next.RequestID == id || next.WindowStart != nil || next.Downloaded != 1 {
+			t.Errorf("%+v", next)
+		}
+		w.wantWinner("b.example", "Alpha")
+		time.Sleep(time.Minute)
+		w.done(w.run(store.Reconcile))
+		w.check(true)
+	})
+}
