@@ -64,7 +64,7 @@ func (s *supervisor) isolate(ctx context.Context, batch [][]byte, now time.Time)
 		var f *fault
 		switch {
 		case errors.As(err, &f):
-			answers[i] = mapper.Answer{Problems: []string{f.text}, Failed: true}
+			answers[i] = failed("%s", f)
 		case err != nil:
 			return nil, err
 		default:
@@ -133,7 +133,7 @@ func (s *supervisor) lose(r *run, reason error) error {
 	return faultf("the mapper %s failed on this indicator: %s", s.description.Name, reason)
 }
 
-// check holds every mapper to what the App can send and show. Mappers built on our package have been held to the objects'
+// check holds every mapper to what the App can send and show. Mappers that call mapper.Serve have been held to the objects'
 // part of it already; looking again costs little and spares the question which ones have.
 func check(answers []mapper.Answer) {
 	for i := range answers {
@@ -142,21 +142,29 @@ func check(answers []mapper.Answer) {
 }
 
 func checkAnswer(a *mapper.Answer) {
-	if len(a.Objects) == 0 && len(a.Problems) == 0 {
-		*a = mapper.Problem("the mapper gave neither an object nor a reason")
-		return
-	}
 	if len(a.Objects) > maxObjects {
-		*a = mapper.Problem("the mapper made %d objects of this indicator, more than %d", len(a.Objects), maxObjects)
+		*a = failed("the mapper made %d objects of this indicator, more than %d", len(a.Objects), maxObjects)
 		return
 	}
-	for i := range a.Objects {
-		if err := a.Objects[i].Check(); err != nil {
-			*a = mapper.Problem("the mapper made an object that cannot be sent: %s", err)
-			return
+	a.Objects = slices.DeleteFunc(a.Objects, func(o mapper.Object) bool {
+		err := o.Check()
+		if err != nil {
+			a.Problems = append(a.Problems, fmt.Sprintf("the mapper made an object that cannot be sent: %s", err))
 		}
+		return err != nil
+	})
+	if len(a.Objects) == 0 && len(a.Problems) == 0 {
+		*a = failed("the mapper gave neither an object nor a reason")
+		return
 	}
 	a.Problems, a.Notes = remarks(a.Problems), remarks(a.Notes)
+}
+
+// failed is the answer to an indicator of which the App does not know what it gives.
+func failed(format string, args ...any) mapper.Answer {
+	a := mapper.Problem(format, args...)
+	a.Failed = true
+	return a
 }
 
 func remarks(list []string) []string {

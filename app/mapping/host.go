@@ -106,18 +106,19 @@ func (h *Host) StartJob() {
 }
 
 // Map answers a batch of one type, in the order of the batch; each indicator is the JSON that ThreatConnect wrote. It
-// never fails for a record's sake: one that its mapper dies of, hangs on, or cannot take gets a Problem, and so does every
-// record of a type that nobody serves or whose mapper is parked. The error is that of ctx, or ErrClosed.
+// never fails for a record's sake: one that its mapper dies of, hangs on, or cannot take gets a problem and is marked as
+// failed, and so is every record of a type that nobody serves or whose mapper is parked. The error is that of ctx, or
+// ErrClosed.
 func (h *Host) Map(ctx context.Context, typ string, indicators [][]byte, now time.Time) ([]mapper.Answer, error) {
 	s, found := h.serving[typ]
 	if !found {
-		return same(mapper.Problem("no mapper takes the type %q", typ), len(indicators)), nil
+		return same(failed("no mapper takes the type %q", typ), len(indicators)), nil
 	}
 	answers := make([]mapper.Answer, 0, len(indicators))
 	for len(indicators) > 0 {
 		n := fitting(indicators)
 		if n == 0 {
-			answers = append(answers, mapper.Problem("the indicator has %d bytes, more than the %d MiB that a mapper takes", len(indicators[0]), mapper.MaxMessage>>20))
+			answers = append(answers, failed("the indicator has %d bytes, more than the %d MiB that a mapper takes", len(indicators[0]), mapper.MaxMessage>>20))
 			indicators = indicators[1:]
 			continue
 		}
