@@ -12,6 +12,7 @@ root=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 cd "$root"
 tools=$root/.tools
 bin=$tools/bin
+target=${TARGET:-target} # where build writes
 venv=$tools/venv
 
 # One set of tags everywhere: with another, SQLite's C code is compiled again.
@@ -51,12 +52,12 @@ compile() {
 build() {
   need_compilers
   say "Building the App and the mappers, version $(version) (the first time takes minutes: SQLite is compiled)"
-  mkdir -p target/bin
-  compile target/bin/app ./app
-  compile target/bin/mappers ./plugins
+  mkdir -p "$target/bin"
+  compile "$target/bin/app" ./app
+  compile "$target/bin/mappers" ./plugins
   say "Writing the package"
   # shellcheck disable=SC2086 # MAPPERS is a list of paths
-  go run ./app/standin/cmd/package -executables target/bin -target target ${MAPPERS:-}
+  go run ./app/standin/cmd/package -executables "$target/bin" -target "$target" ${MAPPERS:-}
 }
 
 demo() {

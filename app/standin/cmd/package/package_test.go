@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -17,16 +18,37 @@ import (
 
 const name = "TCVA_-_Microsoft_Sentinel_v1"
 
-// fixture lays out a repository whose README is text, and executables that are the test itself, which links modules.
+// program links a module, whose licence has to be shipped.
+const program = `package main
+
+import "github.com/google/go-cmp/cmp"
+
+func main() { println(cmp.Equal(1, 2)) }
+`
+
+// executable is program, compiled once.
+var executable = sync.OnceValues(func() ([]byte, error) {
+	dir, err := os.MkdirTemp("", "program-")
+	if err != nil {
+		return nil, err
+	}
+	defer os.RemoveAll(dir)
+	source := filepath.Join(dir, "main.go")
+	if err := os.WriteFile(source, []byte(program), 0o600); err != nil {
+		return nil, err
+	}
+	if out, err := exec.Command("go", "build", "-o", filepath.Join(dir, "program"), source).CombinedOutput(); err != nil {
+		return nil, fmt.Errorf("%w: %s", err, out)
+	}
+	return os.ReadFile(filepath.Join(dir, "program"))
+})
+
+// fixture lays out a repository whose README is text.
 func fixture(t *testing.T, readme string) (root, executables string) {
 	t.Helper()
 	root = t.TempDir()
 	executables = filepath.Join(root, "bin")
-	self, err := os.Executable()
-	if err != nil {
-		t.Fatal(err)
-	}
-	program, err := os.ReadFile(self)
+	program, err := executable()
 	if err != nil {
 		t.Fatal(err)
 	}
