@@ -9,7 +9,7 @@ import (
 )
 
 // ErrMissedHeartbeats means that the platform fell silent, and a new connection to its broker did not help.
-var ErrMissedHeartbeats = errors.New("Missed heartbeat commands")
+var ErrMissedHeartbeats = errors.New("missed heartbeat commands")
 
 // run reports Ready and returns when the Service is to end. ctx is the process's; life ends after run.
 func (s *service) run(ctx, life context.Context) error {

@@ -285,9 +285,9 @@ func (s *service) answer(c *call, r response) {
 		s.log.Error("answer not sent", "feature", "broker", "error", err)
 		return
 	}
-	s.responses.Add(1)
 	s.log.Debug("request answered", "feature", "request", "method", c.method(), "path", string(c.Path),
 		"status", r.status, "bytes", len(r.body), "took", time.Since(c.received))
+	s.responses.Add(1)
 }
 
 // tally counts what is under way, and tells when nothing is.

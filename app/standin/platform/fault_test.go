@@ -158,7 +158,7 @@ func TestHeartbeatSilence(t *testing.T) {
 	if status.Exit.Code != 1 || status.Received["BrokerCheck"] != 0 { // it goes to the App's own topic
 		t.Errorf("got %+v %+v", status, status.Exit)
 	}
-	has(t, status.Exit.Message, "Missed heartbeat commands", "look at the ThreatConnect server")
+	has(t, status.Exit.Message, "missed heartbeat commands", "look at the ThreatConnect server")
 	status, err = s.Wait(within(t), func(status platform.Status) bool { return status.State == platform.Running && status.Restarts == 1 })
 	if err != nil {
 		t.Fatal(err)
@@ -238,6 +238,9 @@ func TestLogLevelChanges(t *testing.T) {
 	t.Parallel()
 	_, s := running(t, platform.Options{})
 	echo(t, "GET", s.URL()+"/quiet", nil, nil)
+	if _, err := s.Wait(within(t), func(status platform.Status) bool { return status.Metrics["Responses"] == 1 }); err != nil {
+		t.Fatal(err)
+	}
 	if err := s.Send([]byte(`{"command":"LoggingChange","level":"DEBUG"}`)); err != nil {
 		t.Fatal(err)
 	}
