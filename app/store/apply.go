@@ -4,8 +4,6 @@ import (
 	"context"
 	"fmt"
 	"slices"
-
-	"github.com/jmoiron/sqlx"
 )
 
 // later is added to the place of a candidate that a delta update finds: its place in the whole order is not known, and
@@ -19,7 +17,7 @@ const later = 1 << 30
 // delta update the ledger is asked who is best. The counts returned are those that were added to the job.
 func (s *Store) Apply(ctx context.Context, b Batch) (Counts, error) {
 	var added Counts
-	err := s.tx(ctx, func(ctx context.Context, tx *sqlx.Tx) error {
+	err := s.tx(ctx, func(ctx context.Context, tx *transaction) error {
 		a := &application{Batch: b, store: s, tx: tx, now: millis(b.Now)}
 		if err := a.load(ctx); err != nil {
 			return err
@@ -52,7 +50,7 @@ type claim struct {
 type application struct {
 	Batch
 	store *Store
-	tx    *sqlx.Tx
+	tx    *transaction
 	now   int64
 
 	destination destination

@@ -4,8 +4,6 @@ import (
 	"context"
 	"strconv"
 	"strings"
-
-	"github.com/jmoiron/sqlx"
 )
 
 // A bulk statement writes many rows at once: compiling and stepping one statement a row would cost several times what
@@ -28,7 +26,7 @@ func newBulk(columns int, head, tail string) bulk {
 }
 
 // exec writes the rows whose values stand one after another in values.
-func (b bulk) exec(ctx context.Context, tx *sqlx.Tx, values []any) error {
+func (b bulk) exec(ctx context.Context, tx *transaction, values []any) error {
 	for size := bulkRows * b.columns; len(values) >= size; values = values[size:] {
 		if err := exec(ctx, tx, b.many, values[:size]); err != nil {
 			return err
@@ -44,7 +42,7 @@ func (b bulk) exec(ctx context.Context, tx *sqlx.Tx, values []any) error {
 
 // exec runs a statement as a query, for which the driver hands over all values at once; for an Exec it crosses into C once
 // a value.
-func exec(ctx context.Context, tx *sqlx.Tx, text string, values []any) error {
+func exec(ctx context.Context, tx *transaction, text string, values []any) error {
 	rows, err := tx.QueryContext(ctx, text, values...)
 	if err != nil {
 		return err

@@ -6,7 +6,6 @@ import (
 	"slices"
 
 	"github.com/google/uuid"
-	"github.com/jmoiron/sqlx"
 )
 
 // sweepChunk is how many candidates one transaction takes out of the ledger.
@@ -36,7 +35,7 @@ func (s *Store) Unseen(ctx context.Context, job, query int64, ids []int64) ([]in
 // Forget takes indicators that a query selects no more out of the ledger. Objects that they won become vacant.
 func (s *Store) Forget(ctx context.Context, job, query int64, indicators []int64) error {
 	for chunk := range slices.Chunk(indicators, sweepChunk) {
-		err := s.tx(ctx, func(ctx context.Context, tx *sqlx.Tx) error {
+		err := s.tx(ctx, func(ctx context.Context, tx *transaction) error {
 			var gone []claimRow
 			err := tx.SelectContext(ctx, &gone, `DELETE FROM candidate WHERE query = ? AND indicator IN (SELECT value FROM json_each(?))
 				RETURNING query, indicator, object`, query, set(chunk))
@@ -62,7 +61,7 @@ var vacateObjects = newBulk(4, `UPDATE object SET query = -1, indicator = 0, los
 	`) AS v WHERE number = v.column1 AND (query = v.column2 AND indicator = v.column3 OR query = -1)`)
 
 // vacateLost makes the objects vacant whose winners are gone.
-func vacateLost(ctx context.Context, tx *sqlx.Tx, gone []claimRow) error {
+func vacateLost(ctx context.Context, tx *transaction, gone []claimRow) error {
 	d, err := currentDestination(ctx, tx)
 	if err != nil {
 		return err
@@ -86,7 +85,7 @@ func (s *Store) SweepDeparted(ctx context.Context, job int64, queries []int64) e
 	for _, query := range slices.Compact(slices.Sorted(slices.Values(append(deleted, queries...)))) {
 		at := claimRow{Query: query, Indicator: -1 << 63}
 		for more := true; more; {
-			err := s.tx(ctx, func(ctx context.Context, tx *sqlx.Tx) (err error) {
+			err := s.tx(ctx, func(ctx context.Context, tx *transaction) (err error) {
 				more, err = sweep(ctx, tx, job, &at)
 				return err
 			})
@@ -99,7 +98,7 @@ func (s *Store) SweepDeparted(ctx context.Context, job int64, queries []int64) e
 }
 
 // sweep takes out one chunk of a query's candidates after at, and moves it.
-func sweep(ctx context.Context, tx *sqlx.Tx, job int64, at *claimRow) (more bool, err error) {
+func sweep(ctx context.Context, tx *transaction, job int64, at *claimRow) (more bool, err error) {
 	var gone []claimRow
 	err = tx.SelectContext(ctx, &gone, `SELECT query, indicator, object FROM candidate
 		WHERE query = ? AND (indicator, object) > (?, ?) AND seen <> ? ORDER BY indicator, object LIMIT ?`,

@@ -5,8 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"time"
-
-	"github.com/jmoiron/sqlx"
 )
 
 // DestinationChange says how the place where objects go differs from where they went before.
@@ -32,7 +30,7 @@ func (s *Store) SetDestination(ctx context.Context, workspace, source string) (c
 	old, err := currentDestination(ctx, s.read)
 	switch {
 	case errors.Is(err, errNoDestination):
-		return First, s.tx(ctx, func(ctx context.Context, tx *sqlx.Tx) error { return beginLedger(ctx, tx, workspace, source) })
+		return First, s.tx(ctx, func(ctx context.Context, tx *transaction) error { return beginLedger(ctx, tx, workspace, source) })
 	case err != nil:
 		return None, err
 	case old.Workspace != workspace:
@@ -45,11 +43,11 @@ func (s *Store) SetDestination(ctx context.Context, workspace, source string) (c
 	if err := s.leave(ctx, old, change); err != nil {
 		return None, fmt.Errorf("leaving %s in workspace %s: %w", old.Source, old.Workspace, err)
 	}
-	return change, s.tx(ctx, func(ctx context.Context, tx *sqlx.Tx) error { return beginLedger(ctx, tx, workspace, source) })
+	return change, s.tx(ctx, func(ctx context.Context, tx *transaction) error { return beginLedger(ctx, tx, workspace, source) })
 }
 
 // beginLedger makes a destination the current one; nothing was read for it yet.
-func beginLedger(ctx context.Context, tx *sqlx.Tx, workspace, source string) error {
+func beginLedger(ctx context.Context, tx *transaction, workspace, source string) error {
 	for _, w := range []struct {
 		text string
 		args []any
@@ -68,7 +66,7 @@ func beginLedger(ctx context.Context, tx *sqlx.Tx, workspace, source string) err
 
 // leave empties the current ledger: its candidates go, and what stands is retired or left behind.
 func (s *Store) leave(ctx context.Context, old destination, change DestinationChange) error {
-	err := s.tx(ctx, func(ctx context.Context, tx *sqlx.Tx) error {
+	err := s.tx(ctx, func(ctx context.Context, tx *transaction) error {
 		// A question about what is left behind is answered by leaving it.
 		if err := closeQuestions(ctx, tx, 0, "The destination was changed before the question was answered."); err != nil {
 			return err
@@ -88,7 +86,7 @@ func (s *Store) leave(ctx context.Context, old destination, change DestinationCh
 	}
 	now := millis(time.Now())
 	for after, more := int64(0), true; more; {
-		err := s.tx(ctx, func(ctx context.Context, tx *sqlx.Tx) (err error) {
+		err := s.tx(ctx, func(ctx context.Context, tx *transaction) (err error) {
 			after, more, err = s.leaveChunk(ctx, tx, old, change, after, now)
 			return err
 		})
@@ -100,7 +98,7 @@ func (s *Store) leave(ctx context.Context, old destination, change DestinationCh
 }
 
 // leaveChunk leaves the next objects after one.
-func (s *Store) leaveChunk(ctx context.Context, tx *sqlx.Tx, old destination, change DestinationChange, after, now int64) (last int64, more bool, err error) {
+func (s *Store) leaveChunk(ctx context.Context, tx *transaction, old destination, change DestinationChange, after, now int64) (last int64, more bool, err error) {
 	var objects []departure
 	err = tx.SelectContext(ctx, &objects, `SELECT `+departureColumns+` FROM object LEFT JOIN outbox ON outbox.seq = object.queued
 		WHERE object.number > ? AND object.destination = ? ORDER BY object.number LIMIT ?`, after, old.Number, moveChunk)

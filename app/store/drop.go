@@ -4,8 +4,6 @@ import (
 	"context"
 	"fmt"
 	"time"
-
-	"github.com/jmoiron/sqlx"
 )
 
 // dropChunk is how many rows of the outbox one transaction drops.
@@ -24,7 +22,7 @@ func (s *Store) CancelJob(ctx context.Context, requestID string, now time.Time) 
 	if err := s.dropAll(ctx, `job = ?`, job.Number); err != nil {
 		return fmt.Errorf("cancelling: %w", err)
 	}
-	return s.tx(ctx, func(ctx context.Context, tx *sqlx.Tx) error {
+	return s.tx(ctx, func(ctx context.Context, tx *transaction) error {
 		if job, err = readJob(ctx, tx, requestID); err != nil {
 			return fmt.Errorf("cancelling: %w", err)
 		}
@@ -50,7 +48,7 @@ func cancellable(job jobRow) error {
 // dropAll drops the rows of the outbox that which selects, in transactions of bounded size; their objects count as not sent.
 func (s *Store) dropAll(ctx context.Context, which string, args ...any) error {
 	for after, more := int64(0), true; more; {
-		err := s.tx(ctx, func(ctx context.Context, tx *sqlx.Tx) error {
+		err := s.tx(ctx, func(ctx context.Context, tx *transaction) error {
 			var seqs []int64
 			err := tx.SelectContext(ctx, &seqs, `SELECT seq FROM outbox WHERE seq > ? AND `+which+` ORDER BY seq LIMIT ?`,
 				append(append([]any{after}, args...), dropChunk)...)
@@ -78,7 +76,7 @@ var (
 		FROM (VALUES `, `) AS v WHERE number = v.column1 AND settled < v.column2 AND state <> 1`)
 )
 
-func (s *Store) dropUnsent(ctx context.Context, tx *sqlx.Tx, seqs []int64) error {
+func (s *Store) dropUnsent(ctx context.Context, tx *transaction, seqs []int64) error {
 	t := tally{}
 	rows, err := s.drop(ctx, tx, seqs, t)
 	if err != nil {
@@ -101,7 +99,7 @@ func (s *Store) dropUnsent(ctx context.Context, tx *sqlx.Tx, seqs []int64) error
 }
 
 // drop drops rows of the outbox and takes them out of what their jobs queued. It gives what it dropped.
-func (s *Store) drop(ctx context.Context, tx *sqlx.Tx, seqs []int64, t tally) ([]outboxRow, error) {
+func (s *Store) drop(ctx context.Context, tx *transaction, seqs []int64, t tally) ([]outboxRow, error) {
 	if len(seqs) == 0 {
 		return nil, nil
 	}

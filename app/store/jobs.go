@@ -167,7 +167,7 @@ func (s *Store) Schedule(ctx context.Context) (sch Schedule, err error) {
 // AddJob queues a job. A scheduled one is what the last Save asked for: a full update that was asked for meanwhile is not
 // forgotten, whatever mode says.
 func (s *Store) AddJob(ctx context.Context, kind JobType, mode Mode, now time.Time) (job Job, err error) {
-	err = s.tx(ctx, func(ctx context.Context, tx *sqlx.Tx) error {
+	err = s.tx(ctx, func(ctx context.Context, tx *transaction) error {
 		if kind == Scheduled {
 			if mode, err = takeOver(ctx, tx, mode, now); err != nil {
 				return err
@@ -187,7 +187,7 @@ func (s *Store) AddJob(ctx context.Context, kind JobType, mode Mode, now time.Ti
 }
 
 // takeOver takes what Save asked for off the list, and gives the mode of the update that answers it.
-func takeOver(ctx context.Context, tx *sqlx.Tx, mode Mode, now time.Time) (Mode, error) {
+func takeOver(ctx context.Context, tx *transaction, mode Mode, now time.Time) (Mode, error) {
 	asked, err := setting(ctx, tx, settingNextMode)
 	if err != nil {
 		return "", err
@@ -221,7 +221,7 @@ func (s *Store) NextJob(ctx context.Context, now time.Time) (Job, bool, error) {
 // UpdateJob reads a job, has change alter it, and keeps it, all but its counts. An error of change is returned as it is,
 // and changes nothing.
 func (s *Store) UpdateJob(ctx context.Context, requestID string, change func(*Job) error) (job Job, err error) {
-	err = s.tx(ctx, func(ctx context.Context, tx *sqlx.Tx) error {
+	err = s.tx(ctx, func(ctx context.Context, tx *transaction) error {
 		row, err := readJob(ctx, tx, requestID)
 		if err != nil {
 			return err
@@ -243,13 +243,16 @@ func (s *Store) UpdateJob(ctx context.Context, requestID string, change func(*Jo
 
 func completed(s Status) bool { return s == UploadComplete || s == ConfirmationRequired }
 
-func writeJob(ctx context.Context, tx *sqlx.Tx, job Job) error {
-	_, err := tx.NamedExecContext(ctx, `UPDATE job SET mode = :mode, status = :status, message = :message, date_queued = :date_queued,
+func writeJob(ctx context.Context, tx *transaction, job Job) error {
+	text, args, err := sqlx.Named(`UPDATE job SET mode = :mode, status = :status, message = :message, date_queued = :date_queued,
 		date_started = :date_started, date_download_start = :date_download_start, date_download_complete = :date_download_complete,
 		date_convert_start = :date_convert_start, date_convert_complete = :date_convert_complete,
 		date_upload_start = :date_upload_start, date_upload_complete = :date_upload_complete,
 		date_completed = :date_completed, date_failed = :date_failed, window_start = :window_start, window_end = :window_end,
 		failure_count = :failure_count, retry_after = :retry_after WHERE request_id = :request_id`, rowOf(job))
+	if err == nil {
+		_, err = tx.ExecContext(ctx, text, args...)
+	}
 	if err != nil {
 		return fmt.Errorf("keeping job %s: %w", job.RequestID, err)
 	}
@@ -257,7 +260,7 @@ func writeJob(ctx context.Context, tx *sqlx.Tx, job Job) error {
 }
 
 // noteCompletion keeps what the schedule depends on, since jobs are dropped after a while.
-func noteCompletion(ctx context.Context, tx *sqlx.Tx, job Job) error {
+func noteCompletion(ctx context.Context, tx *transaction, job Job) error {
 	if err := putSetting(ctx, tx, settingCompleted, job.RequestID); err != nil {
 		return err
 	}

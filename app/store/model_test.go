@@ -12,7 +12,6 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
-	"github.com/google/uuid"
 	"pgregory.net/rapid"
 
 	"mssentinel/app/stix"
@@ -29,7 +28,7 @@ func TestLedger(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer os.RemoveAll(dir)
-		w := &ledgerWorld{T: t, dir: dir, rules: newRules(), sentinel: map[string]held{}, indicators: map[int64]*ledgerIndicator{},
+		w := &ledgerWorld{T: t, dir: dir, rules: newRules(), sentinel: map[string]held{}, stale: map[string]bool{}, indicators: map[int64]*ledgerIndicator{},
 			selected: map[string]map[int64]bool{}, now: time.Date(2026, 11, 1, 0, 0, 0, 0, time.UTC)}
 		defer func() { w.close() }()
 		w.open()
@@ -87,6 +86,12 @@ type ledgerWorld struct {
 	after    int64
 	flight   []Outgoing
 	sentinel map[string]held
+	// stale are the patterns whose last answer was a refusal.
+	stale map[string]bool
+	// unfinished are jobs that were cut off, to be taken up again.
+	unfinished []Job
+	// edits counts what was changed.
+	edits int
 }
 
 func (w *ledgerWorld) must(err error) {
@@ -142,6 +147,7 @@ func (w *ledgerWorld) drawIndicator() (int64, *ledgerIndicator) {
 
 // edit changes something in ThreatConnect.
 func (w *ledgerWorld) edit() {
+	w.edits++
 	id, i := w.drawIndicator()
 	switch rapid.IntRange(0, 7).Draw(w.T, "edit") {
 	case 0:
@@ -175,6 +181,7 @@ func (w *ledgerWorld) edit() {
 
 // saveQueries adds, deletes, reorders.
 func (w *ledgerWorld) saveQueries() {
+	w.edits++
 	queries := rapid.Permutation(w.queries).Draw(w.T, "order")
 	if len(queries) > 0 && rapid.IntRange(0, 3).Draw(w.T, "delete") == 0 {
 		queries = queries[1:]
@@ -224,18 +231,17 @@ type updateRun struct {
 	mode   Mode
 	unread []int64
 	read   []int64
-	// order is in which each query was read.
+	// order is in which each query was read, edits how much had been changed when the run began.
 	order map[int64][]int64
+	edits int
 }
 
 var errCut = errors.New("cut off")
 
 func (w *ledgerWorld) update() {
-	mode := rapid.SampledFrom([]Mode{Delta, Full, Reconcile}).Draw(w.T, "mode")
-	job, err := w.store.AddJob(ctx(), AdHoc, mode, w.now)
-	w.must(err)
+	job := w.takeJob()
 	for {
-		r := &updateRun{ledgerWorld: w, job: job, mode: mode, order: map[int64][]int64{}}
+		r := &updateRun{ledgerWorld: w, job: job, mode: job.Mode, order: map[int64][]int64{}, edits: w.edits}
 		err := r.run()
 		if err == nil {
 			return
@@ -252,18 +258,36 @@ func (w *ledgerWorld) update() {
 		w.restart()
 		w.compare()
 		if rapid.IntRange(0, 3).Draw(w.T, "given up") == 0 {
+			w.unfinished = append(w.unfinished, job)
 			return
 		}
 	}
 }
 
+// takeJob is a new job, or one that was cut off a while ago.
+func (w *ledgerWorld) takeJob() Job {
+	if len(w.unfinished) > 0 && rapid.Bool().Draw(w.T, "retry") {
+		job := w.unfinished[0]
+		w.unfinished = w.unfinished[1:]
+		return job
+	}
+	mode := rapid.SampledFrom([]Mode{Delta, Full, Reconcile}).Draw(w.T, "mode")
+	job, err := w.store.AddJob(ctx(), AdHoc, mode, w.now)
+	w.must(err)
+	return job
+}
+
 // cut says now and then that the process ends here, or has requests under way.
 func (r *updateRun) cut() error {
-	switch rapid.IntRange(0, 30).Draw(r.T, "cut") {
+	switch rapid.IntRange(0, 40).Draw(r.T, "cut") {
 	case 0:
 		return errCut
 	case 1, 2, 3, 4:
 		r.upload(1)
+	case 5:
+		r.edit()
+	case 6:
+		r.saveQueries()
 	}
 	return nil
 }
@@ -300,9 +324,13 @@ func (r *updateRun) run() error {
 		r.Fatalf("retired %+v, want %d", retired, want)
 	}
 	r.compare()
+	if err := r.cut(); err != nil {
+		return err
+	}
 	r.must(r.store.SetMarks(ctx(), r.job.Number, r.read, began))
 	if rapid.Bool().Draw(r.T, "drained") {
 		r.upload(1000)
+		r.checkSent()
 		r.checkOutcome()
 	}
 	return nil
@@ -325,7 +353,17 @@ func (r *updateRun) readQuery(q RunQuery) error {
 		}
 		b := Batch{Job: r.job.Number, Mode: r.mode, Query: q.Number, Unread: r.unread, Place: place, Now: r.now}
 		for _, id := range page {
-			b.Found = append(b.Found, r.found(id))
+			if r.indicators[id] != nil {
+				b.Found = append(b.Found, r.found(id))
+			}
+		}
+		if len(b.Found) > 0 && rapid.IntRange(0, 7).Draw(r.T, "twice in a page") == 0 {
+			again := b.Found[0]
+			r.edit()
+			if i := r.indicators[again.Indicator]; i != nil {
+				again = r.found(again.Indicator)
+			}
+			b.Found = append(b.Found, again)
 		}
 		for range rapid.IntRange(1, 2).Draw(r.T, "times") {
 			if err := r.apply(b); err != nil {
@@ -475,7 +513,9 @@ func (w *ledgerWorld) settle(o Outgoing) {
 	pattern, name, expires := payload(w.T, o.Payload)
 	st := Settlement{At: w.now, Accepted: []Outgoing{o}}
 	refused := pattern == w.refuse && !o.Retire
+	delete(w.stale, pattern)
 	if refused {
+		w.stale[pattern] = true
 		st = Settlement{At: w.now, Refused: []RefusedObject{{o, "Bad", "refused"}}}
 	} else {
 		w.arrive(o)
@@ -492,9 +532,18 @@ func (w *ledgerWorld) arrive(o Outgoing) {
 	w.sentinel[pattern] = held{name, expires}
 }
 
+// checkSent compares what Sentinel holds with what the ledger says is right for it, now that nothing waits.
+func (r *updateRun) checkSent() {
+	for p, o := range r.rules.objects {
+		if o.winner.query > 0 && o.content != "" && !r.stale[p] && r.sentinel[p].name != o.content {
+			r.Fatalf("Sentinel holds %q of %s, and should hold %q", r.sentinel[p].name, p, o.content)
+		}
+	}
+}
+
 // checkOutcome compares what Sentinel holds with what the queries select, where everything was read and sent.
 func (r *updateRun) checkOutcome() {
-	if len(r.unread) > 0 || r.mode == Delta || r.refuse != "" {
+	if len(r.unread) > 0 || r.mode == Delta || len(r.stale) > 0 || r.edits != r.ledgerWorld.edits {
 		return
 	}
 	for _, i := range r.indicators {
@@ -593,5 +642,3 @@ func (w *ledgerWorld) actual() []string {
 	slices.Sort(lines)
 	return lines
 }
-
-var _ = uuid.Nil

@@ -3,8 +3,6 @@ package store
 import (
 	"context"
 	"fmt"
-
-	"github.com/jmoiron/sqlx"
 )
 
 // names knows the numbers under which owners and types stand in the ledger. It belongs to the writer, and is dropped
@@ -18,11 +16,11 @@ func (n *names) forget() {
 	n.owners, n.types, n.typeNames = map[string]int64{}, map[string]int64{}, map[int64]string{}
 }
 
-func (n *names) owner(ctx context.Context, tx *sqlx.Tx, name string) (int64, error) {
+func (n *names) owner(ctx context.Context, tx *transaction, name string) (int64, error) {
 	return nameNumber(ctx, tx, "owner", n.owners, name)
 }
 
-func (n *names) typ(ctx context.Context, tx *sqlx.Tx, name string) (int64, error) {
+func (n *names) typ(ctx context.Context, tx *transaction, name string) (int64, error) {
 	number, err := nameNumber(ctx, tx, "type", n.types, name)
 	if err == nil {
 		n.typeNames[number] = name
@@ -30,7 +28,7 @@ func (n *names) typ(ctx context.Context, tx *sqlx.Tx, name string) (int64, error
 	return number, err
 }
 
-func nameNumber(ctx context.Context, tx *sqlx.Tx, table string, known map[string]int64, name string) (int64, error) {
+func nameNumber(ctx context.Context, tx *transaction, table string, known map[string]int64, name string) (int64, error) {
 	if number, ok := known[name]; ok {
 		return number, nil
 	}
@@ -46,7 +44,7 @@ func nameNumber(ctx context.Context, tx *sqlx.Tx, table string, known map[string
 }
 
 // typeName is the name of a type that stands in the ledger.
-func (n *names) typeName(ctx context.Context, tx *sqlx.Tx, number int64) (string, error) {
+func (n *names) typeName(ctx context.Context, tx *transaction, number int64) (string, error) {
 	if name, ok := n.typeNames[number]; ok {
 		return name, nil
 	}

@@ -9,7 +9,6 @@ import (
 	"strconv"
 	"time"
 
-	"github.com/jmoiron/sqlx"
 	"mssentinel/app/stix"
 )
 
@@ -38,7 +37,7 @@ type outboxRow struct {
 // Outgoing are the next rows of the outbox after a row, in order. What was given away once is taken to be under way, until
 // it is settled.
 func (s *Store) Outgoing(ctx context.Context, after int64, limit int) (out []Outgoing, err error) {
-	err = s.tx(ctx, func(ctx context.Context, tx *sqlx.Tx) error {
+	err = s.tx(ctx, func(ctx context.Context, tx *transaction) error {
 		if out, err = readOutbox(ctx, tx, after, limit); err != nil {
 			return fmt.Errorf("reading the outbox: %w", err)
 		}
@@ -51,7 +50,7 @@ func (s *Store) Outgoing(ctx context.Context, after int64, limit int) (out []Out
 	return out, err
 }
 
-func readOutbox(ctx context.Context, tx *sqlx.Tx, after int64, limit int) ([]Outgoing, error) {
+func readOutbox(ctx context.Context, tx *transaction, after int64, limit int) ([]Outgoing, error) {
 	sources, err := readSources(ctx, tx)
 	if err != nil {
 		return nil, err
@@ -129,7 +128,7 @@ type RefusedObject struct {
 // Settle writes down what Sentinel answered: ledger, sends, counts, lines on REPORT, and the end of the slot, in one
 // transaction with taking the rows off the outbox. What was settled before is passed over.
 func (s *Store) Settle(ctx context.Context, st Settlement) error {
-	return s.tx(ctx, func(ctx context.Context, tx *sqlx.Tx) error {
+	return s.tx(ctx, func(ctx context.Context, tx *transaction) error {
 		x := &settlement{Settlement: st, store: s, tx: tx, at: millis(st.At), tally: tally{}, days: map[int64]*day{}}
 		if err := x.unload(ctx); err != nil {
 			return fmt.Errorf("taking what was sent off the outbox: %w", err)
@@ -151,7 +150,7 @@ func (s *Store) Settle(ctx context.Context, st Settlement) error {
 type settlement struct {
 	Settlement
 	store *Store
-	tx    *sqlx.Tx
+	tx    *transaction
 	at    int64
 
 	// waiting are the rows that were still in the outbox.

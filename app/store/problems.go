@@ -8,8 +8,6 @@ import (
 	"strings"
 	"time"
 	"unicode/utf8"
-
-	"github.com/jmoiron/sqlx"
 )
 
 // Bounds of a line of REPORT, in bytes.
@@ -77,7 +75,7 @@ func (s *Store) Problem(ctx context.Context, id int64) (Problem, error) {
 
 // AddProblems puts lines on REPORT for a job, 0 for none. A line without a date gets the present one.
 func (s *Store) AddProblems(ctx context.Context, job int64, problems []Problem) error {
-	return s.tx(ctx, func(ctx context.Context, tx *sqlx.Tx) error {
+	return s.tx(ctx, func(ctx context.Context, tx *transaction) error {
 		var rows []any
 		for _, p := range problems {
 			if p.DateAdded.IsZero() {
@@ -96,7 +94,7 @@ func appendProblem(rows []any, job int64, query, indicator any, p Problem) []any
 		bounded(p.Message, maxMessage), bounded(p.Raw, maxRaw), p.Note)
 }
 
-func addProblems(ctx context.Context, tx *sqlx.Tx, rows []any) error {
+func addProblems(ctx context.Context, tx *transaction, rows []any) error {
 	if err := insertProblems.exec(ctx, tx, rows); err != nil {
 		return fmt.Errorf("keeping what was not sent: %w", err)
 	}

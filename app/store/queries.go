@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"github.com/google/uuid"
-	"github.com/jmoiron/sqlx"
 )
 
 // RunQuery is a saved query as a job reads it.
@@ -94,7 +93,7 @@ func (s *Store) Queries(ctx context.Context) (queries []Query, version string, e
 // it is another by now, and nothing was changed.
 func (s *Store) SaveQueries(ctx context.Context, queries []Query, version string, next Mode) (newVersion string, err error) {
 	newVersion = uuid.NewString()
-	err = s.tx(ctx, func(ctx context.Context, tx *sqlx.Tx) error {
+	err = s.tx(ctx, func(ctx context.Context, tx *transaction) error {
 		current, err := setting(ctx, tx, settingQueryVersion)
 		if err != nil {
 			return err
@@ -117,7 +116,7 @@ func (s *Store) SaveQueries(ctx context.Context, queries []Query, version string
 }
 
 // askUpdate makes the next scheduled update due now.
-func askUpdate(ctx context.Context, tx *sqlx.Tx, next Mode) error {
+func askUpdate(ctx context.Context, tx *transaction, next Mode) error {
 	pending, err := setting(ctx, tx, settingNextMode)
 	if err != nil {
 		return err
@@ -131,7 +130,7 @@ func askUpdate(ctx context.Context, tx *sqlx.Tx, next Mode) error {
 	return putTime(ctx, tx, settingDue, time.Now())
 }
 
-func replaceQueries(ctx context.Context, tx *sqlx.Tx, queries []Query) error {
+func replaceQueries(ctx context.Context, tx *transaction, queries []Query) error {
 	end, err := numberSetting(ctx, tx, settingWindowEnd)
 	if err != nil {
 		return err
@@ -156,7 +155,7 @@ func replaceQueries(ctx context.Context, tx *sqlx.Tx, queries []Query) error {
 }
 
 // saveQuery keeps one query. What it selects beyond end, the last update's, comes with the next complete read.
-func saveQuery(ctx context.Context, tx *sqlx.Tx, q Query, rank int, end int64) error {
+func saveQuery(ctx context.Context, tx *transaction, q Query, rank int, end int64) error {
 	owners, err := json.Marshal(q.Owners)
 	if err != nil {
 		return err
@@ -208,7 +207,7 @@ func sameNames(a, b []string) bool {
 // SetMarks moves the high-water marks of queries to end: what changed before it is in Sentinel or on REPORT. A query that
 // was changed after the job started keeps its mark, since the job has not read what it selects now.
 func (s *Store) SetMarks(ctx context.Context, job int64, queries []int64, end time.Time) error {
-	return s.tx(ctx, func(ctx context.Context, tx *sqlx.Tx) error {
+	return s.tx(ctx, func(ctx context.Context, tx *transaction) error {
 		_, err := tx.ExecContext(ctx, `UPDATE query SET mark = ? WHERE number IN (SELECT value FROM json_each(?))
 			AND changed <= (SELECT coalesce(date_started, date_queued) FROM job WHERE number = ?)`, millis(end), set(queries), job)
 		if err != nil {

@@ -5,8 +5,6 @@ import (
 	"database/sql"
 	"fmt"
 	"time"
-
-	"github.com/jmoiron/sqlx"
 )
 
 // The brake: a run that would retire more than this many objects, and more than this part of what is live, asks first.
@@ -58,7 +56,7 @@ const (
 func (s *Store) Retire(ctx context.Context, job int64, now time.Time) (r Retirement, err error) {
 	var d destination
 	var from int64
-	err = s.tx(ctx, func(ctx context.Context, tx *sqlx.Tx) error {
+	err = s.tx(ctx, func(ctx context.Context, tx *transaction) error {
 		if d, err = currentDestination(ctx, tx); err != nil {
 			return err
 		}
@@ -76,7 +74,7 @@ func (s *Store) Retire(ctx context.Context, job int64, now time.Time) (r Retirem
 }
 
 // brake decides whether the operator has to be asked. from is the generation after which what left may be retired.
-func (s *Store) brake(ctx context.Context, tx *sqlx.Tx, job int64, d *destination, now time.Time) (from, held int64, err error) {
+func (s *Store) brake(ctx context.Context, tx *transaction, job int64, d *destination, now time.Time) (from, held int64, err error) {
 	var row struct {
 		Mode   Mode   `db:"mode"`
 		Status Status `db:"status"`
@@ -110,18 +108,18 @@ func (s *Store) brake(ctx context.Context, tx *sqlx.Tx, job int64, d *destinatio
 	return from, 0, s.answerByReading(ctx, tx, job, d)
 }
 
-func (s *Store) countDeparted(ctx context.Context, tx *sqlx.Tx, d destination, from int64, now time.Time) (n int64, err error) {
+func (s *Store) countDeparted(ctx context.Context, tx *transaction, d destination, from int64, now time.Time) (n int64, err error) {
 	err = tx.GetContext(ctx, &n, `SELECT count(*)`+departed+standing, d.Number, from, d.Generation, millis(now), s.handed)
 	return n, err
 }
 
-func countLive(ctx context.Context, tx *sqlx.Tx, destination int64, now time.Time) (n int64, err error) {
+func countLive(ctx context.Context, tx *transaction, destination int64, now time.Time) (n int64, err error) {
 	err = tx.GetContext(ctx, &n, `SELECT count(*) FROM object WHERE destination = ? AND state = 1 AND valid_until > ?`, destination, millis(now))
 	return n, err
 }
 
 // ask makes everything that left the question of this job, what was kept before included.
-func (s *Store) ask(ctx context.Context, tx *sqlx.Tx, job int64, d *destination, now time.Time) (held int64, err error) {
+func (s *Store) ask(ctx context.Context, tx *transaction, job int64, d *destination, now time.Time) (held int64, err error) {
 	if held, err = s.countDeparted(ctx, tx, *d, 0, now); err != nil {
 		return 0, err
 	}
@@ -136,7 +134,7 @@ func (s *Store) ask(ctx context.Context, tx *sqlx.Tx, job int64, d *destination,
 }
 
 // answerByReading ends an open question: the job has read everything again, and has nothing to ask.
-func (s *Store) answerByReading(ctx context.Context, tx *sqlx.Tx, job int64, d *destination) error {
+func (s *Store) answerByReading(ctx context.Context, tx *transaction, job int64, d *destination) error {
 	if err := closeQuestions(ctx, tx, 0, "A newer update answered the question about its retirements."); err != nil {
 		return err
 	}
@@ -148,7 +146,7 @@ func (s *Store) answerByReading(ctx context.Context, tx *sqlx.Tx, job int64, d *
 }
 
 // closeQuestions ends the questions of all jobs but one.
-func closeQuestions(ctx context.Context, tx *sqlx.Tx, except int64, message string) error {
+func closeQuestions(ctx context.Context, tx *transaction, except int64, message string) error {
 	_, err := tx.ExecContext(ctx, `UPDATE job SET status = ?, message = ?, count_retirement_held = 0 WHERE status = ? AND number <> ?`,
 		UploadComplete, message, ConfirmationRequired, except)
 	if err != nil {
@@ -162,7 +160,7 @@ func closeQuestions(ctx context.Context, tx *sqlx.Tx, except int64, message stri
 func (s *Store) AnswerRetirement(ctx context.Context, requestID string, confirm bool, now time.Time) error {
 	var job jobRow
 	var d destination
-	err := s.tx(ctx, func(ctx context.Context, tx *sqlx.Tx) (err error) {
+	err := s.tx(ctx, func(ctx context.Context, tx *transaction) (err error) {
 		if job, err = readJob(ctx, tx, requestID); err != nil {
 			return err
 		}
@@ -184,7 +182,7 @@ func (s *Store) AnswerRetirement(ctx context.Context, requestID string, confirm 
 	if err != nil {
 		return err
 	}
-	return s.tx(ctx, func(ctx context.Context, tx *sqlx.Tx) error {
+	return s.tx(ctx, func(ctx context.Context, tx *transaction) error {
 		if _, err := tx.ExecContext(ctx, `UPDATE destination SET asked = kept WHERE number = ? AND asked = ?`, d.Number, d.Asked); err != nil {
 			return fmt.Errorf("closing the question: %w", err)
 		}
@@ -192,7 +190,7 @@ func (s *Store) AnswerRetirement(ctx context.Context, requestID string, confirm 
 	})
 }
 
-func endQuestion(ctx context.Context, tx *sqlx.Tx, job int64, message string) error {
+func endQuestion(ctx context.Context, tx *transaction, job int64, message string) error {
 	_, err := tx.ExecContext(ctx, `UPDATE job SET status = ?, message = ? WHERE number = ? AND status = ?`,
 		UploadComplete, message, job, ConfirmationRequired)
 	if err != nil {
@@ -205,7 +203,7 @@ func endQuestion(ctx context.Context, tx *sqlx.Tx, job int64, message string) er
 // size. What does not stand is only noted as gone.
 func (s *Store) retireDeparted(ctx context.Context, job int64, d destination, from, to int64, now time.Time) (queued int64, err error) {
 	for more := true; more; {
-		err := s.tx(ctx, func(ctx context.Context, tx *sqlx.Tx) error {
+		err := s.tx(ctx, func(ctx context.Context, tx *transaction) error {
 			var objects []departure
 			err := tx.SelectContext(ctx, &objects, `SELECT `+departureColumns+departed+` ORDER BY object.number LIMIT ?`, d.Number, from, to, retireChunk)
 			if err != nil {
@@ -270,7 +268,7 @@ func (w *withdrawal) abandon(o departure) {
 var withdrawObjects = newBulk(3, `UPDATE object SET query = v.column2, indicator = 0, hash = NULL, queued = v.column3
 	FROM (VALUES `, `) AS v WHERE number = v.column1`)
 
-func (w *withdrawal) write(ctx context.Context, tx *sqlx.Tx) error {
+func (w *withdrawal) write(ctx context.Context, tx *transaction) error {
 	t := tally{}
 	if _, err := w.store.drop(ctx, tx, w.dropped, t); err != nil {
 		return err

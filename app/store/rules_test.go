@@ -18,7 +18,7 @@ type rules struct {
 	// seq is the last number given to a row, written the last that a row kept until the end of its step, handed the last
 	// that was given away.
 	seq, written, handed int64
-	jobs    map[int64]*Counts
+	jobs                 map[int64]*Counts
 	// reported are the lines on REPORT.
 	reported []string
 }

@@ -218,7 +218,7 @@ func (s *Store) migrate(ctx context.Context, path string) error {
 		if err != nil {
 			return err
 		}
-		err = s.tx(ctx, func(ctx context.Context, tx *sqlx.Tx) error {
+		err = s.tx(ctx, func(ctx context.Context, tx *transaction) error {
 			_, err := tx.ExecContext(ctx, fmt.Sprintf("%s; PRAGMA user_version = %d; PRAGMA application_id = %d", text, version+i+1, applicationID))
 			return err
 		})
@@ -231,7 +231,7 @@ func (s *Store) migrate(ctx context.Context, path string) error {
 
 // probe finds out at start, not in the middle of a job, that the file cannot be written.
 func (s *Store) probe(ctx context.Context) error {
-	return s.tx(ctx, func(ctx context.Context, tx *sqlx.Tx) error {
+	return s.tx(ctx, func(ctx context.Context, tx *transaction) error {
 		return putSetting(ctx, tx, settingOpened, time.Now().UTC().Format(time.RFC3339))
 	})
 }
@@ -246,34 +246,49 @@ func (s *Store) backup(ctx context.Context, path string) error {
 	return nil
 }
 
+// transaction is the writer's connection between BEGIN and COMMIT. database/sql's own would start a goroutine for every
+// statement, to watch a context that never ends here.
+type transaction struct{ *sqlx.Conn }
+
 // tx runs fn in a write transaction; an error or a panic rolls it back. Once it has begun it is not interrupted: fn is
 // given a context that does not end, and is bounded by what it does.
-func (s *Store) tx(ctx context.Context, fn func(context.Context, *sqlx.Tx) error) error {
+func (s *Store) tx(ctx context.Context, fn func(context.Context, *transaction) error) error {
 	conn, err := s.write.Connx(ctx)
 	if err != nil {
 		return fmt.Errorf("waiting for the database: %w", err)
 	}
 	defer conn.Close()
 	ctx = context.WithoutCancel(ctx)
-	tx, err := conn.BeginTxx(ctx, nil)
-	if err != nil {
+	if _, err := conn.ExecContext(ctx, `BEGIN IMMEDIATE`); err != nil {
 		return fmt.Errorf("starting a transaction: %w", err)
 	}
 	done := false
 	defer func() {
 		if !done {
-			s.names.forget()
-			tx.Rollback() //nolint:errcheck // the error that led here matters more
+			s.rollBack(ctx, conn)
 		}
 	}()
-	if err := fn(ctx, tx); err != nil {
+	if err := fn(ctx, &transaction{conn}); err != nil {
 		return err
 	}
-	if err := tx.Commit(); err != nil {
+	if _, err := conn.ExecContext(ctx, `COMMIT`); err != nil {
 		return fmt.Errorf("committing: %w", err)
 	}
 	done = true
 	return nil
+}
+
+// rollBack undoes a transaction. SQLite may have done that already, when the disk failed; a connection that is still in one
+// is not used again.
+func (s *Store) rollBack(ctx context.Context, conn *sqlx.Conn) {
+	s.names.forget()
+	conn.ExecContext(ctx, `ROLLBACK`) //nolint:errcheck // the error that led here matters more
+	conn.Raw(func(c any) error {      //nolint:errcheck // it is the answer to the pool
+		if c.(*sqlite3.SQLiteConn).AutoCommit() {
+			return nil
+		}
+		return driver.ErrBadConn
+	})
 }
 
 // querier reads, in a transaction or out of it.
@@ -295,7 +310,7 @@ const (
 	settingWindowEnd    = "last_window_end"
 )
 
-func putSetting(ctx context.Context, tx *sqlx.Tx, name, value string) error {
+func putSetting(ctx context.Context, tx *transaction, name, value string) error {
 	_, err := tx.ExecContext(ctx, `INSERT INTO setting VALUES (?, ?) ON CONFLICT DO UPDATE SET value = excluded.value`, name, value)
 	if err != nil {
 		return fmt.Errorf("keeping %s: %w", name, err)
@@ -303,7 +318,7 @@ func putSetting(ctx context.Context, tx *sqlx.Tx, name, value string) error {
 	return nil
 }
 
-func putTime(ctx context.Context, tx *sqlx.Tx, name string, t time.Time) error {
+func putTime(ctx context.Context, tx *transaction, name string, t time.Time) error {
 	return putSetting(ctx, tx, name, strconv.FormatInt(millis(t), 10))
 }
 

@@ -3,8 +3,6 @@ package store
 import (
 	"context"
 	"fmt"
-
-	"github.com/jmoiron/sqlx"
 )
 
 // add adds what another count says.
@@ -57,7 +55,7 @@ func (t tally) of(job, query int64, typ string) *Counts {
 }
 
 // write adds the counts to the jobs and their details. A job that is gone takes none.
-func (t tally) write(ctx context.Context, tx *sqlx.Tx) error {
+func (t tally) write(ctx context.Context, tx *transaction) error {
 	jobs := map[int64]*Counts{}
 	for k, c := range t {
 		if *c == (Counts{}) || k.job == 0 {
