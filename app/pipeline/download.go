@@ -83,7 +83,7 @@ func (p *Pipeline) readQuery(r *run, q store.RunQuery) error {
 		return p.queryFailed(r, q, fatal{err})
 	}
 	if r.job.Mode == store.Delta {
-		s.From, s.To = p.from(q), *r.job.WindowEnd
+		s.From, s.To = p.from(q), r.end
 		if !s.From.Before(s.To) {
 			return nil
 		}

@@ -559,6 +559,7 @@ func TestQueriesChangedWhileAJobRuns(t *testing.T) {
 		w.put("Alpha", "a.example", "x")
 		w.put("Alpha", "b.example", "y")
 		w.put("Beta", "c.example")
+		time.Sleep(time.Hour)
 		w.must(w.p.PauseTask(t.Context(), "convert", true))
 		w.saveOnly(store.Full, query(`tag = "x"`, "Alpha"), query("", "Beta"))
 		time.Sleep(time.Minute)

@@ -28,8 +28,11 @@ var errCancelled = errors.New("the job was cancelled")
 
 // run is one attempt at a job.
 type run struct {
+	// job is as it was when the attempt began: only what never changes is of use.
 	job     store.Job
 	queries []store.RunQuery
+	// end is the end of the window. Only Download touches it.
+	end time.Time
 	// ctx ends when the attempt does; its cause says why.
 	ctx    context.Context
 	cancel context.CancelCauseFunc
@@ -94,7 +97,7 @@ func (r *run) read() []int64 {
 func (r *run) behind() []int64 {
 	var numbers []int64
 	for _, q := range r.queries {
-		if !r.failed(q.Number) && q.Mark.Before(*r.job.WindowEnd) {
+		if !r.failed(q.Number) && q.Mark.Before(r.end) {
 			numbers = append(numbers, q.Number)
 		}
 	}
@@ -204,6 +207,7 @@ func (p *Pipeline) begin(r *run) error {
 			end := now.Add(-p.Lag).Truncate(time.Second)
 			j.WindowEnd = &end
 		}
+		r.end = *j.WindowEnd
 		j.Status, j.Message, j.RetryAfter, j.DateFailed = store.DownloadInProgress, "", nil, nil
 		j.DateDownloadStart, j.DateDownloadComplete = now, nil
 		j.DateConvertStart, j.DateConvertComplete, j.DateUploadStart, j.DateUploadComplete = nil, nil, nil, nil
@@ -222,7 +226,7 @@ func (p *Pipeline) begin(r *run) error {
 	p.Mappers.StartJob()
 	p.uploader.wake()
 	p.Logger.Info("job started", "job", r.job.RequestID, "type", r.job.JobType, "mode", r.job.Mode, "queries", len(r.queries),
-		"window_end", r.job.WindowEnd.Format(time.RFC3339), "failures_before", r.job.FailureCount)
+		"window_end", r.end.Format(time.RFC3339), "failures_before", r.job.FailureCount)
 	return nil
 }
 
@@ -255,7 +259,7 @@ func (p *Pipeline) from(q store.RunQuery) time.Time {
 func (p *Pipeline) advance(r *run, change func(j *store.Job, now *time.Time)) error {
 	return p.persist(r.ctx, func(ctx context.Context) error {
 		now := time.Now().UTC()
-		job, err := p.Store.UpdateJob(ctx, r.job.RequestID, func(j *store.Job) error {
+		_, err := p.Store.UpdateJob(ctx, r.job.RequestID, func(j *store.Job) error {
 			if j.Status != store.Pending && !j.Status.Active() {
 				return fmt.Errorf("job %s is %s: %w", j.RequestID, j.Status, store.ErrState)
 			}
@@ -264,9 +268,6 @@ func (p *Pipeline) advance(r *run, change func(j *store.Job, now *time.Time)) er
 		})
 		if err != nil {
 			return fmt.Errorf("keeping how far the job is: %w", err)
-		}
-		if job.Status == store.DownloadInProgress {
-			r.job = job
 		}
 		return nil
 	})
@@ -299,7 +300,7 @@ func (p *Pipeline) conclude(ctx context.Context, r *run, cause error) (err error
 func (p *Pipeline) complete(ctx context.Context, r *run) error {
 	if behind := r.behind(); len(behind) > 0 {
 		err := p.persist(ctx, func(ctx context.Context) error {
-			return p.Store.SetMarks(ctx, r.job.Number, behind, *r.job.WindowEnd)
+			return p.Store.SetMarks(ctx, r.job.Number, behind, r.end)
 		})
 		if err != nil {
 			return p.giveUp(ctx, r, fmt.Errorf("moving the marks of the queries: %w", err))

@@ -9,7 +9,6 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
-	"net/url"
 	"slices"
 	"strings"
 	"sync"
@@ -270,12 +269,6 @@ func call(t *testing.T, h http.Handler, method, target, body string, headers ...
 	rec := httptest.NewRecorder()
 	h.ServeHTTP(rec, r)
 	return rec
-}
-
-// submit sends a form as a browser would.
-func submit(t *testing.T, h http.Handler, target string, form url.Values) *httptest.ResponseRecorder {
-	t.Helper()
-	return call(t, h, http.MethodPost, target, form.Encode(), "Content-Type", "application/x-www-form-urlencoded", "X-Requested-With", "")
 }
 
 func message(t *testing.T, rec *httptest.ResponseRecorder) string {

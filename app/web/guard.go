@@ -47,11 +47,12 @@ func boundBody(next echo.HandlerFunc) echo.HandlerFunc {
 	}
 }
 
-// guardAPI refuses a change of state that a foreign page could have sent: a form can set neither header.
+// guardAPI refuses a change of state that a foreign page could have sent: a form can set neither header. It is no
+// middleware of the group of routes, since echo would answer 404 there where the method is wrong.
 func guardAPI(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {
 		r := c.Request()
-		if r.Method == http.MethodGet || r.Method == http.MethodHead {
+		if !strings.HasPrefix(r.URL.Path, "/api/") || r.Method == http.MethodGet || r.Method == http.MethodHead {
 			return next(c)
 		}
 		if r.Header.Get("X-Requested-With") == "" && changesState(r) {

@@ -136,14 +136,14 @@ func New(o Options) http.Handler {
 	e.HTTPErrorHandler = s.answerError
 	e.Logger.SetOutput(discard{})
 	e.Pre(normalisePath)
-	e.Use(secure, s.surviveFault, boundBody)
+	e.Use(secure, s.surviveFault, boundBody, guardAPI)
 
 	e.GET("/", root)
 	e.GET("/v1", stray)
 	e.GET("/v1/*", stray)
 	e.GET("/ui", func(c echo.Context) error { return c.Redirect(http.StatusFound, "ui/") })
 	e.GET("/static/:hash/:file", echo.WrapHandler(http.StripPrefix("/static/", templates.Static())))
-	s.routeAPI(e.Group("/api", guardAPI))
+	s.routeAPI(e.Group("/api"))
 	s.routePages(e.Group("/ui"))
 	return e
 }
