@@ -34,6 +34,8 @@ type entry struct {
 	stands  bool
 	retired bool
 	sends   int
+	// compared is what sends was when the object was last found equal.
+	compared int
 }
 
 // claim is an indicator in a query, queries counted from 0.

@@ -159,8 +159,10 @@ func observables(i *indicator) []observable {
 
 // quote writes a STIX string literal.
 func quote(s string) string {
-	return "'" + strings.NewReplacer(`\`, `\\`, `'`, `\'`).Replace(s) + "'"
+	return "'" + escaped.Replace(s) + "'"
 }
+
+var escaped = strings.NewReplacer(`\`, `\\`, `'`, `\'`)
 
 func address(text string) (path, value string, ok bool) {
 	a, err := netip.ParseAddr(strings.TrimSpace(text))
@@ -191,7 +193,8 @@ func block(text string) (path, value string, ok bool) {
 
 func hostName(text string) (string, bool) {
 	name := strings.TrimSuffix(strings.TrimSpace(text), ".")
-	name, err := idna.New(idna.MapForLookup(), idna.Transitional(false), idna.StrictDomainName(false), idna.VerifyDNSLength(true)).ToASCII(name)
+	name, err := idna.New(idna.MapForLookup(), idna.Transitional(false), idna.StrictDomainName(false),
+		idna.VerifyDNSLength(true), idna.CheckHyphens(false)).ToASCII(name)
 	if err != nil || name == "" || strings.Trim(name, "abcdefghijklmnopqrstuvwxyz0123456789-_.") != "" {
 		return "", false
 	}
@@ -417,5 +420,7 @@ func literal(v any) string {
 	if err := enc.Encode(v); err != nil {
 		panic(err) // texts and numbers alone
 	}
-	return strings.NewReplacer(`\u2028`, "\u2028", `\u2029`, "\u2029").Replace(strings.TrimSpace(text.String()))
+	return unescaped.Replace(strings.TrimSpace(text.String()))
 }
+
+var unescaped = strings.NewReplacer(`\u2028`, "\u2028", `\u2029`, "\u2029")

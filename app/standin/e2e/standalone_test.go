@@ -256,43 +256,10 @@ func (a *app) eventually(what string, done func() bool) {
 	}
 }
 
-// children are the processes that the App started.
-func (a *app) children() []int {
-	pid := strconv.Itoa(a.cmd.Process.Pid)
-	var all []int
-	tasks, _ := filepath.Glob("/proc/" + pid + "/task/*/children")
-	for _, path := range tasks {
-		text, _ := os.ReadFile(path)
-		for _, field := range strings.Fields(string(text)) {
-			if n, err := strconv.Atoi(field); err == nil {
-				all = append(all, n)
-			}
-		}
-	}
-	return all
-}
-
-// alive says whether a process still runs; one that only waits to be collected does not.
-func alive(pid int) bool {
-	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
-	if err != nil {
-		return false
-	}
-	_, rest, _ := strings.Cut(string(text), ") ")
-	return rest != "" && rest[0] != 'Z' && rest[0] != 'X'
-}
-
 // answer is what the App said to a call.
 type answer struct {
 	status int
 	body   []byte
-}
-
-// message is the sentence of a refusal.
-func (a answer) message() string {
-	var said struct{ Message string }
-	json.Unmarshal(a.body, &said) //nolint:errcheck // empty then
-	return said.Message
 }
 
 // call makes a call of the JSON routes. The body may be text, which goes out as it is, or anything that becomes JSON.
