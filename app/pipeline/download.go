@@ -71,7 +71,7 @@ func (p *Pipeline) checkOwners(r *run) error {
 func (p *Pipeline) unreachable(err error) error {
 	var refused *threatconnect.Error
 	if errors.As(err, &refused) && (refused.Status == http.StatusUnauthorized || refused.Status == http.StatusForbidden) {
-		return fatal{fmt.Errorf("ThreatConnect refuses the credentials (%w); check ThreatConnect Access ID and ThreatConnect Secret Key, and that the API user is active", err)}
+		return fatal{err}
 	}
 	return err
 }

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -428,21 +429,21 @@ func (f fullDisk) Unseen(ctx context.Context, job, query int64, ids []int64) ([]
 
 func TestAFullDiskPausesTheJob(t *testing.T) {
 	in(t, func(t *testing.T) {
-		var full bool
+		var full atomic.Bool
 		w := newWorld(t, func(w *world) {
 			w.limit = 4
-			w.wrap = func(s Store) Store { return fullDisk{s, func() bool { return full }} }
+			w.wrap = func(s Store) Store { return fullDisk{s, full.Load} }
 		})
 		w.fill(1500)
 		w.saveOnly(store.Full, query("", "Alpha"))
 		for range 3 {
-			full = true
+			full.Store(true)
 			time.Sleep(70 * time.Second)
 			synctest.Wait()
 			if !strings.Contains(w.p.Trouble(), "cannot write") || w.p.Progress().RequestID == "" {
 				t.Errorf("trouble: %q", w.p.Trouble())
 			}
-			full = false
+			full.Store(false)
 			time.Sleep(unavailableRetry + time.Second)
 		}
 		w.awaitIdle(store.Full)
@@ -480,10 +481,10 @@ func TestHangingMapper(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			in(t, func(t *testing.T) {
-				hangs := true
+				var sound atomic.Bool
 				w := newWorld(t)
 				w.mappers.before = func(ctx context.Context, _ string, _ [][]byte) error {
-					if hangs {
+					if !sound.Load() {
 						<-ctx.Done()
 					}
 					return ctx.Err()
@@ -495,7 +496,7 @@ func TestHangingMapper(t *testing.T) {
 				if id == "" {
 					t.Fatal("no job runs")
 				}
-				hangs = false
+				sound.Store(true)
 				w.must(c.kill(w))
 				job := w.await(id)
 				if job.Status != store.Pending || !strings.Contains(job.Message, c.message) {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"log/slog"
 	"slices"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -66,21 +67,58 @@ func TestNextMode(t *testing.T) {
 	}
 }
 
-// scheduling runs the scheduler alone, over a store that remembers what was queued.
-func scheduling(t *testing.T, s *store.Schedule, interval time.Duration) (p *Pipeline, queued *[]time.Duration, modes *[]store.Mode) {
-	start := time.Now()
-	queued, modes = new([]time.Duration), new([]store.Mode)
-	p = New(Options{Interval: interval, FullInterval: 7 * 24 * time.Hour, Logger: quiet(), Mappers: noMappers{}, Store: fakeStore{
-		schedule: func() (store.Schedule, error) { return *s, nil },
+// plan is a store for the scheduler alone, that remembers what was queued.
+type plan struct {
+	mu sync.Mutex
+	store.Schedule
+	began time.Time
+	// queued is when, after the start.
+	queued []time.Duration
+	modes  []store.Mode
+}
+
+func (f *plan) set(change func(*store.Schedule)) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	change(&f.Schedule)
+}
+
+func (f *plan) add(mode store.Mode, now time.Time) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.queued, f.modes = append(f.queued, now.Sub(f.began)), append(f.modes, mode)
+	f.LastScheduled, f.NextMode, f.Completed = now, "", true
+	if mode != store.Delta {
+		f.LastFullRead = now
+	}
+}
+
+func (f *plan) read() store.Schedule {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.Schedule
+}
+
+// want fails the test unless this many updates were queued by now.
+func (f *plan) want(t *testing.T, n int) {
+	t.Helper()
+	synctest.Wait()
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if len(f.queued) != n {
+		t.Fatalf("queued after %v, want %d updates", f.queued, n)
+	}
+}
+
+func scheduling(t *testing.T, s store.Schedule, interval time.Duration) (*Pipeline, *plan) {
+	f := &plan{Schedule: s, began: time.Now()}
+	p := New(Options{Interval: interval, FullInterval: 7 * 24 * time.Hour, Logger: quiet(), Mappers: noMappers{}, Store: fakeStore{
+		schedule: func() (store.Schedule, error) { return f.read(), nil },
 		addJob: func(kind store.JobType, mode store.Mode, now time.Time) (store.Job, error) {
 			if kind != store.Scheduled {
 				t.Errorf("queued a job that is %s", kind)
 			}
-			*queued, *modes = append(*queued, now.Sub(start)), append(*modes, mode)
-			s.LastScheduled, s.NextMode, s.Completed = now, "", true
-			if mode != store.Delta {
-				s.LastFullRead = now
-			}
+			f.add(mode, now)
 			return store.Job{}, nil
 		},
 	}})
@@ -88,85 +126,77 @@ func scheduling(t *testing.T, s *store.Schedule, interval time.Duration) (p *Pip
 	ended := make(chan struct{})
 	go func() { p.schedule(ctx); close(ended) }()
 	t.Cleanup(func() { cancel(); <-ended })
-	return p, queued, modes
+	return p, f
 }
 
 func TestScheduleByInterval(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		_, queued, modes := scheduling(t, &store.Schedule{HasQueries: true}, 24*time.Hour)
+		_, f := scheduling(t, store.Schedule{HasQueries: true}, 24*time.Hour)
 		time.Sleep(8*24*time.Hour + time.Minute)
-		if len(*queued) != 9 {
-			t.Fatalf("queued %v", *queued)
-		}
-		for i, at := range *queued {
+		f.want(t, 9)
+		f.mu.Lock()
+		defer f.mu.Unlock()
+		for i, at := range f.queued {
 			if due := time.Duration(i) * 24 * time.Hour; at < due || at > due+time.Minute {
 				t.Errorf("update %d after %v, not %v", i, at, due)
 			}
 		}
 		want := []store.Mode{store.Full, store.Delta, store.Delta, store.Delta, store.Delta, store.Delta, store.Delta, store.Reconcile, store.Delta}
-		if !slices.Equal(*modes, want) {
-			t.Errorf("modes %v, want %v", *modes, want)
+		if !slices.Equal(f.modes, want) {
+			t.Errorf("modes %v, want %v", f.modes, want)
 		}
 	})
 }
 
 func TestNothingIsScheduledWithoutQueriesOrOverAnOpenOne(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := &store.Schedule{}
-		p, queued, _ := scheduling(t, s, time.Hour)
+		p, f := scheduling(t, store.Schedule{}, time.Hour)
 		time.Sleep(5 * time.Hour)
-		s.HasQueries, s.Open = true, true
+		f.set(func(s *store.Schedule) { s.HasQueries, s.Open = true, true })
 		p.QueriesSaved()
 		time.Sleep(5 * time.Hour)
-		if len(*queued) != 0 {
-			t.Fatalf("queued %v", *queued)
-		}
-		s.Open = false
+		f.want(t, 0)
+		f.set(func(s *store.Schedule) { s.Open = false })
 		time.Sleep(scheduleEvery)
-		synctest.Wait()
-		if len(*queued) != 1 {
-			t.Errorf("queued %v", *queued)
-		}
+		f.want(t, 1)
 	})
+}
+
+// upToDate is the schedule of a Service that has just read everything.
+func upToDate() store.Schedule {
+	return store.Schedule{HasQueries: true, Completed: true, LastScheduled: time.Now(), LastFullRead: time.Now()}
 }
 
 func TestSavedQueriesAreDueAtOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := &store.Schedule{HasQueries: true, Completed: true, LastScheduled: time.Now(), LastFullRead: time.Now()}
-		p, queued, modes := scheduling(t, s, 24*time.Hour)
+		p, f := scheduling(t, upToDate(), 24*time.Hour)
 		time.Sleep(time.Hour)
-		s.NextMode, s.Due = store.Full, time.Now()
+		f.set(func(s *store.Schedule) { s.NextMode, s.Due = store.Full, time.Now() })
 		p.QueriesSaved()
-		synctest.Wait()
-		if len(*queued) != 1 || (*queued)[0] != time.Hour || (*modes)[0] != store.Full {
-			t.Errorf("queued %v, %v", *queued, *modes)
+		f.want(t, 1)
+		if f.queued[0] != time.Hour || f.modes[0] != store.Full {
+			t.Errorf("queued after %v, %v", f.queued, f.modes)
 		}
 	})
 }
 
 func TestAClockThatWasPutBackDoesNotStopTheSchedule(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := &store.Schedule{HasQueries: true, Completed: true, LastScheduled: time.Now().AddDate(1, 0, 0), LastFullRead: time.Now()}
-		_, queued, _ := scheduling(t, s, 24*time.Hour)
-		synctest.Wait()
-		if len(*queued) != 1 {
-			t.Errorf("queued %v", *queued)
-		}
+		s := upToDate()
+		s.LastScheduled = time.Now().AddDate(1, 0, 0)
+		_, f := scheduling(t, s, 24*time.Hour)
+		f.want(t, 1)
 	})
 }
 
 func TestRunNowQueuesAnUpdate(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := &store.Schedule{HasQueries: true, Completed: true, LastScheduled: time.Now(), LastFullRead: time.Now()}
-		p, queued, _ := scheduling(t, s, 24*time.Hour)
+		p, f := scheduling(t, upToDate(), 24*time.Hour)
 		time.Sleep(time.Minute)
 		if err := p.RunTask(t.Context(), "schedule-downloads"); err != nil {
 			t.Fatal(err)
 		}
-		synctest.Wait()
-		if len(*queued) != 1 {
-			t.Errorf("queued %v", *queued)
-		}
+		f.want(t, 1)
 		if next := p.Tasks()[0].NextRun; !next.Equal(time.Now().Add(24 * time.Hour)) {
 			t.Errorf("next run at %v", next)
 		}
