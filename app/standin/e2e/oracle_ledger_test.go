@@ -240,6 +240,10 @@ func (o *oracle) settle(n *tally, id string, selected []map[int64]threatconnect.
 			delete(e.claims, best)
 			continue
 		}
+		if !read[best] { // it is asked for by its id
+			n.downloaded++
+			read[best] = true
+		}
 		e.winner = best
 		o.send(n, e, obj, row.LastModified, row.LastModified.After(e.sentOf))
 		return
