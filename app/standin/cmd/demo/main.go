@@ -46,7 +46,7 @@ func main() {
 	flag.StringVar(&o.state, "state", ".demo", "folder in which the demonstration goes on at its next start")
 	flag.StringVar(&o.addr, "addr", "127.0.0.1:8400", "address of the Services page; port 0 picks a free one")
 	flag.StringVar(&o.population, "population", "", "file of indicators, one JSON object a line, plain or packed by gzip; generated when empty")
-	flag.IntVar(&o.count, "count", threatconnect.DefaultCount, "indicators to generate")
+	flag.IntVar(&o.count, "count", 30_000, "indicators to generate: enough for Sentinel's limit to be seen")
 	flag.DurationVar(&o.window, "window", 5*time.Second, "how long Sentinel's minute lasts, 1s to 60s in whole seconds")
 	flag.BoolVar(&o.fresh, "fresh", false, "forget what earlier demonstrations left")
 	flag.BoolVar(&o.off, "off", false, "leave the Service off, to turn it on by hand")
