@@ -63,11 +63,9 @@ func (p *Pipeline) applyChunk(c *chunk) error {
 func (p *Pipeline) handedOver(r *run, counts store.Counts) {
 	r.downloaded.Add(counts.Downloaded)
 	r.queued.Add(counts.Queued)
+	p.outbox.Add(counts.Queued)
 	p.converter.beat()
-	if counts.Queued > 0 {
-		p.outbox.Add(counts.Queued)
-		p.uploader.wake()
-	}
+	p.uploader.wake()
 }
 
 // startConvert dates the first page that goes through.

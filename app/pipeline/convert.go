@@ -172,7 +172,7 @@ func (c *chunk) take(i int, a *mapper.Answer, objects []store.FoundObject, until
 	for n := range a.Objects {
 		o := &a.Objects[n]
 		if err := o.Check(); err != nil {
-			f.Problems = append(f.Problems, c.problem(ind, "invalid-object", "The mapper made an object that cannot be sent: "+sentence(err.Error()), false))
+			f.Problems = append(f.Problems, c.problem(ind, "invalid-object", "The mapper made an object that cannot be sent: "+err.Error(), false))
 			continue
 		}
 		if o.Created.After(c.now) {
@@ -185,10 +185,10 @@ func (c *chunk) take(i int, a *mapper.Answer, objects []store.FoundObject, until
 		code = "mapper-failed"
 	}
 	for _, text := range a.Problems {
-		f.Problems = append(f.Problems, c.problem(ind, code, sentence(text), false))
+		f.Problems = append(f.Problems, c.problem(ind, code, text, false))
 	}
 	for _, text := range a.Notes {
-		f.Problems = append(f.Problems, c.problem(ind, "note", sentence(text), true))
+		f.Problems = append(f.Problems, c.problem(ind, "note", text, true))
 	}
 	return objects
 }

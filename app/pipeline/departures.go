@@ -172,7 +172,7 @@ func (p *Pipeline) objectIDs(r *run, typ string, raws [][]byte) ([]uuid.UUID, er
 		}
 		if a.Failed {
 			problems = append(problems, store.Problem{RequestID: r.job.RequestID, DateAdded: now, Step: "Convert", Code: "mapper-failed", Raw: string(raws[i]),
-				Message: "This indicator was deleted, but stays in Sentinel until the next full update or reconcile: " + sentence(strings.Join(a.Problems, "; "))})
+				Message: "This indicator was deleted, but stays in Sentinel until the next full update or reconcile: " + strings.Join(a.Problems, "; ")})
 		}
 	}
 	if len(problems) == 0 {

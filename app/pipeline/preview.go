@@ -62,7 +62,7 @@ func (p *Pipeline) previewOne(ctx context.Context, v *Preview, line int, ind *th
 			v.Objects = append(v.Objects, o.AppendJSON(nil, stix.Envelope{Modified: now, ValidUntil: now.Add(p.ttl(ind.Type))}))
 		}
 		for _, text := range append(a.Problems, a.Notes...) {
-			v.Problems = append(v.Problems, name+": "+sentence(text))
+			v.Problems = append(v.Problems, name+": "+text)
 		}
 	}
 	return nil

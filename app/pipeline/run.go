@@ -5,13 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
-	"strings"
 	"sync/atomic"
 	"time"
 
-	"mssentinel/app/sentinel"
 	"mssentinel/app/store"
-	"mssentinel/app/threatconnect"
 )
 
 const (
@@ -51,65 +48,11 @@ type run struct {
 	counters
 }
 
-// failure is a query that could not be read completely.
-type failure struct {
-	query store.RunQuery
-	err   error
-}
-
 func newRun(ctx context.Context, job store.Job) *run {
 	r := &run{job: job, sealed: make(chan struct{}), emptied: make(chan struct{}), ended: make(chan struct{})}
 	r.ctx, r.cancel = context.WithCancelCause(ctx)
 	r.startCounting(job)
 	return r
-}
-
-// failed tells whether a query could not be read completely in this run.
-func (r *run) failed(query int64) bool {
-	for _, f := range r.failures {
-		if f.query.Number == query {
-			return true
-		}
-	}
-	return false
-}
-
-// fail keeps what is wrong with a query; the first fault counts.
-func (r *run) fail(q store.RunQuery, err error) {
-	if !r.failed(q.Number) {
-		r.failures = append(r.failures, failure{q, err})
-	}
-}
-
-// read gives the numbers of the queries that were read completely.
-func (r *run) read() []int64 {
-	var numbers []int64
-	for _, q := range r.queries {
-		if !r.failed(q.Number) {
-			numbers = append(numbers, q.Number)
-		}
-	}
-	return numbers
-}
-
-// behind gives the numbers of the queries whose marks the job moves: those that were read completely, unless a newer update
-// was faster.
-func (r *run) behind() []int64 {
-	var numbers []int64
-	for _, q := range r.queries {
-		if !r.failed(q.Number) && q.Mark.Before(r.end) {
-			numbers = append(numbers, q.Number)
-		}
-	}
-	return numbers
-}
-
-func (r *run) failedNumbers() []int64 {
-	var numbers []int64
-	for _, f := range r.failures {
-		numbers = append(numbers, f.query.Number)
-	}
-	return numbers
 }
 
 // done tells whether a channel was closed.
@@ -360,90 +303,4 @@ func retryDelay(n int) time.Duration {
 		delay = min(firstRetry<<(n-1), lastRetry)
 	}
 	return time.Duration(float64(delay) * (0.9 + 0.2*rand.Float64()))
-}
-
-// fatal is a failure that another attempt cannot cure.
-type fatal struct{ error }
-
-func (f fatal) Unwrap() error { return f.error }
-
-// permanent says that trying again does not help before someone has changed something.
-func permanent(err error) bool {
-	var config *sentinel.ConfigError
-	var f fatal
-	return errors.As(err, &config) || errors.As(err, &f)
-}
-
-// explain puts a failure into a sentence for JOBS.
-func explain(err error) string {
-	var config *sentinel.ConfigError
-	if errors.As(err, &config) {
-		return sentence(config.Message) + " " + sentence(config.Remedy)
-	}
-	return sentence(err.Error())
-}
-
-// sentence starts with a capital and ends with a full stop.
-func sentence(s string) string {
-	if s = strings.TrimSpace(s); s == "" {
-		return ""
-	}
-	s = strings.ToUpper(s[:1]) + s[1:]
-	if !strings.ContainsAny(s[len(s)-1:], ".!?") {
-		s += "."
-	}
-	return s
-}
-
-// message says on JOBS what was not as it should be.
-func (r *run) message() string {
-	var parts []string
-	if err := r.unread(); err != nil {
-		parts = append(parts, sentence(err.Error())+" What the query selects was left as it stands.")
-	}
-	if held := r.retirement.Held; held > 0 {
-		parts = append(parts, fmt.Sprintf("%d objects are no longer selected by any query. That is so many that they are retired only when you confirm it.", held))
-	}
-	return strings.Join(parts, " ")
-}
-
-func (f failure) text(r *run) string {
-	return fmt.Sprintf("query %d could not be read: %s", r.place(f.query), strings.TrimRight(f.err.Error(), "."))
-}
-
-// unread tells which queries could not be read completely, or nil. It is fatal if none of them may heal by itself.
-func (r *run) unread() error {
-	if len(r.failures) == 0 {
-		return nil
-	}
-	var texts []string
-	heals := false
-	for _, f := range r.failures {
-		texts = append(texts, f.text(r))
-		heals = heals || !permanent(f.err)
-	}
-	err := errors.New(strings.Join(texts, "; "))
-	if heals {
-		return err
-	}
-	return fatal{err}
-}
-
-// place is the position of a query on CONFIGURE.
-func (r *run) place(q store.RunQuery) int {
-	for i := range r.queries {
-		if r.queries[i].Number == q.Number {
-			return i + 1
-		}
-	}
-	return 0
-}
-
-// judge tells what a failure of ThreatConnect means: its refusals that a retry does not cure are fatal.
-func judge(err error) error {
-	var refused *threatconnect.Error
-	if errors.As(err, &refused) && refused.Permanent() {
-		return fatal{err}
-	}
-	return err
 }

@@ -223,6 +223,7 @@ func TestExplain(t *testing.T) {
 	}{
 		{errors.New("the disk is gone"), "The disk is gone."},
 		{errors.New("Is it?"), "Is it?"},
+		{errors.New("über den Wolken"), "Über den Wolken."},
 		{&sentinel.ConfigError{Message: "The secret is wrong.", Remedy: "set another"}, "The secret is wrong. Set another."},
 	} {
 		if got := explain(c.err); got != c.want {

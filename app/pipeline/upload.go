@@ -86,7 +86,7 @@ func (p *Pipeline) uploadFailed(ctx context.Context, err error) {
 
 // drain keeps requests under way until something fails or is commanded. What it does not get rid of stays in the outbox, and
 // the next one reads it again.
-func (p *Pipeline) drain(ctx context.Context) (err error) {
+func (p *Pipeline) drain(ctx context.Context) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	d := &draining{p: p, ctx: ctx, queue: outboxQueue{flying: map[int64]bool{}}, more: true, landed: make(chan flight, maxFlights)}
 	d.kill = func(cause error) {
@@ -108,8 +108,11 @@ func (p *Pipeline) drain(ctx context.Context) (err error) {
 		case <-ctx.Done():
 			return context.Cause(ctx)
 		case f := <-d.landed:
-			if d.land(f); f.err != nil {
-				return errors.Join(context.Cause(ctx), f.err)
+			switch d.land(f); {
+			case ctx.Err() != nil:
+				return context.Cause(ctx)
+			case f.err != nil:
+				return f.err
 			}
 		case <-p.uploader.woken:
 			d.more = true
@@ -263,10 +266,11 @@ func (d *draining) see(r *run) error {
 
 // keep changes the record of the job in hand. A job that is over meanwhile is nothing that keeps Upload from its work.
 func (d *draining) keep(r *run, change func(j *store.Job, now *time.Time)) error {
-	if err := d.p.advance(r, change); err != nil && r.ctx.Err() == nil {
-		return err
+	err := d.p.advance(r, change)
+	if r.ctx.Err() != nil || errors.Is(err, store.ErrState) {
+		return nil
 	}
-	return nil
+	return err
 }
 
 // deliver sends a batch and settles each answer in the store. What is settled is final, whatever happens to the rest.
