@@ -18,7 +18,8 @@ const later = 1 << 30
 func (s *Store) Apply(ctx context.Context, b Batch) (Counts, error) {
 	var added Counts
 	err := s.tx(ctx, func(ctx context.Context, tx *transaction) error {
-		a := &application{Batch: b, store: s, tx: tx, now: millis(b.Now)}
+		a := &application{Batch: b, store: s, tx: tx, payloads: s.payloads[:0]}
+		defer func() { s.keepBuffer(a.payloads) }()
 		if err := a.load(ctx); err != nil {
 			return err
 		}
@@ -51,7 +52,6 @@ type application struct {
 	Batch
 	store *Store
 	tx    *transaction
-	now   int64
 
 	destination destination
 	ranks       map[int64]int64
@@ -65,6 +65,7 @@ type application struct {
 	fresh   []*object
 
 	queue    []queued
+	payloads []byte
 	dropped  []int64
 	problems []any
 	// reported is what stands on REPORT for an indicator that was read before in this job.

@@ -15,8 +15,9 @@ type queued struct {
 	typ, name              string
 	typeNumber             int64
 	created, validUntil    int64
-	payload                []byte
-	dropped                bool
+	// Where its payload stands among those of the batch.
+	from, to int
+	dropped  bool
 }
 
 // enqueue queues an object. A row of it that waits and cannot have left yet is dropped: it would be sent for nothing.
@@ -24,9 +25,10 @@ func (a *application) enqueue(f *Found, e *FoundObject, o *object) {
 	if o.Queued > a.store.handed && !a.unqueue(o) {
 		a.dropped = append(a.dropped, o.Queued)
 	}
+	from := len(a.payloads)
+	a.payloads = e.AppendJSON(a.payloads, stix.Envelope{Modified: a.Now, ValidUntil: e.ValidUntil})
 	q := queued{seq: a.store.nextSeq, object: o.Number, indicator: f.Indicator, typ: f.Type, typeNumber: o.Type, name: e.Name,
-		created: millis(e.Created), validUntil: millis(e.ValidUntil),
-		payload: e.AppendJSON(make([]byte, 0, 2048), stix.Envelope{Modified: a.Now, ValidUntil: e.ValidUntil})}
+		created: millis(e.Created), validUntil: millis(e.ValidUntil), from: from, to: len(a.payloads)}
 	a.store.nextSeq++
 	a.queue = append(a.queue, q)
 	a.tally.of(a.Job, a.Query, f.Type).Queued++
@@ -73,8 +75,9 @@ func (a *application) loadClaims(ctx context.Context) error {
 		indicators = append(indicators, a.Found[i].Indicator)
 	}
 	slices.Sort(indicators)
-	rows, err := a.tx.QueryContext(ctx, `SELECT indicator, object, owner, seen, place FROM candidate
-		WHERE query = ? AND indicator IN (SELECT value FROM json_each(?))`, a.Query, set(indicators))
+	indicators = slices.Compact(indicators)
+	rows, err := a.tx.QueryContext(ctx, `SELECT indicator, object, owner, seen, place FROM json_each(?) AS wanted CROSS JOIN candidate
+		WHERE query = ? AND indicator = wanted.value`, set(indicators), a.Query)
 	if err != nil {
 		return fmt.Errorf("reading candidates: %w", err)
 	}
@@ -102,6 +105,7 @@ func (a *application) loadObjects(ctx context.Context) error {
 		}
 	}
 	slices.Sort(keys)
+	keys = slices.Compact(keys)
 	err := a.readObjects(ctx, "key", keys, func(o *object) bool { return wanted[o.Pattern] })
 	if err != nil {
 		return err
@@ -114,15 +118,16 @@ func (a *application) loadObjects(ctx context.Context) error {
 			}
 		}
 	}
-	return a.readObjects(ctx, "number", before, func(*object) bool { return true })
+	slices.Sort(before)
+	return a.readObjects(ctx, "number", slices.Compact(before), func(*object) bool { return true })
 }
 
 func (a *application) readObjects(ctx context.Context, column string, values []int64, wanted func(*object) bool) error {
 	if len(values) == 0 {
 		return nil
 	}
-	rows, err := a.tx.QueryxContext(ctx, `SELECT `+objectColumns+` FROM object
-		WHERE `+column+` IN (SELECT value FROM json_each(?)) AND destination = ?`, set(values), a.destination.Number)
+	rows, err := a.tx.QueryxContext(ctx, `SELECT `+objectColumns+` FROM json_each(?) AS wanted CROSS JOIN object
+		WHERE object.`+column+` = wanted.value AND destination = ?`, set(values), a.destination.Number)
 	if err != nil {
 		return fmt.Errorf("reading the ledger: %w", err)
 	}
@@ -166,8 +171,9 @@ func (a *application) loadRivals(ctx context.Context) error {
 		return nil
 	}
 	slices.Sort(numbers)
-	rows, err := a.tx.QueryContext(ctx, `SELECT query, indicator, object, owner, seen, place FROM candidate
-		WHERE object IN (SELECT value FROM json_each(?)) AND object <> 0`, set(numbers))
+	numbers = slices.Compact(numbers)
+	rows, err := a.tx.QueryContext(ctx, `SELECT query, indicator, object, owner, seen, place FROM json_each(?) AS wanted CROSS JOIN candidate
+		WHERE object = wanted.value AND object <> 0`, set(numbers))
 	if err != nil {
 		return fmt.Errorf("reading candidates: %w", err)
 	}
@@ -201,12 +207,11 @@ func (a *application) write(ctx context.Context) error {
 var (
 	insertObjects = newBulk(13, `INSERT INTO object (number, key, destination, type, pattern, query, indicator, elected, lost, modified,
 		hash, job, queued) VALUES `, ``)
-	updateObjects = newBulk(10, `UPDATE object SET type = v.column2, query = v.column3, indicator = v.column4, elected = v.column5,
-		lost = v.column6, modified = v.column7, hash = v.column8, job = v.column9, queued = v.column10
-		FROM (VALUES `, `) AS v WHERE number = v.column1`)
+	updateObjects = newSingle(10, `UPDATE object SET type = ?2, query = ?3, indicator = ?4, elected = ?5,
+		lost = ?6, modified = ?7, hash = ?8, job = ?9, queued = ?10 WHERE number = ?1`)
 	upsertClaims = newBulk(6, `INSERT INTO candidate (query, indicator, object, owner, seen, place) VALUES `,
 		` ON CONFLICT DO UPDATE SET owner = excluded.owner, seen = excluded.seen, place = excluded.place`)
-	deleteClaims = newBulk(3, `DELETE FROM candidate WHERE (query, indicator, object) IN (VALUES `, `)`)
+	deleteClaims = newSingle(3, `DELETE FROM candidate WHERE query = ? AND indicator = ? AND object = ?`)
 	insertQueue  = newBulk(12, `INSERT INTO outbox (seq, object, job, destination, retire, query, indicator, type, name, created, valid_until, payload) VALUES `, ``)
 )
 
@@ -214,14 +219,14 @@ func (a *application) writeObjects(ctx context.Context) error {
 	var inserts, updates []any
 	for _, o := range a.fresh {
 		inserts = append(inserts, o.Number, o.Key, a.destination.Number, o.Type, o.Pattern, o.Query, o.Indicator, o.Elected, o.Lost,
-			o.Modified, o.Hash, o.Job, o.Queued)
+			o.Modified, value(o.Hash), o.Job, o.Queued)
 	}
 	if err := insertObjects.exec(ctx, a.tx, inserts); err != nil {
 		return err
 	}
 	for _, n := range slices.Sorted(maps.Keys(a.numbers)) {
 		if o := a.numbers[n]; o.changed && !o.fresh {
-			updates = append(updates, o.Number, o.Type, o.Query, o.Indicator, o.Elected, o.Lost, o.Modified, o.Hash, o.Job, o.Queued)
+			updates = append(updates, o.Number, o.Type, o.Query, o.Indicator, o.Elected, o.Lost, o.Modified, value(o.Hash), o.Job, o.Queued)
 		}
 	}
 	return updateObjects.exec(ctx, a.tx, updates)
@@ -270,8 +275,17 @@ func (a *application) writeQueue(ctx context.Context) error {
 	values := make([]any, 0, 12*len(a.queue))
 	for i := range a.queue {
 		if q := &a.queue[i]; !q.dropped {
-			values = append(values, q.seq, q.object, a.Job, a.destination.Number, false, a.Query, q.indicator, q.typeNumber, q.name, q.created, q.validUntil, q.payload)
+			values = append(values, q.seq, q.object, a.Job, a.destination.Number, false, a.Query, q.indicator, q.typeNumber, q.name, q.created, q.validUntil, a.payloads[q.from:q.to:q.to])
 		}
 	}
 	return insertQueue.exec(ctx, a.tx, values)
+}
+
+// maxBuffer bounds what is kept of a batch's room, in bytes.
+const maxBuffer = 4 << 20
+
+func (s *Store) keepBuffer(b []byte) {
+	if cap(b) <= maxBuffer {
+		s.payloads = b
+	}
 }

@@ -2,14 +2,19 @@ package store
 
 import (
 	"context"
+	"database/sql/driver"
 	"strconv"
 	"strings"
+
+	"github.com/mattn/go-sqlite3"
 )
 
-// A bulk statement writes many rows at once: compiling and stepping one statement a row would cost several times what
-// the rows cost. It has two lengths, so that the connection's statement cache holds both.
+// A bulk statement writes many rows. It goes to the driver itself, as a query: so all values of a statement cross into C at
+// once, and nothing is converted, checked and locked for every row. Values are those that the driver knows: int64, bool,
+// string, []byte, nil.
 type bulk struct {
-	columns   int
+	columns int
+	// many takes bulkRows rows, one takes one; many is empty where rows have to go one by one.
 	many, one string
 }
 
@@ -25,25 +30,40 @@ func newBulk(columns int, head, tail string) bulk {
 	}
 }
 
+// newSingle makes a statement that takes a row after the other. For an UPDATE that is faster than a set of rows, which
+// SQLite copies into a table of its own first.
+func newSingle(columns int, text string) bulk { return bulk{columns: columns, one: text} }
+
 // exec writes the rows whose values stand one after another in values.
 func (b bulk) exec(ctx context.Context, tx *transaction, values []any) error {
-	for size := bulkRows * b.columns; len(values) >= size; values = values[size:] {
-		if err := exec(ctx, tx, b.many, values[:size]); err != nil {
-			return err
-		}
+	if len(values) == 0 {
+		return nil
 	}
-	for ; len(values) > 0; values = values[b.columns:] {
-		if err := exec(ctx, tx, b.one, values[:b.columns]); err != nil {
-			return err
+	return tx.Raw(func(c any) error {
+		conn := c.(*sqlite3.SQLiteConn)
+		named := make([]driver.NamedValue, min(len(values), bulkRows*b.columns))
+		if size := bulkRows * b.columns; b.many != "" {
+			for ; len(values) >= size; values = values[size:] {
+				if err := run(ctx, conn, b.many, named, values[:size]); err != nil {
+					return err
+				}
+			}
 		}
-	}
-	return nil
+		for ; len(values) > 0; values = values[b.columns:] {
+			if err := run(ctx, conn, b.one, named, values[:b.columns]); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
 }
 
-// exec runs a statement as a query, for which the driver hands over all values at once; for an Exec it crosses into C once
-// a value.
-func exec(ctx context.Context, tx *transaction, text string, values []any) error {
-	rows, err := tx.QueryContext(ctx, text, values...)
+// run runs one statement; named is room for its values.
+func run(ctx context.Context, conn *sqlite3.SQLiteConn, text string, named []driver.NamedValue, values []any) error {
+	for i, v := range values {
+		named[i] = driver.NamedValue{Ordinal: i + 1, Value: v}
+	}
+	rows, err := conn.QueryContext(ctx, text, named[:len(values)])
 	if err != nil {
 		return err
 	}

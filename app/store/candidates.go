@@ -57,8 +57,8 @@ type claimRow struct {
 	Object    int64 `db:"object"`
 }
 
-var vacateObjects = newBulk(4, `UPDATE object SET query = -1, indicator = 0, lost = v.column4 FROM (VALUES `,
-	`) AS v WHERE number = v.column1 AND (query = v.column2 AND indicator = v.column3 OR query = -1)`)
+var vacateObjects = newSingle(4, `UPDATE object SET query = -1, indicator = 0, lost = ?4
+	WHERE number = ?1 AND (query = ?2 AND indicator = ?3 OR query = -1)`)
 
 // vacateLost makes the objects vacant whose winners are gone.
 func vacateLost(ctx context.Context, tx *transaction, gone []claimRow) error {

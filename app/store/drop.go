@@ -69,11 +69,11 @@ func (s *Store) dropAll(ctx context.Context, which string, args ...any) error {
 
 var (
 	// What nobody gives any more gets its question back: its retirement was dropped.
-	unsend = newBulk(2, `UPDATE object SET hash = NULL, queued = 0, query = iif(query = 0, -1, query)
-		FROM (VALUES `, `) AS v WHERE number = v.column1 AND queued = v.column2`)
+	unsend = newSingle(2, `UPDATE object SET hash = NULL, queued = 0, query = iif(query = 0, -1, query)
+		WHERE number = ?1 AND queued = ?2`)
 	// What may be under way may stand in Sentinel when its answer is never seen.
-	mayStand = newBulk(5, `UPDATE object SET state = 1, name = v.column3, created = v.column4, valid_until = v.column5
-		FROM (VALUES `, `) AS v WHERE number = v.column1 AND settled < v.column2 AND state <> 1`)
+	mayStand = newSingle(5, `UPDATE object SET state = 1, name = ?3, created = ?4, valid_until = ?5
+		WHERE number = ?1 AND settled < ?2 AND state <> 1`)
 )
 
 func (s *Store) dropUnsent(ctx context.Context, tx *transaction, seqs []int64) error {

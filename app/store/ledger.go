@@ -92,7 +92,7 @@ type object struct {
 	fresh, changed bool
 }
 
-const objectColumns = `number, key, type, pattern, query, indicator, elected, lost, modified, hash, job, queued, settled, state`
+const objectColumns = `number, object.key, object.type, pattern, query, indicator, elected, lost, modified, hash, job, queued, settled, state`
 
 func (o *object) scan(rows *sqlx.Rows) error {
 	return rows.Scan(&o.Number, &o.Key, &o.Type, &o.Pattern, &o.Query, &o.Indicator, &o.Elected, &o.Lost, &o.Modified,

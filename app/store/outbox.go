@@ -1,7 +1,6 @@
 package store
 
 import (
-	"bytes"
 	"context"
 	"database/sql"
 	"fmt"
@@ -50,6 +49,9 @@ func (s *Store) Outgoing(ctx context.Context, after int64, limit int) (out []Out
 	return out, err
 }
 
+// roomSize is how many bytes of payloads share an allocation.
+const roomSize = 128 << 10
+
 func readOutbox(ctx context.Context, tx *transaction, after int64, limit int) ([]Outgoing, error) {
 	sources, err := readSources(ctx, tx)
 	if err != nil {
@@ -62,7 +64,8 @@ func readOutbox(ctx context.Context, tx *transaction, after int64, limit int) ([
 		return nil, err
 	}
 	defer rows.Close()
-	out := make([]Outgoing, 0, limit)
+	out := make([]Outgoing, 0, min(limit, 1000))
+	var room []byte
 	for rows.Next() {
 		var r outboxRow
 		var destination int64
@@ -77,7 +80,12 @@ func readOutbox(ctx context.Context, tx *transaction, after int64, limit int) ([
 			o.Payload = stix.Retired{Pattern: pattern, Name: r.name, Created: fromMillis(r.created),
 				ValidUntil: fromMillis(r.validUntil), Modified: fromMillis(r.validUntil)}.AppendJSON(nil)
 		} else {
-			o.Payload = bytes.Clone(payload)
+			if cap(room)-len(room) < len(payload) {
+				room = make([]byte, 0, max(len(payload), roomSize))
+			}
+			from := len(room)
+			room = append(room, payload...)
+			o.Payload = room[from:len(room):len(room)]
 		}
 		out = append(out, o)
 	}
@@ -249,12 +257,12 @@ func (x *settlement) refuse(ctx context.Context, o *RefusedObject) error {
 
 // What was answered for an older row does not touch what is known of a newer one.
 var (
-	settleLived = newBulk(5, `UPDATE object SET settled = v.column2, queued = iif(queued = v.column2, 0, queued), state = 1,
-		name = v.column3, created = v.column4, valid_until = v.column5 FROM (VALUES `, `) AS v WHERE number = v.column1 AND settled < v.column2`)
-	settleRetired = newBulk(3, `UPDATE object SET settled = v.column2, queued = iif(queued = v.column2, 0, queued), state = 2,
-		valid_until = v.column3 FROM (VALUES `, `) AS v WHERE number = v.column1 AND settled < v.column2`)
-	settleRefused = newBulk(2, `UPDATE object SET settled = v.column2, queued = iif(queued = v.column2, 0, queued)
-		FROM (VALUES `, `) AS v WHERE number = v.column1 AND settled < v.column2`)
+	settleLived = newSingle(5, `UPDATE object SET settled = ?2, queued = iif(queued = ?2, 0, queued), state = 1,
+		name = ?3, created = ?4, valid_until = ?5 WHERE number = ?1 AND settled < ?2`)
+	settleRetired = newSingle(3, `UPDATE object SET settled = ?2, queued = iif(queued = ?2, 0, queued), state = 2,
+		valid_until = ?3 WHERE number = ?1 AND settled < ?2`)
+	settleRefused = newSingle(2, `UPDATE object SET settled = ?2, queued = iif(queued = ?2, 0, queued)
+		WHERE number = ?1 AND settled < ?2`)
 	insertSends = newBulk(6, `INSERT OR REPLACE INTO send (object, at, job, retire, query, indicator) VALUES `, ``)
 )
 

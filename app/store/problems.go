@@ -90,7 +90,7 @@ func (s *Store) AddProblems(ctx context.Context, job int64, problems []Problem) 
 var insertProblems = newBulk(9, `INSERT INTO problem (job, query, indicator, at, step, code, message, raw, note) VALUES `, ``)
 
 func appendProblem(rows []any, job int64, query, indicator any, p Problem) []any {
-	return append(rows, sql.NullInt64{Int64: job, Valid: job != 0}, query, indicator, millis(p.DateAdded), p.Step, p.Code,
+	return append(rows, value(sql.NullInt64{Int64: job, Valid: job != 0}), query, indicator, millis(p.DateAdded), p.Step, p.Code,
 		bounded(p.Message, maxMessage), bounded(p.Raw, maxRaw), p.Note)
 }
 

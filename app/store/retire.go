@@ -255,18 +255,17 @@ func (w *withdrawal) retire(o departure) {
 		w.queued++
 		o.Queued = w.store.nextSeq
 		w.store.nextSeq++
-		w.rows = append(w.rows, o.Queued, o.Number, w.job, w.destination, true, nobody, 0, o.Type, name.String, created.Int64, w.now, nil)
+		w.rows = append(w.rows, o.Queued, o.Number, w.job, w.destination, true, int64(nobody), int64(0), o.Type, name.String, created.Int64, w.now, nil)
 	}
-	w.objects = append(w.objects, o.Number, nobody, o.Queued)
+	w.objects = append(w.objects, o.Number, int64(nobody), o.Queued)
 }
 
 // abandon leaves an object where it is: its workspace is not served any more.
 func (w *withdrawal) abandon(o departure) {
-	w.objects = append(w.objects, o.Number, vacant, o.Queued)
+	w.objects = append(w.objects, o.Number, int64(vacant), o.Queued)
 }
 
-var withdrawObjects = newBulk(3, `UPDATE object SET query = v.column2, indicator = 0, hash = NULL, queued = v.column3
-	FROM (VALUES `, `) AS v WHERE number = v.column1`)
+var withdrawObjects = newSingle(3, `UPDATE object SET query = ?2, indicator = 0, hash = NULL, queued = ?3 WHERE number = ?1`)
 
 func (w *withdrawal) write(ctx context.Context, tx *transaction) error {
 	t := tally{}

@@ -2,9 +2,9 @@ package store
 
 import (
 	"cmp"
+	"fmt"
 	"maps"
 	"slices"
-	"strings"
 	"time"
 )
 
@@ -101,7 +101,7 @@ func (r *rules) found(b Batch, f *Found, place int64) {
 		}
 	}
 	for _, p := range f.Problems {
-		line := strings.Join([]string{p.Message, p.Raw}, "|")
+		line := fmt.Sprintf("%d|%d|%d|%s|%s", b.Job, b.Query, f.Indicator, p.Message, p.Raw)
 		if first || !slices.Contains(r.reported, line) {
 			r.reported = append(r.reported, line)
 		}

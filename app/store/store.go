@@ -47,7 +47,9 @@ type Store struct {
 	nextSeq    int64
 	// handed is the newest row of the outbox that Outgoing gave away: it and those before it may be at Sentinel.
 	handed int64
-	closed atomic.Bool
+	// payloads is room for the objects of a batch.
+	payloads []byte
+	closed   atomic.Bool
 }
 
 // Open opens or creates the database in dir and takes the lock on it. The errors name the remedy: another process that
@@ -351,6 +353,14 @@ func timeSetting(ctx context.Context, q querier, name string) (time.Time, error)
 		return time.Time{}, err
 	}
 	return fromMillis(ms), nil
+}
+
+// value is n as the driver takes it.
+func value(n sql.NullInt64) any {
+	if !n.Valid {
+		return nil
+	}
+	return n.Int64
 }
 
 // millis and the like: how times stand in the file.
