@@ -53,6 +53,8 @@ type application struct {
 	store *Store
 	tx    *transaction
 
+	// run is the attempt at the job; a better or first copy is one of the same run, what was counted is of the same job.
+	run         int64
 	destination destination
 	ranks       map[int64]int64
 	// objects by pattern and by number; claims of this query by indicator; all claims of those objects that need them.
@@ -119,7 +121,7 @@ func (a *application) takeUnreadable(ctx context.Context, f *Found) error {
 
 // seen says that this job has read the indicator from this query before.
 func (a *application) seen(indicator int64) bool {
-	return slices.ContainsFunc(a.claims[indicator], func(c *claim) bool { return c.seen == a.Job })
+	return slices.ContainsFunc(a.claims[indicator], func(c *claim) bool { return jobOf(c.seen) == a.Job })
 }
 
 // keep notes that an indicator was read, and leaves what it gave as it is.
@@ -132,8 +134,8 @@ func (a *application) keep(f *Found, owner, place int64) {
 		known = true
 		a.stake(c.indicator, c.object, owner, place)
 		// In a complete run it would else lose to the next copy.
-		if o := a.numbers[c.object]; o != nil && o.Query == a.Query && o.Indicator == f.Indicator && o.Elected != a.Job && a.complete() {
-			o.Elected, o.changed = a.Job, true
+		if o := a.numbers[c.object]; o != nil && o.Query == a.Query && o.Indicator == f.Indicator && o.Elected != a.run && a.complete() {
+			o.Elected, o.changed = a.run, true
 		}
 	}
 	if !known {
@@ -209,22 +211,22 @@ func (a *application) object(f *FoundObject, typ int64) *object {
 func (a *application) stake(indicator, object, owner, place int64) (first bool) {
 	a.touch(indicator)
 	for _, c := range a.claims[indicator] {
-		if c.object != object {
+		if c.object != object || c.gone {
 			continue
 		}
 		if !a.complete() {
 			place = c.place
 		}
-		first = c.seen != a.Job
-		if first || c.gone || c.owner != owner || c.place != place {
-			c.seen, c.owner, c.place, c.gone, c.changed = a.Job, owner, place, false, true
+		first = jobOf(c.seen) != a.Job
+		if c.seen != a.run || c.owner != owner || c.place != place {
+			c.seen, c.owner, c.place, c.changed = a.run, owner, place, true
 		}
 		return first
 	}
 	if !a.complete() {
 		place += later
 	}
-	c := &claim{query: a.Query, indicator: indicator, object: object, owner: owner, seen: a.Job, place: place, changed: true}
+	c := &claim{query: a.Query, indicator: indicator, object: object, owner: owner, seen: a.run, place: place, changed: true}
 	a.claims[indicator] = append(a.claims[indicator], c)
 	if object != 0 {
 		a.rivals[object] = append(a.rivals[object], c)
@@ -253,8 +255,8 @@ func (a *application) weigh(f *Found, e *FoundObject, o *object, typ int64, firs
 	if a.Mode == Full && o.Job != a.Job {
 		send = true
 	}
-	if changedHands || o.Elected != a.Job || o.Modified != modified || o.Type != typ {
-		o.Query, o.Indicator, o.Elected, o.Lost, o.Modified, o.Type, o.changed = a.Query, f.Indicator, a.Job, 0, modified, typ, true
+	if changedHands || o.Elected != a.run || o.Modified != modified || o.Type != typ {
+		o.Query, o.Indicator, o.Elected, o.Lost, o.Modified, o.Type, o.changed = a.Query, f.Indicator, a.run, 0, modified, typ, true
 	}
 	if !send {
 		if first {
@@ -280,7 +282,7 @@ func (a *application) elect(indicator int64, o *object) bool {
 	sitting, sits := a.ranks[o.Query]
 	if a.complete() && sits {
 		switch {
-		case o.Elected == a.Job:
+		case o.Elected == a.run:
 			return rank < sitting
 		case sitting < rank && slices.Contains(a.Unread, o.Query):
 			return false
@@ -307,7 +309,7 @@ func (a *application) best(o *object) *claim {
 		if !saved || c.gone {
 			continue
 		}
-		if a.complete() && c.seen != a.Job && !slices.Contains(a.Unread, c.query) {
+		if a.complete() && c.seen != a.run && !slices.Contains(a.Unread, c.query) {
 			continue
 		}
 		if best == nil || rank < a.ranks[best.query] || c.query == best.query && a.before(c, best, o) {

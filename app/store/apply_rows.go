@@ -54,6 +54,9 @@ func (a *application) load(ctx context.Context) (err error) {
 	a.tally, a.reported = tally{}, map[int64]map[line]bool{}
 	a.objects, a.numbers = map[string]*object{}, map[int64]*object{}
 	a.claims, a.rivals = map[int64][]*claim{}, map[int64][]*claim{}
+	if a.run, err = runOf(ctx, a.tx, a.Job); err != nil {
+		return err
+	}
 	if a.destination, err = currentDestination(ctx, a.tx); err != nil {
 		return err
 	}

@@ -11,11 +11,15 @@ import (
 // sweepChunk is how many candidates one transaction takes out of the ledger.
 const sweepChunk = 2000
 
-// Unseen are those of ids that the job has not read from the query yet, in the order given.
+// Unseen are those of ids that the job, in its present attempt, has not read from the query yet, in the order given.
 func (s *Store) Unseen(ctx context.Context, job, query int64, ids []int64) ([]int64, error) {
+	run, err := runOf(ctx, s.read, job)
+	if err != nil {
+		return nil, err
+	}
 	var seen []int64
-	err := s.read.SelectContext(ctx, &seen, `SELECT DISTINCT indicator FROM candidate
-		WHERE query = ? AND indicator IN (SELECT value FROM json_each(?)) AND seen = ?`, query, set(ids), job)
+	err = s.read.SelectContext(ctx, &seen, `SELECT DISTINCT indicator FROM candidate
+		WHERE query = ? AND indicator IN (SELECT value FROM json_each(?)) AND seen = ?`, query, set(ids), run)
 	if err != nil {
 		return nil, fmt.Errorf("looking for what was not read yet: %w", err)
 	}
@@ -78,6 +82,10 @@ func vacateLost(ctx context.Context, tx *transaction, gone []claimRow) error {
 // SweepDeparted takes out of the ledger what these queries, which the job has read completely, select no more, and all that
 // deleted queries selected. It works in transactions of bounded size, and may be called again after it was cut short.
 func (s *Store) SweepDeparted(ctx context.Context, job int64, queries []int64) error {
+	run, err := runOf(ctx, s.read, job)
+	if err != nil {
+		return err
+	}
 	var deleted []int64
 	if err := s.read.SelectContext(ctx, &deleted, `SELECT number FROM query WHERE rank IS NULL`); err != nil {
 		return fmt.Errorf("reading the deleted queries: %w", err)
@@ -86,7 +94,7 @@ func (s *Store) SweepDeparted(ctx context.Context, job int64, queries []int64) e
 		at := claimRow{Query: query, Indicator: -1 << 63}
 		for more := true; more; {
 			err := s.tx(ctx, func(ctx context.Context, tx *transaction) (err error) {
-				more, err = sweep(ctx, tx, job, &at)
+				more, err = sweep(ctx, tx, run, &at)
 				return err
 			})
 			if err != nil {
@@ -98,11 +106,11 @@ func (s *Store) SweepDeparted(ctx context.Context, job int64, queries []int64) e
 }
 
 // sweep takes out one chunk of a query's candidates after at, and moves it.
-func sweep(ctx context.Context, tx *transaction, job int64, at *claimRow) (more bool, err error) {
+func sweep(ctx context.Context, tx *transaction, run int64, at *claimRow) (more bool, err error) {
 	var gone []claimRow
 	err = tx.SelectContext(ctx, &gone, `SELECT query, indicator, object FROM candidate
 		WHERE query = ? AND (indicator, object) > (?, ?) AND seen <> ? ORDER BY indicator, object LIMIT ?`,
-		at.Query, at.Indicator, at.Object, job, sweepChunk)
+		at.Query, at.Indicator, at.Object, run, sweepChunk)
 	if err != nil || len(gone) == 0 {
 		return false, err
 	}

@@ -39,6 +39,7 @@ type jobRow struct {
 	WindowStart          sql.NullInt64 `db:"window_start"`
 	WindowEnd            sql.NullInt64 `db:"window_end"`
 	FailureCount         int           `db:"failure_count"`
+	Attempt              int64         `db:"attempt"`
 	RetryAfter           sql.NullInt64 `db:"retry_after"`
 	CountRetirementHeld  int64         `db:"count_retirement_held"`
 	Counts
@@ -219,7 +220,9 @@ func (s *Store) NextJob(ctx context.Context, now time.Time) (Job, bool, error) {
 }
 
 // UpdateJob reads a job, has change alter it, and keeps it, all but its counts. An error of change is returned as it is,
-// and changes nothing.
+// and changes nothing. A job that comes to Download In Progress, or is given
+// a new DateDownloadStart in it, begins anew: what it has read before counts as read
+// before, when it is asked what is unseen or departed, but is not counted again.
 func (s *Store) UpdateJob(ctx context.Context, requestID string, change func(*Job) error) (job Job, err error) {
 	err = s.tx(ctx, func(ctx context.Context, tx *transaction) error {
 		row, err := readJob(ctx, tx, requestID)
@@ -233,12 +236,24 @@ func (s *Store) UpdateJob(ctx context.Context, requestID string, change func(*Jo
 		if err := writeJob(ctx, tx, job); err != nil {
 			return err
 		}
+		if job.Status == DownloadInProgress && (row.Status != DownloadInProgress || nullMillis(job.DateDownloadStart) != row.DateDownloadStart) {
+			if err := newAttempt(ctx, tx, job.Number); err != nil {
+				return err
+			}
+		}
 		if completed(job.Status) && !completed(row.Status) {
 			return noteCompletion(ctx, tx, job)
 		}
 		return nil
 	})
 	return job, err
+}
+
+func newAttempt(ctx context.Context, tx *transaction, job int64) error {
+	if _, err := tx.ExecContext(ctx, `UPDATE job SET attempt = attempt + 1 WHERE number = ?`, job); err != nil {
+		return fmt.Errorf("counting an attempt: %w", err)
+	}
+	return nil
 }
 
 func completed(s Status) bool { return s == UploadComplete || s == ConfirmationRequired }

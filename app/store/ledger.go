@@ -51,6 +51,20 @@ type Batch struct {
 	Now time.Time
 }
 
+// attempts is how many runs of one job the ledger tells apart.
+const attempts = 64
+
+// runOf is the present run of a job, as it stands in the ledger: [jobOf] gives the job back.
+func runOf(ctx context.Context, q querier, job int64) (int64, error) {
+	var attempt int64
+	if err := q.GetContext(ctx, &attempt, `SELECT attempt FROM job WHERE number = ?`, job); err != nil {
+		return 0, fmt.Errorf("reading job %d: %w", job, err)
+	}
+	return job*attempts + min(attempt, attempts-1), nil
+}
+
+func jobOf(run int64) int64 { return run / attempts }
+
 // Candidate is an indicator that a query selects.
 type Candidate struct {
 	Query, Indicator int64

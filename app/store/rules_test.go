@@ -19,6 +19,8 @@ type rules struct {
 	// that was given away.
 	seq, written, handed int64
 	jobs                 map[int64]*Counts
+	// runs is the present run of a job: 64 runs of each are told apart.
+	runs map[int64]int64
 	// reported are the lines on REPORT.
 	reported []string
 }
@@ -29,7 +31,7 @@ type refClaim struct {
 }
 
 type refSeen struct {
-	job, place int64
+	run, place int64
 }
 
 type refObject struct {
@@ -60,7 +62,7 @@ type refRow struct {
 }
 
 func newRules() *rules {
-	return &rules{ranks: map[int64]int{}, claims: map[refClaim]refSeen{}, objects: map[string]*refObject{}, jobs: map[int64]*Counts{}}
+	return &rules{ranks: map[int64]int{}, claims: map[refClaim]refSeen{}, objects: map[string]*refObject{}, jobs: map[int64]*Counts{}, runs: map[int64]int64{}}
 }
 
 func (r *rules) count(job int64) *Counts {
@@ -68,6 +70,14 @@ func (r *rules) count(job int64) *Counts {
 		r.jobs[job] = new(Counts)
 	}
 	return r.jobs[job]
+}
+
+// begin begins a job, or begins it again.
+func (r *rules) begin(job int64) {
+	if r.runs[job] == 0 {
+		r.runs[job] = job * 64
+	}
+	r.runs[job]++
 }
 
 func (r *rules) apply(b Batch) {
@@ -90,7 +100,7 @@ func (r *rules) found(b Batch, f *Found, place int64) {
 	count := r.count(b.Job)
 	first := true
 	for c, s := range r.claims {
-		if c.query == b.Query && c.indicator == f.Indicator && s.job == b.Job {
+		if c.query == b.Query && c.indicator == f.Indicator && s.run/64 == b.Job {
 			first = false
 		}
 	}
@@ -117,10 +127,10 @@ func (r *rules) found(b Batch, f *Found, place int64) {
 			if b.Mode != Delta {
 				s.place = place
 				if o := r.objects[c.pattern]; o != nil && o.winner == c {
-					o.elected = b.Job
+					o.elected = r.runs[b.Job]
 				}
 			}
-			s.job = b.Job
+			s.run = r.runs[b.Job]
 			r.claims[c] = s
 		}
 		if !known {
@@ -150,14 +160,14 @@ func (r *rules) found(b Batch, f *Found, place int64) {
 
 func (r *rules) stake(b Batch, c refClaim, place int64) (first bool) {
 	s, known := r.claims[c]
-	first = s.job != b.Job
+	first = s.run/64 != b.Job
 	switch {
 	case b.Mode != Delta:
 		s.place = place
 	case !known:
 		s.place = later + place
 	}
-	s.job = b.Job
+	s.run = r.runs[b.Job]
 	r.claims[c] = s
 	return first
 }
@@ -189,7 +199,7 @@ func (r *rules) object(b Batch, f *Found, e *FoundObject, place int64) {
 	if b.Mode == Full && o.job != b.Job {
 		send = true
 	}
-	o.winner, o.elected, o.modified = c, b.Job, millis(f.Modified)
+	o.winner, o.elected, o.modified = c, r.runs[b.Job], millis(f.Modified)
 	if !send {
 		if first {
 			count.Unchanged++
@@ -222,7 +232,7 @@ func (r *rules) wins(b Batch, c refClaim, o *refObject) bool {
 		switch {
 		case o.winner == c:
 			return true
-		case o.elected == b.Job:
+		case o.elected == r.runs[b.Job]:
 			return rank < sitting
 		case slices.Contains(b.Unread, o.winner.query):
 			return rank < sitting
@@ -245,7 +255,7 @@ func (r *rules) best(b Batch, pattern string, o *refObject) refClaim {
 	var rivals []refClaim
 	for c, s := range r.claims {
 		_, saved := r.ranks[c.query]
-		if c.pattern == pattern && saved && (b.Mode == Delta || s.job == b.Job || slices.Contains(b.Unread, c.query)) {
+		if c.pattern == pattern && saved && (b.Mode == Delta || s.run == r.runs[b.Job] || slices.Contains(b.Unread, c.query)) {
 			rivals = append(rivals, c)
 		}
 	}
@@ -271,7 +281,7 @@ func (r *rules) forget(query, indicator int64) {
 func (r *rules) sweep(job int64, queries []int64) {
 	for c, s := range r.claims {
 		_, saved := r.ranks[c.query]
-		if s.job != job && (!saved || slices.Contains(queries, c.query)) {
+		if s.run != r.runs[job] && (!saved || slices.Contains(queries, c.query)) {
 			r.drop(c)
 		}
 	}

@@ -49,6 +49,8 @@ CREATE TABLE job (
     window_start           INTEGER,
     window_end             INTEGER,
     failure_count          INTEGER NOT NULL DEFAULT 0,
+    -- How often the job began to read from the start. Job and attempt together are a run of the ledger.
+    attempt                INTEGER NOT NULL DEFAULT 0,
     retry_after            INTEGER,
     count_downloaded       INTEGER NOT NULL DEFAULT 0,
     count_invalid          INTEGER NOT NULL DEFAULT 0,
@@ -131,7 +133,7 @@ CREATE TABLE object (
     -- and neither was another elected nor was it retired.
     query       INTEGER NOT NULL,
     indicator   INTEGER NOT NULL,
-    -- The job that elected the winner; the generation in which the winner went away.
+    -- The run that elected the winner; the generation in which the winner went away.
     elected     INTEGER NOT NULL,
     lost        INTEGER NOT NULL,
     -- What was last decided to be right for Sentinel: lastModified, hash of the content (NULL: it is to be sent
@@ -157,7 +159,7 @@ CREATE TABLE candidate (
     indicator INTEGER NOT NULL,
     object    INTEGER NOT NULL,
     owner     INTEGER NOT NULL,
-    -- The job that last read it.
+    -- The run that last read it.
     seen      INTEGER NOT NULL,
     -- Place in the query's order: smaller comes first.
     place     INTEGER NOT NULL,
