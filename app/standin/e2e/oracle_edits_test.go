@@ -203,7 +203,7 @@ func (d *editor) everything() {
 		d.add(again)
 	}
 	for _, e := range d.pick(3, "File", 2, single) { // a hash is edited away
-		path, _, _ := strings.Cut(fmt.Sprint(e.object.members["pattern"]), " =")
+		path, _, _ := strings.Cut(e.object.Pattern, " =")
 		name := map[string]string{"[file:hashes.MD5": "md5", "[file:hashes.'SHA-1'": "sha1", "[file:hashes.'SHA-256'": "sha256"}[path]
 		d.modify(e.winner.indicator, map[string]any{name: nil})
 	}

@@ -100,14 +100,14 @@ func (o *oracle) entry(id string) *entry {
 }
 
 // take counts what was read of a query and calls give for each object of it.
-func (o *oracle) take(n *tally, c *conversion, give func(object)) {
+func (o *oracle) take(n *tally, id int64, c *conversion, give func(object)) {
 	n.downloaded++
 	if c.invalid {
 		n.invalid++
-		n.problems = append(n.problems, c.indicator.ID)
+		n.problems = append(n.problems, id)
 	}
 	for k, obj := range c.objects {
-		if !slices.ContainsFunc(c.objects[:k], func(e object) bool { return e.id == obj.id }) {
+		if !slices.ContainsFunc(c.objects[:k], func(e object) bool { return e.ID == obj.ID }) {
 			give(obj)
 		}
 	}
@@ -122,15 +122,14 @@ func (o *oracle) complete(full bool, end time.Time) (n tally) {
 	}
 	for k, q := range o.queries {
 		for place, row := range o.selects(q) {
-			c := o.convert(row)
-			o.take(&n, c, func(obj object) {
-				e := o.entry(obj.id)
+			o.take(&n, row.ID, o.convert(row), func(obj object) {
+				e := o.entry(obj.ID)
 				e.claims[claim{k, row.ID}] = place
-				if _, taken := winners[obj.id]; taken {
+				if _, taken := winners[obj.ID]; taken {
 					n.duplicate++
 					return
 				}
-				e.winner, winners[obj.id] = claim{k, row.ID}, obj
+				e.winner, winners[obj.ID] = claim{k, row.ID}, obj
 			})
 		}
 	}
@@ -140,7 +139,7 @@ func (o *oracle) complete(full bool, end time.Time) (n tally) {
 			o.retire(&n, e)
 			continue
 		}
-		o.send(&n, e, obj, o.known[e.winner.indicator].indicator.LastModified.Time, full)
+		o.send(&n, e, obj, o.known[e.winner.indicator].modified, full)
 	}
 	o.mark, o.gone = end, nil
 	return n
@@ -178,8 +177,10 @@ func (o *oracle) delta(end time.Time) (n tally) {
 	}
 	concerned := map[string]bool{}
 	read := map[claim]bool{}
+	gave := map[claim][]string{}
 	for id, e := range o.entries {
 		for c := range e.claims {
+			gave[c] = append(gave[c], id)
 			if slices.Contains(o.gone, c.indicator) && selected[c.query][c.indicator].ID == 0 {
 				delete(e.claims, c)
 				concerned[id] = true
@@ -192,16 +193,16 @@ func (o *oracle) delta(end time.Time) (n tally) {
 			me := claim{k, row.ID}
 			read[me] = true
 			given := map[string]bool{}
-			o.take(&n, o.convert(row), func(obj object) {
-				given[obj.id], concerned[obj.id] = true, true
-				e := o.entry(obj.id)
+			o.take(&n, row.ID, o.convert(row), func(obj object) {
+				given[obj.ID], concerned[obj.ID] = true, true
+				e := o.entry(obj.ID)
 				if _, known := e.claims[me]; !known {
 					e.claims[me] = 1<<30 + place
 				}
 			})
-			for id, e := range o.entries {
-				if _, claimed := e.claims[me]; claimed && !given[id] {
-					delete(e.claims, me)
+			for _, id := range gave[me] {
+				if !given[id] {
+					delete(o.entries[id].claims, me)
 					concerned[id] = true
 				}
 			}
@@ -231,7 +232,7 @@ func (o *oracle) settle(n *tally, id string, selected []map[int64]threatconnect.
 		var obj object
 		if still {
 			c := o.convert(row)
-			at := slices.IndexFunc(c.objects, func(obj object) bool { return obj.id == id })
+			at := slices.IndexFunc(c.objects, func(obj object) bool { return obj.ID == id })
 			if still = at >= 0; still {
 				obj = c.objects[at]
 			}

@@ -87,34 +87,64 @@ type group struct {
 
 // object is what Sentinel has to hold of one observable, but for the times of conversion and expiry.
 type object struct {
-	id      string
-	typ     string // ThreatConnect's
-	added   time.Time
-	members map[string]any // as encoding/json reads them
+	members
+	typ   string // ThreatConnect's
+	added time.Time
+}
+
+// members are all that an object may have, but for its four times.
+type members struct {
+	Type               string       `json:"type"`
+	SpecVersion        string       `json:"spec_version"`
+	ID                 string       `json:"id"`
+	Name               string       `json:"name"`
+	Description        string       `json:"description"`
+	IndicatorTypes     []string     `json:"indicator_types"`
+	Pattern            string       `json:"pattern"`
+	PatternType        string       `json:"pattern_type"`
+	PatternVersion     string       `json:"pattern_version"`
+	Revoked            *bool        `json:"revoked"`
+	Confidence         *json.Number `json:"confidence"`
+	Labels             []string     `json:"labels"`
+	KillChainPhases    []phase      `json:"kill_chain_phases"`
+	ObjectMarkingRefs  []string     `json:"object_marking_refs"`
+	ExternalReferences []reference  `json:"external_references"`
+}
+
+type phase struct {
+	KillChainName string `json:"kill_chain_name"`
+	PhaseName     string `json:"phase_name"`
+}
+
+type reference struct {
+	SourceName string `json:"source_name"`
+	URL        string `json:"url"`
 }
 
 // conversion is what becomes of one indicator.
 type conversion struct {
-	indicator indicator
-	objects   []object
-	invalid   bool // something of it cannot be mapped
-	note      bool // something of it is sent with a warning
+	summary  string
+	modified time.Time
+	objects  []object
+	invalid  bool // something of it cannot be mapped
+	note     bool // something of it is sent with a warning
 }
 
 // convert maps an indicator by the tables of the user guide and the canonical values of the design.
 func convert(raw []byte) (c conversion, err error) {
-	if err := json.Unmarshal(raw, &c.indicator); err != nil {
+	var i indicator
+	if err := json.Unmarshal(raw, &i); err != nil {
 		return c, err
 	}
-	i := &c.indicator
-	values := observables(i)
+	c.summary, c.modified = i.Summary, i.LastModified.Time
+	values := observables(&i)
 	for _, v := range values {
 		if v.pattern == "" {
 			c.invalid = true
 			continue
 		}
 		c.note = c.note || len(v.pattern) > 1000
-		c.objects = append(c.objects, newObject(i, v))
+		c.objects = append(c.objects, newObject(&i, v))
 	}
 	c.invalid = c.invalid || len(values) == 0
 	return c, nil
@@ -254,35 +284,25 @@ func file(i *indicator) (all []observable) {
 }
 
 func newObject(i *indicator, v observable) object {
-	id := "indicator--" + uuid.NewSHA1(namespace, []byte(v.pattern)).String()
-	m := map[string]any{
-		"type": "indicator", "spec_version": "2.1", "id": id, "name": v.name + " | " + i.OwnerName, "description": description(i),
-		"pattern": v.pattern, "pattern_type": "stix", "pattern_version": "2.1", "revoked": false, "indicator_types": []any{indicatorType(i)},
+	m := members{
+		Type: "indicator", SpecVersion: "2.1", ID: "indicator--" + uuid.NewSHA1(namespace, []byte(v.pattern)).String(),
+		Name: v.name + " | " + i.OwnerName, Description: description(i), IndicatorTypes: []string{indicatorType(i)},
+		Pattern: v.pattern, PatternType: "stix", PatternVersion: "2.1", Revoked: new(bool), Confidence: i.Confidence,
+		Labels: tagNames(i), KillChainPhases: phases(i), ObjectMarkingRefs: markings(i),
 	}
-	if i.Confidence != nil {
-		m["confidence"] = *i.Confidence
-	}
-	set := func(name string, list []any) {
-		if len(list) > 0 {
-			m[name] = list
-		}
-	}
-	set("labels", tagNames(i))
-	set("kill_chain_phases", phases(i))
-	set("object_marking_refs", markings(i))
 	if i.WebLink != "" {
-		set("external_references", []any{map[string]any{"source_name": "ThreatConnect", "url": i.WebLink}})
+		m.ExternalReferences = []reference{{"ThreatConnect", i.WebLink}}
 	}
-	return object{id: id, typ: i.Type, added: i.DateAdded.Time, members: m}
+	return object{m, i.Type, i.DateAdded.Time}
 }
 
-func tagNames(i *indicator) (names []any) {
+func tagNames(i *indicator) (names []string) {
 	for _, t := range i.Tags.Data {
 		name := t.Name
 		if t.TechniqueID != "" {
 			name = t.TechniqueID + " - " + name
 		}
-		if name != "" && !slices.Contains(names, any(name)) {
+		if name != "" && !slices.Contains(names, name) {
 			names = append(names, name)
 		}
 	}
@@ -296,21 +316,19 @@ var phaseNames = map[string]string{
 	"action on objectives": "actions-on-objectives",
 }
 
-func phases(i *indicator) (all []any) {
-	var names []string
+func phases(i *indicator) (all []phase) {
 	for _, a := range i.Attributes.Data {
 		name := phaseNames[strings.ToLower(strings.TrimSpace(a.Value))]
-		if a.Type != "Phase of Intrusion" || name == "" || slices.Contains(names, name) {
-			continue
+		p := phase{"lockheed-martin-cyber-kill-chain", name}
+		if a.Type == "Phase of Intrusion" && name != "" && !slices.Contains(all, p) {
+			all = append(all, p)
 		}
-		names = append(names, name)
-		all = append(all, map[string]any{"kill_chain_name": "lockheed-martin-cyber-kill-chain", "phase_name": name})
 	}
 	return all
 }
 
 // markings is the strictest of the labels; Sentinel knows the four of TLP 1.
-func markings(i *indicator) []any {
+func markings(i *indicator) []string {
 	levels := []string{"613f2e26-407d-48c7-9eca-b8e91df99dc9", "34098fce-860f-48ae-8e50-ebd3cc5e41da",
 		"f88d31f6-486f-44da-b317-01333bde0b82", "5e57c739-391a-4eb3-b6be-7d15ca92d5ed"}
 	strictest := -1
@@ -321,7 +339,7 @@ func markings(i *indicator) []any {
 	if strictest < 0 {
 		return nil
 	}
-	return []any{"marking-definition--" + levels[strictest]}
+	return []string{"marking-definition--" + levels[strictest]}
 }
 
 func indicatorType(i *indicator) string {

@@ -53,24 +53,18 @@ func sameContent(a, b object) bool { return reflect.DeepEqual(a.members, b.membe
 
 // held is an object as Sentinel has it.
 type held struct {
-	members                                  map[string]any // but for the times
-	created, modified, validFrom, validUntil time.Time
+	members
+	Created    time.Time `json:"created"`
+	Modified   time.Time `json:"modified"`
+	ValidFrom  time.Time `json:"valid_from"`
+	ValidUntil time.Time `json:"valid_until"`
 }
 
+// readHeld takes no member that the oracle does not know.
 func readHeld(raw []byte) (h held, err error) {
 	d := json.NewDecoder(bytes.NewReader(raw))
-	d.UseNumber()
-	if err := d.Decode(&h.members); err != nil {
-		return h, err
-	}
-	for name, at := range map[string]*time.Time{"created": &h.created, "modified": &h.modified, "valid_from": &h.validFrom, "valid_until": &h.validUntil} {
-		text, _ := h.members[name].(string)
-		if *at, err = time.Parse(time.RFC3339Nano, text); err != nil {
-			return h, fmt.Errorf("%s: %w", name, err)
-		}
-		delete(h.members, name)
-	}
-	return h, nil
+	d.DisallowUnknownFields()
+	return h, d.Decode(&h)
 }
 
 // compare holds what stands in Sentinel against the oracle, object by object. began is when the first update did.
@@ -88,19 +82,19 @@ func (o *oracle) compare(cloud *sentinel.Server, began time.Time) {
 		raw, there := objects[id]
 		switch {
 		case !there && e.sends > 0:
-			complain("Sentinel lacks %s", e.object.members)
+			complain("Sentinel lacks %+v", e.object.members)
 			continue
 		case !there:
 			continue
 		}
 		if sent[id] != e.sends {
-			complain("%s was sent %d times instead of %d", e.object.members["pattern"], sent[id], e.sends)
+			complain("%s was sent %d times instead of %d", e.object.Pattern, sent[id], e.sends)
 		}
 		if e.compared == e.sends && sent[id] == e.sends {
 			continue // it was found equal, and nothing came since
 		}
 		if text := e.differs(raw, began); text != "" {
-			complain("%s (winner %d of query %d): %s", e.object.members["pattern"], e.winner.indicator, e.winner.query+1, text)
+			complain("%s (winner %d of query %d): %s", e.object.Pattern, e.winner.indicator, e.winner.query+1, text)
 		}
 		e.compared = e.sends
 	}
@@ -123,16 +117,16 @@ func (e *entry) differs(raw []byte, began time.Time) string {
 	now := time.Now()
 	added := e.object.added
 	switch {
-	case !got.created.Equal(got.validFrom) || !got.created.Equal(added) && (added.Before(began) || got.created.After(got.modified)):
-		return fmt.Sprintf("created %v, valid from %v, but added %v", got.created, got.validFrom, added)
-	case got.modified.Before(began.Add(-time.Second)) || got.modified.After(now):
-		return fmt.Sprintf("modified %v, not within the run", got.modified)
+	case !got.Created.Equal(got.ValidFrom) || !got.Created.Equal(added) && (added.Before(began) || got.Created.After(got.Modified)):
+		return fmt.Sprintf("created %v, valid from %v, but added %v", got.Created, got.ValidFrom, added)
+	case got.Modified.Before(began.Add(-time.Second)) || got.Modified.After(now):
+		return fmt.Sprintf("modified %v, not within the run", got.Modified)
 	}
 	if e.retired {
 		return e.retirementDiffers(got, now)
 	}
-	if ttl := time.Duration(ttlHours[e.object.typ]) * time.Hour; got.validUntil.Sub(got.modified) != ttl {
-		return fmt.Sprintf("is valid for %v instead of %v", got.validUntil.Sub(got.modified), ttl)
+	if ttl := time.Duration(ttlHours[e.object.typ]) * time.Hour; got.ValidUntil.Sub(got.Modified) != ttl {
+		return fmt.Sprintf("is valid for %v instead of %v", got.ValidUntil.Sub(got.Modified), ttl)
 	}
 	if reflect.DeepEqual(e.object.members, got.members) {
 		return ""
@@ -142,19 +136,15 @@ func (e *entry) differs(raw []byte, began time.Time) string {
 
 func (e *entry) retirementDiffers(got held, now time.Time) string {
 	switch {
-	case got.validUntil.After(now):
-		return fmt.Sprintf("is not retired: valid until %v", got.validUntil)
-	case !got.validUntil.After(got.validFrom):
-		return fmt.Sprintf("is valid until %v, before %v", got.validUntil, got.validFrom)
-	case got.members["revoked"] == true:
+	case got.ValidUntil.After(now):
+		return fmt.Sprintf("is not retired: valid until %v", got.ValidUntil)
+	case !got.ValidUntil.After(got.ValidFrom):
+		return fmt.Sprintf("is valid until %v, before %v", got.ValidUntil, got.ValidFrom)
+	case got.Revoked != nil && *got.Revoked:
 		return "is revoked"
 	}
-	for _, name := range []string{"type", "id", "pattern", "name"} {
-		if got.members[name] != e.object.members[name] {
-			return fmt.Sprintf("has the %s %v instead of %v", name, got.members[name], e.object.members[name])
-		}
-	}
-	return ""
+	kept := func(m members) []string { return []string{m.Type, m.ID, m.Pattern, m.Name} }
+	return cmp.Diff(kept(e.object.members), kept(got.members))
 }
 
 // check holds JOBS and REPORT against the oracle.
@@ -183,13 +173,13 @@ func (o *oracle) check(a *app, j job, want tally) {
 	}
 	for _, id := range problems {
 		if !reported[id] {
-			o.t.Errorf("REPORT says nothing about indicator %d: %s", id, o.known[id].indicator.Summary)
+			o.t.Errorf("REPORT says nothing about indicator %d: %s", id, o.known[id].summary)
 		}
 		delete(reported, id)
 	}
 	for id := range reported {
 		if !slices.Contains(problems, id) {
-			o.t.Errorf("REPORT speaks of indicator %d without a reason: %s", id, o.known[id].indicator.Summary)
+			o.t.Errorf("REPORT speaks of indicator %d without a reason: %s", id, o.known[id].summary)
 		}
 	}
 }
