@@ -520,7 +520,7 @@ func TestKillDownload(t *testing.T) {
 		w.must(w.p.KillTask(t.Context(), "download"))
 		job := w.await(id)
 		if job.Status != store.Pending || !strings.Contains(job.Message, "Download was killed") {
-			t.Errorf("%s: %s", job.Status, job.Message)
+			t.Fatalf("%s: %s\n%s", job.Status, job.Message, w.log.String())
 		}
 		w.done(w.awaitJob(id, func(j store.Job) bool { return j.Status == store.UploadComplete }))
 		w.sentOnce()

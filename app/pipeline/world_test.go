@@ -87,6 +87,7 @@ func newWorld(t testing.TB, change ...func(*world)) *world {
 		w.tc.Close()
 	})
 	w.start()
+	time.Sleep(time.Second) // the tasks have had their first look
 	return w
 }
 
