@@ -15,7 +15,6 @@ type editor struct {
 	*oracle
 	when string // lastModified of what it changes: behind the last window, and before the end of the next
 	used map[int64]bool
-	made int
 }
 
 // edit makes an editor. The App's windows end five minutes behind now.
@@ -49,7 +48,7 @@ func (d *editor) pick(n int, typ string, objects int, of kind) (picked []*entry)
 			return picked
 		}
 		if !e.stands || e.winner.indicator == 0 || typ != "" && e.object.typ != typ || !of(e) ||
-			slices.ContainsFunc(e.givers(), func(id int64) bool { return d.used[id] }) || len(d.known[e.winner.indicator].objects) != objects {
+			slices.ContainsFunc(e.givers(), func(id int64) bool { return d.used[id] }) || d.gives(e.winner.indicator) != objects {
 			continue
 		}
 		for _, id := range e.givers() {
@@ -59,6 +58,15 @@ func (d *editor) pick(n int, typ string, objects int, of kind) (picked []*entry)
 	}
 	d.t.Fatalf("the population has not enough indicators to edit (%d of type %q)", n, typ)
 	return nil
+}
+
+// gives is how many objects an indicator gives; 0 where it is gone.
+func (d *editor) gives(id int64) int {
+	row, err := d.tc.Row(id)
+	if err != nil {
+		return 0
+	}
+	return len(d.convert(row).objects)
 }
 
 // must fails the test for an error of the stand-in.

@@ -23,6 +23,7 @@ type oracle struct {
 	mark    time.Time             // the end of the last window
 	// gone are the indicators that were deleted or set inactive since the last update.
 	gone []int64
+	made int // values that edits made up
 }
 
 // entry is one observable.
@@ -113,7 +114,8 @@ func (o *oracle) take(n *tally, id int64, c *conversion, give func(object)) {
 	}
 }
 
-// complete is a full update or a reconcile: everything is read, and the first copy in the order of the queries wins.
+// complete is a full update or a reconcile: everything is read, and the first copy in the order of the queries wins. A
+// reconcile stands in for a delta update as well, so that it sends what was confirmed again.
 func (o *oracle) complete(full bool, end time.Time) (n tally) {
 	o.t.Helper()
 	winners := map[string]object{}
@@ -139,7 +141,8 @@ func (o *oracle) complete(full bool, end time.Time) (n tally) {
 			o.retire(&n, e)
 			continue
 		}
-		o.send(&n, e, obj, o.known[e.winner.indicator].modified, full)
+		modified := o.known[e.winner.indicator].modified
+		o.send(&n, e, obj, modified, full || modified.After(e.sentOf))
 	}
 	o.mark, o.gone = end, nil
 	return n

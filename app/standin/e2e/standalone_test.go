@@ -191,8 +191,8 @@ func (w *world) launch() *app {
 	w.t.Cleanup(func() {
 		a.kill()
 		w.outputHoldsNoSecret(a)
-		if w.t.Failed() {
-			w.t.Logf("the App said:\n%s", a.output)
+		if said := a.output.String(); w.t.Failed() && said != "" {
+			w.t.Logf("the App said:\n%s", said)
 		}
 	})
 	return a
