@@ -17,12 +17,17 @@ import (
 	"mssentinel/app/standin/threatconnect"
 )
 
-// population is the real data where the environment names it.
-func population(t *testing.T) *threatconnect.Population {
+// population is what most tests are made with.
+func population(*testing.T) *threatconnect.Population {
+	return threatconnect.Generate(threatconnect.DefaultCount, 7, time.Now().Add(-time.Hour))
+}
+
+// realPopulation is the real data where the environment names it.
+func realPopulation(t *testing.T) *threatconnect.Population {
 	t.Helper()
 	path := os.Getenv("MS_SENTINEL_TEST_DATA")
 	if path == "" {
-		return threatconnect.Generate(threatconnect.DefaultCount, 7, time.Now().Add(-time.Hour))
+		return population(t)
 	}
 	p, err := threatconnect.Load(path)
 	if err != nil {
@@ -180,7 +185,7 @@ func (o *oracle) check(a *app, j job, want tally) {
 }
 
 func TestUpdatesAgreeWithTheOracle(t *testing.T) {
-	p := population(t)
+	p := realPopulation(t)
 	w := newWorld(t, p, sentinel.Options{Limit: sentinel.Unlimited, Keep: sentinel.KeepObjects})
 	queries := overlapping(p)
 	o := newOracle(t, w.tc, queries)
