@@ -50,6 +50,7 @@ func quiet(t *testing.T) *world {
 
 // A database that cannot be used is named with a remedy, and left as it is. It never passes for a first run.
 func TestUnusableDatabases(t *testing.T) {
+	t.Parallel()
 	overwrite := func(at int, with ...byte) func([]byte) []byte {
 		return func(db []byte) []byte {
 			copy(db[at:], with)

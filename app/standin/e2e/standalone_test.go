@@ -43,42 +43,62 @@ const (
 // patience bounds every wait: a machine that is shared can be slow, but not that slow.
 const patience = 3 * time.Minute
 
+func TestMain(m *testing.M) {
+	code := m.Run()
+	if dir, err := unpacked(); err == nil {
+		os.RemoveAll(dir) //nolint:errcheck // it lies in the system's folder for what may go
+	}
+	os.Exit(code)
+}
+
 // executables is where the package of the App is unpacked.
 func executables(t *testing.T) string {
 	t.Helper()
+	dir, err := unpacked()
+	if err != nil {
+		t.Fatalf("unpacking the package: %v; run ./package.sh build", err)
+	}
+	return dir
+}
+
+// unpacked unpacks the package once: a file that is still being written cannot be started, and would be while another test
+// starts a process.
+var unpacked = sync.OnceValues(func() (string, error) {
 	path := os.Getenv("MS_SENTINEL_PACKAGE")
 	if path == "" {
 		path = filepath.Join("..", "..", "..", "target", "TCVA_-_Microsoft_Sentinel_v1.tcx")
 	}
 	archive, err := zip.OpenReader(path)
 	if err != nil {
-		t.Fatalf("opening the package: %v; run ./package.sh build", err)
+		return "", err
 	}
 	defer archive.Close()
-	dir := t.TempDir()
+	dir, err := os.MkdirTemp("", "ms-sentinel-e2e-")
+	if err != nil {
+		return "", err
+	}
 	for _, f := range archive.File {
-		switch filepath.Base(f.Name) {
+		switch name := filepath.Base(f.Name); name {
 		case "app", "mappers", "checksums.txt":
-			unpack(t, f, filepath.Join(dir, filepath.Base(f.Name)))
+			if err := unpack(f, filepath.Join(dir, name)); err != nil {
+				return dir, err
+			}
 		}
 	}
-	return dir
-}
+	return dir, nil
+})
 
-func unpack(t *testing.T, f *zip.File, path string) {
-	t.Helper()
+func unpack(f *zip.File, path string) error {
 	in, err := f.Open()
 	if err != nil {
-		t.Fatal(err)
+		return err
 	}
 	defer in.Close()
 	data, err := io.ReadAll(in)
 	if err != nil {
-		t.Fatal(err)
+		return err
 	}
-	if err := os.WriteFile(path, data, f.Mode()); err != nil {
-		t.Fatal(err)
-	}
+	return os.WriteFile(path, data, f.Mode())
 }
 
 // world is one Service and what it talks to.
