@@ -60,8 +60,15 @@ func run() int {
 		err = serve(ctx, c, log)
 	}
 	if err != nil {
-		log.Error("the Service ends", "error", err)
+		if c.LogPath != "" { // else the log is stderr, which gets the reason below
+			log.Error("the Service ends", "error", err)
+		}
 		return fail(c.OutPath, log.Clean, err)
+	}
+	if c.Platform != nil { // in place of the message of an earlier failure
+		if err := platform.WriteMessage(c.OutPath, "The Service ended in order."); err != nil {
+			log.Warn("no message for the administrator", "error", err)
+		}
 	}
 	return platform.ExitSuccess
 }

@@ -128,11 +128,11 @@ func (s *Store) dropSends(ctx context.Context) error {
 // compact gives free pages back while nothing waits that would want them again, and cuts the log.
 func (s *Store) compact(ctx context.Context) error {
 	var free int
-	for {
+	for before := -1; ; before = free {
 		if err := s.write.GetContext(ctx, &free, `SELECT freelist_count * NOT EXISTS (SELECT 1 FROM outbox) FROM pragma_freelist_count`); err != nil {
 			return fmt.Errorf("compacting: %w", err)
 		}
-		if free == 0 {
+		if free == 0 || free == before { // none left, or none that can be given back
 			break
 		}
 		if err := s.vacuum(ctx); err != nil {

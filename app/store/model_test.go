@@ -1,7 +1,6 @@
 package store
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"maps"
@@ -47,10 +46,6 @@ func TestLedger(t *testing.T) {
 		})
 	})
 }
-
-func ctx() context.Context { return context.Background() }
-
-func second[T any](_ T, err error) error { return err }
 
 // patterns are few, so that indicators meet.
 var ledgerPatterns = []string{"[a]", "[b]", "[c]", "[d]", "[e]"}

@@ -8,14 +8,13 @@ import (
 	"context"
 	"database/sql"
 	"database/sql/driver"
-	"embed"
+	_ "embed"
 	"errors"
 	"fmt"
 	"io/fs"
 	"net/url"
 	"os"
 	"path/filepath"
-	"sort"
 	"strconv"
 	"sync/atomic"
 	"syscall"
@@ -33,8 +32,11 @@ const lockName = "ms_sentinel.lock"
 // applicationID marks the file as ours (PRAGMA application_id).
 const applicationID = 0x4d535443
 
-//go:embed migrations/*.sql
-var migrations embed.FS
+//go:embed migrations/001_initial.sql
+var initial string
+
+// steps bring a file from one version of the schema to the next.
+var steps = []string{initial}
 
 // Store is the open database. Its methods may be called from several goroutines.
 type Store struct {
@@ -81,19 +83,50 @@ func takeLock(path string) (*os.File, error) {
 }
 
 func (s *Store) open(ctx context.Context, path string) error {
-	var err error
-	if s.write, err = connect(path, "rwc", "immediate"); err != nil {
+	if err := create(path); err != nil {
 		return err
 	}
-	s.write.SetMaxOpenConns(1)
-	if err := s.migrate(ctx, path); err != nil {
+	version, err := inspect(ctx, path)
+	if err != nil {
 		return openError(path, err)
 	}
-	if s.read, err = connect(path, "ro", "deferred"); err != nil {
-		return err
+	s.write = connect(path, "rw")
+	s.write.SetMaxOpenConns(1)
+	if err := s.migrate(ctx, path, version); err != nil {
+		return openError(path, err)
 	}
+	s.read = connect(path, "ro")
 	s.read.SetMaxOpenConns(4)
 	return openError(path, s.load(ctx))
+}
+
+// create makes an empty file that nobody else can read, where there is none; SQLite gives its log the same mode.
+func create(path string) error {
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		return fmt.Errorf("%s cannot be written (%w); make the folder and the file writable for this user", path, err)
+	}
+	return f.Close()
+}
+
+// inspect says which version of the schema a file has, 0 for an empty one. One of a newer version, or of another program,
+// is refused, before anything touches it.
+func inspect(ctx context.Context, path string) (version int, err error) {
+	db := connect(path, "ro")
+	defer db.Close()
+	var application, tables int
+	row := db.QueryRowxContext(ctx, `SELECT user_version, application_id, (SELECT count(*) FROM sqlite_schema)
+		FROM pragma_user_version, pragma_application_id`)
+	if err := row.Scan(&version, &application, &tables); err != nil {
+		return 0, err
+	}
+	switch {
+	case tables > 0 && application != applicationID:
+		return 0, fmt.Errorf("%s belongs to another program; move it away or choose another state folder", path)
+	case version > len(steps):
+		return 0, fmt.Errorf("%s was written by a newer version of this App (schema %d, this version knows %d); install that version again, or move the file away", path, version, len(steps))
+	}
+	return version, nil
 }
 
 // load reads what the writer keeps in memory.
@@ -116,13 +149,10 @@ type connector struct {
 	dsn    string
 }
 
-func connect(path, mode, txlock string) (*sqlx.DB, error) {
-	q := url.Values{
-		"mode": {mode}, "_txlock": {txlock}, "_synchronous": {"NORMAL"}, "_foreign_keys": {"on"},
-		"_busy_timeout": {"5000"}, "_cache_size": {"-2000"}, "_stmt_cache_size": {"64"}, "_mutex": {"no"},
-	}
+func connect(path, mode string) *sqlx.DB {
+	q := url.Values{"mode": {mode}, "_synchronous": {"NORMAL"}, "_foreign_keys": {"on"}, "_busy_timeout": {"5000"},
+		"_cache_size": {"-2000"}, "_stmt_cache_size": {"64"}, "_mutex": {"no"}}
 	if mode != "ro" {
-		// A read-only connection can set neither.
 		q.Set("_journal", "WAL")
 		q.Set("_auto_vacuum", "incremental")
 		q.Set("_cache_size", "-32000")
@@ -133,7 +163,7 @@ func connect(path, mode, txlock string) (*sqlx.DB, error) {
 		_, err := conn.Exec(`PRAGMA wal_autocheckpoint = 4000; PRAGMA journal_size_limit = 33554432`, nil)
 		return err
 	}
-	return sqlx.NewDb(sql.OpenDB(c), "sqlite3"), nil
+	return sqlx.NewDb(sql.OpenDB(c), "sqlite3")
 }
 
 func (c *connector) Connect(context.Context) (driver.Conn, error) { return c.driver.Open(c.dsn) }
@@ -186,28 +216,9 @@ func (s *Store) Close() error {
 	return errors.Join(append(errs, s.lock.Close())...)
 }
 
-// migrate brings the file to this version. One transaction a step; a file of a newer version, or of another program, is
-// refused and not touched.
-func (s *Store) migrate(ctx context.Context, path string) error {
-	var version, application, tables int
-	for _, q := range []struct {
-		sql  string
-		dest *int
-	}{{"PRAGMA user_version", &version}, {"PRAGMA application_id", &application}, {"SELECT count(*) FROM sqlite_schema", &tables}} {
-		if err := s.write.GetContext(ctx, q.dest, q.sql); err != nil {
-			return err
-		}
-	}
-	steps, err := fs.Glob(migrations, "migrations/*.sql")
-	if err != nil {
-		return err
-	}
-	sort.Strings(steps)
+// migrate brings the file to this version, one transaction a step.
+func (s *Store) migrate(ctx context.Context, path string, version int) error {
 	switch {
-	case tables > 0 && application != applicationID:
-		return fmt.Errorf("%s belongs to another program; move it away or choose another state folder", path)
-	case version > len(steps):
-		return fmt.Errorf("%s was written by a newer version of this App (schema %d, this version knows %d); install that version again, or move the file away", path, version, len(steps))
 	case version == len(steps):
 		return s.probe(ctx)
 	case version > 0:
@@ -215,12 +226,8 @@ func (s *Store) migrate(ctx context.Context, path string) error {
 			return err
 		}
 	}
-	for i, name := range steps[version:] {
-		text, err := migrations.ReadFile(name)
-		if err != nil {
-			return err
-		}
-		err = s.tx(ctx, func(ctx context.Context, tx *transaction) error {
+	for i, text := range steps[version:] {
+		err := s.tx(ctx, func(ctx context.Context, tx *transaction) error {
 			_, err := tx.ExecContext(ctx, fmt.Sprintf("%s; PRAGMA user_version = %d; PRAGMA application_id = %d", text, version+i+1, applicationID))
 			return err
 		})

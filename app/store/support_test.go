@@ -1,10 +1,173 @@
 package store
 
 import (
+	"context"
+	"fmt"
+	"testing"
 	"time"
 
 	"github.com/tidwall/gjson"
+
+	"mssentinel/app/stix"
 )
+
+var noon = time.Date(2026, 11, 24, 12, 0, 0, 0, time.UTC)
+
+const day24 = 24 * time.Hour
+
+func ctx() context.Context { return context.Background() }
+
+// fixture is a store with one query, at a time that the test moves.
+type fixture struct {
+	*testing.T
+	*Store
+	dir   string
+	now   time.Time
+	query int64
+}
+
+func newFixture(t *testing.T) *fixture {
+	f := &fixture{T: t, dir: t.TempDir(), now: noon}
+	f.open()
+	t.Cleanup(func() { f.Close() })
+	f.do(second(f.SetDestination(ctx(), "workspace", "source")))
+	f.query = f.save(Query{Owners: []string{"o"}, Types: []string{"Host"}, TQL: "one"})[0].Number
+	return f
+}
+
+func second[T any](_ T, err error) error { return err }
+
+func (f *fixture) do(err error) {
+	f.Helper()
+	if err != nil {
+		f.Fatal(err)
+	}
+}
+
+func (f *fixture) open() {
+	f.Helper()
+	s, err := Open(ctx(), f.dir)
+	f.do(err)
+	f.Store = s
+}
+
+func (f *fixture) reopen() {
+	f.Helper()
+	f.do(f.Close())
+	f.open()
+}
+
+func (f *fixture) save(queries ...Query) []RunQuery {
+	f.Helper()
+	f.do(second(f.SaveQueries(ctx(), queries, "", Delta)))
+	saved, err := f.RunQueries(ctx())
+	f.do(err)
+	return saved
+}
+
+// begin queues a job and begins to read.
+func (f *fixture) begin(mode Mode) Job {
+	f.Helper()
+	job, err := f.AddJob(ctx(), AdHoc, mode, f.now)
+	f.do(err)
+	return f.status(job, DownloadInProgress)
+}
+
+func (f *fixture) status(job Job, s Status) Job {
+	f.Helper()
+	job, err := f.UpdateJob(ctx(), job.RequestID, func(j *Job) error {
+		j.Status, j.DateDownloadStart = s, &f.now
+		return nil
+	})
+	f.do(err)
+	return job
+}
+
+// apply takes indicators into the ledger, each of which gives one object of its own.
+func (f *fixture) apply(job Job, from, to int) Counts {
+	f.Helper()
+	b := Batch{Job: job.Number, Mode: job.Mode, Query: f.query, Now: f.now}
+	for id := from; id < to; id++ {
+		b.Found = append(b.Found, f.found(int64(id), 0))
+	}
+	counts, err := f.Apply(ctx(), b)
+	f.do(err)
+	return counts
+}
+
+// found is what indicator id+1 gives: an object of its own, with a value made of id.
+func (f *fixture) found(id int64, version int) Found {
+	o := &stix.Indicator{Pattern: fmt.Sprintf("[domain-name:value = '%d.example']", id), Name: fmt.Sprintf("%d.example v%d", id, version),
+		Created: noon, Description: "{}", IndicatorTypes: []string{"unknown"}}
+	return Found{Indicator: id + 1, Owner: "o", Type: "Host", Modified: noon.Add(time.Duration(version) * time.Second),
+		Objects: []FoundObject{{Indicator: o, ID: stix.ID(o.Pattern), Hash: o.ContentHash(), ValidUntil: f.now.Add(30 * day24)}}}
+}
+
+// upload sends all that waits, and gives it back.
+func (f *fixture) upload() []Outgoing {
+	f.Helper()
+	var all []Outgoing
+	for after := int64(0); ; {
+		out, err := f.Outgoing(ctx(), after, 100)
+		f.do(err)
+		if len(out) == 0 {
+			return all
+		}
+		after = out[len(out)-1].Seq
+		f.do(f.Settle(ctx(), Settlement{At: f.now, Accepted: out}))
+		all = append(all, out...)
+	}
+}
+
+// fill has indicators below to stand in Sentinel.
+func (f *fixture) fill(to int) Job {
+	f.Helper()
+	job := f.begin(Full)
+	f.apply(job, 0, to)
+	f.upload()
+	return f.status(job, UploadComplete)
+}
+
+// leave has a complete update read the indicators from one on, and says what is to be retired.
+func (f *fixture) leave(from, to int) (Job, Retirement) {
+	f.Helper()
+	f.now = f.now.Add(time.Hour)
+	job := f.begin(Reconcile)
+	f.apply(job, from, to)
+	f.do(f.SweepDeparted(ctx(), job.Number, []int64{f.query}))
+	return job, f.retire(job)
+}
+
+func (f *fixture) retire(job Job) Retirement {
+	f.Helper()
+	r, err := f.Retire(ctx(), job.Number, f.now)
+	f.do(err)
+	if r.Held > 0 {
+		f.status(job, ConfirmationRequired)
+	}
+	return r
+}
+
+func (f *fixture) get(job Job) Job {
+	f.Helper()
+	job, err := f.Job(ctx(), job.RequestID)
+	f.do(err)
+	return job
+}
+
+// number is one number from the database.
+func (f *fixture) number(query string, args ...any) (n int64) {
+	f.Helper()
+	f.do(f.read.Get(&n, query, args...))
+	return n
+}
+
+func (f *fixture) wantNumber(want int64, what, query string, args ...any) {
+	f.Helper()
+	if got := f.number(query, args...); got != want {
+		f.Errorf("%s: %d, want %d", what, got, want)
+	}
+}
 
 type failer interface {
 	Helper()

@@ -8,6 +8,7 @@ import (
 	"net/http/httputil"
 	neturl "net/url"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -270,7 +271,7 @@ func TestTurnedOffInMidUpload(t *testing.T) {
 	if took := time.Since(asked); took > 6*time.Second {
 		t.Errorf("it took %v", took)
 	}
-	if exit := s.Status().Exit; exit.Code != 0 || exit.Output != "" {
+	if exit := s.Status().Exit; exit.Code != 0 || exit.Output != "" || exit.Message != "The Service ended in order." {
 		t.Errorf("got %+v", exit)
 	}
 	w.cloud.ClearFaults()
@@ -326,6 +327,28 @@ func TestServiceWithFaultyParameters(t *testing.T) {
 	for _, label := range []string{"Tenant ID", "Schedule Interval Hours", "Client Secret", "&{TC:KEYCHAIN:none}"} {
 		if !strings.Contains(status.Exit.Output, label) {
 			t.Errorf("%q is not named in %s", label, status.Exit.Output)
+		}
+	}
+}
+
+// A parameter file that cannot be read ends the start with one line on stderr, the same for the administrator, and exit code 1.
+func TestDamagedParameterFile(t *testing.T) {
+	dir, file := executables(t), filepath.Join(t.TempDir(), "params")
+	for text, want := range map[string]string{"seventeen letters": "not whole blocks", "thirty-two letters in this file.": "does not fit it"} {
+		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		cmd := exec.Command(filepath.Join(dir, "app"), "run")
+		cmd.Dir = t.TempDir()
+		cmd.Env = []string{"TC_APP_PARAM_FILE=" + file, "TC_APP_PARAM_KEY=ajfmuyodhscwegea"}
+		out, _ := cmd.CombinedOutput()
+		message, err := os.ReadFile(filepath.Join(cmd.Dir, "message.tc"))
+		if err != nil || cmd.ProcessState.ExitCode() != 1 || strings.Count(string(out), "\n") != 1 ||
+			!strings.Contains(string(out), want) || !strings.Contains(string(out), strings.TrimSpace(string(message))) {
+			t.Errorf("exit code %d, %q, message %q, %v", cmd.ProcessState.ExitCode(), out, message, err)
+		}
+		if _, err := os.Stat(file); err != nil {
+			t.Errorf("the file is gone although it was not read: %v", err)
 		}
 	}
 }

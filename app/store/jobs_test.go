@@ -1,0 +1,252 @@
+package store
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+func TestNextJob(t *testing.T) {
+	f := newFixture(t)
+	add := func(kind JobType) Job {
+		job, err := f.AddJob(ctx(), kind, Delta, f.now)
+		f.do(err)
+		return job
+	}
+	next := func(want *Job) {
+		t.Helper()
+		got, found, err := f.NextJob(ctx(), f.now)
+		f.do(err)
+		if found != (want != nil) || found && got.RequestID != want.RequestID {
+			t.Errorf("next is %+v, want %+v", got, want)
+		}
+	}
+	next(nil)
+	asked, scheduled, second := add(AdHoc), add(Scheduled), add(Scheduled)
+	next(&scheduled)
+	later := f.now.Add(time.Minute)
+	f.wait(scheduled, later)
+	next(&second)
+	f.status(asked, UploadInProgress)
+	next(&asked)
+	f.status(asked, UploadComplete)
+	f.status(second, Failed)
+	next(nil)
+	f.now = later
+	next(&scheduled)
+}
+
+func (f *fixture) wait(job Job, until time.Time) {
+	f.Helper()
+	f.do(second(f.UpdateJob(ctx(), job.RequestID, func(j *Job) error { j.RetryAfter = &until; return nil })))
+}
+
+func TestUpdateJob(t *testing.T) {
+	f := newFixture(t)
+	job := f.begin(Full)
+	f.apply(job, 0, 3)
+	at := func(n int) *time.Time { t := noon.Add(time.Duration(n) * time.Minute); return &t }
+	want := Job{Number: job.Number, RequestID: job.RequestID, JobType: AdHoc, Mode: Full, Status: UploadInProgress, Message: "so far",
+		DateQueued: noon, DateStarted: at(1), DateDownloadStart: at(2), DateDownloadComplete: at(3), DateConvertStart: at(4),
+		DateConvertComplete: at(5), DateUploadStart: at(6), DateUploadComplete: at(7), DateCompleted: at(8), DateFailed: at(9),
+		WindowStart: at(10), WindowEnd: at(11), FailureCount: 2, RetryAfter: at(12), Counts: Counts{Downloaded: 3, Queued: 3}}
+	got, err := f.UpdateJob(ctx(), job.RequestID, func(j *Job) error {
+		*j = want
+		j.Counts = Counts{Uploaded: 99}
+		return nil
+	})
+	f.do(err)
+	if diff := cmp.Diff(want, f.get(job)); diff != "" {
+		t.Errorf("kept (-want +got):\n%s", diff)
+	}
+	refusal := errors.New("no")
+	if _, err := f.UpdateJob(ctx(), job.RequestID, func(j *Job) error { j.Message = "changed"; return refusal }); err != refusal {
+		t.Errorf("error %v", err)
+	}
+	if f.get(got).Message != "so far" {
+		t.Error("a change that failed was kept")
+	}
+	if _, err := f.UpdateJob(ctx(), "none", func(*Job) error { return nil }); !errors.Is(err, ErrNotFound) {
+		t.Errorf("no such job: %v", err)
+	}
+}
+
+func TestJobs(t *testing.T) {
+	f := newFixture(t)
+	var jobs []Job
+	for i := range 7 {
+		kind := Scheduled
+		if i%2 == 0 {
+			kind = AdHoc
+		}
+		job, err := f.AddJob(ctx(), kind, Delta, f.now)
+		f.do(err)
+		jobs = append(jobs, job)
+	}
+	f.status(jobs[2], Failed)
+	for _, c := range []struct {
+		name   string
+		filter JobFilter
+		want   []int
+		total  int64
+	}{
+		{"all", JobFilter{}, []int{6, 5, 4, 3, 2, 1, 0}, 7},
+		{"a page", JobFilter{Offset: 2, Limit: 2}, []int{4, 3}, 7},
+		{"beyond", JobFilter{Offset: 100}, nil, 7},
+		{"negative", JobFilter{Offset: -1, Limit: -1}, []int{6, 5, 4, 3, 2, 1, 0}, 7},
+		{"status", JobFilter{Statuses: []Status{Failed, Cancelled}}, []int{2}, 1},
+		{"type", JobFilter{JobType: Scheduled}, []int{5, 3, 1}, 3},
+		{"a part of the id", JobFilter{RequestID: strings.ToUpper(jobs[4].RequestID[3:30])}, []int{4}, 1},
+		{"no pattern", JobFilter{RequestID: "%"}, nil, 0},
+		{"none either", JobFilter{RequestID: "_"}, nil, 0},
+	} {
+		got, total, err := f.Jobs(ctx(), c.filter)
+		f.do(err)
+		var numbers []int
+		for _, j := range got {
+			numbers = append(numbers, int(j.Number-jobs[0].Number))
+		}
+		if diff := cmp.Diff(c.want, numbers); diff != "" || total != c.total {
+			t.Errorf("%s: %d in all, want %d (-want +got):\n%s", c.name, total, c.total, diff)
+		}
+	}
+	if _, err := f.Job(ctx(), "none"); !errors.Is(err, ErrNotFound) {
+		t.Errorf("no such job: %v", err)
+	}
+}
+
+func TestJobDetails(t *testing.T) {
+	f := newFixture(t)
+	queries := f.save(Query{Owners: []string{"o"}, Types: []string{"Host"}, TQL: "high"}, f.mark("one").Query)
+	job := f.begin(Full)
+	high := f.found(1, 1)
+	high.Type = "URL"
+	bad := Found{Indicator: 9, Owner: "o", Type: "Host", Problems: []Problem{{Step: "Convert", Code: "invalid-value", Message: "no value"}}}
+	for _, q := range queries {
+		found := []Found{high}
+		if q.TQL == "one" {
+			found = []Found{f.found(1, 0), f.found(2, 0), bad}
+		}
+		f.do(second(f.Apply(ctx(), Batch{Job: job.Number, Mode: Full, Query: q.Number, Now: f.now, Found: found})))
+	}
+	f.upload()
+	got, err := f.JobDetails(ctx(), job.RequestID)
+	f.do(err)
+	want := []JobDetail{
+		{queries[0].ID, "URL", Counts{Downloaded: 1, Queued: 1, Uploaded: 1}},
+		{queries[1].ID, "Host", Counts{Downloaded: 3, Invalid: 1, Duplicate: 1, Queued: 1, Uploaded: 1}},
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("details (-want +got):\n%s", diff)
+	}
+	if _, err := f.JobDetails(ctx(), "none"); !errors.Is(err, ErrNotFound) {
+		t.Errorf("no such job: %v", err)
+	}
+}
+
+func TestCancelJob(t *testing.T) {
+	f := newFixture(t)
+	job := f.begin(Full)
+	const n = 2*dropChunk + 10
+	f.apply(job, 0, n)
+	away, err := f.Outgoing(ctx(), 0, 5)
+	f.do(err)
+	f.do(f.CancelJob(ctx(), job.RequestID, f.now))
+	j := f.get(job)
+	if j.Status != Cancelled || j.DateCompleted == nil || j.Queued != 0 {
+		t.Errorf("cancelled: %s, %d queued", j.Status, j.Queued)
+	}
+	f.wantNumber(0, "rows in the outbox", `SELECT count(*) FROM outbox`)
+	f.wantNumber(5, "objects that may stand", `SELECT count(*) FROM object WHERE state = 1`)
+	// The answers to what was under way still come.
+	f.do(f.Settle(ctx(), Settlement{At: f.now, Accepted: away[:3], Refused: []RefusedObject{{away[3], "Bad", "no"}}}))
+	if got := f.get(job).Counts; got.Uploaded != 0 || got.Rejected != 0 {
+		t.Errorf("counted %+v", got)
+	}
+	for _, s := range []Status{Cancelled, UploadComplete, Failed, ConfirmationRequired} {
+		f.status(job, s)
+		if err := f.CancelJob(ctx(), job.RequestID, f.now); !errors.Is(err, ErrState) {
+			t.Errorf("cancelled while %s: %v", s, err)
+		}
+	}
+	if err := f.CancelJob(ctx(), "none", f.now); !errors.Is(err, ErrNotFound) {
+		t.Errorf("no such job: %v", err)
+	}
+	// A later delta sends what it reads of it, since nothing of it counts as sent.
+	if got := f.apply(f.begin(Delta), 0, n); got.Queued != n {
+		t.Errorf("the next update queued %d", got.Queued)
+	}
+}
+
+// A retirement that was cancelled is found again.
+func TestCancelRetirement(t *testing.T) {
+	f := newFixture(t)
+	f.fill(3)
+	job, got := f.leave(1, 3)
+	if got.Queued != 1 {
+		t.Fatalf("%+v", got)
+	}
+	f.do(f.CancelJob(ctx(), job.RequestID, f.now))
+	if again := f.retire(f.begin(Delta)); again != got {
+		t.Errorf("after the cancellation: %+v", again)
+	}
+}
+
+func TestProblems(t *testing.T) {
+	f := newFixture(t)
+	jobs := []Job{f.begin(Full), f.begin(Full)}
+	long := strings.Repeat("ä", maxRaw)
+	f.do(f.AddProblems(ctx(), jobs[0].Number, []Problem{
+		{Step: "Convert", Code: "invalid-value", Message: "50% of it", Raw: `{"summary":"x"}`, DateAdded: noon},
+		{Step: "Download", Code: "query", Message: "snake_case \xff", Note: true},
+	}))
+	f.do(f.AddProblems(ctx(), jobs[1].Number, []Problem{{Step: "Upload", Code: "Bad", Message: long, Raw: long}}))
+	f.do(f.AddProblems(ctx(), 0, []Problem{{Step: "Upload", Code: "Bad", Message: "of no job"}}))
+	for _, c := range []struct {
+		filter ProblemFilter
+		want   string
+	}{
+		{ProblemFilter{}, "4 3 2 1 of 4"},
+		{ProblemFilter{Offset: 1, Limit: 2}, "3 2 of 4"},
+		{ProblemFilter{RequestID: jobs[0].RequestID[:13]}, "2 1 of 2"},
+		{ProblemFilter{Step: "Upload"}, "4 3 of 2"},
+		{ProblemFilter{Step: "Upload", RequestID: jobs[1].RequestID}, "3 of 1"},
+		{ProblemFilter{Code: "query"}, "2 of 1"},
+		{ProblemFilter{Text: "50%"}, "1 of 1"},
+		{ProblemFilter{Text: "e_c"}, "2 of 1"},
+		{ProblemFilter{Text: "summary"}, "1 of 1"},
+		{ProblemFilter{Text: "%"}, "1 of 1"},
+		{ProblemFilter{Text: `\`}, "of 0"},
+	} {
+		got, total, err := f.Problems(ctx(), c.filter)
+		f.do(err)
+		var ids []string
+		for _, p := range got {
+			ids = append(ids, fmt.Sprint(p.ID))
+		}
+		if s := strings.TrimSpace(strings.Join(ids, " ") + fmt.Sprintf(" of %d", total)); s != c.want {
+			t.Errorf("%+v: %s, want %s", c.filter, s, c.want)
+		}
+	}
+	p, err := f.Problem(ctx(), 1)
+	f.do(err)
+	want := Problem{ID: 1, RequestID: jobs[0].RequestID, DateAdded: noon, Step: "Convert", Code: "invalid-value", Message: "50% of it", Raw: `{"summary":"x"}`}
+	if diff := cmp.Diff(want, p); diff != "" {
+		t.Errorf("line 1 (-want +got):\n%s", diff)
+	}
+	p, err = f.Problem(ctx(), 3)
+	f.do(err)
+	if len(p.Raw) > maxRaw || len(p.Raw) < maxRaw-4 || !strings.HasSuffix(p.Raw, "ä…") || len(p.Message) > maxMessage {
+		t.Errorf("not bounded: %d and %d bytes, ends in %q", len(p.Message), len(p.Raw), p.Raw[len(p.Raw)-6:])
+	}
+	if p, _ := f.Problem(ctx(), 2); p.Message != "snake_case \uFFFD" || !p.Note || p.DateAdded.IsZero() {
+		t.Errorf("line 2: %+v", p)
+	}
+	if _, err := f.Problem(ctx(), 99); !errors.Is(err, ErrNotFound) {
+		t.Errorf("no such line: %v", err)
+	}
+}

@@ -1,0 +1,249 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/jmoiron/sqlx"
+)
+
+func TestConnections(t *testing.T) {
+	f := newFixture(t)
+	for name, pool := range map[string]*sqlx.DB{"write": f.write, "read": f.read} {
+		var conns []*sqlx.Conn
+		for range pool.Stats().MaxOpenConnections {
+			c, err := pool.Connx(ctx())
+			f.do(err)
+			conns = append(conns, c)
+		}
+		for i, c := range conns {
+			var keys, timeout int
+			var mode string
+			f.do(c.GetContext(ctx(), &keys, `PRAGMA foreign_keys`))
+			f.do(c.GetContext(ctx(), &timeout, `PRAGMA busy_timeout`))
+			f.do(c.GetContext(ctx(), &mode, `PRAGMA journal_mode`))
+			if keys != 1 || timeout != 5000 || mode != "wal" {
+				t.Errorf("%s %d: foreign_keys %d, busy_timeout %d, journal_mode %s", name, i, keys, timeout, mode)
+			}
+			f.do(c.Close())
+		}
+	}
+	f.wantNumber(2, "auto_vacuum", `SELECT auto_vacuum FROM pragma_auto_vacuum`)
+	if _, err := f.read.Exec(`DELETE FROM job`); err == nil {
+		t.Error("the pool that reads can write")
+	}
+}
+
+func TestOpenRefuses(t *testing.T) {
+	valid := t.TempDir()
+	s, err := Open(ctx(), valid)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	execute := func(text string) func(*testing.T, string) {
+		return func(t *testing.T, path string) {
+			db, err := sql.Open("sqlite3", path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer db.Close()
+			if _, err := db.Exec(text); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	for _, c := range []struct {
+		name, want string
+		spoil      func(t *testing.T, path string)
+	}{
+		{"a newer version", "newer version", execute(`PRAGMA user_version = 999`)},
+		{"another program's file", "another program", execute(`PRAGMA application_id = 7`)},
+		{"a damaged file", "damaged", func(t *testing.T, path string) { overwrite(t, path, 0, "this is no database ") }},
+		{"a damaged page", "damaged", func(t *testing.T, path string) { overwrite(t, path, 100, strings.Repeat("\xff", 200)) }},
+		{"a cut file", "damaged", func(t *testing.T, path string) {
+			if err := os.Truncate(path, 5000); err != nil {
+				t.Fatal(err)
+			}
+		}},
+		{"a folder in its place", "cannot be written", func(t *testing.T, path string) {
+			if err := os.Remove(path); err != nil {
+				t.Fatal(err)
+			}
+			if err := os.Mkdir(path, 0o700); err != nil {
+				t.Fatal(err)
+			}
+		}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			dir := t.TempDir()
+			path := filepath.Join(dir, FileName)
+			before, err := os.ReadFile(filepath.Join(valid, FileName))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := os.WriteFile(path, before, 0o600); err != nil {
+				t.Fatal(err)
+			}
+			c.spoil(t, path)
+			spoiled, _ := os.ReadFile(path)
+			s, err := Open(ctx(), dir)
+			if err == nil {
+				s.Close()
+				t.Fatal("it was opened")
+			}
+			if !strings.Contains(err.Error(), c.want) {
+				t.Errorf("%v, want something about %q", err, c.want)
+			}
+			if after, _ := os.ReadFile(path); string(after) != string(spoiled) {
+				t.Error("the file was changed")
+			}
+		})
+	}
+}
+
+func overwrite(t *testing.T, path string, at int64, text string) {
+	f, err := os.OpenFile(path, os.O_WRONLY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	if _, err := f.WriteAt([]byte(text), at); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestSecondProcess(t *testing.T) {
+	f := newFixture(t)
+	if _, err := Open(ctx(), f.dir); err == nil || !strings.Contains(err.Error(), "another process") {
+		t.Errorf("opened twice: %v", err)
+	}
+	f.reopen()
+}
+
+func TestStateFolder(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "new", "state")
+	s, err := Open(ctx(), dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	for path, want := range map[string]os.FileMode{dir: 0o700, filepath.Join(dir, FileName): 0o600} {
+		info, err := os.Stat(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := info.Mode().Perm(); got != want {
+			t.Errorf("%s has mode %o, want %o", path, got, want)
+		}
+	}
+	if _, err := Open(ctx(), filepath.Join(dir, FileName, "below")); err == nil {
+		t.Error("a file was taken for the state folder")
+	}
+}
+
+// A full disk changes nothing, is told apart, and when there is room again all goes on.
+func TestDiskFull(t *testing.T) {
+	f := newFixture(t)
+	job := f.begin(Full)
+	f.apply(job, 0, 10)
+	f.do(second(f.write.Exec(`PRAGMA max_page_count = 1`))) // what there is already stays the least
+	batch := Batch{Job: job.Number, Mode: Full, Query: f.query, Now: f.now}
+	for id := range int64(2000) {
+		batch.Found = append(batch.Found, f.found(id, 0))
+	}
+	_, err := f.Apply(ctx(), batch)
+	if !Unavailable(err) {
+		t.Fatalf("%v, want an error of the disk", err)
+	}
+	f.wantNumber(10, "objects", `SELECT count(*) FROM object`)
+	if got := f.get(job).Queued; got != 10 {
+		t.Errorf("%d are counted", got)
+	}
+	if _, err := f.AddJob(ctx(), AdHoc, Full, f.now); err != nil && !Unavailable(err) {
+		t.Errorf("another write: %v", err)
+	}
+	f.do(second(f.write.Exec(`PRAGMA max_page_count = 100000`)))
+	counts, err := f.Apply(ctx(), batch)
+	f.do(err)
+	if counts.Queued != 1990 || counts.Downloaded != 1990 {
+		t.Errorf("with room again: %+v", counts)
+	}
+	f.reopen()
+	if sent := f.upload(); len(sent) != 2000 {
+		t.Errorf("%d were sent", len(sent))
+	}
+}
+
+func TestDiskReadOnly(t *testing.T) {
+	f := newFixture(t)
+	job := f.begin(Full)
+	writer := f.write
+	f.write = f.read
+	_, err := f.Apply(ctx(), Batch{Job: job.Number, Mode: Full, Query: f.query, Now: f.now, Found: []Found{f.found(1, 0)}})
+	if !Unavailable(err) {
+		t.Errorf("%v, want an error of the disk", err)
+	}
+	f.write = writer
+	f.apply(job, 1, 2)
+}
+
+// A transaction is over with its error, and a context that ended before it began is heeded.
+func TestTransactionEnds(t *testing.T) {
+	f := newFixture(t)
+	f.do(second(f.AddJob(ctx(), AdHoc, Full, f.now)))
+	func() {
+		defer func() { recover() }()
+		f.tx(ctx(), func(ctx context.Context, tx *transaction) error {
+			f.do(second(tx.ExecContext(ctx, `DELETE FROM job`)))
+			panic("a fault")
+		})
+	}()
+	f.wantNumber(1, "jobs", `SELECT count(*) FROM job`)
+	ended, end := context.WithCancel(ctx())
+	end()
+	if _, err := f.AddJob(ended, AdHoc, Full, f.now); err == nil {
+		t.Error("a context that has ended was not heeded")
+	}
+	f.do(second(f.AddJob(ctx(), AdHoc, Full, f.now)))
+}
+
+// Numbers of owners and types that a transaction gave are not believed after it was rolled back.
+func TestNamesAfterRollback(t *testing.T) {
+	f := newFixture(t)
+	job := f.begin(Full)
+	batch := Batch{Job: job.Number, Mode: Full, Query: f.query, Now: f.now, Found: []Found{f.found(1, 0)}}
+	f.do(second(f.write.Exec(`CREATE TRIGGER fault BEFORE INSERT ON outbox BEGIN SELECT RAISE(ABORT, 'fault'); END`)))
+	if _, err := f.Apply(ctx(), batch); err == nil {
+		t.Fatal("it was applied")
+	}
+	f.do(second(f.write.Exec(`DROP TRIGGER fault`)))
+	batch.Found[0].Owner = "another"
+	f.do(second(f.Apply(ctx(), batch)))
+	f.wantNumber(1, "candidates of the owner", `SELECT count(*) FROM candidate JOIN owner ON owner.number = candidate.owner AND owner.name = 'another'`)
+}
+
+// In simulated time a store is opened, used and closed like any other.
+func TestSimulatedTime(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFixture(t)
+		f.now = time.Now()
+		f.fill(10)
+		time.Sleep(time.Hour)
+		sch, err := f.Schedule(ctx())
+		f.do(err)
+		if !sch.Completed || time.Since(sch.Due) != time.Hour {
+			t.Errorf("schedule %+v", sch)
+		}
+		f.do(f.Clean(ctx(), time.Now()))
+		f.do(f.Close())
+	})
+}

@@ -1,0 +1,146 @@
+package store
+
+import (
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+)
+
+func TestSaveQueries(t *testing.T) {
+	f := newFixture(t)
+	a := Query{Owners: []string{"x", "y"}, Types: []string{"Host"}, TQL: "a", SortField: "dateAdded", SortDirection: "DESC"}
+	b := Query{Owners: []string{"x"}, Types: []string{"File", "URL"}, TQL: "b"}
+	f.save(a, b)
+	saved, version, err := f.Queries(ctx())
+	f.do(err)
+	if diff := cmp.Diff([]Query{a, b}, saved, cmpopts.IgnoreFields(Query{}, "ID", "Rank", "Version")); diff != "" {
+		t.Fatalf("saved (-want +got):\n%s", diff)
+	}
+	if saved[0].Rank != 1 || saved[1].Rank != 2 || saved[0].ID == saved[1].ID || saved[0].Version == "" {
+		t.Errorf("saved %+v", saved)
+	}
+	if _, err := f.SaveQueries(ctx(), nil, "older", Delta); !errors.Is(err, ErrOutdated) {
+		t.Errorf("an outdated version: %v", err)
+	}
+	if _, err := f.SaveQueries(ctx(), []Query{saved[0], saved[0]}, version, Delta); err == nil {
+		t.Error("the same query was saved twice")
+	}
+	if again, same, _ := f.Queries(ctx()); same != version || len(again) != 2 {
+		t.Errorf("what failed changed the list: %+v", again)
+	}
+
+	// Reordered, one sorted otherwise, one selecting something else, a new one.
+	sorted, other := saved[0], saved[1]
+	sorted.SortDirection = "ASC"
+	other.TQL = "c"
+	next, err := f.SaveQueries(ctx(), []Query{other, {Owners: []string{"z"}, Types: []string{"URL"}, TQL: "new"}, sorted}, version, Delta)
+	f.do(err)
+	now, current, err := f.Queries(ctx())
+	f.do(err)
+	if current != next || next == version {
+		t.Errorf("version %q, then %q, read as %q", version, next, current)
+	}
+	if now[0].ID != other.ID || now[2].ID != sorted.ID || now[0].Version == saved[1].Version || now[2].Version == saved[0].Version {
+		t.Errorf("identities and versions: %+v, before %+v", now, saved)
+	}
+	reordered := Query{ID: sorted.ID, Owners: []string{"y", "x"}, Types: sorted.Types, TQL: sorted.TQL, SortField: sorted.SortField, SortDirection: "ASC"}
+	f.save(reordered)
+	if last, _, _ := f.Queries(ctx()); last[0].Version != now[2].Version {
+		t.Error("a query that selects the same got another version")
+	}
+	// A deleted query that comes back is the one it was.
+	f.save(now...)
+	if back, _, _ := f.Queries(ctx()); back[0].ID != other.ID || back[0].Version != now[0].Version {
+		t.Errorf("back as %+v", back[0])
+	}
+}
+
+func TestMarks(t *testing.T) {
+	f := newFixture(t)
+	one := f.mark("one")
+	if !one.Mark.IsZero() {
+		t.Errorf("never read, and marked %s", one.Mark)
+	}
+	job := f.started(time.Now().Add(time.Hour))
+	f.do(f.SetMarks(ctx(), job.Number, []int64{one.Number}, noon))
+	if got := f.mark("one").Mark; !got.Equal(noon) {
+		t.Errorf("mark %s", got)
+	}
+
+	// New and changed ones start where the last update ended; one that lagged behind lags behind.
+	f.save(one.Query, Query{Owners: []string{"o"}, Types: []string{"Host"}, TQL: "two"})
+	if got := f.mark("two").Mark; !got.Equal(noon) {
+		t.Errorf("a new query starts at %s", got)
+	}
+	job = f.started(time.Now().Add(time.Hour))
+	later := noon.Add(time.Hour)
+	f.do(f.SetMarks(ctx(), job.Number, []int64{f.mark("two").Number}, later))
+	changed := f.mark("one").Query
+	changed.Owners = []string{"other"}
+	f.save(changed, f.mark("two").Query)
+	if got := f.mark("one").Mark; !got.Equal(noon) {
+		t.Errorf("a query that lagged behind and was changed starts at %s", got)
+	}
+
+	// A job that began before the change has not read it.
+	f.do(f.SetMarks(ctx(), f.started(noon).Number, []int64{f.mark("one").Number, f.mark("two").Number}, later.Add(time.Hour)))
+	if got := f.mark("one").Mark; !got.Equal(noon) {
+		t.Errorf("moved by a job that had read something else: %s", got)
+	}
+}
+
+// started is a job that began at a time.
+func (f *fixture) started(at time.Time) Job {
+	f.Helper()
+	job, err := f.AddJob(ctx(), AdHoc, Delta, f.now)
+	f.do(err)
+	f.do(second(f.UpdateJob(ctx(), job.RequestID, func(j *Job) error { j.DateStarted = &at; return nil })))
+	return job
+}
+
+func (f *fixture) mark(tql string) RunQuery {
+	f.Helper()
+	queries, err := f.RunQueries(ctx())
+	f.do(err)
+	for _, q := range queries {
+		if q.TQL == tql {
+			return q
+		}
+	}
+	f.Fatalf("no query %q", tql)
+	return RunQuery{}
+}
+
+func TestSchedule(t *testing.T) {
+	f := newFixture(t)
+	want := func(what string, want Schedule) {
+		t.Helper()
+		got, err := f.Schedule(ctx())
+		f.do(err)
+		if diff := cmp.Diff(want, got, cmpopts.IgnoreFields(Schedule{}, "Due")); diff != "" || (want.NextMode == "") != got.Due.IsZero() {
+			t.Errorf("%s (-want +got), due %s:\n%s", what, got.Due, diff)
+		}
+	}
+	want("at first", Schedule{HasQueries: true, NextMode: Full})
+	f.save(f.mark("one").Query)
+	want("a full update that is asked for stays", Schedule{HasQueries: true, NextMode: Full})
+	job, err := f.AddJob(ctx(), Scheduled, Delta, noon)
+	f.do(err)
+	if job.Mode != Full || job.Status != Pending || job.Number == 0 {
+		t.Errorf("queued %+v", job)
+	}
+	want("taken over", Schedule{HasQueries: true, LastScheduled: noon, Open: true})
+	done := noon.Add(time.Hour)
+	f.do(second(f.UpdateJob(ctx(), job.RequestID, func(j *Job) error {
+		j.Status, j.DateCompleted = ConfirmationRequired, &done
+		return nil
+	})))
+	want("completed", Schedule{HasQueries: true, LastScheduled: noon, LastFullRead: done, Completed: true})
+	f.do(second(f.SaveQueries(ctx(), nil, "", Delta)))
+	want("no queries", Schedule{NextMode: Delta, LastScheduled: noon, LastFullRead: done, Completed: true})
+	f.do(second(f.AddJob(ctx(), AdHoc, Full, noon.Add(2*time.Hour))))
+	want("ad hoc", Schedule{NextMode: Delta, LastScheduled: noon, LastFullRead: done, Completed: true})
+}

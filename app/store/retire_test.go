@@ -1,0 +1,197 @@
+package store
+
+import (
+	"errors"
+	"strings"
+	"testing"
+	"time"
+)
+
+func TestRetirementBrake(t *testing.T) {
+	for _, c := range []struct {
+		name          string
+		live, leaving int
+		want          Retirement
+	}{
+		{"a hundred of few are retired", 150, 100, Retirement{Queued: 100}},
+		{"more than a hundred of few are not", 150, 101, Retirement{Held: 101}},
+		{"a tenth of many is retired", 2000, 200, Retirement{Queued: 200}},
+		{"more than a tenth is not", 2000, 201, Retirement{Held: 201}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			f := newFixture(t)
+			f.fill(c.live)
+			job, got := f.leave(c.leaving, c.live)
+			if got != c.want {
+				t.Fatalf("%+v, want %+v", got, c.want)
+			}
+			if again := f.retire(job); again.Held != c.want.Held || again.Queued != 0 {
+				t.Errorf("asked again: %+v", again)
+			}
+			j := f.get(job)
+			if j.CountRetirementHeld != c.want.Held || j.Queued != c.want.Queued {
+				t.Errorf("the job says %d held, %d queued", j.CountRetirementHeld, j.Queued)
+			}
+			if sent := f.upload(); int64(len(sent)) != c.want.Queued {
+				t.Errorf("%d were sent", len(sent))
+			}
+		})
+	}
+}
+
+func TestRetiredObject(t *testing.T) {
+	f := newFixture(t)
+	f.fill(2)
+	f.leave(1, 2)
+	sent := f.upload()
+	if len(sent) != 1 || !sent[0].Retire || sent[0].Source != "source" {
+		t.Fatalf("sent %+v", sent)
+	}
+	pattern, name, expires := payload(t, sent[0].Payload)
+	if pattern != "[domain-name:value = '0.example']" || name != "0.example v0" || !expires.Equal(f.now) {
+		t.Errorf("sent %s", sent[0].Payload)
+	}
+	// It comes back as it was: nothing stands, so it is sent.
+	f.now = f.now.Add(time.Hour)
+	job := f.begin(Delta)
+	found := f.found(0, 0)
+	found.Modified = noon
+	counts, err := f.Apply(ctx(), Batch{Job: job.Number, Mode: Delta, Query: f.query, Now: f.now, Found: []Found{found}})
+	f.do(err)
+	if counts.Queued != 1 {
+		t.Errorf("counted %+v", counts)
+	}
+}
+
+func TestExpiredObjectIsNotRetired(t *testing.T) {
+	f := newFixture(t)
+	f.fill(200)
+	f.now = f.now.Add(31 * day24)
+	if _, got := f.leave(200, 201); got != (Retirement{}) {
+		t.Errorf("%+v, want nothing: all has expired", got)
+	}
+}
+
+func TestQuestionConfirmed(t *testing.T) {
+	f := newFixture(t)
+	f.fill(300)
+	job, _ := f.leave(150, 300)
+	// One of them returns before the answer.
+	delta := f.begin(Delta)
+	f.apply(delta, 0, 1)
+	f.do(f.AnswerRetirement(ctx(), job.RequestID, true, f.now))
+	j := f.get(job)
+	if j.Status != UploadComplete || !strings.Contains(j.Message, "149") || j.Queued != 149 {
+		t.Errorf("job %s: %q, %d queued", j.Status, j.Message, j.Queued)
+	}
+	f.upload()
+	f.wantNumber(149, "retired", `SELECT count(*) FROM object WHERE state = 2`)
+	if got := f.get(job).Retired; got != 149 {
+		t.Errorf("%d retired", got)
+	}
+	if err := f.AnswerRetirement(ctx(), job.RequestID, true, f.now); !errors.Is(err, ErrState) {
+		t.Errorf("answered twice: %v", err)
+	}
+	if err := f.AnswerRetirement(ctx(), "none", true, f.now); !errors.Is(err, ErrNotFound) {
+		t.Errorf("answered for no job: %v", err)
+	}
+}
+
+func TestQuestionDismissed(t *testing.T) {
+	f := newFixture(t)
+	f.fill(500)
+	job, _ := f.leave(150, 500)
+	f.do(f.AnswerRetirement(ctx(), job.RequestID, false, f.now))
+	if j := f.get(job); j.Status != UploadComplete {
+		t.Errorf("job is %s: %q", j.Status, j.Message)
+	}
+	// The same set is not asked about again, and a few more are retired.
+	if _, got := f.leave(150, 500); got != (Retirement{}) {
+		t.Fatalf("asked again: %+v", got)
+	}
+	if _, got := f.leave(155, 500); got != (Retirement{Queued: 5}) {
+		t.Fatalf("five more: %+v", got)
+	}
+	// Many more are a new question, about all that left.
+	job, got := f.leave(300, 500)
+	if got != (Retirement{Held: 295}) {
+		t.Fatalf("many more: %+v", got)
+	}
+	// Those that were kept are still kept when the rest returns.
+	if _, got := f.leave(155, 500); got != (Retirement{}) {
+		t.Errorf("after the return: %+v", got)
+	}
+	if j := f.get(job); j.Status != UploadComplete || j.CountRetirementHeld != 0 {
+		t.Errorf("the question stands: %s, %d", j.Status, j.CountRetirementHeld)
+	}
+	// One that returns and leaves again is kept no more.
+	f.leave(0, 500)
+	if _, got := f.leave(50, 500); got != (Retirement{Queued: 50}) {
+		t.Errorf("returned and gone: %+v", got)
+	}
+}
+
+func TestNewerQuestion(t *testing.T) {
+	f := newFixture(t)
+	f.fill(500)
+	first, _ := f.leave(150, 500)
+	second, got := f.leave(160, 500)
+	if got != (Retirement{Held: 160}) {
+		t.Fatalf("%+v", got)
+	}
+	if j := f.get(first); j.Status != UploadComplete || j.Message == "" || j.CountRetirementHeld != 0 {
+		t.Errorf("the older question: %s %q", j.Status, j.Message)
+	}
+	if j := f.get(second); j.Status != ConfirmationRequired || j.CountRetirementHeld != 160 {
+		t.Errorf("the newer question: %s, %d", j.Status, j.CountRetirementHeld)
+	}
+}
+
+// A delta update that learns of a few deletions retires them, whatever question is open; it has not read the rest again.
+func TestDeltaBesidesQuestion(t *testing.T) {
+	f := newFixture(t)
+	f.fill(500)
+	asking, _ := f.leave(150, 500)
+	job := f.begin(Delta)
+	f.do(f.Forget(ctx(), job.Number, f.query, []int64{201, 202, 203}))
+	if got := f.retire(job); got != (Retirement{Queued: 3}) {
+		t.Fatalf("%+v", got)
+	}
+	if j := f.get(asking); j.Status != ConfirmationRequired || j.CountRetirementHeld != 150 {
+		t.Errorf("the question: %s, %d", j.Status, j.CountRetirementHeld)
+	}
+	var many []int64
+	for id := int64(211); id < 321; id++ {
+		many = append(many, id)
+	}
+	f.do(f.Forget(ctx(), job.Number, f.query, many))
+	if got := f.retire(job); got != (Retirement{Held: 260}) {
+		t.Errorf("many deletions: %+v", got)
+	}
+}
+
+// What may be under way while its last candidate leaves is retired after it; what cannot have left is dropped.
+func TestRetirementOfWhatIsUnderWay(t *testing.T) {
+	f := newFixture(t)
+	job := f.begin(Full)
+	f.apply(job, 0, 3)
+	away, err := f.Outgoing(ctx(), 0, 1)
+	f.do(err)
+	f.do(f.Forget(ctx(), job.Number, f.query, []int64{1, 2}))
+	if got := f.retire(job); got != (Retirement{Queued: 1}) {
+		t.Fatalf("%+v", got)
+	}
+	f.do(f.Settle(ctx(), Settlement{At: f.now, Accepted: away}))
+	var sent []string
+	for _, o := range f.upload() {
+		_, name, _ := payload(t, o.Payload)
+		sent = append(sent, name)
+	}
+	if got := strings.Join(sent, ", "); got != "2.example v0, 0.example v0" {
+		t.Errorf("sent %s", got)
+	}
+	f.wantNumber(1, "live", `SELECT count(*) FROM object WHERE state = 1`)
+	if j := f.get(job); j.Queued != 3 || j.Uploaded != 2 || j.Retired != 1 {
+		t.Errorf("counted %+v", j.Counts)
+	}
+}
