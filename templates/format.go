@@ -10,12 +10,12 @@ import (
 	"github.com/a-h/templ"
 )
 
-// clock writes an instant as all screens do: in UTC, to the second.
+// clock writes an instant as all screens do: in UTC, to the second. In a narrow column it breaks after the date alone.
 func clock(t time.Time) string {
 	if t.IsZero() {
 		return "–"
 	}
-	return t.UTC().Format("2006-01-02 15:04:05 UTC")
+	return t.UTC().Format("2006-01-02 15:04:05\u00a0UTC")
 }
 
 func machineTime(t time.Time) string { return t.UTC().Format(time.RFC3339) }

@@ -329,7 +329,7 @@ func jobTable(jobs []Job) templ.Component {
 			templ_7745c5c3_Var12 = templ.NopComponent
 		}
 		ctx = templ.ClearChildren(ctx)
-		templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 28, "<div class=\"scroll\" tabindex=\"0\" role=\"region\" aria-label=\"Jobs\"><table class=\"grid\"><thead><tr><th scope=\"col\">Request ID</th><th scope=\"col\">Job Type</th><th scope=\"col\">Update</th><th scope=\"col\">Status</th><th scope=\"col\" class=\"number\">Downloaded</th><th scope=\"col\" class=\"number\">Uploaded</th><th scope=\"col\" class=\"number\">Retired</th><th scope=\"col\" class=\"number\">Errors</th><th scope=\"col\">Start Time</th><th scope=\"col\">End Time</th><th scope=\"col\">Options</th></tr></thead> <tbody>")
+		templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 28, "<div class=\"scroll\" tabindex=\"0\" role=\"region\" aria-label=\"Jobs\"><table class=\"grid\"><thead><tr><th scope=\"col\">Request ID</th><th scope=\"col\">Job Type</th><th scope=\"col\">Update</th><th scope=\"col\">Status</th><th scope=\"col\" class=\"number\">Downloaded</th><th scope=\"col\" class=\"number\">Uploaded</th><th scope=\"col\" class=\"number\">Retired</th><th scope=\"col\" class=\"number\">Errors</th><th scope=\"col\">Start Time</th><th scope=\"col\">End Time</th><th scope=\"col\" class=\"actions\">Options</th></tr></thead> <tbody>")
 		if templ_7745c5c3_Err != nil {
 			return templ_7745c5c3_Err
 		}

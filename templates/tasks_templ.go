@@ -50,7 +50,7 @@ func TasksPage(v Tasks) templ.Component {
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}
-			templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 2, "><div class=\"scroll\" tabindex=\"0\" role=\"region\" aria-label=\"Tasks\"><table class=\"grid\"><thead><tr><th scope=\"col\">State</th><th scope=\"col\">Name</th><th scope=\"col\">Description</th><th scope=\"col\">Schedule</th><th scope=\"col\">Last Run</th><th scope=\"col\">Next Run</th><th scope=\"col\">Last Heartbeat</th><th scope=\"col\" class=\"number\">Heartbeat Timeout (Minutes)</th><th scope=\"col\">Actions</th></tr></thead> <tbody>")
+			templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 2, "><div class=\"scroll\" tabindex=\"0\" role=\"region\" aria-label=\"Tasks\"><table class=\"grid\"><thead><tr><th scope=\"col\">State</th><th scope=\"col\">Name</th><th scope=\"col\">Description</th><th scope=\"col\">Schedule</th><th scope=\"col\">Last Run</th><th scope=\"col\">Next Run</th><th scope=\"col\">Last Heartbeat</th><th scope=\"col\" class=\"number\">Heartbeat Timeout (Minutes)</th><th scope=\"col\" class=\"actions\">Actions</th></tr></thead> <tbody>")
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}
