@@ -3,6 +3,7 @@ package templates
 import (
 	"fmt"
 	"math"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -136,6 +137,11 @@ func poll(self string, busy bool) templ.Attributes {
 		trigger = "every 2s"
 	}
 	return templ.Attributes{"hx-get": self, "hx-trigger": trigger, "hx-select": "#live", "hx-swap": "outerHTML", "hx-target": "#live"}
+}
+
+// moving says that a job waits or runs, so that its line changes soon.
+func moving(jobs ...Job) bool {
+	return slices.ContainsFunc(jobs, func(j Job) bool { return j.CanCancel })
 }
 
 func plain(n int64) string { return strconv.FormatInt(n, 10) }
