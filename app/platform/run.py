@@ -5,7 +5,7 @@ replaced by it, so that process id, exit code, input and output stay those that 
 file can be read once only and is left to the program.
 
 Installation may lose the right to execute, and the folder may lie where nothing can be executed. So the program is tried
-where it is, then as a private copy in the temporary folder, then from memory. Copies leave nothing behind.
+where it is, then as a private copy in the temporary folder or beside itself, then from memory. Copies leave nothing behind.
 """
 
 import os
@@ -34,9 +34,9 @@ def run_in_place():
     os.execv(PROGRAM, ARGUMENTS)
 
 
-def run_copy():
+def run_copy(parent=None):
     """Execute a copy that only this user can reach, through a descriptor, and with its name already removed."""
-    folder = tempfile.mkdtemp(prefix="ms-sentinel-")
+    folder = tempfile.mkdtemp(prefix="ms-sentinel-", dir=parent)
     try:
         os.chmod(folder, 0o700)
         copy = os.path.join(folder, "app")
@@ -73,7 +73,8 @@ def main():
     reasons = []
     for way, attempt in (
         ("in place", run_in_place),
-        ("as a copy in " + tempfile.gettempdir(), run_copy),
+        ("as a temporary copy", run_copy),
+        ("as a copy in " + HERE, lambda: run_copy(HERE)),
         ("from memory", run_from_memory),
     ):
         try:

@@ -96,11 +96,17 @@ func TestRunPy(t *testing.T) {
 	const (
 		inPlaceFails = "import os\ndef refuse(*a, **k): raise PermissionError(13, 'Permission denied')\nos.execv = refuse\n"
 		copyFails    = inPlaceFails + "import tempfile\ntempfile.mkdtemp = refuse\n"
+		noTempFolder = "import tempfile\ndef none(): raise FileNotFoundError(2, 'No usable temporary directory found')\ntempfile.gettempdir = none\n"
+		noExecInTemp = inPlaceFails + "import tempfile\nreal = os.execve\ndef picky(program, *a):\n" +
+			"    if os.readlink('/proc/self/fd/%d' % program).startswith(tempfile.gettempdir()): refuse()\n    real(program, *a)\nos.execve = picky\n"
 	)
 	for name, test := range map[string]struct{ before, program string }{
-		"in place":    {"", "/001/app"},
-		"as a copy":   {inPlaceFails, "/ms-sentinel-"},
-		"from memory": {copyFails, "/memfd:app"},
+		"in place":                       {"", "/001/app"},
+		"as a copy":                      {inPlaceFails, "/ms-sentinel-"},
+		"as a copy beside the original":  {noExecInTemp, "/001/ms-sentinel-"},
+		"from memory":                    {copyFails, "/memfd:app"},
+		"without any temporary folder":   {noTempFolder, "/001/app"},
+		"without one and not executable": {inPlaceFails + noTempFolder, "/001/ms-sentinel-"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			dir := unpackedApp(t)
@@ -125,7 +131,7 @@ func TestRunPyFails(t *testing.T) {
 		"another system":    {"import platform\nplatform.system = lambda: 'Darwin'\n", "runs on Linux on x86-64 only, and this machine is Darwin/"},
 		"no program":        {"import os\nos.path.isfile = lambda p: False\n", "the program is missing"},
 		"nothing executes": {"import os\ndef refuse(*a, **k): raise PermissionError(13, 'Permission denied')\nos.execv = os.execve = refuse\n",
-			"could not be started (in place: [Errno 13] Permission denied; as a copy in "},
+			"could not be started (in place: [Errno 13] Permission denied; as a temporary copy: [Errno 13]"},
 		"an old Python where nothing executes": {"import os\ndef refuse(*a, **k): raise PermissionError(13, 'Permission denied')\nos.execv = os.execve = refuse\nvars(os).pop('memfd_create', None)\n",
 			"from memory: this Python cannot execute from memory"},
 	} {
