@@ -17,7 +17,9 @@ import (
 	"time"
 
 	"github.com/alicebob/miniredis/v2"
+	"github.com/gomodule/redigo/redis"
 
+	"mssentinel/app/standin/daemon"
 	standin "mssentinel/app/standin/platform"
 )
 
@@ -171,6 +173,53 @@ func TestRedisValues(t *testing.T) {
 	m.Set("text", "no hash")
 	if _, err := s.Get(t.Context(), "text", "request.body", 10); err == nil || !strings.Contains(err.Error(), "WRONGTYPE") {
 		t.Errorf("another type: %v", err)
+	}
+}
+
+// ThreatConnect may name a password although its Redis asks for none: the vendor's SDK sends none without TLS, spec §4.2. A real
+// one of version 7 refuses the login then.
+func TestRedisWithoutPassword(t *testing.T) {
+	d, at, err := daemon.Redis(t.TempDir(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(d.Stop)
+	in := redisInputs(t, strconv.Itoa(at.Port))
+	in.StorePassword = at.Password
+	if err := exchange(t, openRedis(t, in)); err != nil {
+		t.Fatal(err)
+	}
+	in.StorePassword = "another"
+	if err := exchange(t, openRedis(t, in)); err == nil || !strings.Contains(err.Error(), "WRONGPASS") {
+		t.Errorf("with the wrong password: %v", err)
+	}
+	conn, err := redis.Dial("tcp", net.JoinHostPort(at.Host, strconv.Itoa(at.Port)), redis.DialPassword(at.Password))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	if _, err := conn.Do("CONFIG", "SET", "requirepass", ""); err != nil {
+		t.Fatal(err)
+	}
+	for _, user := range []string{"", "somebody"} {
+		in.StoreUser = user
+		if err := exchange(t, openRedis(t, in)); err != nil {
+			t.Errorf("with the user %q: %v", user, err)
+		}
+	}
+}
+
+// A Redis that starts again answers with errors until it has read its data.
+func TestRedisLoading(t *testing.T) {
+	for _, passing := range []string{"LOADING Redis is loading the dataset in memory", "MASTERDOWN Link with MASTER is down", "ERR max number of clients reached"} {
+		m := miniredis.RunT(t)
+		s := openRedis(t, redisInputs(t, m.Port()))
+		m.SetError(passing)
+		ready := time.AfterFunc(300*time.Millisecond, func() { m.SetError("") })
+		if err := exchange(t, s); err != nil {
+			t.Error(err)
+		}
+		ready.Stop()
 	}
 }
 
