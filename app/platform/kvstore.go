@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/gomodule/redigo/redis"
@@ -41,7 +43,8 @@ func newStore(in Inputs, dial func(ctx context.Context, network, address string)
 	return nil, fmt.Errorf("key-value store %q (tc_kvstore_type) is not known: it has to be Redis or TCKeyValueAPI", in.StoreType)
 }
 
-// redisStore follows spec §4.2: database 0 without TLS, tc_playbook_kvstore_id with it; the password is sent in both.
+// redisStore follows spec §4.2: database 0 without TLS, tc_playbook_kvstore_id with it; the password is sent in both. Without
+// TLS the vendor's SDK sends none, so a Redis that refuses it and asks for none is used as it is.
 type redisStore struct {
 	pool *redis.Pool
 }
@@ -51,10 +54,10 @@ func newRedisStore(in Inputs, dial func(ctx context.Context, network, address st
 		redis.DialContextFunc(dial),
 		redis.DialReadTimeout(storeOpTime),
 		redis.DialWriteTimeout(storeOpTime),
-		redis.DialPassword(in.StorePassword),
 	}
+	login := []redis.DialOption{redis.DialPassword(in.StorePassword)}
 	if in.StorePassword != "" {
-		options = append(options, redis.DialUsername(in.StoreUser))
+		login = append(login, redis.DialUsername(in.StoreUser))
 	}
 	if in.StoreTLS {
 		config, err := redisTLS(in)
@@ -81,13 +84,31 @@ func newRedisStore(in Inputs, dial func(ctx context.Context, network, address st
 			return nil
 		},
 		DialContext: func(ctx context.Context) (redis.Conn, error) {
-			conn, err := redis.DialContext(ctx, "tcp", address, options...)
+			conn, err := redis.DialContext(ctx, "tcp", address, slices.Concat(options, login)...)
+			if isReply(err) && !in.StoreTLS && in.StorePassword != "" {
+				if open, openErr := dialOpen(ctx, address, options); openErr == nil {
+					return open, nil
+				}
+			}
 			if err != nil {
 				return nil, fmt.Errorf("connecting to Redis at %s: %w", address, err)
 			}
 			return conn, nil
 		},
 	}}, nil
+}
+
+// dialOpen connects to a Redis that lets everybody in.
+func dialOpen(ctx context.Context, address string, options []redis.DialOption) (redis.Conn, error) {
+	conn, err := redis.DialContext(ctx, "tcp", address, options...)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := redis.DoContext(conn, ctx, "PING"); err != nil {
+		conn.Close()
+		return nil, err
+	}
+	return conn, nil
 }
 
 // Get asks for the length first, since a reply is read whole. A Redis user without the right to ask is forgiven.
@@ -124,13 +145,13 @@ func (s *redisStore) Put(ctx context.Context, key, field string, value []byte) e
 
 func (s *redisStore) Close() error { return s.pool.Close() }
 
-// do runs op on a pooled connection, and again on another one when the connection failed: what the pool holds is
-// stale after a restart of the store. Reading and setting a field may be repeated safely.
+// do runs op on a pooled connection, and again on another one when the connection failed or the store is not ready yet: what
+// the pool holds is stale after a restart of the store. Reading and setting a field may be repeated safely.
 func (s *redisStore) do(ctx context.Context, op func(redis.Conn) error) error {
 	started := time.Now()
 	for wait := 50 * time.Millisecond; ; wait *= 2 {
 		err := s.once(ctx, op)
-		if err == nil || isReply(err) || errors.Is(err, errTooLarge) || errors.Is(err, errUntrusted) {
+		if err == nil || isReply(err) && !isPassing(err) || errors.Is(err, errTooLarge) || errors.Is(err, errUntrusted) {
 			return err
 		}
 		if time.Since(started)+wait > storeRetry || !sleep(ctx, wait) {
@@ -152,4 +173,11 @@ func (s *redisStore) once(ctx context.Context, op func(redis.Conn) error) error 
 func isReply(err error) bool {
 	var reply redis.Error
 	return errors.As(err, &reply)
+}
+
+// isPassing tells the answers of a store that starts, or is short of connections for a moment.
+func isPassing(err error) bool {
+	var reply redis.Error
+	return errors.As(err, &reply) && slices.ContainsFunc([]string{"LOADING ", "MASTERDOWN ", "ERR max number of clients"},
+		func(start string) bool { return strings.HasPrefix(string(reply), start) })
 }
