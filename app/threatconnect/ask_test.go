@@ -322,16 +322,28 @@ func TestLongQueries(t *testing.T) {
 	}
 }
 
-// A ThreatConnect that ignores the body answers with everything it has: that must not reach Sentinel.
+// A ThreatConnect that ignores the body answers with everything it has: that must not reach Sentinel, nor may it pass for
+// what was set inactive. Where its rows look right, the missing count gives it away.
 func TestBodyIgnored(t *testing.T) {
-	for _, stranger := range []string{`{"id":1,"type":"Mutex","ownerName":"Demo Organization"}`, `{"id":1,"type":"Host","ownerName":"Another"}`} {
-		q := hosts
-		q.TQL = "summary in (" + strings.Repeat(`"x",`, 600) + `"y")`
+	long := hosts
+	long.TQL = "summary in (" + strings.Repeat(`"x",`, 600) + `"y")`
+	many := make([]string, 200)
+	for i := range many {
+		many[i] = fmt.Sprintf("Owner number %d", i)
+	}
+	for _, stranger := range []string{`{"id":1,"type":"Mutex","ownerName":"Demo Organization"}`, `{"id":1,"type":"Host","ownerName":"Another"}`,
+		`{"id":1,"type":"Host","ownerName":"Demo Organization"}`} {
 		c := client(roundTrip(status(200, `{"data":[`+stranger+`],"status":"Success"}`)))
-		err := c.Download(t.Context(), Selection{Query: q}, func(Page) error { return errors.New("handed over") }, nil)
-		var refused *Error
-		if !errors.As(err, &refused) || !refused.IsTQL() || !strings.Contains(err.Error(), "shorten the TQL") {
-			t.Errorf("got %v", err)
+		handedOver := errors.New("handed over")
+		for name, err := range map[string]error{
+			"keyset":   c.Download(t.Context(), Selection{Query: long}, func(Page) error { return handedOver }, nil),
+			"ids":      c.Download(t.Context(), Selection{Query: long, IDs: []int64{1}}, func(Page) error { return handedOver }, nil),
+			"inactive": c.Inactive(t.Context(), append(many, "Demo Organization"), hosts.Types, time.Time{}, func([]int64) error { return handedOver }),
+		} {
+			var refused *Error
+			if !errors.As(err, &refused) || !refused.IsTQL() || !strings.Contains(err.Error(), "shorten the TQL") {
+				t.Errorf("%s of %s: got %v", name, stranger, err)
+			}
 		}
 	}
 }

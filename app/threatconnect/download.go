@@ -22,7 +22,7 @@ func (c *Client) Download(ctx context.Context, s Selection, handle func(Page) er
 	case s.IDs != nil:
 		return r.these(ctx, s.IDs, handle)
 	case s.byID():
-		return r.keyset(ctx, rows{order: s.order(), count: true}, handle)
+		return r.keyset(ctx, rows{order: s.order()}, handle)
 	}
 	if err := r.ordered(ctx, handle); err != nil {
 		return err
@@ -122,21 +122,33 @@ const idsAtOnce = 500
 // these reads what the selection has of these ids.
 func (r *reader) these(ctx context.Context, ids []int64, handle func(Page) error) error {
 	for chunk := range slices.Chunk(slices.Sorted(slices.Values(ids)), idsAtOnce) {
-		err := r.keyset(ctx, rows{where: []string{among(chunk)}, order: "id ASC"}, func(p Page) error {
-			p.Total = -1
-			return handle(p)
-		})
-		if err != nil {
+		if err := r.some(ctx, chunk, handle); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
+// some asks for a few ids, half as many at a time where so many need a body that ThreatConnect does not read.
+func (r *reader) some(ctx context.Context, ids []int64, handle func(Page) error) error {
+	err := r.keyset(ctx, rows{where: []string{among(ids)}, order: "id ASC"}, func(p Page) error {
+		p.Total = -1
+		return handle(p)
+	})
+	if !errors.Is(err, errIgnored) || len(ids) == 1 {
+		return err
+	}
+	half := len(ids) / 2
+	if err := r.some(ctx, ids[:half], handle); err != nil {
+		return err
+	}
+	return r.some(ctx, ids[half:], handle)
+}
+
 // keyset reads all rows in the order of their ids, each page after the last id of the one before, so that nothing which
-// changes on the way can push a row past it.
+// changes on the way can push a row past it. It asks for the total: that tells an empty selection from an answer gone wrong.
 func (r *reader) keyset(ctx context.Context, w rows, handle func(Page) error) error {
-	w.at = &place{descending: w.order == "id DESC"}
+	w.at, w.count = &place{descending: w.order == "id DESC"}, true
 	where, total, promised := slices.Clip(w.where), int64(-1), false
 	for {
 		p, err := r.read(ctx, w)
@@ -144,13 +156,13 @@ func (r *reader) keyset(ctx context.Context, w rows, handle func(Page) error) er
 			return err
 		}
 		if w.count {
-			total, promised = p.Total, p.Total > 0
+			total, promised = p.Total, p.Total < 0
 		}
 		if len(p.Indicators) == 0 {
 			if !promised {
 				return nil
 			}
-			promised = false // what was promised may be gone, or left out by mistake: that takes a second look
+			promised, w.count = false, false // what was promised may be gone, or left out by mistake: that takes a second look
 			continue
 		}
 		promised, p.Total = p.more, total

@@ -181,6 +181,7 @@ var (
 	errTooLarge = fmt.Errorf("its answer is longer than %d MiB", maxAnswer>>20)
 	errDamaged  = errors.New("its answer breaks off or is no JSON")
 	errGap      = errors.New("it sent an empty page and says that more follow")
+	errMissing  = errors.New("it counts indicators and sends none")
 	errDisorder = errors.New("it does not keep to the order of the ids")
 	errNameless = errors.New("it sent a page without ids and says that more follow")
 )
@@ -204,7 +205,7 @@ func (c *Client) unreachable(err error) error {
 		remedy = "ThreatConnect is overloaded, or the query is too wide."
 	case errors.Is(err, errTooLarge), errors.Is(err, errDamaged):
 		remedy = "Something on the way may cut answers short: check the proxy settings."
-	case errors.Is(err, errGap), errors.Is(err, errDisorder), errors.Is(err, errNameless):
+	case errors.Is(err, errGap), errors.Is(err, errMissing), errors.Is(err, errDisorder), errors.Is(err, errNameless):
 		remedy = "Like this a selection cannot be read completely: if it stays so, report it to ThreatConnect."
 	case errors.As(err, &name):
 		remedy = "Check the host name of the API path (tc_api_path), and the name server of this machine."

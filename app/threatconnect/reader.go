@@ -49,7 +49,13 @@ func (p part) check(w rows) error {
 	if len(p.Indicators) == 0 && p.more {
 		return errGap
 	}
-	if w.at == nil || len(p.Indicators) == 0 {
+	if w.at == nil {
+		return nil
+	}
+	if len(p.Indicators) == 0 {
+		if p.Total > 0 {
+			return errMissing
+		}
 		return nil
 	}
 	at := *w.at
@@ -117,7 +123,7 @@ func (r *reader) page(ctx context.Context, w rows) (part, error) {
 			return err
 		}
 		p = part{Page: Page{Indicators: said.indicators(), Total: said.count}, limit: r.size.limit, more: said.next != ""}
-		if q.body != nil && !r.selects(p.Indicators) {
+		if q.body != nil && (w.count && p.Total < 0 || !r.selects(p.Indicators)) {
 			return errIgnored
 		}
 		if err := p.check(w); err != nil {

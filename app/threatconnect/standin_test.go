@@ -240,6 +240,24 @@ func TestLongQueryOfStandin(t *testing.T) {
 	}
 }
 
+// A ThreatConnect from before queries could travel in a body is asked for fewer ids at a time.
+func TestManyIDsOfStandin(t *testing.T) {
+	s, c, q := against(t, standin.Options{NoBody: true})
+	q.Owners, q.Types = q.Owners[:1], q.Types[:2]
+	l := newLedger()
+	if err := l.download(c, Selection{Query: q}); err != nil || len(l.seen) == 0 {
+		t.Fatal(len(l.seen), err)
+	}
+	var ids []int64
+	for _, r := range s.Rows() {
+		ids = append(ids, r.ID)
+	}
+	again := newLedger()
+	if err := again.download(c, Selection{Query: q, IDs: ids}); err != nil || len(again.seen) != len(l.seen) {
+		t.Errorf("%d of %d, %v", len(again.seen), len(l.seen), err)
+	}
+}
+
 // ThreatConnect's own words reach whoever wrote the query.
 func TestRefusalsOfStandin(t *testing.T) {
 	_, c, q := against(t, standin.Options{})
