@@ -98,11 +98,24 @@ func (s *apiStore) do(ctx context.Context, method, key, field string, body []byt
 		return nil, errNeedsToken
 	}
 	path := "/internal/playbooks/keyValue/" + escape(key) + "/" + escape(field)
-	data, err := s.api.do(ctx, method, path, token, body, limit)
+	var data []byte
+	err := retried(ctx, func() (err error) {
+		data, err = s.api.do(ctx, method, path, token, body, limit)
+		return err
+	}, mayPass)
 	if err != nil {
 		return nil, fmt.Errorf("key-value API: %w", err)
 	}
 	return data, nil
+}
+
+// mayPass tells a failure of the moment from a refusal.
+func mayPass(err error) bool {
+	var status *statusError
+	if errors.As(err, &status) {
+		return status.status >= http.StatusInternalServerError
+	}
+	return !errors.Is(err, errTooLarge)
 }
 
 // escape percent-encodes everything except letters, digits and - . _ ~

@@ -146,15 +146,19 @@ func (s *redisStore) Put(ctx context.Context, key, field string, value []byte) e
 func (s *redisStore) Close() error { return s.pool.Close() }
 
 // do runs op on a pooled connection, and again on another one when the connection failed or the store is not ready yet: what
-// the pool holds is stale after a restart of the store. Reading and setting a field may be repeated safely.
+// the pool holds is stale after a restart of the store.
 func (s *redisStore) do(ctx context.Context, op func(redis.Conn) error) error {
+	return retried(ctx, func() error { return s.once(ctx, op) }, func(err error) bool {
+		return !isReply(err) && !errors.Is(err, errTooLarge) && !errors.Is(err, errUntrusted) || isPassing(err)
+	})
+}
+
+// retried repeats op for a while as long as its error may pass. Reading and setting a field may be repeated safely.
+func retried(ctx context.Context, op func() error, mayPass func(error) bool) error {
 	started := time.Now()
 	for wait := 50 * time.Millisecond; ; wait *= 2 {
-		err := s.once(ctx, op)
-		if err == nil || isReply(err) && !isPassing(err) || errors.Is(err, errTooLarge) || errors.Is(err, errUntrusted) {
-			return err
-		}
-		if time.Since(started)+wait > storeRetry || !sleep(ctx, wait) {
+		err := op()
+		if err == nil || !mayPass(err) || time.Since(started)+wait > storeRetry || !sleep(ctx, wait) {
 			return err
 		}
 	}

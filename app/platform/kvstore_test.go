@@ -313,3 +313,37 @@ func TestKeyValueAPI(t *testing.T) {
 		t.Errorf("with a token that is refused: %v", err)
 	}
 }
+
+// A store behind the REST API that is away for a moment goes unnoticed as well; what it refuses is not asked again.
+func TestKeyValueAPIAway(t *testing.T) {
+	for name, test := range map[string]struct {
+		status int // 0: a broken connection
+		asked  int
+		fails  bool
+	}{
+		"broken": {0, 2, false}, "bad gateway": {502, 2, false}, "unavailable": {503, 2, false}, "forbidden": {403, 1, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			asked := 0
+			server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				body, err := io.ReadAll(r.Body)
+				if err != nil || string(body) != "value" {
+					t.Errorf("got %q, %v", body, err)
+				}
+				if asked++; asked > 1 {
+					return
+				}
+				if test.status == 0 {
+					panic(http.ErrAbortHandler)
+				}
+				w.WriteHeader(test.status)
+			}))
+			defer server.Close()
+			s := &apiStore{api: API{BaseURL: server.URL, HTTP: server.Client()}}
+			err := s.Put(withToken(t.Context(), "SVC:1"), "key", "response.body", []byte("value"))
+			if (err != nil) != test.fails || asked != test.asked {
+				t.Errorf("asked %d times: %v", asked, err)
+			}
+		})
+	}
+}
