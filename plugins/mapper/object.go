@@ -4,6 +4,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode"
+	"unicode/utf8"
 
 	"mssentinel/app/stix"
 )
@@ -166,8 +168,8 @@ var threatTypes = [...]struct {
 // between tells what separates words.
 func between(r rune) bool {
 	switch {
-	case '0' <= r && r <= '9', 'a' <= r && r <= 'z', 'A' <= r && r <= 'Z', r >= 0x80:
+	case '0' <= r && r <= '9', 'a' <= r && r <= 'z', 'A' <= r && r <= 'Z':
 		return false
 	}
-	return true
+	return r < utf8.RuneSelf || !unicode.IsLetter(r) && !unicode.IsDigit(r)
 }

@@ -146,3 +146,17 @@ func TestPatternsQuote(t *testing.T) {
 		t.Errorf("got %s, want %s", got, want)
 	}
 }
+
+// Words end at the punctuation and the blanks of any script.
+func TestWordsBeyondASCII(t *testing.T) {
+	for name, want := range map[string]string{"“Botnet”": "Botnet", "Emotet–Trojan": "Malware", "Mirai\u00a0botnet": "Botnet", "フィッシング、Phishing": "Phishing",
+		"Übermalware": "unknown", "botnetз": "unknown"} {
+		if got := (&Indicator{Tags: []Tag{{Name: name}}}).indicatorType(); got != want {
+			t.Errorf("%s is taken for %s", name, got)
+		}
+	}
+	phase := Attribute{Type: "Phase of Intrusion", Value: "Actions\u00a0on Objectives"}
+	if got := (&Indicator{Attributes: []Attribute{phase}}).killChainPhases(); len(got) != 1 {
+		t.Errorf("the phase %q is not known", phase.Value)
+	}
+}
