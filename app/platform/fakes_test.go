@@ -24,6 +24,7 @@ type fakeBroker struct {
 	granted   byte          // of the SUBACK
 	subscribe chan struct{} // when not nil, a SUBACK waits for it to be closed
 	down      atomic.Bool   // refuses connections
+	stuck     chan struct{} // when not nil, nothing is read after a message until it is closed
 	got       chan published
 	seen      chan packets.ControlPacket // all but PUBLISH and PINGREQ
 
@@ -94,6 +95,9 @@ func (b *fakeBroker) serve(conn *fakeConn, reader io.Reader) {
 			b.got <- published{p.TopicName, body, time.Now()}
 			if p.TopicName == "svc-server-1" { // the Service reads this one
 				conn.out <- p.Copy()
+			}
+			if b.stuck != nil {
+				<-b.stuck
 			}
 		case *packets.PingreqPacket:
 			conn.out <- packets.NewControlPacket(packets.Pingresp)

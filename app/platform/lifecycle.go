@@ -64,7 +64,7 @@ func (s *service) drain(life context.Context) {
 			}
 		})
 	}
-	group.Wait()
+	waitFor(group.Wait, stopTimeout) // Paho waits for a broker that reads nothing longer than it is told
 }
 
 // publishSoon sends one of the few messages about the Service itself.

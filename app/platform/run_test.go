@@ -352,6 +352,30 @@ func TestShutdownIsBounded(t *testing.T) {
 	})
 }
 
+// A broker that takes nothing more does not hold the process back.
+func TestShutdownWithAStuckBroker(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newFakeBroker()
+		b.stuck = make(chan struct{})
+		r := startRun(t, b, inputs(), nil, nil)
+		b.expect(t, "Ready")
+		for range 4 {
+			b.push(`{"command":"RunService","requestKey":"k","method":"GET","path":"x"}`)
+		}
+		synctest.Wait()
+		asked := time.Now()
+		r.cancel()
+		if err := r.end(t); err != nil {
+			t.Error(err)
+		}
+		if took := time.Since(asked); took > 5*time.Second {
+			t.Errorf("it took %v", took)
+		}
+		close(b.stuck)
+		time.Sleep(time.Minute) // what was left behind gives up
+	})
+}
+
 func TestOtherMessages(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newFakeBroker()
