@@ -44,7 +44,7 @@ func main() {
 // run is the whole life of the process. Whatever goes wrong ends as one line on stderr and in message.tc, and as exit
 // code 1.
 func run() int {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	ctx, stop := untilTold()
 	defer stop()
 	c, err := config.Load(ctx, resolve)
 	log, logErr := platform.OpenLog(c.LogPath, c.LogLevel)
@@ -56,8 +56,11 @@ func run() int {
 	for _, warning := range c.Warnings {
 		log.Warn(warning)
 	}
-	if err == nil {
+	switch {
+	case err == nil:
 		err = serve(ctx, c, log)
+	case ctx.Err() != nil:
+		err = nil // told to end before the inputs were complete
 	}
 	if err != nil {
 		if c.LogPath != "" { // else the log is stderr, which gets the reason below
@@ -71,6 +74,11 @@ func run() int {
 		}
 	}
 	return platform.ExitSuccess
+}
+
+// untilTold returns a context that ends with the first signal that asks the process to end.
+func untilTold() (context.Context, context.CancelFunc) {
+	return signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
 }
 
 // fail tells the administrator why the process ends. clean takes secrets out of the text.

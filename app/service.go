@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"time"
 
@@ -34,29 +35,44 @@ type service struct {
 func serve(ctx context.Context, c config.Config, log *platform.Log) (err error) {
 	s, err := open(ctx, c, log)
 	if err != nil {
+		if ctx.Err() != nil {
+			return nil // told to end before the start was complete
+		}
 		return err
 	}
 	defer func() { err = errors.Join(err, s.close()) }()
+	return together(ctx, s.pipeline.Run, func(ctx context.Context, stop func(context.Context)) error {
+		if c.Platform == nil {
+			return serveHTTP(ctx, c.HTTPAddr, s.handler, log)
+		}
+		return platform.Run(ctx, platformInputs(c), s.handler, platform.Options{Logger: log.Logger, Level: log.Level, Stop: stop})
+	})
+}
 
-	// The pipeline outlives ctx until it was told to end, so that a request to Sentinel can finish.
+// together runs work beside serve until both have ended. When ctx ends, work goes on until serve calls stop or returns, so
+// that a request to Sentinel can finish; stop waits for it as long as its own context lasts. Without work serve ends too.
+func together(ctx context.Context, work func(context.Context) error, serve func(ctx context.Context, stop func(limit context.Context)) error) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
 	life, end := context.WithCancel(context.WithoutCancel(ctx))
-	ended := make(chan error, 1)
-	go func() { ended <- s.pipeline.Run(life) }()
-	stop := func(limit context.Context) {
+	defer end()
+	var workErr error
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		defer cancel()
+		workErr = work(life)
+	}()
+	err := serve(ctx, func(limit context.Context) {
 		end()
 		select {
-		case err := <-ended:
-			ended <- err
+		case <-ended:
 		case <-limit.Done():
 		}
-	}
-	if c.Platform == nil {
-		err = serveHTTP(ctx, c.HTTPAddr, s.handler, log)
-	} else {
-		err = platform.Run(ctx, platformInputs(c), s.handler, platform.Options{Logger: log.Logger, Level: log.Level, Stop: stop})
-	}
+	})
 	end()
-	return errors.Join(err, <-ended)
+	<-ended
+	return errors.Join(err, workErr)
 }
 
 func open(ctx context.Context, c config.Config, log *platform.Log) (_ *service, err error) {
@@ -66,7 +82,8 @@ func open(ctx context.Context, c config.Config, log *platform.Log) (_ *service, 
 			err = errors.Join(err, s.close())
 		}
 	}()
-	log.Info("starting", "version", version, "workspace", c.WorkspaceID, "source", c.SourceSystem, "state", c.OutPath)
+	log.Info("starting", "app", "Microsoft Sentinel", "version", version, "pid", os.Getpid(), "go", runtime.Version(),
+		"machine", runtime.GOOS+"/"+runtime.GOARCH, "workspace", c.WorkspaceID, "source", c.SourceSystem, "state", c.OutPath)
 	if s.store, err = store.Open(ctx, c.OutPath); err != nil {
 		return nil, err
 	}

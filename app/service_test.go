@@ -1,0 +1,100 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"syscall"
+	"testing"
+
+	"mssentinel/app/config"
+	"mssentinel/app/platform"
+)
+
+var errBroken = errors.New("broken")
+
+// A pipeline that cannot begin ends the Service, instead of leaving screens behind which nothing happens.
+func TestServiceEndsWithItsPipeline(t *testing.T) {
+	err := together(t.Context(), func(context.Context) error { return errBroken },
+		func(ctx context.Context, _ func(context.Context)) error { <-ctx.Done(); return nil })
+	if !errors.Is(err, errBroken) {
+		t.Errorf("got %v", err)
+	}
+}
+
+// What serves may tell the pipeline to end and see it end; otherwise the pipeline ends after it.
+func TestPipelineOutlivesTheSignal(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan struct{})
+	work := func(life context.Context) error {
+		cancel() // the signal
+		<-life.Done()
+		close(ended)
+		return nil
+	}
+	err := together(ctx, work, func(ctx context.Context, stop func(context.Context)) error {
+		<-ctx.Done()
+		select {
+		case <-ended:
+			t.Error("the signal ended the pipeline")
+		default:
+		}
+		stop(t.Context())
+		<-ended
+		return errBroken
+	})
+	if !errors.Is(err, errBroken) {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestSignals(t *testing.T) {
+	for _, signal := range []syscall.Signal{syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP} {
+		ctx, stop := untilTold()
+		if err := syscall.Kill(os.Getpid(), signal); err != nil {
+			t.Fatal(err)
+		}
+		<-ctx.Done()
+		stop()
+	}
+}
+
+// A Service that is turned off while it starts ends in order, whatever it was waiting for.
+func TestToldToEndWhileResolvingVariables(t *testing.T) {
+	server := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		if err := syscall.Kill(os.Getpid(), syscall.SIGTERM); err != nil {
+			t.Error(err)
+		}
+		<-r.Context().Done()
+	}))
+	defer server.Close()
+	dir := t.TempDir()
+	for name, value := range map[string]string{"HTTP_ADDR": "127.0.0.1:0", "TC_API_PATH": server.URL, "TC_TOKEN": "API:token",
+		"TC_OUT_PATH": dir, "TC_LOG_PATH": dir, "CLIENT_SECRET": "&{TC:KEYCHAIN:secret}"} {
+		t.Setenv("MS_SENTINEL_"+name, value)
+	}
+	if code := run(); code != platform.ExitSuccess {
+		message, _ := os.ReadFile(filepath.Join(dir, "message.tc"))
+		t.Errorf("exit code %d: %s", code, message)
+	}
+}
+
+func TestToldToEndWhileOpening(t *testing.T) {
+	log, err := platform.OpenLog(t.TempDir(), "info")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer log.Close()
+	c := config.Config{OutPath: t.TempDir()}
+	if err := serve(t.Context(), c, log); err == nil {
+		t.Error("without mappers the Service ran")
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := serve(ctx, c, log); err != nil {
+		t.Error(err)
+	}
+}
