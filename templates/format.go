@@ -34,6 +34,14 @@ func Number(n int64) string {
 	return sign + digits
 }
 
+// Amount writes how many of something there are: 1 object, 12,345 objects.
+func Amount(n int64, one, many string) string {
+	if n == 1 {
+		return "1 " + one
+	}
+	return Number(n) + " " + many
+}
+
 // Duration writes a span in its two largest units: 1 h 5 min, 23 s.
 func Duration(d time.Duration) string {
 	s := int64(math.Ceil(d.Seconds()))
@@ -130,13 +138,15 @@ func (w *QueryForm) title() string {
 	return "Edit TQL Configuration"
 }
 
-// poll has a part of a page ask for itself again: often while something runs, seldom otherwise.
-func poll(self string, busy bool) templ.Attributes {
+// poll has a part of a page ask for itself again: often while something runs, seldom otherwise. What troubles the Service
+// comes with it, since the banner stands outside.
+func poll(f Frame, self string, busy bool) templ.Attributes {
 	trigger := "every 20s"
 	if busy {
 		trigger = "every 2s"
 	}
-	return templ.Attributes{"hx-get": self, "hx-trigger": trigger, "hx-select": "#live", "hx-swap": "outerHTML", "hx-target": "#live"}
+	return templ.Attributes{"hx-get": self, "hx-trigger": trigger, "hx-select": "#live", "hx-swap": "outerHTML", "hx-target": "#live",
+		"data-trouble": f.Trouble}
 }
 
 // moving says that a job waits or runs, so that its line changes soon.

@@ -154,7 +154,7 @@ func JobsPage(v Jobs) templ.Component {
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}
-			templ_7745c5c3_Err = templ.RenderAttributes(ctx, templ_7745c5c3_Buffer, poll(v.Self, moving(v.Jobs...)))
+			templ_7745c5c3_Err = templ.RenderAttributes(ctx, templ_7745c5c3_Buffer, poll(v.Frame, v.Self, moving(v.Jobs...)))
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}
@@ -329,7 +329,7 @@ func jobTable(jobs []Job) templ.Component {
 			templ_7745c5c3_Var12 = templ.NopComponent
 		}
 		ctx = templ.ClearChildren(ctx)
-		templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 28, "<div class=\"scroll\" tabindex=\"0\" role=\"region\" aria-label=\"Jobs\"><table class=\"grid\"><thead><tr><th scope=\"col\">Request ID</th><th scope=\"col\">Job Type</th><th scope=\"col\">Update</th><th scope=\"col\">Status</th><th scope=\"col\" class=\"number\">Downloaded</th><th scope=\"col\" class=\"number\">Uploaded</th><th scope=\"col\" class=\"number\">Retired</th><th scope=\"col\" class=\"number\">Errors</th><th scope=\"col\">Start Time</th><th scope=\"col\">End Time</th><th scope=\"col\" class=\"actions\">Options</th></tr></thead> <tbody>")
+		templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 28, "<div class=\"scroll\" id=\"jobs-table\" tabindex=\"0\" role=\"region\" aria-label=\"Jobs\"><table class=\"grid\"><thead><tr><th scope=\"col\">Request ID</th><th scope=\"col\">Job Type</th><th scope=\"col\">Update</th><th scope=\"col\">Status</th><th scope=\"col\" class=\"number\">Downloaded</th><th scope=\"col\" class=\"number\">Uploaded</th><th scope=\"col\" class=\"number\">Retired</th><th scope=\"col\" class=\"number\">Errors</th><th scope=\"col\">Start Time</th><th scope=\"col\">End Time</th><th scope=\"col\" class=\"actions\">Options</th></tr></thead> <tbody>")
 		if templ_7745c5c3_Err != nil {
 			return templ_7745c5c3_Err
 		}
@@ -585,15 +585,15 @@ func jobStatus(j Job) templ.Component {
 				return templ_7745c5c3_Err
 			}
 			var templ_7745c5c3_Var27 string
-			templ_7745c5c3_Var27, templ_7745c5c3_Err = templ.JoinStringErrs(Number(j.Held))
+			templ_7745c5c3_Var27, templ_7745c5c3_Err = templ.JoinStringErrs(Amount(j.Held, "object", "objects"))
 			if templ_7745c5c3_Err != nil {
-				return templ.Error{Err: templ_7745c5c3_Err, FileName: `jobs.templ`, Line: 125, Col: 38}
+				return templ.Error{Err: templ_7745c5c3_Err, FileName: `jobs.templ`, Line: 125, Col: 59}
 			}
 			_, templ_7745c5c3_Err = templ_7745c5c3_Buffer.WriteString(templ.EscapeString(templ_7745c5c3_Var27))
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}
-			templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 51, " objects</small> ")
+			templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 51, "</small> ")
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}
@@ -1179,7 +1179,7 @@ func JobDetails(v JobPage) templ.Component {
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}
-			templ_7745c5c3_Err = templ.RenderAttributes(ctx, templ_7745c5c3_Buffer, poll(v.Self, moving(v.Job)))
+			templ_7745c5c3_Err = templ.RenderAttributes(ctx, templ_7745c5c3_Buffer, poll(v.Frame, v.Self, moving(v.Job)))
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}
@@ -1249,15 +1249,15 @@ func JobDetails(v JobPage) templ.Component {
 					return templ_7745c5c3_Err
 				}
 				var templ_7745c5c3_Var62 string
-				templ_7745c5c3_Var62, templ_7745c5c3_Err = templ.JoinStringErrs(Number(v.Job.Held))
+				templ_7745c5c3_Var62, templ_7745c5c3_Err = templ.JoinStringErrs(Amount(v.Job.Held, "object", "objects"))
 				if templ_7745c5c3_Err != nil {
-					return templ.Error{Err: templ_7745c5c3_Err, FileName: `jobs.templ`, Line: 234, Col: 53}
+					return templ.Error{Err: templ_7745c5c3_Err, FileName: `jobs.templ`, Line: 234, Col: 74}
 				}
 				_, templ_7745c5c3_Err = templ_7745c5c3_Buffer.WriteString(templ.EscapeString(templ_7745c5c3_Var62))
 				if templ_7745c5c3_Err != nil {
 					return templ_7745c5c3_Err
 				}
-				templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 100, " objects in Microsoft Sentinel, more than 10 % of what is live. They stay until you answer: <em>Confirm</em> retires them, <em>Dismiss</em> keeps them. Everything else of the update is done, and later updates run.</p></div>")
+				templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 100, " in Microsoft Sentinel, more than 10 % of what is live. They stay until you answer: <em>Confirm</em> retires them, <em>Dismiss</em> keeps them. Everything else of the update is done, and later updates run.</p></div>")
 				if templ_7745c5c3_Err != nil {
 					return templ_7745c5c3_Err
 				}
@@ -1367,7 +1367,7 @@ func detailTable(details []Detail) templ.Component {
 		}
 		ctx = templ.ClearChildren(ctx)
 		if len(details) > 0 {
-			templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 108, "<h2>By query and type</h2><div class=\"scroll\" tabindex=\"0\" role=\"region\" aria-label=\"Counts by query and type\"><table class=\"grid\"><thead><tr><th scope=\"col\">Query</th><th scope=\"col\">Type</th><th scope=\"col\" class=\"number\">Downloaded</th><th scope=\"col\" class=\"number\">Invalid</th><th scope=\"col\" class=\"number\">Duplicate</th><th scope=\"col\" class=\"number\">Unchanged</th><th scope=\"col\" class=\"number\">Queued</th><th scope=\"col\" class=\"number\">Uploaded</th><th scope=\"col\" class=\"number\">Rejected</th><th scope=\"col\" class=\"number\">Retired</th></tr></thead> <tbody>")
+			templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 108, "<h2>By query and type</h2><div class=\"scroll\" id=\"counts-table\" tabindex=\"0\" role=\"region\" aria-label=\"Counts by query and type\"><table class=\"grid\"><thead><tr><th scope=\"col\">Query</th><th scope=\"col\">Type</th><th scope=\"col\" class=\"number\">Downloaded</th><th scope=\"col\" class=\"number\">Invalid</th><th scope=\"col\" class=\"number\">Duplicate</th><th scope=\"col\" class=\"number\">Unchanged</th><th scope=\"col\" class=\"number\">Queued</th><th scope=\"col\" class=\"number\">Uploaded</th><th scope=\"col\" class=\"number\">Rejected</th><th scope=\"col\" class=\"number\">Retired</th></tr></thead> <tbody>")
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}

@@ -16,6 +16,21 @@ type Frame struct {
 	Token string
 }
 
+// screen is an entry of the navigation; path leads there from the Service's root.
+type screen struct{ section, path, name string }
+
+var screens = []screen{{"configure", "ui/", "CONFIGURE"}, {"jobs", "ui/jobs", "JOBS"}, {"tasks", "ui/tasks", "TASKS"}, {"report", "ui/report", "REPORT"}}
+
+// screen is the one that the page belongs to, or the first.
+func (f Frame) screen() screen {
+	for _, s := range screens {
+		if s.section == f.Section {
+			return s
+		}
+	}
+	return screens[0]
+}
+
 // Notice is a sentence above a screen, and what belongs to it point by point.
 type Notice struct {
 	// Kind is success, info, warning or error.
@@ -214,8 +229,18 @@ type Task struct {
 	Detail string
 }
 
-// Running says that the task can be killed, and need not be run.
-func (t Task) Running() bool { return t.Status == "Running" }
+// Commands are what the task takes now: run, pause, resume, kill. One that is paused does not run until it is resumed.
+func (t Task) Commands() []string {
+	switch {
+	case t.Paused:
+		return []string{"resume"}
+	case t.Status == "Running":
+		return []string{"kill", "pause"}
+	}
+	return []string{"run", "pause"}
+}
+
+var commandLabels = map[string]string{"run": "Run", "pause": "Pause", "resume": "Resume", "kill": "Kill"}
 
 // Report is the ERRORS view of REPORT.
 type Report struct {

@@ -47,11 +47,22 @@
     if (announcer && announcer.textContent !== text) announcer.textContent = text;
   };
 
+  // A redrawn page tells what troubles the Service by now; the banner stands outside of what is redrawn.
+  const trouble = () => {
+    const text = document.querySelector("[data-trouble]")?.dataset.trouble;
+    const banner = document.getElementById("trouble");
+    const words = banner.querySelector("span");
+    if (text === undefined || text === words.textContent) return;
+    words.textContent = text;
+    banner.hidden = text === "";
+  };
+
   const dress = () => {
     openWindows();
     openSearches();
     localTimes();
     announce();
+    trouble();
   };
 
   // Unsaved edits survive a stray click: the browser asks before it leaves them.
@@ -70,10 +81,11 @@
     if (polls && document.hidden) event.preventDefault();
   });
 
-  // A redrawn editor may carry what was wrong: show it whatever its status. A failed poll leaves the page as it is.
+  // A redrawn editor may carry what was wrong: show it whatever its status. Any other failure leaves the page, and what was
+  // edited on it, as it is.
+  const isEditor = (xhr) => xhr.responseText.includes("id=\"editor\"");
   document.addEventListener("htmx:beforeSwap", (event) => {
-    const { requestConfig, xhr } = event.detail;
-    if (requestConfig.verb === "post" && xhr.responseText.includes("id=\"main\"")) {
+    if (isEditor(event.detail.xhr)) {
       event.detail.shouldSwap = true;
       event.detail.isError = false;
     }
@@ -92,7 +104,10 @@
     if (banner) banner.hidden = !is;
   };
   for (const name of ["htmx:sendError", "htmx:timeout", "htmx:responseError"]) document.addEventListener(name, () => lost(true));
-  document.addEventListener("htmx:afterOnLoad", (event) => lost(event.detail.xhr.status >= 500));
+  document.addEventListener("htmx:afterOnLoad", (event) => {
+    const { xhr } = event.detail;
+    lost(xhr.status >= 400 && !isEditor(xhr));
+  });
 
   if (document.readyState === "loading") addEventListener("DOMContentLoaded", dress);
   else dress();

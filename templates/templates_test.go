@@ -1,0 +1,253 @@
+package templates
+
+import (
+	"bytes"
+	"errors"
+	"flag"
+	"fmt"
+	"io/fs"
+	"net/url"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/a-h/templ"
+	"github.com/google/go-cmp/cmp"
+	"golang.org/x/net/html"
+)
+
+var update = flag.Bool("update", false, "write the golden pages anew")
+
+func draw(t *testing.T, page templ.Component) []byte {
+	t.Helper()
+	var buf bytes.Buffer
+	if err := page.Render(t.Context(), &buf); err != nil {
+		t.Fatal(err)
+	}
+	return buf.Bytes()
+}
+
+// The pages are what they were when someone last looked at them. One tag a line; the address of the static files is left
+// out, since it changes with each of them.
+func TestGoldenPages(t *testing.T) {
+	known := map[string]bool{}
+	for name, page := range pages {
+		file := filepath.Join("testdata", name+".html")
+		known[file] = true
+		t.Run(name, func(t *testing.T) {
+			got := bytes.ReplaceAll(draw(t, page), []byte(contentHash), []byte("HASH"))
+			got = append(bytes.ReplaceAll(got, []byte("><"), []byte(">\n<")), '\n')
+			if *update {
+				if err := os.WriteFile(file, got, 0o644); err != nil {
+					t.Fatal(err)
+				}
+			}
+			want, err := os.ReadFile(file)
+			if err != nil && !errors.Is(err, fs.ErrNotExist) {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(strings.Split(string(want), "\n"), strings.Split(string(got), "\n")); diff != "" {
+				t.Errorf("look at it, then run go test ./templates -update (-golden +page):\n%s", diff)
+			}
+		})
+	}
+	files, err := filepath.Glob(filepath.Join("testdata", "*.html"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, file := range files {
+		if !known[file] {
+			t.Errorf("%s belongs to no page", file)
+		}
+	}
+}
+
+// What holds for every page, in whatever state.
+func TestEveryPage(t *testing.T) {
+	for name, page := range pages {
+		t.Run(name, func(t *testing.T) {
+			root, err := html.Parse(bytes.NewReader(draw(t, page)))
+			if err != nil {
+				t.Fatal(err)
+			}
+			d := &document{T: t, ids: map[string]*html.Node{}, labels: map[string]bool{}}
+			for n := range root.Descendants() {
+				d.learn(n)
+			}
+			for n := range root.Descendants() {
+				if n.Type == html.ElementNode {
+					d.check(n)
+				}
+			}
+			if d.h1 != 1 {
+				t.Errorf("%d headings of the first level", d.h1)
+			}
+		})
+	}
+}
+
+// document is a page under examination.
+type document struct {
+	*testing.T
+	ids    map[string]*html.Node
+	labels map[string]bool // ids of what a label is for
+	h1     int
+	level  int // of the last heading
+}
+
+func (d *document) learn(n *html.Node) {
+	if id, found := attribute(n, "id"); found {
+		if d.ids[id] != nil || id == "" {
+			d.Errorf("the id %q is there twice, or empty", id)
+		}
+		d.ids[id] = n
+	}
+	if of, found := attribute(n, "for"); found {
+		d.labels[of] = true
+	}
+}
+
+func (d *document) check(n *html.Node) {
+	d.attributes(n)
+	d.references(n)
+	switch n.Data {
+	case "h1", "h2", "h3":
+		d.heading(n)
+	case "style":
+		d.Errorf("a style is inline")
+	case "script":
+		if _, found := attribute(n, "src"); !found {
+			d.Errorf("a script is inline")
+		}
+	case "img":
+		if _, found := attribute(n, "alt"); !found {
+			d.Errorf("an image has no alt")
+		}
+	case "th":
+		if _, found := attribute(n, "scope"); !found {
+			d.Errorf("the heading %q has no scope", text(n))
+		}
+	case "input", "select", "textarea":
+		d.field(n)
+	case "form":
+		d.form(n)
+	case "a", "button", "summary":
+		if label, _ := attribute(n, "aria-label"); label == "" && text(n) == "" {
+			d.Errorf("a %s says nothing", n.Data)
+		}
+	}
+	d.focus(n)
+}
+
+// attributes: nothing that the Content-Security-Policy forbids, and no address that leads out of the Service.
+func (d *document) attributes(n *html.Node) {
+	for _, a := range n.Attr {
+		switch {
+		case a.Key == "style", strings.HasPrefix(a.Key, "on"), strings.HasPrefix(a.Key, "hx-on"):
+			d.Errorf("%s has %s", n.Data, a.Key)
+		case slices.Contains([]string{"href", "src", "action", "formaction", "hx-get", "hx-post"}, a.Key):
+			u, err := url.Parse(a.Val)
+			if err != nil || u.Scheme != "" || u.Host != "" || strings.HasPrefix(u.Path, "/") {
+				d.Errorf("%s=%q is not relative", a.Key, a.Val)
+			}
+		}
+	}
+}
+
+// references name elements that there are.
+func (d *document) references(n *html.Node) {
+	for _, a := range n.Attr {
+		var ids []string
+		switch a.Key {
+		case "for", "aria-labelledby", "aria-describedby", "data-filter":
+			ids = strings.Fields(a.Val)
+		case "href", "hx-target", "hx-select":
+			if id, local := strings.CutPrefix(a.Val, "#"); local {
+				ids = []string{id}
+			}
+		}
+		for _, id := range ids {
+			if d.ids[id] == nil {
+				d.Errorf("%s=%q: there is no such id", a.Key, a.Val)
+			}
+		}
+	}
+}
+
+func (d *document) heading(n *html.Node) {
+	level, err := strconv.Atoi(n.Data[1:])
+	if err != nil {
+		d.Fatal(err)
+	}
+	if level > d.level+1 {
+		d.Errorf("%s %q skips a level", n.Data, text(n))
+	}
+	if d.level = level; level == 1 {
+		d.h1++
+	}
+}
+
+// field: whoever does not see it hears what it is for.
+func (d *document) field(n *html.Node) {
+	if kind, _ := attribute(n, "type"); kind == "hidden" {
+		return
+	}
+	id, _ := attribute(n, "id")
+	label, _ := attribute(n, "aria-label")
+	inside := slices.ContainsFunc(slices.Collect(n.Ancestors()), func(a *html.Node) bool { return a.Data == "label" })
+	if label == "" && !inside && (id == "" || !d.labels[id]) {
+		name, _ := attribute(n, "name")
+		d.Errorf("the %s %q has no label", n.Data, name)
+	}
+}
+
+// form: what changes something carries the token.
+func (d *document) form(n *html.Node) {
+	if method, _ := attribute(n, "method"); method == "get" {
+		return
+	}
+	for field := range n.Descendants() {
+		name, _ := attribute(field, "name")
+		value, _ := attribute(field, "value")
+		if name == "token" && value == "the-token" {
+			return
+		}
+	}
+	d.Errorf("a form has no token")
+}
+
+// focus: htmx gives the focus back by id to what it has redrawn.
+func (d *document) focus(n *html.Node) {
+	_, reached := attribute(n, "tabindex")
+	_, named := attribute(n, "id")
+	if named || !(reached || slices.Contains([]string{"a", "button", "summary"}, n.Data)) {
+		return
+	}
+	for a := range n.Ancestors() {
+		if id, _ := attribute(a, "id"); id == "live" {
+			d.Errorf("the %s %q loses the focus when #live is redrawn: it has no id", n.Data, text(n))
+		}
+	}
+}
+
+func attribute(n *html.Node, key string) (string, bool) {
+	for _, a := range n.Attr {
+		if a.Key == key {
+			return a.Val, true
+		}
+	}
+	return "", false
+}
+
+func text(n *html.Node) string {
+	var words strings.Builder
+	for d := range n.Descendants() {
+		if d.Type == html.TextNode {
+			fmt.Fprint(&words, d.Data)
+		}
+	}
+	return strings.Join(strings.Fields(words.String()), " ")
+}
