@@ -29,9 +29,9 @@ func (s *server) health(c echo.Context) error {
 func (s *server) info(c echo.Context) error {
 	ctx, cancel := context.WithTimeout(c.Request().Context(), askLimit)
 	defer cancel()
-	owners, err := s.owners.names(ctx)
+	owners, err := s.listOwners(ctx)
 	if err != nil {
-		return askFault(ctx, err)
+		return err
 	}
 	return c.JSON(http.StatusOK, map[string]any{"owners": owners, "types": s.Types, "sort_fields": threatconnect.SortFields})
 }
@@ -63,7 +63,11 @@ func (s *server) saveQueries(c echo.Context) error {
 	if queries == nil {
 		return fault(http.StatusBadRequest, "The body is null: send the whole ordered list of queries as a JSON array.")
 	}
-	result, err := s.save(c.Request().Context(), queries, c.QueryParam("version"), next)
+	var expected *string
+	if version := c.QueryParam("version"); c.QueryParams().Has("version") {
+		expected = &version
+	}
+	result, err := s.save(c.Request().Context(), queries, expected, next)
 	if err != nil {
 		return err
 	}
@@ -85,13 +89,16 @@ type saved struct {
 	Unchecked string
 }
 
-// save checks a list and keeps it whole, or changes nothing.
-func (s *server) save(ctx context.Context, queries []store.Query, version string, next store.Mode) (saved, error) {
-	before, current, err := s.Store.Queries(ctx)
+// save checks a list and keeps it whole, or changes nothing. expected is the version of the list that it replaces; nil
+// for whatever it is.
+func (s *server) save(ctx context.Context, queries []store.Query, expected *string, next store.Mode) (saved, error) {
+	before, version, err := s.Store.Queries(ctx)
 	if err != nil {
 		return saved{}, err
 	}
-	if version != "" && version != current {
+	if expected == nil {
+		version = ""
+	} else if *expected != version {
 		return saved{}, store.ErrOutdated
 	}
 	for i := range queries {
@@ -140,7 +147,7 @@ func (s *server) testQuery(c echo.Context) error {
 	defer cancel()
 	count, err := s.ThreatConnect.Count(ctx, q)
 	if err != nil {
-		return askFault(ctx, err)
+		return queryFault(ctx, cannotCheck, err)
 	}
 	return c.JSON(http.StatusOK, map[string]any{"status": "Success", "count": count})
 }
@@ -154,7 +161,7 @@ func (s *server) previewQuery(c echo.Context) error {
 	defer cancel()
 	p, err := s.Pipeline.Preview(ctx, q)
 	if err != nil {
-		return askFault(ctx, err)
+		return queryFault(ctx, cannotPreview, err)
 	}
 	return c.JSON(http.StatusOK, map[string]any{
 		"total_count": p.TotalCount, "returned_count": p.ReturnedCount, "cap": p.Cap, "truncated": p.Truncated,
@@ -187,7 +194,7 @@ func bodyFault(err error) error {
 	case errors.As(err, &syntax):
 		return fault(http.StatusBadRequest, "The body is not JSON: %v at byte %d.", syntax, syntax.Offset)
 	case errors.As(err, &kind):
-		return fault(http.StatusBadRequest, "The body has a %s where a %s belongs%s.", kind.Value, jsonKind(kind), member(kind.Field))
+		return fault(http.StatusBadRequest, "The body holds %s in the place of %s%s.", kind.Value, jsonKind(kind), member(kind.Field))
 	case errors.Is(err, io.EOF):
 		return fault(http.StatusBadRequest, "The body is empty: send JSON.")
 	case errors.Is(err, io.ErrUnexpectedEOF):

@@ -43,7 +43,7 @@ func importQueries(content []byte) ([]store.Query, error) {
 		return nil, errors.New("there is nothing to import: choose a file, or paste its content")
 	}
 	var queries []store.Query
-	if err := json.Unmarshal(content, &queries); err == nil {
+	if err := json.Unmarshal(content, &queries); err == nil && queries != nil {
 		return queries, nil
 	}
 	var answer struct {
@@ -65,7 +65,9 @@ func (s *server) previewPage(c echo.Context) error {
 			continue
 		}
 		view := templates.PreviewPage{Frame: s.frame(c, "Preview", "configure"), Query: queryRow(q.ID, i, q)}
-		view.Preview, err = s.preview(c.Request().Context(), q)
+		ctx, cancel := context.WithTimeout(c.Request().Context(), askLimit)
+		defer cancel()
+		view.Preview, err = s.preview(ctx, q)
 		status := http.StatusOK
 		if err != nil {
 			status, view.Fault = s.explain(c, err)
@@ -75,13 +77,11 @@ func (s *server) previewPage(c echo.Context) error {
 	return fault(http.StatusNotFound, "This query is not saved, or was deleted. Go back to CONFIGURE.")
 }
 
-// preview asks what a tidied query would send, and words the failure.
+// preview asks what a tidied query would send, and words the failure. ctx bounds the question.
 func (s *server) preview(ctx context.Context, q store.Query) (*templates.Preview, error) {
-	ctx, cancel := context.WithTimeout(ctx, askLimit)
-	defer cancel()
 	p, err := s.Pipeline.Preview(ctx, toThreatConnect(q))
 	if err != nil {
-		return nil, askFault(ctx, err)
+		return nil, queryFault(ctx, cannotPreview, err)
 	}
 	view := &templates.Preview{Total: p.TotalCount, Returned: p.ReturnedCount, Cap: p.Cap, Truncated: p.Truncated, Problems: p.Problems}
 	for _, raw := range p.Objects {

@@ -43,11 +43,13 @@ func (s *server) editPage(c echo.Context) error {
 	if err != nil {
 		return err
 	}
+	ctx, cancel := context.WithTimeout(c.Request().Context(), askLimit)
+	defer cancel()
 	e.draft = newDraft(e.saved, e.version)
 	e.view.Focus = "add"
 	switch c.QueryParam("window") {
 	case "add":
-		e.openForm("", store.Query{})
+		e.openForm(ctx, "", store.Query{})
 	case "import":
 		e.view.Import = true
 	}
@@ -69,11 +71,16 @@ func (s *server) edit(c echo.Context) error {
 		return fault(http.StatusBadRequest, "The unsaved list did not arrive whole. Open CONFIGURE again.")
 	}
 	if !s.validToken(c) {
+		if c.Request().Header.Get("Sec-Fetch-Site") == "cross-site" {
+			return fault(http.StatusForbidden, "This list came from another site, and was dropped. Open CONFIGURE and edit there.")
+		}
 		e.status = http.StatusForbidden
 		e.notice("error", "This page was open for too long, or the Service was restarted. Nothing was changed, and your edits are still here: try again.")
 		return e.show()
 	}
-	return e.act(form.Get("action"))
+	ctx, cancel := context.WithTimeout(c.Request().Context(), askLimit)
+	defer cancel()
+	return e.act(ctx, form.Get("action"))
 }
 
 // badForm keeps the sentence on a body that is too long.
@@ -85,20 +92,21 @@ func badForm(err error) error {
 	return fault(http.StatusBadRequest, "The form did not arrive whole. Go back and try again.")
 }
 
-func (e *editor) act(action string) error {
+// act does what a button says. ctx bounds what it asks ThreatConnect.
+func (e *editor) act(ctx context.Context, action string) error {
 	name, key, _ := strings.Cut(action, ":")
 	switch name {
 	case "up", "down":
 		e.draft.move(key, map[string]int{"up": -1, "down": 1}[name])
 		e.view.Focus = name + "-" + key
 	case "add":
-		e.openForm("", store.Query{})
+		e.openForm(ctx, "", store.Query{})
 	case "edit":
 		if i := e.draft.index(key); i >= 0 {
-			e.openForm(key, e.draft.Queries[i].Query)
+			e.openForm(ctx, key, e.draft.Queries[i].Query)
 		}
 	case "validate", "preview", "submit":
-		e.takeForm(name)
+		e.takeForm(ctx, name)
 	case "delete":
 		if i := e.draft.index(key); i >= 0 {
 			row := queryRow(key, i, e.draft.Queries[i].Query)
@@ -150,15 +158,17 @@ func (e *editor) show() error {
 	return render(e.c, e.status, templates.EditorPage(e.view))
 }
 
-// openForm shows the window of one query.
-func (e *editor) openForm(key string, q store.Query) {
-	ctx, cancel := context.WithTimeout(e.c.Request().Context(), saveLimit)
-	defer cancel()
+// openForm opens the window of one query, with the owners that there are now.
+func (e *editor) openForm(ctx context.Context, key string, q store.Query) {
+	owners, err := e.s.listOwners(ctx)
+	e.drawForm(key, q, owners, err)
+}
+
+// drawForm shows the window of one query; ownersErr says why there are no owners to choose from.
+func (e *editor) drawForm(key string, q store.Query, owners []string, ownersErr error) {
 	w := &templates.QueryForm{Key: key, TQL: q.TQL, Types: choices(e.s.Types, q.Types)}
-	owners, err := e.s.owners.names(ctx)
-	if err != nil {
-		_, text := e.s.explain(e.c, askFault(ctx, err))
-		w.OwnersFault = "The owners cannot be listed. " + text
+	if ownersErr != nil {
+		_, w.OwnersFault = e.s.explain(e.c, ownersErr)
 	}
 	w.Owners = choices(owners, q.Owners)
 	w.SortFields = append([]templates.Choice{{Value: "", Label: "None", Chosen: q.SortField == ""}}, choices(threatconnect.SortFields, one(q.SortField))...)
@@ -204,47 +214,53 @@ func (e *editor) formQuery() (key string, q store.Query) {
 }
 
 // takeForm validates, previews or submits the window's query.
-func (e *editor) takeForm(action string) {
+func (e *editor) takeForm(ctx context.Context, action string) {
 	key, q := e.formQuery()
 	faults := e.s.queryFaults(q)
 	var valid string
 	var preview *templates.Preview
-	if len(faults) == 0 {
-		valid, preview, faults = e.judge(action, q)
+	if len(faults) > 0 {
+		e.status = http.StatusUnprocessableEntity
+	} else {
+		var err error
+		if valid, preview, err = e.judge(ctx, action, q); err != nil {
+			faults = []string{e.refuse(err)}
+		}
 	}
 	if action == "submit" && len(faults) == 0 {
 		e.view.Focus = "edit-" + e.draft.put(key, q)
 		return
 	}
-	e.openForm(key, q)
+	owners, err := e.s.lastOwners(ctx)
+	e.drawForm(key, q, owners, err)
 	e.view.Form.Faults, e.view.Form.Valid, e.view.Form.Preview = faults, valid, preview
-	if len(faults) > 0 {
+}
+
+// refuse sets the status for a query that did not pass, and gives the reason. What ThreatConnect says about the query is a
+// mistake in the form like any other.
+func (e *editor) refuse(err error) (text string) {
+	e.status, text = e.s.explain(e.c, err)
+	if e.status == http.StatusBadRequest {
 		e.status = http.StatusUnprocessableEntity
 	}
+	return text
 }
 
 // judge asks ThreatConnect about a query. A submit goes through when ThreatConnect cannot be asked: saving checks again.
-func (e *editor) judge(action string, q store.Query) (valid string, preview *templates.Preview, faults []string) {
+func (e *editor) judge(ctx context.Context, action string, q store.Query) (valid string, preview *templates.Preview, err error) {
 	if action == "preview" {
-		preview, err := e.s.preview(e.c.Request().Context(), q)
-		if err != nil {
-			_, text := e.s.explain(e.c, err)
-			return "", nil, []string{text}
-		}
-		return "", preview, nil
+		preview, err = e.s.preview(ctx, q)
+		return "", preview, err
 	}
-	ctx, cancel := context.WithTimeout(e.c.Request().Context(), saveLimit)
-	defer cancel()
 	count, err := e.s.ThreatConnect.Count(ctx, toThreatConnect(q))
 	switch {
 	case err == nil:
-		return fmt.Sprintf("TQL is valid — %s matching results.", templates.Number(count)), nil, nil
+		return fmt.Sprintf("TQL is valid — %s.", templates.Amount(count, "matching result", "matching results")), nil, nil
 	case action == "submit" && unreachable(err):
 		e.notice("warning", "ThreatConnect could not be asked about this query. It is checked again when you save.")
 		return "", nil, nil
 	}
-	_, text := e.s.explain(e.c, askFault(ctx, err))
-	return "", nil, []string{text}
+	return "", nil, queryFault(ctx, cannotCheck, err)
 }
 
 // importDraft replaces the draft by a file or by pasted text.
@@ -266,7 +282,7 @@ func (e *editor) importDraft() {
 	}
 	e.draft.replace(queries, e.saved)
 	e.view.Focus = "save"
-	e.notice("info", fmt.Sprintf("Imported %d queries. They replace the list on this page once you save.", len(queries)))
+	e.notice("info", fmt.Sprintf("Imported %s. This replaces the saved list once you save.", templates.Amount(int64(len(queries)), "query", "queries")))
 }
 
 // openSave shows the window Save Changes, or what is wrong with the list.
@@ -288,7 +304,7 @@ func (e *editor) openSave() error {
 // save keeps the draft and has the update run, or explains and changes nothing.
 func (e *editor) save(action string) error {
 	kind := strings.TrimPrefix(action, "save-")
-	result, err := e.s.save(e.c.Request().Context(), e.draft.list(), e.draft.Version, store.Mode(kind))
+	result, err := e.s.save(e.c.Request().Context(), e.draft.list(), &e.draft.Version, store.Mode(kind))
 	switch {
 	case errors.Is(err, store.ErrOutdated):
 		e.status = http.StatusConflict

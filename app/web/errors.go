@@ -70,26 +70,43 @@ func sentence(e *echo.HTTPError) string {
 	return text
 }
 
-// errorPage shows the sentence in the frame of the screens.
+// errorPage shows the sentence in the frame of the screen that failed.
 func (s *server) errorPage(c echo.Context, status int, message string) error {
 	up := strings.Count(strings.TrimPrefix(c.Request().URL.Path, "/"), "/")
-	frame := s.frame(c, "Error", "")
+	frame := s.frame(c, "Error", strings.TrimPrefix(c.Request().URL.Path, "/ui/"))
 	frame.Root = strings.Repeat("../", up)
 	return render(c, status, templates.Failure(frame, status, message))
 }
 
-// askFault explains why ThreatConnect gave no answer. ctx is the one that bounded the question.
-func askFault(ctx context.Context, err error) error {
+// What cannot be done when a question about a query has no answer.
+const (
+	cannotCheck   = "The query cannot be checked"
+	cannotPreview = "The preview cannot be made"
+)
+
+// queryFault explains why a question about a query has no answer, and what cannot be done therefore. ctx is the one that
+// bounded the question.
+func queryFault(ctx context.Context, what string, err error) error {
 	var refused *threatconnect.Error
 	switch {
-	case errors.Is(ctx.Err(), context.DeadlineExceeded):
+	case isOver(ctx):
 		return fault(http.StatusGatewayTimeout,
 			"ThreatConnect did not answer within %.0f seconds. Try again, or narrow the TQL: a query this slow slows down every update too.", askLimit.Seconds())
 	case errors.As(err, &refused) && refused.IsTQL():
 		return fault(http.StatusBadRequest, "ThreatConnect does not accept this query: %s", refused.Message)
 	}
-	return fault(http.StatusBadGateway, "ThreatConnect could not be asked: %v", err)
+	return fault(http.StatusBadGateway, "%s: %v", what, err)
 }
+
+// ownersFault explains why there is no list of owners.
+func ownersFault(ctx context.Context, err error) error {
+	if isOver(ctx) {
+		return fault(http.StatusGatewayTimeout, "The owners cannot be listed: ThreatConnect did not answer within %.0f seconds. Try again.", askLimit.Seconds())
+	}
+	return fault(http.StatusBadGateway, "The owners cannot be listed: %v", err)
+}
+
+func isOver(ctx context.Context) bool { return errors.Is(ctx.Err(), context.DeadlineExceeded) }
 
 // unreachable says that an error is about ThreatConnect as a whole, not about the query in hand.
 func unreachable(err error) bool {

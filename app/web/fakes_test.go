@@ -37,13 +37,14 @@ type world struct {
 	count   func(context.Context, threatconnect.Query) (int64, error)
 	preview func(context.Context, threatconnect.Query) (Preview, error)
 	refuse  error
+	key     string
 	broken  error
 }
 
 const jobID = "5f0c6a52-4c1b-4d3e-9f63-0f1f2f3f4f5f"
 
 func newWorld() *world {
-	w := &world{version: 1}
+	w := &world{version: 1, key: "key of the tests"}
 	w.owners = func(context.Context) ([]threatconnect.Owner, error) {
 		return []threatconnect.Owner{{ID: 1, Name: "Demo Organization"}, {ID: 2, Name: "O'Brien & <Sons>"}, {ID: 3, Name: "Common Community"}}, nil
 	}
@@ -80,13 +81,16 @@ func (w *world) did() []string {
 func (w *world) Queries(context.Context) ([]store.Query, string, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return slices.Clone(w.queries), fmt.Sprint("v", w.version), w.broken
+	return slices.Clone(w.queries), w.current(), w.broken
 }
 
 func (w *world) SaveQueries(_ context.Context, queries []store.Query, version string, next store.Mode) (string, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if version != "" && version != fmt.Sprint("v", w.version) {
+	if w.refuse != nil {
+		return "", w.refuse
+	}
+	if version != "" && version != w.current() {
 		return "", store.ErrOutdated
 	}
 	w.version++
@@ -97,7 +101,15 @@ func (w *world) SaveQueries(_ context.Context, queries []store.Query, version st
 	}
 	w.queries, w.next = queries, next
 	w.note("save %d %s", len(queries), next)
-	return fmt.Sprint("v", w.version), nil
+	return w.current(), nil
+}
+
+// current is the version of the list; "" while nothing was ever saved.
+func (w *world) current() string {
+	if w.version == 0 {
+		return ""
+	}
+	return fmt.Sprint("v", w.version)
 }
 
 func (w *world) Jobs(_ context.Context, f store.JobFilter) ([]store.Job, int64, error) {
@@ -105,7 +117,8 @@ func (w *world) Jobs(_ context.Context, f store.JobFilter) ([]store.Job, int64, 
 	defer w.mu.Unlock()
 	var found []store.Job
 	for _, j := range w.jobs {
-		if strings.Contains(j.RequestID, f.RequestID) && (len(f.Statuses) == 0 || slices.Contains(f.Statuses, j.Status)) {
+		if strings.Contains(j.RequestID, f.RequestID) && (len(f.Statuses) == 0 || slices.Contains(f.Statuses, j.Status)) &&
+			(f.JobType == "" || f.JobType == j.JobType) {
 			found = append(found, j)
 		}
 	}
@@ -130,7 +143,8 @@ func (w *world) JobDetails(context.Context, string) ([]store.JobDetail, error) {
 func (w *world) Problems(_ context.Context, f store.ProblemFilter) ([]store.Problem, int64, error) {
 	var found []store.Problem
 	for _, p := range w.problems {
-		if strings.Contains(p.RequestID, f.RequestID) && (f.Step == "" || f.Step == p.Step) && strings.Contains(p.Message, f.Text) {
+		if strings.Contains(p.RequestID, f.RequestID) && (f.Step == "" || f.Step == p.Step) && (f.Code == "" || f.Code == p.Code) &&
+			strings.Contains(p.Message, f.Text) {
 			found = append(found, p)
 		}
 	}
@@ -252,7 +266,7 @@ func (a asked) Count(ctx context.Context, q threatconnect.Query) (int64, error) 
 
 func (w *world) options() Options {
 	return Options{Store: w, Pipeline: w, ThreatConnect: asked{w}, Types: []string{"Address", "File", "Host"},
-		Version: "1.0.0", Source: "ThreatConnect-Demo", Key: []byte("key of the tests"), Logger: slog.New(slog.DiscardHandler)}
+		Version: "1.0.0", Source: "ThreatConnect-Demo", Key: []byte(w.key), Logger: slog.New(slog.DiscardHandler)}
 }
 
 func (w *world) handler() http.Handler { return New(w.options()) }

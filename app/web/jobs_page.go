@@ -42,6 +42,9 @@ func (s *server) jobsPage(c echo.Context) error {
 		return err
 	}
 	params := filterParams(filter)
+	if len(jobs) == 0 && filter.Offset > 0 { // there are fewer by now
+		return seeOther(c, address("jobs", params))
+	}
 	view := templates.Jobs{
 		Frame: s.frame(c, "JOBS", "jobs"), RequestID: filter.RequestID, Statuses: statusChoices(chosen),
 		Pager: pager("jobs", params, filter.Offset, filter.Limit, len(jobs), total), Progress: s.progress(),
@@ -61,6 +64,9 @@ func filterParams(f store.JobFilter) url.Values {
 	}
 	for _, status := range f.Statuses {
 		params.Add("status", string(status))
+	}
+	if f.JobType != "" {
+		params.Set("job_type", string(f.JobType))
 	}
 	return params
 }
@@ -271,10 +277,10 @@ func askJob(action string, j templates.Job) *templates.Question {
 		q.Text = []string{"The job is queued again under the same Request ID, and repeats its update."}
 	case action == "confirm" && j.NeedsAnswer:
 		q.Title, q.Button, q.Danger = "Confirm Retirement", "Retire", true
-		q.Text = []string{fmt.Sprintf("Retire %s objects in Microsoft Sentinel? They stop matching as soon as they arrive there.", templates.Number(j.Held))}
+		q.Text = []string{fmt.Sprintf("Retire %s in Microsoft Sentinel? What is retired stops matching as soon as that arrives there.", templates.Amount(j.Held, "object", "objects"))}
 	case action == "dismiss" && j.NeedsAnswer:
 		q.Title, q.Button = "Dismiss Retirement", "Keep the objects"
-		q.Text = []string{fmt.Sprintf("Keep the %s objects in Microsoft Sentinel? You are asked again only when the set changes.", templates.Number(j.Held))}
+		q.Text = []string{fmt.Sprintf("Keep %s in Microsoft Sentinel? You are asked again only when the set changes.", templates.Amount(j.Held, "object", "objects"))}
 	default:
 		return nil
 	}

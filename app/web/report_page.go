@@ -31,6 +31,9 @@ func (s *server) reportPage(c echo.Context) error {
 			params.Set(name, value)
 		}
 	}
+	if len(problems) == 0 && filter.Offset > 0 { // there are fewer by now
+		return seeOther(c, address("report", params))
+	}
 	view := templates.Report{
 		Frame: s.frame(c, "REPORT", "report"), RequestID: filter.RequestID, Code: filter.Code, Text: filter.Text,
 		Steps: append([]templates.Choice{{Value: "", Label: "All", Chosen: filter.Step == ""}}, choices(steps, one(filter.Step))...),

@@ -26,7 +26,7 @@ func normalisePath(next echo.HandlerFunc) echo.HandlerFunc {
 // the full request address tells. Without one the way leads over v1/ui/, which is right without a slash, and which
 // stray corrects with one.
 func root(c echo.Context) error {
-	full, _, _ := strings.Cut(c.Request().RequestURI, "?")
+	full := fullPath(c)
 	target := "v1/ui/"
 	if strings.HasSuffix(full, "/") {
 		target = "ui/"
@@ -34,6 +34,20 @@ func root(c echo.Context) error {
 		target = last + "/ui/"
 	}
 	return c.Redirect(http.StatusFound, target)
+}
+
+// uiRoot leads from ui to ui/, unless the browser stands there already and the slash was lost on the way.
+func (s *server) uiRoot(c echo.Context) error {
+	if strings.HasSuffix(fullPath(c), "/") {
+		return s.configurePage(c)
+	}
+	return c.Redirect(http.StatusFound, "ui/")
+}
+
+// fullPath is the path in the browser's address, "" where the platform does not tell it.
+func fullPath(c echo.Context) string {
+	full, _, _ := strings.Cut(c.Request().RequestURI, "?")
+	return full
 }
 
 // isVersion: the platform ends a Service's address in v and its major version.

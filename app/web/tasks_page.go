@@ -3,6 +3,7 @@ package web
 import (
 	"fmt"
 	"net/http"
+	"slices"
 
 	"github.com/labstack/echo/v4"
 
@@ -21,12 +22,12 @@ func (s *server) tasksPage(c echo.Context) error {
 	return render(c, http.StatusOK, templates.TasksPage(view))
 }
 
-// askTask asks before a command to a task.
+// askTask asks before a command to a task; nil when the task does not take it now.
 func askTask(action string, t templates.Task) *templates.Question {
-	text, known := taskTexts[action]
-	if !known {
+	if !slices.Contains(t.Commands(), action) {
 		return nil
 	}
+	text := taskTexts[action]
 	return &templates.Question{
 		Title: text.title, Text: []string{fmt.Sprintf(text.text, t.Name)}, Action: "tasks", Back: "tasks", Button: text.title, Danger: action == "kill",
 		Fields: []templates.Field{{Name: "action", Value: action}, {Name: "task", Value: t.Slug}},

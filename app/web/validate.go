@@ -7,7 +7,6 @@ import (
 	"slices"
 	"strings"
 	"sync"
-	"time"
 
 	"golang.org/x/sync/errgroup"
 
@@ -156,7 +155,7 @@ func (s *server) askAbout(ctx context.Context, queries, saved []store.Query) (fa
 	if len(changed) == 0 {
 		return nil, nil
 	}
-	owners, err := s.owners.names(ctx)
+	owners, err := s.listOwners(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -231,42 +230,24 @@ func capital(text string) string {
 	return strings.ToUpper(text[:1]) + text[1:]
 }
 
-// ownerCache spares ThreatConnect a question at each redraw of the query window.
-type ownerCache struct {
-	load func(context.Context) ([]threatconnect.Owner, error)
-
-	mu    sync.Mutex
-	known []string
-	until time.Time
-}
-
-// ownerLife is how long a list of owners counts as fresh.
-const ownerLife = time.Minute
-
-// names gives the owners by name, in the order of ThreatConnect's list.
-func (o *ownerCache) names(ctx context.Context) ([]string, error) {
-	if names := o.fresh(); names != nil {
-		return names, nil
-	}
-	owners, err := o.load(ctx)
+// listOwners asks ThreatConnect for the owners, by name and in its order.
+func (s *server) listOwners(ctx context.Context) ([]string, error) {
+	owners, err := s.ThreatConnect.Owners(ctx)
 	if err != nil {
-		return nil, fmt.Errorf("list the owners: %w", err)
+		return nil, ownersFault(ctx, err)
 	}
 	names := make([]string, 0, len(owners))
 	for _, owner := range owners {
 		names = append(names, owner.Name)
 	}
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	o.known, o.until = names, time.Now().Add(ownerLife)
+	s.owners.Store(&names)
 	return names, nil
 }
 
-func (o *ownerCache) fresh() []string {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	if time.Now().After(o.until) {
-		return nil
+// lastOwners spares ThreatConnect a question at each redraw of the query window.
+func (s *server) lastOwners(ctx context.Context) ([]string, error) {
+	if names := s.owners.Load(); names != nil {
+		return *names, nil
 	}
-	return o.known
+	return s.listOwners(ctx)
 }

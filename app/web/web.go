@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net/http"
 	"runtime/debug"
+	"sync/atomic"
 	"time"
 
 	"github.com/labstack/echo/v4"
@@ -18,7 +19,7 @@ import (
 )
 
 const (
-	// askLimit bounds what asks ThreatConnect while someone waits: the platform drops an answer after 30 s.
+	// askLimit bounds all that a page asks ThreatConnect while someone waits: the platform drops an answer after 30 s.
 	askLimit = 25 * time.Second
 	// saveLimit bounds the checks before a save, so that the save itself still fits.
 	saveLimit = 20 * time.Second
@@ -123,13 +124,12 @@ type Options struct {
 type server struct {
 	Options
 	started time.Time
-	owners  ownerCache
+	owners  atomic.Pointer[[]string] // as ThreatConnect listed them last
 }
 
 // New gives the handler for all routes. Paths are relative to the Service's root.
 func New(o Options) http.Handler {
 	s := &server{Options: o, started: time.Now()}
-	s.owners.load = o.ThreatConnect.Owners
 
 	e := echo.New()
 	e.HideBanner, e.HidePort = true, true
@@ -141,7 +141,7 @@ func New(o Options) http.Handler {
 	e.GET("/", root)
 	e.GET("/v1", stray)
 	e.GET("/v1/*", stray)
-	e.GET("/ui", func(c echo.Context) error { return c.Redirect(http.StatusFound, "ui/") })
+	e.GET("/ui", s.uiRoot)
 	e.GET("/static/:hash/:file", echo.WrapHandler(http.StripPrefix("/static/", templates.Static())))
 	s.routeAPI(e.Group("/api"))
 	s.routePages(e.Group("/ui"))
