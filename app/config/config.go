@@ -6,6 +6,7 @@ package config
 
 import (
 	"context"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -165,9 +166,7 @@ func (r *reader) readThreatConnect(c *Config) {
 	r.required("tc_api_path", "set it to the base of the ThreatConnect API, such as https://example.threatconnect.com/api")
 	c.TCAPIPath = r.address("tc_api_path")
 	c.TCToken = NewSecret(r.text("tc_token"))
-	if expires := r.wholeOr("tc_token_expires", 0, 0, 1<<40); expires > 0 {
-		c.TCTokenExpires = time.Unix(expires, 0)
-	}
+	r.readTokenExpiry(c)
 	c.Verify = r.boolean("tc_verify", true)
 	c.Proxy = Proxy{
 		Host:     r.text("tc_proxy_host"),
@@ -182,6 +181,22 @@ func (r *reader) readThreatConnect(c *Config) {
 	c.LogPath = r.text("tc_log_path")
 	c.TempPath = r.text("tc_temp_path")
 	c.LogLevel = r.text("tc_log_level")
+}
+
+// readTokenExpiry takes what it cannot read for not said: nobody but the platform could put it right.
+func (r *reader) readTokenExpiry(c *Config) {
+	value := r.text("tc_token_expires")
+	if value == "" {
+		return
+	}
+	seconds, err := strconv.ParseInt(value, 10, 64)
+	if err != nil || seconds < 0 || seconds > 1<<40 {
+		c.Warnings = append(c.Warnings, "tc_token_expires is no time in seconds, so the token counts as valid until ThreatConnect refuses it")
+		return
+	}
+	if seconds > 0 {
+		c.TCTokenExpires = time.Unix(seconds, 0)
+	}
 }
 
 func (r *reader) readOperatorSettings(c *Config) {
@@ -225,7 +240,7 @@ func (r *reader) platform() *PlatformInputs {
 	r.required("tc_svc_broker_port", fromPlatform)
 	return &PlatformInputs{
 		BrokerHost:       r.required("tc_svc_broker_host", fromPlatform),
-		BrokerPort:       r.port("tc_svc_broker_port"),
+		BrokerPort:       int(r.wholeOr("tc_svc_broker_port", 0, 1, 65535)),
 		BrokerToken:      NewSecret(r.verbatim("tc_svc_broker_token")),
 		BrokerTimeout:    r.seconds("tc_svc_broker_conn_timeout"),
 		ServerTopic:      r.required("tc_svc_server_topic", fromPlatform),

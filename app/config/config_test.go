@@ -120,10 +120,11 @@ func TestEveryField(t *testing.T) {
 		{"api path missing", map[string]string{"tc_api_path": ""}, "tc_api_path is not set"},
 		{"api path in clear", map[string]string{"tc_api_path": "http://tc.example.com/api"}, "tc_api_path must begin with https://"},
 		{"api path on loopback", map[string]string{"tc_api_path": "http://[::1]:81/api"}, ""},
-		{"token expiry", map[string]string{"tc_token_expires": "soon"}, "tc_token_expires must be"},
+		{"token expiry", map[string]string{"tc_token_expires": "soon"}, ""},
 		{"out path missing", map[string]string{"tc_out_path": ""}, "tc_out_path is not set"},
 		{"verify", map[string]string{"tc_verify": "perhaps"}, "tc_verify must be true or false"},
-		{"proxy port", map[string]string{"tc_proxy_port": "65536"}, "tc_proxy_port must be a whole number from 1 to 65535"},
+		{"proxy port", map[string]string{"tc_proxy_port": "65536"}, "tc_proxy_port must be a whole number from 0 to 65535"},
+		{"proxy port 0", map[string]string{"tc_proxy_port": "0"}, ""},
 		{"proxy for ThreatConnect", map[string]string{"tc_proxy_tc": "2"}, "tc_proxy_tc must be true or false"},
 		{"proxy for others", map[string]string{"tc_proxy_external": "2"}, "tc_proxy_external must be true or false"},
 		{"authority in clear", map[string]string{"authority_url": "http://login.example.com"}, "MS_SENTINEL_AUTHORITY_URL must begin with https://"},
@@ -154,9 +155,13 @@ func TestEveryField(t *testing.T) {
 		{"server topic missing", platform(map[string]string{"tc_svc_server_topic": ""}), "tc_svc_server_topic is not set"},
 		{"client topic missing", platform(map[string]string{"tc_svc_client_topic": ""}), "tc_svc_client_topic is not set"},
 		{"broker timeout", platform(map[string]string{"tc_svc_broker_conn_timeout": "x"}), "tc_svc_broker_conn_timeout must be"},
-		{"heartbeat timeout", platform(map[string]string{"tc_svc_hb_timeout_seconds": "0"}), "tc_svc_hb_timeout_seconds must be"},
+		{"broker timeout 0", platform(map[string]string{"tc_svc_broker_conn_timeout": "0"}), ""},
+		{"broker timeout that MQTT cannot tell", platform(map[string]string{"tc_svc_broker_conn_timeout": "65536"}), "tc_svc_broker_conn_timeout must be a whole number from 0 to 65535"},
+		{"heartbeat timeout", platform(map[string]string{"tc_svc_hb_timeout_seconds": "-1"}), "tc_svc_hb_timeout_seconds must be"},
+		{"heartbeat timeout 0", platform(map[string]string{"tc_svc_hb_timeout_seconds": "0"}), ""},
 		{"store type", platform(map[string]string{"tc_kvstore_type": "Memory"}), "tc_kvstore_type must be one of: Redis, TCKeyValueAPI"},
 		{"store port", platform(map[string]string{"tc_kvstore_port": "x"}), "tc_kvstore_port must be"},
+		{"store ports 0", platform(map[string]string{"tc_kvstore_port": "0", "tc_kvstore_tls_port": "0"}), ""},
 		{"store TLS", platform(map[string]string{"tc_kvstore_tls_enabled": "x"}), "tc_kvstore_tls_enabled must be"},
 		{"store TLS port", platform(map[string]string{"tc_kvstore_tls_port": "x"}), "tc_kvstore_tls_port must be"},
 		{"store database", platform(map[string]string{"tc_playbook_kvstore_id": "-1"}), "tc_playbook_kvstore_id must be"},
@@ -213,6 +218,14 @@ func TestAllFaultsAtOnce(t *testing.T) {
 	}
 	if strings.Contains(err.Error(), "\n") {
 		t.Error("the error is more than one line")
+	}
+}
+
+// What is said about the token matters only where variables have to be resolved; nobody but the platform can put it right.
+func TestTokenExpiryThatCannotBeRead(t *testing.T) {
+	got, err := load(t, map[string]string{"tc_token_expires": "2026-01-01", "tc_token": "canary-token"}, nil)
+	if err != nil || !got.TCTokenExpires.IsZero() || len(got.Warnings) != 1 || !strings.HasPrefix(got.Warnings[0], "tc_token_expires ") {
+		t.Errorf("got %v, %q, %v", got.TCTokenExpires, got.Warnings, err)
 	}
 }
 

@@ -55,13 +55,9 @@ type Log struct {
 // OpenLog writes to <dir>/app.log, creating dir where it is missing; rotated at 10 MiB, compressed, 25 kept. An empty
 // dir writes to stderr.
 func OpenLog(dir, level string) (*Log, error) {
-	start, err := ParseLevel(level)
-	if err != nil {
-		start = slog.LevelInfo
-	}
+	start, levelErr := ParseLevel(level)
 	if dir == "" {
-		l := newLog(os.Stderr, start)
-		return l, nil
+		return newLog(os.Stderr, start), nil
 	}
 	if err := os.MkdirAll(dir, 0o750); err != nil {
 		return nil, fmt.Errorf("creating the log folder: %w", err)
@@ -75,6 +71,9 @@ func OpenLog(dir, level string) (*Log, error) {
 	out := &timberjack.Logger{Filename: name, MaxSize: logMiB, MaxBackups: logBackups, Compression: "gzip"}
 	l := newLog(out, start)
 	l.out = out
+	if levelErr != nil {
+		l.Warn("the log level is INFO", "feature", "logging", "error", levelErr)
+	}
 	return l, nil
 }
 

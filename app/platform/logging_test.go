@@ -151,6 +151,19 @@ func TestOpenLog(t *testing.T) {
 	}
 }
 
+// A level that nobody knows is INFO, and the log says so.
+func TestUnknownLevelAtStart(t *testing.T) {
+	dir := t.TempDir()
+	l, err := OpenLog(dir, "LOUD")
+	if err != nil || l.Level.Level() != slog.LevelInfo || l.Close() != nil {
+		t.Fatal(err)
+	}
+	text, err := os.ReadFile(filepath.Join(dir, "app.log"))
+	if err != nil || !strings.Contains(string(text), `log level \"LOUD\" is not known`) {
+		t.Errorf("got %s, %v", text, err)
+	}
+}
+
 func TestWriteMessage(t *testing.T) {
 	dir := t.TempDir()
 	for _, test := range []struct{ text, want string }{
