@@ -23,7 +23,7 @@ func platformInputs(c config.Config) platform.Inputs {
 	p := c.Platform
 	return platform.Inputs{
 		BrokerHost: p.BrokerHost, BrokerPort: p.BrokerPort, BrokerToken: p.BrokerToken.Reveal(), BrokerTimeout: p.BrokerTimeout,
-		ServerTopic: p.ServerTopic, ClientTopic: p.ClientTopic, HeartbeatTimeout: p.HeartbeatTimeout,
+		ServerTopic: p.ServerTopic, ClientTopic: p.ClientTopic, HeartbeatTimeout: p.HeartbeatTimeout, AnyBrokerName: p.AnyBrokerName,
 		CAFile: p.CAFile, CertFile: p.CertFile, KeyFile: p.KeyFile,
 		StoreType: p.StoreType, StoreHost: p.StoreHost, StorePort: p.StorePort, StoreUser: p.StoreUser,
 		StorePassword: p.StorePassword.Reveal(), StoreTLS: p.StoreTLS, StoreTLSPort: p.StoreTLSPort, StoreTLSDB: p.StoreTLSDB,

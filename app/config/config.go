@@ -71,6 +71,7 @@ type PlatformInputs struct {
 	ServerTopic      string        // the platform's messages
 	ClientTopic      string        // ours
 	HeartbeatTimeout time.Duration
+	AnyBrokerName    bool // take the broker's certificate whatever host it names
 
 	CAFile   string
 	CertFile string
@@ -246,6 +247,7 @@ func (r *reader) platform() *PlatformInputs {
 		ServerTopic:      r.required("tc_svc_server_topic", fromPlatform),
 		ClientTopic:      r.required("tc_svc_client_topic", fromPlatform),
 		HeartbeatTimeout: r.seconds("tc_svc_hb_timeout_seconds"),
+		AnyBrokerName:    !r.boolean("broker_name_check", true),
 		CAFile:           r.text("tc_svc_broker_cacert_file"),
 		CertFile:         r.text("tc_svc_broker_cert_file"),
 		KeyFile:          r.text("tc_svc_broker_key_file"),

@@ -85,6 +85,7 @@ type operatorSettings struct {
 	HTTPAddr            string `envconfig:"MS_SENTINEL_HTTP_ADDR" source:"environment"`
 	MapperDir           string `envconfig:"MS_SENTINEL_MAPPER_DIR" source:"environment"`
 	RequestsPerMinute   string `envconfig:"MS_SENTINEL_UPLOAD_REQUESTS_PER_MINUTE" source:"environment"`
+	BrokerNameCheck     string `envconfig:"MS_SENTINEL_BROKER_NAME_CHECK" source:"environment"`
 	UploadWindowSeconds string `envconfig:"MS_SENTINEL_UPLOAD_WINDOW_SECONDS" source:"environment"`
 }
 

@@ -148,6 +148,19 @@ func TestFileWinsOverEnvironment(t *testing.T) {
 	}
 }
 
+// The name of the broker is checked, unless the environment says otherwise.
+func TestBrokerNameCheck(t *testing.T) {
+	set := onPlatform()
+	set["broker_name_check"] = "false" // means nothing in the file
+	if got, _, err := launch(t, set); err != nil || got.Platform.AnyBrokerName {
+		t.Errorf("got %+v, %v", got.Platform, err)
+	}
+	t.Setenv("MS_SENTINEL_BROKER_NAME_CHECK", "false")
+	if got, _, err := launch(t, set); err != nil || !got.Platform.AnyBrokerName {
+		t.Errorf("got %+v, %v", got.Platform, err)
+	}
+}
+
 func TestTolerantScalars(t *testing.T) {
 	tests := []struct {
 		json  string // of schedule_interval_hours

@@ -30,6 +30,7 @@ type Inputs struct {
 	ServerTopic      string        // tc_svc_server_topic: the platform's messages
 	ClientTopic      string        // tc_svc_client_topic: ours
 	HeartbeatTimeout time.Duration // tc_svc_hb_timeout_seconds; 0 means 20 s
+	AnyBrokerName    bool          // take the broker's certificate whatever host it names
 
 	CAFile   string // tc_svc_broker_cacert_file: turns TLS on for the broker; trust for broker and Redis
 	CertFile string // tc_svc_broker_cert_file: client certificate for Redis over TLS

@@ -30,6 +30,9 @@ func brokerTLS(in Inputs, log *slog.Logger) (*tls.Config, error) {
 			if err := verifyChain(state, roots); err != nil {
 				return err
 			}
+			if in.AnyBrokerName {
+				return nil
+			}
 			return verifyName(state.PeerCertificates[0], in.BrokerHost, log)
 		},
 	}, nil
@@ -86,26 +89,26 @@ func verifyChain(state tls.ConnectionState, roots *x509.CertPool) error {
 	return nil
 }
 
-// verifyName falls back to the common name where a certificate carries no other, as Python's ssl and hence the
+// verifyName falls back to the common name where a certificate carries no DNS name, as Python's ssl and hence the
 // vendor's SDK do; Go by itself never does.
 func verifyName(cert *x509.Certificate, host string, log *slog.Logger) error {
 	err := cert.VerifyHostname(host)
 	if err == nil {
 		return nil
 	}
-	if len(cert.DNSNames) == 0 && len(cert.IPAddresses) == 0 {
-		named := &x509.Certificate{}
-		if ip := net.ParseIP(cert.Subject.CommonName); ip != nil {
-			named.IPAddresses = []net.IP{ip}
-		} else {
-			named.DNSNames = []string{cert.Subject.CommonName}
-		}
-		if named.VerifyHostname(host) == nil {
-			log.Info("broker certificate accepted by its common name", "feature", "broker", "common_name", cert.Subject.CommonName)
-			return nil
-		}
+	if name := cert.Subject.CommonName; len(cert.DNSNames) == 0 && named(name).VerifyHostname(host) == nil {
+		log.Info("broker certificate accepted by its common name", "feature", "broker", "common_name", name)
+		return nil
 	}
-	return fmt.Errorf("%w: %w", errUntrusted, err)
+	return fmt.Errorf("%w: %w; if that is the broker of ThreatConnect all the same, set MS_SENTINEL_BROKER_NAME_CHECK=false on the launch server", errUntrusted, err)
+}
+
+// named is a certificate that carries its common name as Go wants to see it.
+func named(commonName string) *x509.Certificate {
+	if ip := net.ParseIP(commonName); ip != nil {
+		return &x509.Certificate{IPAddresses: []net.IP{ip}}
+	}
+	return &x509.Certificate{DNSNames: []string{commonName}}
 }
 
 func fileExists(name string) bool {

@@ -2,10 +2,13 @@ package platform
 
 import (
 	"crypto/tls"
+	"crypto/x509"
+	"crypto/x509/pkix"
 	"errors"
 	"io"
 	"log/slog"
 	"net"
+	"strings"
 	"testing"
 
 	standin "mssentinel/app/standin/platform"
@@ -43,6 +46,40 @@ func handshake(t *testing.T, in Inputs, server *standin.Certificates) error {
 	conn.Close()
 	<-done
 	return err
+}
+
+// OpenSSL, and so the vendor's SDK, looks at the common name as soon as no DNS name stands beside it.
+func TestCommonNameBesideOtherNames(t *testing.T) {
+	log := slog.New(slog.NewTextHandler(io.Discard, nil))
+	cert := &x509.Certificate{Subject: pkix.Name{CommonName: "broker"}, IPAddresses: []net.IP{net.IPv4(10, 0, 0, 9)}}
+	for host, trusted := range map[string]bool{"broker": true, "10.0.0.9": true, "10.0.0.8": false, "other": false} {
+		if err := verifyName(cert, host, log); (err == nil) != trusted {
+			t.Errorf("%s: %v", host, err)
+		}
+	}
+	cert.DNSNames = []string{"other"}
+	if err := verifyName(cert, "broker", log); !errors.Is(err, errUntrusted) || !strings.Contains(err.Error(), "MS_SENTINEL_BROKER_NAME_CHECK") {
+		t.Errorf("with a DNS name: %v", err)
+	}
+}
+
+// The switch leaves out the name and nothing else.
+func TestBrokerNameUnchecked(t *testing.T) {
+	own, err := standin.NewCertificates(t.TempDir(), true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	stranger, err := standin.NewCertificates(t.TempDir(), false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	in := Inputs{BrokerHost: "broker.example.com", CAFile: own.CAFile, AnyBrokerName: true}
+	if err := handshake(t, in, own); err != nil {
+		t.Error(err)
+	}
+	if err := handshake(t, in, stranger); !errors.Is(err, errUntrusted) {
+		t.Errorf("of another authority: %v", err)
+	}
 }
 
 // A certificate may name its host in the common name alone, spec §2.1; chain and name have to be right all the same.
