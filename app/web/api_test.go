@@ -4,12 +4,13 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
+	"maps"
 	"net/http"
 	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -47,56 +48,174 @@ func TestReading(t *testing.T) {
 	}
 }
 
+// routes are the calls of the JSON routes, each with a body that it takes.
+var routes = []struct {
+	method, target, body string
+	changes              bool
+}{
+	{"GET", "/api/health", "", false},
+	{"GET", "/api/tc_info", "", false},
+	{"GET", "/api/tql-config", "", false},
+	{"POST", "/api/tql-config", "[]", true},
+	{"POST", "/api/tql-config/test", `{"owners":["Demo Organization"],"types":["Host"],"tql":"x"}`, false},
+	{"POST", "/api/tql-config/preview", `{"owners":["Demo Organization"],"types":["Host"],"tql":"x"}`, false},
+	{"GET", "/api/job/request", "", false},
+	{"POST", "/api/job/request", `{"mode":"full"}`, true},
+	{"POST", "/api/job/request/" + jobID + "/retirement", `{"confirm":true}`, true},
+	{"DELETE", "/api/job/request/" + jobID, "", true},
+	{"POST", "/api/job/request/" + jobID + "/retry", "", true},
+	{"GET", "/api/task", "", false},
+	{"PUT", "/api/task/download?run=true", "", true},
+	{"PUT", "/api/task/download?pause=true", "", true},
+	{"DELETE", "/api/task/download", "", true},
+	{"GET", "/api/report/batch-error", "", false},
+}
+
+// What makes any call a bad one, whatever it is about.
+func TestEveryRoute(t *testing.T) {
+	w := newWorld()
+	w.jobs = []store.Job{{RequestID: jobID}}
+	h := w.handler()
+	refused := func(status int, says, method, target, body string, headers ...string) {
+		t.Helper()
+		rec := call(t, h, method, target, body, headers...)
+		if got := message(t, rec); rec.Code != status || !strings.Contains(got, says) {
+			t.Errorf("%s %s %.40q %q: %d %q, want %d and %q", method, target, body, headers, rec.Code, got, status, says)
+		}
+		if did := w.did(); len(did) > 0 {
+			t.Fatalf("%s %s %.40q %q had done %q", method, target, body, headers, did)
+		}
+	}
+	for _, r := range routes {
+		refused(405, "does not take this method", "PATCH", r.target, "{}")
+		refused(404, "no such page", r.method, strings.Replace(r.target, "/api/", "/api/no/such/", 1), r.body)
+		if r.changes {
+			refused(403, "Send the header X-Requested-With", r.method, r.target, r.body, "X-Requested-With", "")
+		}
+		if r.body == "" {
+			continue
+		}
+		for _, kind := range []string{"", "text/plain", "application/x-www-form-urlencoded", "multipart/form-data; boundary=x", "application/json; ;"} {
+			refused(403, "Content-Type: application/json", r.method, r.target, r.body, "Content-Type", kind)
+		}
+		refused(400, "empty", r.method, r.target, "")
+		refused(400, "it breaks off", r.method, r.target, r.body[:1])
+		refused(400, "not JSON", r.method, r.target, "nope")
+		refused(400, "after the end", r.method, r.target, r.body+r.body)
+		refused(413, "longer than 4 MiB", r.method, r.target, `"`+strings.Repeat("x", maxBody)+`"`)
+		member := `{"colour":1}`
+		if r.body[0] == '[' {
+			member = "[" + member + "]"
+		}
+		refused(400, `unknown field "colour"`, r.method, r.target, member)
+	}
+	w.refuse = store.ErrState
+	for _, r := range routes {
+		if r.changes && r.target != "/api/tql-config" {
+			says := "The job has moved on"
+			if strings.HasPrefix(r.target, "/api/task/") {
+				says = `The task "download" is paused. Resume it first.`
+			}
+			refused(409, says, r.method, r.target, r.body)
+		}
+	}
+}
+
+// The members of each answer are those that scripts were written for.
+func TestMembers(t *testing.T) {
+	w := newWorld()
+	w.queries = []store.Query{oneSaved("a", "rating > 3")}
+	w.jobs = []store.Job{{RequestID: jobID}}
+	w.progress = Progress{RequestID: jobID, WaitUntil: noon, Remaining: time.Minute}
+	w.problems = someProblems()
+	h := w.handler()
+	const jobMembers = "count_downloaded count_duplicate count_invalid count_queued count_rejected count_retired count_retirement_held count_unchanged count_uploaded " +
+		"date_completed date_convert_complete date_convert_start date_download_complete date_download_start date_failed date_queued date_started " +
+		"date_upload_complete date_upload_start failure_count job_type last_modified_filter_end last_modified_filter_start message mode"
+	for _, tt := range []struct{ method, target, body, list, members, of string }{
+		{"GET", "/api/health", "", "", "status uptime_seconds version", ""},
+		{"GET", "/api/tc_info", "", "", "owners sort_fields types", ""},
+		{"GET", "/api/tql-config", "", "data", "count data version", "id owners rank sort_direction sort_field tql types version"},
+		{"POST", "/api/tql-config/test", routes[4].body, "", "count status", ""},
+		{"POST", "/api/tql-config/preview", routes[4].body, "stix_objects", "cap errors returned_count stix_objects total_count truncated", "name pattern"},
+		{"GET", "/api/job/request", "", "data", "count data total_count", jobMembers + " progress request_id retry_after status"},
+		{"GET", "/api/task", "", "data", "count data", "description detail heartbeat_timeout_minutes last_heartbeat last_run name next_run paused schedule slug status"},
+		{"GET", "/api/report/batch-error", "", "data", "count data total_count", "code date_added id message note raw request_id step"},
+		{"POST", "/api/job/request", `{"mode":"delta"}`, "", jobMembers + " request_id retry_after status", ""},
+		{"POST", "/api/tql-config?reset=false&version=v1", "[]", "", "saved version", ""},
+	} {
+		rec := call(t, h, tt.method, tt.target, tt.body)
+		var got map[string]json.RawMessage
+		if err := json.Unmarshal(rec.Body.Bytes(), &got); err != nil || rec.Code != http.StatusOK {
+			t.Errorf("%s %s: %d %v %s", tt.method, tt.target, rec.Code, err, rec.Body)
+			continue
+		}
+		if members := strings.Join(slices.Sorted(maps.Keys(got)), " "); members != tt.members {
+			t.Errorf("%s %s has %s, want %s", tt.method, tt.target, members, tt.members)
+		}
+		if tt.list == "" {
+			continue
+		}
+		var rows []map[string]json.RawMessage
+		if err := json.Unmarshal(got[tt.list], &rows); err != nil || len(rows) == 0 {
+			t.Errorf("%s %s: %v %s", tt.method, tt.target, err, rec.Body)
+			continue
+		}
+		if members := strings.Join(slices.Sorted(maps.Keys(rows[0])), " "); members != tt.of {
+			t.Errorf("%s %s has rows of %s, want %s", tt.method, tt.target, members, tt.of)
+		}
+	}
+}
+
 func TestBadCalls(t *testing.T) {
 	w := newWorld()
 	w.queries = []store.Query{oneSaved("a", "rating > 3")}
 	w.jobs = []store.Job{{RequestID: jobID}}
 	h := w.handler()
-	huge := `"` + strings.Repeat("x", maxBody) + `"`
 	for _, tt := range []struct {
 		method, target, body string
-		headers              []string
 		status               int
 		says                 string
 	}{
-		{"POST", "/api/tql-config", "[]", []string{"X-Requested-With", ""}, 403, "X-Requested-With"},
-		{"POST", "/api/tql-config", "[]", []string{"Content-Type", "text/plain"}, 403, "application/json"},
-		{"POST", "/api/tql-config/test", "{}", []string{"Content-Type", ""}, 403, "application/json"},
-		{"PUT", "/api/task/download?run=true", "", []string{"X-Requested-With", ""}, 403, "X-Requested-With"},
-		{"DELETE", "/api/task/download", "", []string{"X-Requested-With", ""}, 403, "X-Requested-With"},
-		{"DELETE", "/api/job/request/" + jobID, "", []string{"X-Requested-With", ""}, 403, "X-Requested-With"},
-		{"POST", "/api/tql-config", "", nil, 400, "empty"},
-		{"POST", "/api/tql-config", "{", nil, 400, "breaks off"},
-		{"POST", "/api/tql-config", "nope", nil, 400, "not JSON"},
-		{"POST", "/api/tql-config", "null", nil, 400, "array"},
-		{"POST", "/api/tql-config", `{"owners":[]}`, nil, 400, "list"},
-		{"POST", "/api/tql-config", `[{"sortField":"id"}]`, nil, 400, `"sortField"`},
-		{"POST", "/api/tql-config", `[] []`, nil, 400, "after the end"},
-		{"POST", "/api/tql-config", huge, nil, 413, "4 MiB"},
-		{"POST", "/api/tql-config?reset=maybe", "[]", nil, 400, "reset"},
-		{"POST", "/api/tql-config?version=v0", "[]", nil, 409, "Someone else"},
-		{"POST", "/api/tql-config/test", `{"owners":["Demo Organization"],"types":["Address"],"tql":"nonsense"}`, nil, 400, "Unable to parse"},
-		{"POST", "/api/tql-config/test", `{"owners":[],"types":["Mutex"],"tql":""}`, nil, 400, "Mutex"},
-		{"POST", "/api/tql-config/preview", `{}`, nil, 400, "Owners to Query is empty"},
-		{"GET", "/api/job/request?status=Sleeping", "", nil, 400, "Upload Complete"},
-		{"GET", "/api/job/request?job_type=weekly", "", nil, 400, "scheduled"},
-		{"GET", "/api/job/request?limit=0", "", nil, 400, "from 1 to 500"},
-		{"GET", "/api/job/request?limit=501", "", nil, 400, "from 1 to 500"},
-		{"GET", "/api/job/request?offset=-1", "", nil, 400, "offset"},
-		{"POST", "/api/job/request", `{"mode":"partial"}`, nil, 400, "delta, full or reconcile"},
-		{"POST", "/api/job/request/" + jobID + "/retirement", `{}`, nil, 400, "confirm"},
-		{"POST", "/api/job/request/unknown/retirement", `{"confirm":true}`, nil, 404, ""},
-		{"DELETE", "/api/job/request/unknown", "", nil, 404, ""},
-		{"POST", "/api/job/request/unknown/retry", "", nil, 404, ""},
-		{"PUT", "/api/task/nothing?run=true", "", nil, 404, "download, cleaner"},
-		{"PUT", "/api/task/download", "", nil, 400, "?run=true"},
-		{"PUT", "/api/task/download?pause=yes", "", nil, 400, "?pause=true"},
-		{"DELETE", "/api/task/nothing", "", nil, 404, "nothing"},
-		{"GET", "/api/report/batch-error?step=Dance", "", nil, 400, "Download, Convert, Upload"},
-		{"GET", "/api/nothing", "", nil, 404, "no such page"},
-		{"PATCH", "/api/task", "", nil, 405, "method"},
+		{"POST", "/api/tql-config", "null", 400, "array"},
+		{"POST", "/api/tql-config", `{"owners":[]}`, 400, "holds object in the place of list"},
+		{"POST", "/api/tql-config", `[{"owners":"x"}]`, 400, `holds string in the place of list (member "owners")`},
+		{"POST", "/api/tql-config", `[{"rank":"1"}]`, 400, `holds string in the place of number (member "rank")`},
+		{"POST", "/api/tql-config/test", `[]`, 400, "holds array in the place of object"},
+		{"POST", "/api/tql-config", `[{"sortField":"id"}]`, 400, `"sortField"`},
+		{"POST", "/api/tql-config?reset=maybe", "[]", 400, "reset"},
+		{"POST", "/api/tql-config?version=v0", "[]", 409, "Someone else"},
+		{"POST", "/api/tql-config/test", `{"owners":["Demo Organization"],"types":["Address"],"tql":"nonsense"}`, 400, "Unable to parse"},
+		{"POST", "/api/tql-config/test", `{"owners":[],"types":["Mutex"],"tql":""}`, 400, "Mutex"},
+		{"POST", "/api/tql-config/preview", `{}`, 400, "Owners to Query is empty"},
+		{"GET", "/api/job/request?status=Sleeping", "", 400, "Upload Complete"},
+		{"GET", "/api/job/request?job_type=weekly", "", 400, "scheduled"},
+		{"GET", "/api/job/request?limit=0", "", 400, "from 1 to 500"},
+		{"GET", "/api/job/request?limit=501", "", 400, "from 1 to 500"},
+		{"GET", "/api/job/request?limit=ten", "", 400, "from 1 to 500"},
+		{"GET", "/api/job/request?offset=-1", "", 400, "offset"},
+		{"GET", "/api/job/request?offset=2147483648", "", 400, "offset"},
+		{"GET", "/api/report/batch-error?limit=0", "", 400, "from 1 to 500"},
+		{"GET", "/api/report/batch-error?offset=-1", "", 400, "offset"},
+		{"POST", "/api/job/request", `null`, 400, "delta, full or reconcile"},
+		{"POST", "/api/job/request", `{}`, 400, "delta, full or reconcile"},
+		{"POST", "/api/job/request", `{"mode":"partial"}`, 400, "delta, full or reconcile"},
+		{"POST", "/api/job/request/" + jobID + "/retirement", `{}`, 400, "confirm"},
+		{"POST", "/api/job/request/" + jobID + "/retirement", `{"confirm":null}`, 400, "confirm"},
+		{"POST", "/api/job/request/unknown/retirement", `{"confirm":true}`, 404, "reload the list"},
+		{"DELETE", "/api/job/request/unknown", "", 404, "reload the list"},
+		{"POST", "/api/job/request/unknown/retry", "", 404, "reload the list"},
+		{"PUT", "/api/task/nothing?run=true", "", 404, "download, cleaner"},
+		{"PUT", "/api/task/download", "", 400, "?run=true"},
+		{"PUT", "/api/task/download?pause=yes", "", 400, "?pause=true"},
+		{"PUT", "/api/task/download?run=false", "", 400, "?run=true"},
+		{"PUT", "/api/task/download?run=true&pause=true", "", 400, "?run=true"},
+		{"PUT", "/api/task/nothing?pause=true", "", 404, "download, cleaner"},
+		{"DELETE", "/api/task/nothing", "", 404, "nothing"},
+		{"GET", "/api/report/batch-error?step=Dance", "", 400, "Download, Convert, Upload"},
+		{"GET", "/api/nothing", "", 404, "no such page"},
 	} {
-		rec := call(t, h, tt.method, tt.target, tt.body, tt.headers...)
+		rec := call(t, h, tt.method, tt.target, tt.body)
 		if got := message(t, rec); rec.Code != tt.status || got == "" || !strings.Contains(got, tt.says) {
 			t.Errorf("%s %s %.40s: %d %q, want %d and %q", tt.method, tt.target, tt.body, rec.Code, got, tt.status, tt.says)
 		}
@@ -198,22 +317,32 @@ func TestSavingWithoutThreatConnect(t *testing.T) {
 func TestAskingEndsInTime(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld()
-		w.count = func(ctx context.Context, _ threatconnect.Query) (int64, error) { <-ctx.Done(); return 0, ctx.Err() }
-		w.preview = func(ctx context.Context, _ threatconnect.Query) (Preview, error) {
-			<-ctx.Done()
-			return Preview{}, fmt.Errorf("read the first rows: %w", ctx.Err())
-		}
+		w.hang()
 		h := w.handler()
+		start := time.Now()
+		took := func(target string, limit time.Duration) {
+			if d := time.Since(start); d > limit {
+				t.Errorf("%s took %s", target, d)
+			}
+			start = time.Now()
+		}
+		rec := call(t, h, http.MethodGet, "/api/tc_info", "")
+		if got := message(t, rec); rec.Code != http.StatusGatewayTimeout || !strings.Contains(got, "did not answer within 25 seconds. Try again.") {
+			t.Errorf("tc_info: %d %q", rec.Code, got)
+		}
+		took("tc_info", askLimit)
 		body := `{"owners":["Demo Organization"],"types":["Host"],"tql":"x"}`
 		for _, target := range []string{"/api/tql-config/test", "/api/tql-config/preview"} {
 			rec := call(t, h, http.MethodPost, target, body, "X-Requested-With", "")
 			if got := message(t, rec); rec.Code != http.StatusGatewayTimeout || !strings.Contains(got, "within 25 seconds") || !strings.Contains(got, "narrow") {
 				t.Errorf("%s: %d %q", target, rec.Code, got)
 			}
+			took(target, askLimit)
 		}
 		if rec := call(t, h, http.MethodPost, "/api/tql-config", "["+body+"]"); rec.Code != http.StatusOK {
 			t.Errorf("a slow ThreatConnect stops a save: %d %s", rec.Code, rec.Body)
 		}
+		took("a save", saveLimit)
 	})
 }
 
