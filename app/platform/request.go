@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -31,13 +32,9 @@ func withToken(ctx context.Context, token string) context.Context {
 // httpRequest makes the request that the handler sees. HEAD becomes GET, and the answer's body is left out.
 // RequestURI is the path of requestUrl where the platform tells all of it, else empty.
 func (m runService) httpRequest(ctx context.Context, body []byte) *http.Request {
-	query := url.Values{}
-	for _, p := range m.QueryParams {
-		query.Add(string(p.Name), string(p.Value))
-	}
 	r := &http.Request{
 		Method:        m.method(),
-		URL:           &url.URL{Path: "/" + strings.TrimLeft(string(m.Path), "/"), RawQuery: query.Encode()},
+		URL:           &url.URL{Path: "/" + strings.TrimLeft(string(m.Path), "/"), RawQuery: m.query()},
 		Proto:         "HTTP/1.1",
 		ProtoMajor:    1,
 		ProtoMinor:    1,
@@ -68,6 +65,28 @@ func (m runService) httpRequest(ctx context.Context, body []byte) *http.Request 
 	}
 	return r.WithContext(ctx)
 }
+
+// query takes the parameters for decoded, as spec §3.1 has it, unless every one of them could stand in an address as it is:
+// then they may be what the browser sent, and a + or %20 in them a blank. No parameter of the screens means a real + or %.
+func (m runService) query() string {
+	decode := func(p text) string { return string(p) }
+	if !slices.ContainsFunc(m.QueryParams, func(p pair) bool { return !isRaw(p.Name) || !isRaw(p.Value) }) {
+		decode = func(p text) string {
+			plain, _ := url.QueryUnescape(string(p)) // its escapes are whole
+			return plain
+		}
+	}
+	query := url.Values{}
+	for _, p := range m.QueryParams {
+		query.Add(decode(p.Name), decode(p.Value))
+	}
+	return query.Encode()
+}
+
+var rawForm = regexp.MustCompile(`^(?:[A-Za-z0-9._~!$'()*+,;:@/?=-]|%[0-9A-Fa-f]{2})*$`)
+
+// isRaw reports whether a name or a value could stand in the query of an address.
+func isRaw(p text) bool { return rawForm.MatchString(string(p)) }
 
 // requestURI returns the path of an address that ends in the request's own path. Some senders tell the host alone.
 func (m runService) requestURI(full *url.URL) string {

@@ -48,6 +48,25 @@ func TestHTTPRequest(t *testing.T) {
 	}
 }
 
+// Sources about ThreatConnect do not agree on whether parameters arrive decoded: both are understood.
+func TestQueryParams(t *testing.T) {
+	for name, test := range map[string]struct{ params, want string }{
+		"none":                  {`[]`, ""},
+		"decoded":               {`[{"name":"status","value":"Upload Complete"},{"name":"q","value":"100% a+b"}]`, "q=100%25+a%2Bb&status=Upload+Complete"},
+		"raw, blank as plus":    {`[{"name":"status","value":"Upload+Complete"},{"name":"x","value":"1"}]`, "status=Upload+Complete&x=1"},
+		"raw, blank as escape":  {`[{"name":"status","value":"Upload%20Complete"}]`, "status=Upload+Complete"},
+		"raw name":              {`[{"name":"a%5Bb%5D","value":"%C3%A4"}]`, "a%5Bb%5D=%C3%A4"},
+		"a percent sign":        {`[{"name":"q","value":"100%"}]`, "q=100%25"},
+		"one of them decoded":   {`[{"name":"q","value":"50%20"},{"name":"r","value":"ä"}]`, "q=50%2520&r=%C3%A4"},
+		"the same in both ways": {`[{"name":"tag","value":"a"},{"name":"tag","value":"b-c_d.e~f:g@h/i?j"}]`, "tag=a&tag=b-c_d.e~f%3Ag%40h%2Fi%3Fj"},
+	} {
+		r := parse(t, `{"queryParams":`+test.params+`}`).httpRequest(t.Context(), nil)
+		if r.URL.RawQuery != test.want {
+			t.Errorf("%s: got %s, not %s", name, r.URL.RawQuery, test.want)
+		}
+	}
+}
+
 func TestPaths(t *testing.T) {
 	for message, want := range map[string]string{
 		`{}`: "/", `{"path":null}`: "/", `{"path":""}`: "/", `{"path":"/"}`: "/", `{"path":"//a"}`: "/a", `{"path":"a/"}`: "/a/", `{"path":"/a/b c"}`: "/a/b c",
