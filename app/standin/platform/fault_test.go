@@ -166,6 +166,21 @@ func TestHeartbeatSilence(t *testing.T) {
 	echo(t, "GET", s.URL()+"/x", nil, nil)
 }
 
+// The platform puts up with no App that does not answer its heartbeats.
+func TestHeartbeatsUnanswered(t *testing.T) {
+	t.Parallel()
+	_, s := running(t, platform.Options{})
+	if err := syscall.Kill(s.Status().PID, syscall.SIGSTOP); err != nil {
+		t.Fatal(err)
+	}
+	status, err := s.Wait(within(t), func(status platform.Status) bool { return status.State == platform.Running && status.Restarts == 1 })
+	if err != nil || status.Exit.Code != -1 || len(status.Strays) != 1 || !strings.Contains(status.Strays[0], "no heartbeat was answered") {
+		t.Errorf("got %+v %+v, %v", status, status.Exit, err)
+	}
+	s.ForgetStrays()
+	echo(t, "GET", s.URL()+"/x", nil, nil)
+}
+
 // The request in flight is answered although the Service is being turned off.
 func TestTurnedOffDuringARequest(t *testing.T) {
 	t.Parallel()

@@ -53,6 +53,9 @@ func (p *Platform) serveRequest(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, "the body cannot be read: "+err.Error(), http.StatusBadRequest)
 		return
 	}
+	if p.o.FormsAsQuery && strings.HasPrefix(r.Header.Get("Content-Type"), "application/x-www-form-urlencoded") {
+		r.URL.RawQuery, body = strings.Trim(r.URL.RawQuery+"&"+string(body), "&"), nil
+	}
 	key := uuid.NewString()
 	defer p.store.remove(key)
 	reply, status, err := l.exchange(r, key, rest, body)

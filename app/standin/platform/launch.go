@@ -22,17 +22,17 @@ type launch struct {
 	command        *exec.Cmd
 	output         tail
 	ready          chan struct{}
-	setReady       func()
 	ended          chan struct{}
 
-	mu      sync.Mutex
-	pending map[string]chan answer // by requestKey
+	mu         sync.Mutex
+	isReady    bool
+	pending    map[string]chan answer // by requestKey
+	unanswered time.Time              // of the first heartbeat without an answer; zero: none
 }
 
 // run launches the App, waits for its end and brings that about when ctx ends.
 func (s *Service) run(ctx context.Context) Exit {
 	l := &launch{service: s, ready: make(chan struct{}), ended: make(chan struct{}), pending: map[string]chan answer{}}
-	l.setReady = sync.OnceFunc(func() { close(l.ready) })
 	l.server, l.client = topics()
 	stop := s.platform.bus.listen(l.client, l.receive)
 	defer stop()
@@ -100,8 +100,25 @@ func (l *launch) accompany(ctx context.Context) {
 			l.service.change(func() { l.service.status.State = Running })
 		case <-beat.C:
 			l.heartbeat()
+			if l.isDead() {
+				l.stray("no heartbeat was answered for %v", p.o.HeartbeatTimeout)
+				l.kill()
+				return
+			}
 		}
 	}
+}
+
+// setReady reports whether it is the first time.
+func (l *launch) setReady() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.isReady {
+		return false
+	}
+	l.isReady = true
+	close(l.ready)
+	return true
 }
 
 func (l *launch) heartbeat() {
@@ -114,7 +131,27 @@ func (l *launch) heartbeat() {
 	}
 	if err := s.platform.bus.publish(l.server, s.platform.heartbeatMessage()); err != nil {
 		s.platform.log.Warn("heartbeat not sent", "path", s.o.Path, "error", err)
+		return
 	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.isReady && l.unanswered.IsZero() {
+		l.unanswered = time.Now()
+	}
+}
+
+func (l *launch) answeredHeartbeat() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.unanswered = time.Time{}
+}
+
+// isDead: what the platform itself does about an App that does not answer is not known; it is asked to within the limit that
+// the App has for the platform.
+func (l *launch) isDead() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return !l.unanswered.IsZero() && time.Since(l.unanswered) > l.service.platform.o.HeartbeatTimeout
 }
 
 // stop asks the App to end, then insists.

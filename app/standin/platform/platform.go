@@ -38,13 +38,15 @@ type Options struct {
 	Broker         *Broker // a real broker instead of the embedded one
 	Store          *Store  // a real Redis instead of the embedded store
 	KeyValueAPI    bool    // Apps reach the store by the TCKeyValueAPI alone
+	RawQuery       bool    // query parameters reach Apps as the browser wrote them instead of decoded
+	FormsAsQuery   bool    // forms reach Apps among the query parameters and without a body, as a servlet's
 
 	Inputs    map[string]string // platform inputs that are added or replaced, such as tc_proxy_host
 	Environ   []string          // added to the environment of the Apps, NAME=value
 	Variables map[string]string // what references such as &{TC:TEXT:name} stand for, by TC/name
 
 	HeartbeatEvery   time.Duration // 5 s
-	HeartbeatTimeout time.Duration // tc_svc_hb_timeout_seconds, whole seconds; 20 s
+	HeartbeatTimeout time.Duration // tc_svc_hb_timeout_seconds, whole seconds, and for the App's answers; 20 s
 	ReadyTimeout     time.Duration // from launch to Ready; 60 s
 	AnswerTimeout    time.Duration // of a request; 30 s
 	StopTimeout      time.Duration // from Shutdown to the end of the process, before it is killed; 10 s

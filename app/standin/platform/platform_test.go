@@ -7,6 +7,7 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
+	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
@@ -147,6 +148,7 @@ var variants = map[string]platform.Options{
 	"secure":        {Secure: true},
 	"common name":   {Secure: true, CommonNameOnly: true},
 	"key-value API": {KeyValueAPI: true},
+	"raw query":     {RawQuery: true},
 }
 
 // A request crosses with all that it has, whatever carries it and however its message is shaped.
@@ -180,6 +182,22 @@ func TestRequests(t *testing.T) {
 			response, _ := do(t, http.MethodGet, s.URL()+"/x", nil, nil)
 			if got := response.Header["X-Twice"]; strings.Join(got, ",") != "one,two" {
 				t.Errorf("repeated header arrived as %v", got)
+			}
+		})
+	}
+}
+
+// A form arrives whole, whether or not the platform's own server has taken it apart.
+func TestForms(t *testing.T) {
+	for name, o := range map[string]platform.Options{"as a body": {}, "among the parameters": {FormsAsQuery: true}, "raw": {FormsAsQuery: true, RawQuery: true}} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			_, s := running(t, o)
+			want := "token=a-token_1, tql=typeName in (\"Host\") & rating > 3%"
+			body := url.Values{"token": {"a-token_1"}, "tql": {`typeName in ("Host") & rating > 3%`}}.Encode()
+			_, data := do(t, "POST", s.URL()+"/form", strings.NewReader(body), formType)
+			if string(data) != want {
+				t.Errorf("got %s", data)
 			}
 		})
 	}

@@ -47,8 +47,11 @@ func (l *launch) receive(payload []byte) {
 	l.service.platform.log.Debug("received", "path", l.service.o.Path, "kind", kind)
 	switch kind {
 	case "Ready":
-		l.setReady()
+		if !l.setReady() {
+			l.stray("Ready came again")
+		}
 	case "Heartbeat":
+		l.answeredHeartbeat()
 		l.service.change(func() { l.service.status.Metrics = m.Metric })
 	case "Acknowledged/RunService":
 		l.acknowledged(m)

@@ -16,7 +16,7 @@ func (p *Platform) runService(r *http.Request, key, path string, hasBody bool) m
 	m := map[string]any{
 		"command": c.pick("RunService", "RunService", "runService"), "appId": c.number(95), "requestKey": key,
 		"method": c.pick(r.Method, r.Method, strings.ToLower(r.Method)), "path": c.path(path),
-		"queryParams": query(r.URL.RawQuery), "headers": c.headers(r),
+		"queryParams": query(r.URL.RawQuery, p.o.RawQuery), "headers": c.headers(r),
 		"apiToken": token, "expireSeconds": c.number(expires.Unix()),
 	}
 	if hasBody {
@@ -63,16 +63,19 @@ func (c *chance) path(path string) any {
 	return path
 }
 
-// query lists the parameters decoded, in their order, repeated ones too.
-func query(raw string) []header {
+// query lists the parameters in their order, repeated ones too, decoded or as they were written.
+func query(written string, raw bool) []header {
 	list := []header{}
-	for part := range strings.SplitSeq(raw, "&") {
+	for part := range strings.SplitSeq(written, "&") {
 		name, value, _ := strings.Cut(part, "=")
-		name, err := url.QueryUnescape(name)
-		if err != nil || name == "" {
-			continue
+		if !raw {
+			var nameErr, valueErr error
+			name, nameErr = url.QueryUnescape(name)
+			if value, valueErr = url.QueryUnescape(value); nameErr != nil || valueErr != nil {
+				continue
+			}
 		}
-		if value, err = url.QueryUnescape(value); err == nil {
+		if name != "" {
 			list = append(list, header{name, value})
 		}
 	}

@@ -139,6 +139,9 @@ func handler(cfg config.Config) http.Handler {
 		})
 	})
 	mux.HandleFunc("/source", func(w http.ResponseWriter, r *http.Request) { io.WriteString(w, cfg.SourceName) })
+	mux.HandleFunc("/form", func(w http.ResponseWriter, r *http.Request) {
+		fmt.Fprintf(w, "token=%s, tql=%s", r.FormValue("token"), r.FormValue("tql"))
+	})
 	mux.HandleFunc("/panic", func(http.ResponseWriter, *http.Request) { panic("on purpose") })
 	mux.HandleFunc("/empty", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNoContent) })
 	mux.HandleFunc("/away", func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "other", http.StatusFound) })
