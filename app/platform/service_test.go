@@ -237,6 +237,23 @@ func TestFailures(t *testing.T) {
 	}
 }
 
+// Without a token the REST store cannot be asked, and the answer is one without a body; Redis needs none.
+func TestRequestWithoutToken(t *testing.T) {
+	answers := func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "x") }
+	f := newFixture(t, answers)
+	f.request("k", `,"bodyVariable":"request.body"`)
+	if ack := f.ack(t, "k"); ack["statusCode"] != "200" {
+		t.Errorf("got %v", ack)
+	}
+	f = newFixture(t, answers)
+	f.service.store = &apiStore{}
+	f.request("k", `,"bodyVariable":"request.body","apiToken":null`)
+	if ack := f.ack(t, "k"); ack["statusCode"] != "500" {
+		t.Errorf("got %v", ack)
+	}
+	f.log.has(t, "the request carried no API token")
+}
+
 // The platform gives up after 30 s; before that a handler that does not return is answered for, once.
 func TestSlowHandler(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
