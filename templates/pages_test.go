@@ -104,7 +104,7 @@ func form() *QueryForm {
 }
 
 func sample() *Preview {
-	return &Preview{Total: 1234, Returned: 1, Cap: 100, Truncated: true, Problems: []string{"Indicator 2 (Host 7 in Demo Organization): *.example is a wildcard"},
+	return &Preview{Total: 1234, Cap: 100, Truncated: true, Problems: []string{"Indicator 2 (Host 7 in Demo Organization): *.example is a wildcard"},
 		Objects: []PreviewObject{{Name: "bad.example | O'Brien & <Sons>", Pattern: "[domain-name:value = 'bad.example']", JSON: "{\n  \"type\": \"indicator\"\n}"}}}
 }
 
@@ -123,11 +123,11 @@ func jobs() []Job {
 	started, ended := noon, noon.Add(time.Hour)
 	id := func(first string) string { return first + jobID[8:] }
 	return []Job{
-		{RequestID: jobID, Type: "Scheduled", Mode: "Full", Status: "Upload In Progress", Queued: noon, Started: &started, Downloaded: 12345, Uploaded: 700, CanCancel: true},
-		{RequestID: id("11111111"), Type: "Ad-Hoc", Mode: "Delta", Status: "Upload Complete", Queued: noon, Started: &started, Ended: &ended, Downloaded: 10, Uploaded: 7, Retired: 1, Invalid: 1, Rejected: 1},
-		{RequestID: id("22222222"), Type: "Ad-Hoc", Mode: "Delta", Status: "Failed", Message: "Check <Client Secret>.", Queued: noon, Started: &started, Ended: &ended, CanRetry: true},
-		{RequestID: id("33333333"), Type: "Scheduled", Mode: "Reconcile", Status: "Confirmation Required", Queued: noon, Started: &started, Ended: &ended, Held: 1200, NeedsAnswer: true},
-		{RequestID: id("44444444"), Type: "Scheduled", Mode: "Delta", Status: "Pending", Queued: noon, RetryAfter: &ended, CanCancel: true},
+		{RequestID: jobID, Type: "Scheduled", Mode: "Full", Status: "Upload In Progress", Started: &started, Downloaded: 12345, Uploaded: 700, CanCancel: true},
+		{RequestID: id("11111111"), Type: "Ad-Hoc", Mode: "Delta", Status: "Upload Complete", Started: &started, Ended: &ended, Downloaded: 10, Uploaded: 7, Retired: 1, Invalid: 1, Rejected: 1},
+		{RequestID: id("22222222"), Type: "Ad-Hoc", Mode: "Delta", Status: "Failed", Message: "Check <Client Secret>.", Started: &started, Ended: &ended, CanRetry: true},
+		{RequestID: id("33333333"), Type: "Scheduled", Mode: "Reconcile", Status: "Confirmation Required", Started: &started, Ended: &ended, Held: 1200, NeedsAnswer: true},
+		{RequestID: id("44444444"), Type: "Scheduled", Mode: "Delta", Status: "Pending", RetryAfter: &ended, CanCancel: true},
 	}
 }
 

@@ -109,10 +109,10 @@ type SaveWindow struct {
 
 // Preview is what a query would send.
 type Preview struct {
-	Total, Returned, Cap int
-	Truncated            bool
-	Objects              []PreviewObject
-	Problems             []string
+	Total, Cap int
+	Truncated  bool
+	Objects    []PreviewObject
+	Problems   []string
 }
 
 // PreviewObject is a STIX object: its name and pattern for the eye, and all of it as indented JSON.
@@ -147,7 +147,6 @@ type Jobs struct {
 // Job is a line of JOBS.
 type Job struct {
 	RequestID, Type, Mode, Status, Message           string
-	Queued                                           time.Time
 	Started, Ended, RetryAfter                       *time.Time
 	Downloaded, Uploaded, Retired, Invalid, Rejected int64
 	// Held is how many retirements wait for an answer.
@@ -250,8 +249,6 @@ type Report struct {
 	Problems              []Problem
 	Pager                 Pager
 	Filtered              bool
-	// Back is the list's own relative URL with its filters.
-	Back string
 }
 
 // ProblemPage is one line of REPORT with all that is known of it.

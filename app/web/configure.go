@@ -125,26 +125,27 @@ func (s *server) save(ctx context.Context, queries []store.Query, expected *stri
 	return result, nil
 }
 
-// oneQuery reads a query from the body and refuses it for what is wrong in itself.
-func (s *server) oneQuery(c echo.Context) (threatconnect.Query, error) {
+// oneQuery reads a query from the body and refuses it for what is wrong in itself, or with its owners. ctx bounds the
+// question about these.
+func (s *server) oneQuery(ctx context.Context, c echo.Context) (threatconnect.Query, error) {
 	q, err := decode[store.Query](c)
 	if err != nil {
 		return threatconnect.Query{}, err
 	}
 	q = tidy(q)
-	if faults := s.queryFaults(q); len(faults) > 0 {
+	if faults := s.allFaults(ctx, q); len(faults) > 0 {
 		return threatconnect.Query{}, fault(http.StatusBadRequest, "%s", strings.Join(faults, "\n"))
 	}
 	return toThreatConnect(q), nil
 }
 
 func (s *server) testQuery(c echo.Context) error {
-	q, err := s.oneQuery(c)
+	ctx, cancel := context.WithTimeout(c.Request().Context(), askLimit)
+	defer cancel()
+	q, err := s.oneQuery(ctx, c)
 	if err != nil {
 		return err
 	}
-	ctx, cancel := context.WithTimeout(c.Request().Context(), askLimit)
-	defer cancel()
 	count, err := s.ThreatConnect.Count(ctx, q)
 	if err != nil {
 		return queryFault(ctx, cannotCheck, err)
@@ -153,12 +154,12 @@ func (s *server) testQuery(c echo.Context) error {
 }
 
 func (s *server) previewQuery(c echo.Context) error {
-	q, err := s.oneQuery(c)
+	ctx, cancel := context.WithTimeout(c.Request().Context(), askLimit)
+	defer cancel()
+	q, err := s.oneQuery(ctx, c)
 	if err != nil {
 		return err
 	}
-	ctx, cancel := context.WithTimeout(c.Request().Context(), askLimit)
-	defer cancel()
 	p, err := s.Pipeline.Preview(ctx, q)
 	if err != nil {
 		return queryFault(ctx, cannotPreview, err)

@@ -83,7 +83,7 @@ func (s *server) preview(ctx context.Context, q store.Query) (*templates.Preview
 	if err != nil {
 		return nil, queryFault(ctx, cannotPreview, err)
 	}
-	view := &templates.Preview{Total: p.TotalCount, Returned: p.ReturnedCount, Cap: p.Cap, Truncated: p.Truncated, Problems: p.Problems}
+	view := &templates.Preview{Total: p.TotalCount, Cap: p.Cap, Truncated: p.Truncated, Problems: p.Problems}
 	for _, raw := range p.Objects {
 		var object struct {
 			Name    string `json:"name"`

@@ -180,6 +180,25 @@ func TestQueryWindowFaults(t *testing.T) {
 	}
 }
 
+// An owner that the API user cannot read any more is named in the window, and one that is new is known at once.
+func TestOwnersChange(t *testing.T) {
+	w := twoSaved()
+	w.queries[0].Owners = []string{"Gone"}
+	v := w.visit(t, "ui/edit")
+	v.press("Edit query 1")
+	for _, button := range []string{"Validate TQL", "Preview", "Submit"} {
+		v.press(button)
+		v.status(http.StatusUnprocessableEntity)
+		v.sees(`The owner "Gone" is not among those that the ThreatConnect API user can read: choose another`)
+	}
+	w.owners = func(context.Context) ([]threatconnect.Owner, error) {
+		return []threatconnect.Owner{{Name: "Gone"}}, nil
+	}
+	v.press("Validate TQL")
+	v.sees("TQL is valid")
+	w.mustHaveDone(t)
+}
+
 // A list that has become wrong as a whole is refused when it is saved.
 func TestSavingFaults(t *testing.T) {
 	w := twoSaved()

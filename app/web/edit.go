@@ -216,7 +216,7 @@ func (e *editor) formQuery() (key string, q store.Query) {
 // takeForm validates, previews or submits the window's query.
 func (e *editor) takeForm(ctx context.Context, action string) {
 	key, q := e.formQuery()
-	faults := e.s.queryFaults(q)
+	faults := e.s.allFaults(ctx, q)
 	var valid string
 	var preview *templates.Preview
 	if len(faults) > 0 {

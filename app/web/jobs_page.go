@@ -114,7 +114,7 @@ var runTexts = map[store.Mode]runText{
 func jobRow(j store.Job) templates.Job {
 	row := templates.Job{
 		RequestID: j.RequestID, Type: jobTypeLabel(j.JobType), Mode: modeLabel(j.Mode), Status: string(j.Status), Message: j.Message,
-		Queued: j.DateQueued, Started: j.DateStarted, Ended: ended(j), Downloaded: j.Downloaded, Uploaded: j.Uploaded,
+		Started: j.DateStarted, Ended: ended(j), Downloaded: j.Downloaded, Uploaded: j.Uploaded,
 		Retired: j.Retired, Invalid: j.Invalid, Rejected: j.Rejected, Held: j.CountRetirementHeld,
 		CanCancel:   j.Status == store.Pending || j.Status.Active(),
 		CanRetry:    j.Status == store.Failed || j.Status == store.Cancelled,

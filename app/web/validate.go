@@ -160,10 +160,8 @@ func (s *server) askAbout(ctx context.Context, queries, saved []store.Query) (fa
 		return nil, err
 	}
 	for _, i := range changed {
-		for _, owner := range queries[i].Owners {
-			if !slices.Contains(owners, owner) {
-				faults = append(faults, at(i, unknownOwner(owner)))
-			}
+		for _, text := range unknownOwners(queries[i], owners) {
+			faults = append(faults, at(i, text))
 		}
 	}
 	if len(faults) > 0 {
@@ -172,8 +170,29 @@ func (s *server) askAbout(ctx context.Context, queries, saved []store.Query) (fa
 	return s.countAll(ctx, queries, changed)
 }
 
-func unknownOwner(owner string) string {
-	return fmt.Sprintf("The owner %q is not among those that the ThreatConnect API user can read: choose another, or give the user access.", owner)
+// allFaults says what is wrong with one tidied query in itself, or else with its owners. That ThreatConnect cannot be asked
+// about these shows elsewhere.
+func (s *server) allFaults(ctx context.Context, q store.Query) []string {
+	if faults := s.queryFaults(q); len(faults) > 0 {
+		return faults
+	}
+	owners, err := s.lastOwners(ctx)
+	if err == nil && len(unknownOwners(q, owners)) > 0 { // they may be new
+		owners, err = s.listOwners(ctx)
+	}
+	if err != nil {
+		return nil
+	}
+	return unknownOwners(q, owners)
+}
+
+func unknownOwners(q store.Query, owners []string) (faults []string) {
+	for _, owner := range q.Owners {
+		if !slices.Contains(owners, owner) {
+			faults = append(faults, fmt.Sprintf("The owner %q is not among those that the ThreatConnect API user can read: choose another, or give the user access.", owner))
+		}
+	}
+	return faults
 }
 
 // countAll has ThreatConnect evaluate the queries at the given positions.

@@ -5,6 +5,7 @@ package web
 import (
 	"context"
 	"encoding/json"
+	"io"
 	"log/slog"
 	"net/http"
 	"runtime/debug"
@@ -134,7 +135,7 @@ func New(o Options) http.Handler {
 	e := echo.New()
 	e.HideBanner, e.HidePort = true, true
 	e.HTTPErrorHandler = s.answerError
-	e.Logger.SetOutput(discard{})
+	e.Logger.SetOutput(io.Discard) // what matters goes to the Service's log
 	e.Pre(normalisePath)
 	e.Use(secure, s.surviveFault, boundBody, guardAPI)
 
@@ -191,8 +192,3 @@ func (s *server) surviveFault(next echo.HandlerFunc) echo.HandlerFunc {
 		return next(c)
 	}
 }
-
-// discard silences echo's own logger: what matters goes to the Service's log.
-type discard struct{}
-
-func (discard) Write(p []byte) (int, error) { return len(p), nil }
