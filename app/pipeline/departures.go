@@ -3,6 +3,7 @@ package pipeline
 import (
 	"context"
 	"fmt"
+	"hash/maphash"
 	"slices"
 	"strings"
 	"time"
@@ -14,12 +15,8 @@ import (
 	"mssentinel/app/threatconnect"
 )
 
-const (
-	// idsPerRead is how many indicators are read by their ids at a time.
-	idsPerRead = 500
-	// maxVacancyRounds bounds how often the next candidate of an object is asked for.
-	maxVacancyRounds = 100
-)
+// idsPerRead is how many indicators are read by their ids at a time.
+const idsPerRead = 500
 
 // sweep takes out of the ledger what no query returned. That follows from complete reads only.
 func (p *Pipeline) sweep(r *run) error {
@@ -193,7 +190,8 @@ func (p *Pipeline) recheckInactive(r *run, ids []int64) error {
 }
 
 // recheck asks the queries for certain indicators again: those that come are applied as by a delta update, the others are
-// no candidates any more. Queries that could not be read are left alone.
+// no candidates any more. Queries that could not be read are left alone, and so are those that the run does not know: one
+// that was deleted may be back.
 func (p *Pipeline) recheck(r *run, candidates []store.Candidate) error {
 	byQuery := map[int64][]int64{}
 	for _, c := range candidates {
@@ -201,7 +199,6 @@ func (p *Pipeline) recheck(r *run, candidates []store.Candidate) error {
 	}
 	for _, q := range r.queries {
 		ids := byQuery[q.Number]
-		delete(byQuery, q.Number)
 		slices.Sort(ids)
 		for part := range slices.Chunk(slices.Compact(ids), idsPerRead) {
 			if r.failed(q.Number) {
@@ -210,11 +207,6 @@ func (p *Pipeline) recheck(r *run, candidates []store.Candidate) error {
 			if err := p.recheckQuery(r, q, part); err != nil {
 				return err
 			}
-		}
-	}
-	for number, ids := range byQuery {
-		if err := p.forget(r, number, ids); err != nil {
-			return err
 		}
 	}
 	return nil
@@ -245,34 +237,36 @@ func (p *Pipeline) forget(r *run, query int64, ids []int64) error {
 }
 
 // fillVacancies gives every object whose winner went away to its next candidate, which is asked for by its id. A candidate
-// that is gone as well makes room for the one behind it.
+// that is gone as well makes room for the one behind it. One that its mapper fails on, or whose query cannot be read, keeps
+// its place until the next job: it is over when a round asks for nobody else than the one before.
 func (p *Pipeline) fillVacancies(r *run) error {
-	for range maxVacancyRounds {
+	for seed, before := maphash.MakeSeed(), uint64(0); ; {
 		if err := p.flush(r); err != nil {
 			return err
 		}
-		filled, err := p.fillVacanciesOnce(r)
-		if err != nil || !filled {
+		asked, err := p.askVacant(r, seed)
+		if err != nil || asked == before {
 			return err
 		}
+		before = asked
 	}
-	p.Logger.Warn("objects without a winner are left for the next job", "job", r.job.RequestID)
-	return nil
 }
 
-func (p *Pipeline) fillVacanciesOnce(r *run) (filled bool, err error) {
+// askVacant makes a round. The sum tells whether it asked for the same candidates as another; 0 is for nobody.
+func (p *Pipeline) askVacant(r *run, seed maphash.Seed) (asked uint64, err error) {
 	for after := int64(0); ; {
 		vacant, next, err := p.Store.Vacant(r.ctx, after, chunkSize)
 		if err != nil {
-			return filled, fmt.Errorf("asking the ledger for objects without a winner: %w", err)
+			return 0, fmt.Errorf("asking the ledger for objects without a winner: %w", err)
 		}
 		if len(vacant) == 0 {
-			return filled, nil
+			return asked, nil
 		}
-		able := slices.DeleteFunc(vacant, func(c store.Candidate) bool { return r.failed(c.Query) })
-		filled = filled || len(able) > 0
-		if err := p.recheck(r, able); err != nil {
-			return filled, err
+		for _, c := range vacant {
+			asked += maphash.Comparable(seed, c)
+		}
+		if err := p.recheck(r, vacant); err != nil {
+			return 0, err
 		}
 		after = next
 	}

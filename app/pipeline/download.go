@@ -36,6 +36,10 @@ func (p *Pipeline) readAll(r *run) error {
 			return err
 		}
 	}
+	// Owners that went away meanwhile were read in part.
+	if err := p.checkOwners(r); err != nil {
+		return err
+	}
 	p.downloader.say("Looking for what has gone")
 	if r.job.Mode != store.Delta {
 		if err := p.sweep(r); err != nil {

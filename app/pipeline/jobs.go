@@ -80,6 +80,9 @@ func (p *Pipeline) AnswerRetirement(ctx context.Context, requestID string, confi
 		return fmt.Errorf("answering what shall be retired: %w", err)
 	}
 	p.Logger.Info("retirement answered", "job", requestID, "confirmed", confirm)
+	if err := p.countOutbox(ctx); err != nil {
+		p.Logger.Warn("the room in the outbox is not known", "error", err)
+	}
 	p.uploader.wake()
 	return nil
 }

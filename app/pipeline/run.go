@@ -104,6 +104,9 @@ func (p *Pipeline) process(ctx context.Context, job store.Job) {
 	defer close(r.ended)
 	defer p.setCurrent(nil)
 	err := p.attempt(r)
+	if err != nil && r.ctx.Err() != nil {
+		err = context.Cause(r.ctx) // what ended the attempt, not what that broke off
+	}
 	r.cancel(err)
 	p.drainChunks(r)
 	if err := p.conclude(ctx, r, err); err != nil {
@@ -226,7 +229,7 @@ func (p *Pipeline) conclude(ctx context.Context, r *run, cause error) (err error
 	case store.Unavailable(cause):
 		return cause
 	case errors.Is(cause, errCancelled):
-		err = p.cancelStored(ctx, r.job.RequestID)
+		err = p.persist(ctx, func(ctx context.Context) error { return p.cancelStored(ctx, r.job.RequestID) })
 	case cause == nil:
 		err = p.complete(ctx, r)
 	default:

@@ -372,6 +372,25 @@ func TestTheBrakeAsksAndTheOperatorDismisses(t *testing.T) {
 	})
 }
 
+// What an operator confirms counts for the room in the outbox.
+func TestConfirmedRetirementsTakeRoom(t *testing.T) {
+	in(t, func(t *testing.T) {
+		w, _ := brakeWorld(t)
+		job := w.run(store.Delta)
+		w.must(w.p.PauseTask(t.Context(), "upload", true))
+		w.must(w.p.AnswerRetirement(t.Context(), job.RequestID, true))
+		if n := w.p.outbox.Load(); n != 150 {
+			t.Errorf("%d rows are known", n)
+		}
+		w.must(w.p.PauseTask(t.Context(), "upload", false))
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		if n := w.p.outbox.Load(); n != 0 {
+			t.Errorf("%d rows are left", n)
+		}
+	})
+}
+
 func TestRowsThatMoveBetweenPages(t *testing.T) {
 	in(t, func(t *testing.T) {
 		w := newWorld(t)

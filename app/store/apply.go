@@ -172,7 +172,7 @@ func (a *application) withdraw(f *Found) {
 		}
 		c.gone = true
 		a.touch(f.Indicator)
-		if o := a.numbers[c.object]; o != nil && o.Query == a.Query && o.Indicator == f.Indicator {
+		if o := a.numbers[c.object]; o != nil && (o.Query == a.Query && o.Indicator == f.Indicator || o.Query == vacant) {
 			a.vacate(o)
 		}
 	}
@@ -186,11 +186,8 @@ func (a *application) gives(f *Found, number int64) bool {
 	return o != nil && slices.ContainsFunc(f.Objects, func(e FoundObject) bool { return e.Pattern == o.Pattern })
 }
 
-// vacate takes the winner away: another will be elected, or the object retired.
+// vacate takes the winner away: another will be elected, or the object retired, as one that left now.
 func (a *application) vacate(o *object) {
-	if o.Query == vacant {
-		return
-	}
 	o.Query, o.Indicator, o.Lost, o.changed = vacant, 0, a.destination.Generation, true
 }
 

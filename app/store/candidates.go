@@ -125,7 +125,7 @@ func sweep(ctx context.Context, tx *transaction, run int64, at *claimRow) (more 
 	return len(gone) == sweepChunk, vacateLost(ctx, tx, gone)
 }
 
-// CandidatesOf are those who give these objects in an owner.
+// CandidatesOf are those who give these objects in an owner, however its name is written.
 func (s *Store) CandidatesOf(ctx context.Context, owner string, ids []uuid.UUID) ([]Candidate, error) {
 	keys := make([]int64, len(ids))
 	for i, id := range ids {
@@ -134,7 +134,7 @@ func (s *Store) CandidatesOf(ctx context.Context, owner string, ids []uuid.UUID)
 	slices.Sort(keys)
 	return s.candidates(ctx, `SELECT DISTINCT c.query, c.indicator FROM object o JOIN destination d ON d.number = o.destination AND d.current
 		JOIN candidate c ON c.object = o.number AND c.object <> 0 JOIN query q ON q.number = c.query AND q.rank IS NOT NULL
-		WHERE o.key IN (SELECT value FROM json_each(?)) AND c.owner = (SELECT number FROM owner WHERE name = ?) ORDER BY 1, 2`, set(keys), owner)
+		WHERE o.key IN (SELECT value FROM json_each(?)) AND c.owner IN (SELECT number FROM owner WHERE name = ? COLLATE NOCASE) ORDER BY 1, 2`, set(keys), owner)
 }
 
 // CandidatesFor are the queries that these indicators are known from.

@@ -54,12 +54,22 @@ func beginLedger(ctx context.Context, tx *transaction, workspace, source string)
 	}{
 		{`UPDATE destination SET current = 0`, nil},
 		{`INSERT INTO destination (workspace, source, current) VALUES (?, ?, 1) ON CONFLICT (workspace, source) DO UPDATE SET current = 1, asked = 0, kept = 0`, []any{workspace, source}},
-		{`UPDATE query SET mark = NULL`, nil},
-		{`DELETE FROM setting WHERE name IN (?, ?, ?)`, []any{settingCompleted, settingFullRead, settingWindowEnd}},
 	} {
 		if _, err := tx.ExecContext(ctx, w.text, w.args...); err != nil {
 			return fmt.Errorf("beginning a ledger: %w", err)
 		}
+	}
+	return forgetReading(ctx, tx)
+}
+
+// forgetReading has a full update begin with nothing read.
+func forgetReading(ctx context.Context, tx *transaction) error {
+	if _, err := tx.ExecContext(ctx, `UPDATE query SET mark = NULL`); err != nil {
+		return fmt.Errorf("taking back the marks: %w", err)
+	}
+	_, err := tx.ExecContext(ctx, `DELETE FROM setting WHERE name IN (?, ?, ?)`, settingCompleted, settingFullRead, settingWindowEnd)
+	if err != nil {
+		return fmt.Errorf("forgetting what was read: %w", err)
 	}
 	return askUpdate(ctx, tx, Full)
 }
@@ -74,7 +84,8 @@ func (s *Store) leave(ctx context.Context, old destination, change DestinationCh
 		if _, err := tx.ExecContext(ctx, `DELETE FROM candidate`); err != nil {
 			return err
 		}
-		return nil
+		// From here on the ledger is incomplete, even if the old destination is put back before the end.
+		return forgetReading(ctx, tx)
 	})
 	if err != nil {
 		return err
@@ -106,7 +117,7 @@ func (s *Store) leaveChunk(ctx context.Context, tx *transaction, old destination
 		return after, false, err
 	}
 	last = objects[len(objects)-1].Number
-	w := &withdrawal{store: s, destination: old.Number, now: now}
+	w := &withdrawal{store: s, destination: old.Number, generation: old.Generation, now: now}
 	for _, o := range objects {
 		if change == SourceChanged {
 			w.retire(o)

@@ -9,7 +9,8 @@ import (
 // dropChunk is how many rows of the outbox one transaction drops.
 const dropChunk = 2000
 
-// CancelJob ends a job that is not over: what it queued is dropped, and counts as not sent, so that a later update sends it.
+// CancelJob ends a job that is not over: what it queued is dropped, and its objects are vacant, so that the next update sends
+// them.
 // [ErrState] where it is over, or waits for an answer.
 func (s *Store) CancelJob(ctx context.Context, requestID string, now time.Time) error {
 	job, err := readJob(ctx, s.read, requestID)
@@ -68,8 +69,9 @@ func (s *Store) dropAll(ctx context.Context, which string, args ...any) error {
 }
 
 var (
-	// What nobody gives any more gets its question back: its retirement was dropped.
-	unsend = newSingle(2, `UPDATE object SET hash = NULL, queued = 0, query = iif(query = 0, -1, query)
+	// Its winner is asked for again by the next job, whose window need not reach back to it; what nobody gives any more gets
+	// its question back: its retirement was dropped.
+	unsend = newSingle(3, `UPDATE object SET hash = NULL, queued = 0, query = -1, indicator = 0, lost = iif(query > 0, ?3, lost)
 		WHERE number = ?1 AND queued = ?2`)
 	// What may be under way may stand in Sentinel when its answer is never seen.
 	mayStand = newSingle(5, `UPDATE object SET state = 1, name = ?3, created = ?4, valid_until = ?5
@@ -77,6 +79,10 @@ var (
 )
 
 func (s *Store) dropUnsent(ctx context.Context, tx *transaction, seqs []int64) error {
+	d, err := currentDestination(ctx, tx)
+	if err != nil {
+		return err
+	}
 	t := tally{}
 	rows, err := s.drop(ctx, tx, seqs, t)
 	if err != nil {
@@ -84,7 +90,7 @@ func (s *Store) dropUnsent(ctx context.Context, tx *transaction, seqs []int64) e
 	}
 	var unsent, perhaps []any
 	for _, r := range rows {
-		unsent = append(unsent, r.object, r.seq)
+		unsent = append(unsent, r.object, r.seq, d.Generation)
 		if !r.retire && r.seq <= s.handed {
 			perhaps = append(perhaps, r.object, r.seq, r.name, r.created, r.validUntil)
 		}

@@ -250,3 +250,25 @@ func TestProblems(t *testing.T) {
 		t.Errorf("no such line: %v", err)
 	}
 }
+
+// What a cancelled job had queued is asked for by its id in the next update, whatever that reads: the one who gives it may be
+// older than its window.
+func TestCancelledObjectsAreAskedForAgain(t *testing.T) {
+	f := newFixture(t)
+	f.fill(3)
+	job := f.begin(Full)
+	f.apply(job, 0, 2)
+	f.do(f.CancelJob(ctx(), job.RequestID, f.now))
+	next, _, err := f.Vacant(ctx(), 0, 10)
+	f.do(err)
+	if len(next) != 2 || next[0] != (Candidate{f.query, 1}) || next[1] != (Candidate{f.query, 2}) {
+		t.Fatalf("asks for %+v", next)
+	}
+	delta := f.begin(Delta)
+	if got := f.apply(delta, 0, 2); got.Queued != 2 {
+		t.Errorf("counted %+v", got)
+	}
+	if got := f.retire(delta); got != (Retirement{}) {
+		t.Errorf("retired %+v", got)
+	}
+}

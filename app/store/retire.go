@@ -41,11 +41,12 @@ type departure struct {
 const (
 	departureColumns = `object.number, object.type, object.state, object.queued, outbox.retire, object.name, object.created, object.valid_until,
 		outbox.name AS queued_name, outbox.created AS queued_created, outbox.valid_until AS queued_until`
-	// departed are the objects without any candidate that left after a generation; a deleted query's candidates go with
-	// the next complete read.
+	// departed are the objects without any candidate of a saved query that left after a generation. What a deleted query
+	// alone gives still has its winner, until the next complete read.
 	departed = ` FROM object LEFT JOIN outbox ON outbox.seq = object.queued
 		WHERE object.query < 1 AND object.query = -1 AND object.destination = ? AND object.lost > ? AND object.lost <= ?
-		AND NOT EXISTS (SELECT 1 FROM candidate WHERE candidate.object = object.number AND candidate.object <> 0)`
+		AND NOT EXISTS (SELECT 1 FROM candidate JOIN query ON query.number = candidate.query AND query.rank IS NOT NULL
+			WHERE candidate.object = object.number AND candidate.object <> 0)`
 	// standing are those of them that stand in Sentinel, or may by the time that their row is sent.
 	standing = ` AND (object.state = 1 AND object.valid_until > ? OR outbox.seq <= ? AND NOT outbox.retire)`
 )
@@ -75,18 +76,17 @@ func (s *Store) Retire(ctx context.Context, job int64, now time.Time) (r Retirem
 
 // brake decides whether the operator has to be asked. from is the generation after which what left may be retired.
 func (s *Store) brake(ctx context.Context, tx *transaction, job int64, d *destination, now time.Time) (from, held int64, err error) {
-	var row struct {
-		Mode   Mode   `db:"mode"`
-		Status Status `db:"status"`
-		Held   int64  `db:"count_retirement_held"`
-	}
-	if err := tx.GetContext(ctx, &row, `SELECT mode, status, count_retirement_held FROM job WHERE number = ?`, job); err != nil {
+	// What waits for an answer is not asked about by a delta update, which has not read it again. Nobody can answer the
+	// question of a job that came to nothing: it is asked again.
+	var besides bool
+	err = tx.GetContext(ctx, &besides, `SELECT mode = ? AND EXISTS (SELECT 1 FROM job WHERE status = ?) FROM job WHERE number = ?`,
+		Delta, ConfirmationRequired, job)
+	if err != nil {
 		return 0, 0, fmt.Errorf("reading job %d: %w", job, err)
 	}
-	// What waits for an answer is not asked about by a delta update, which has not read it again.
-	from = d.Asked
-	if row.Mode != Delta || row.Held > 0 {
-		from = d.Kept
+	from = d.Kept
+	if besides {
+		from = d.Asked
 	}
 	count, err := s.countDeparted(ctx, tx, *d, from, now)
 	if err != nil {
@@ -102,10 +102,13 @@ func (s *Store) brake(ctx context.Context, tx *transaction, job int64, d *destin
 			return from, held, err
 		}
 	}
-	if from == d.Asked && d.Asked != d.Kept {
+	if _, err := tx.ExecContext(ctx, `UPDATE job SET count_retirement_held = 0 WHERE number = ?`, job); err != nil {
+		return 0, 0, err
+	}
+	if besides {
 		return from, 0, nil
 	}
-	return from, 0, s.answerByReading(ctx, tx, job, d)
+	return from, 0, s.answerByReading(ctx, tx, d)
 }
 
 func (s *Store) countDeparted(ctx context.Context, tx *transaction, d destination, from int64, now time.Time) (n int64, err error) {
@@ -134,11 +137,8 @@ func (s *Store) ask(ctx context.Context, tx *transaction, job int64, d *destinat
 }
 
 // answerByReading ends an open question: the job has read everything again, and has nothing to ask.
-func (s *Store) answerByReading(ctx context.Context, tx *transaction, job int64, d *destination) error {
+func (s *Store) answerByReading(ctx context.Context, tx *transaction, d *destination) error {
 	if err := closeQuestions(ctx, tx, 0, "A newer update answered the question about its retirements."); err != nil {
-		return err
-	}
-	if _, err := tx.ExecContext(ctx, `UPDATE job SET count_retirement_held = 0 WHERE number = ?`, job); err != nil {
 		return err
 	}
 	_, err := tx.ExecContext(ctx, `UPDATE destination SET asked = kept WHERE number = ? AND asked <> kept`, d.Number)
@@ -210,7 +210,7 @@ func (s *Store) retireDeparted(ctx context.Context, job int64, d destination, fr
 				return err
 			}
 			more = len(objects) == retireChunk
-			w := &withdrawal{store: s, destination: d.Number, job: job, now: millis(now)}
+			w := &withdrawal{store: s, destination: d.Number, generation: d.Generation, job: job, now: millis(now)}
 			for _, o := range objects {
 				w.retire(o)
 			}
@@ -228,6 +228,7 @@ func (s *Store) retireDeparted(ctx context.Context, job int64, d destination, fr
 type withdrawal struct {
 	store            *Store
 	destination, job int64
+	generation       int64
 	now              int64
 
 	queued                 int
@@ -257,15 +258,17 @@ func (w *withdrawal) retire(o departure) {
 		w.store.nextSeq++
 		w.rows = append(w.rows, o.Queued, o.Number, w.job, w.destination, true, int64(nobody), int64(0), o.Type, name.String, created.Int64, w.now, nil)
 	}
-	w.objects = append(w.objects, o.Number, int64(nobody), o.Queued)
+	w.objects = append(w.objects, o.Number, int64(nobody), o.Queued, w.generation)
 }
 
-// abandon leaves an object where it is: its workspace is not served any more.
+// abandon leaves an object where it is: its workspace is not served any more. Should it be served again, the object is one
+// that left.
 func (w *withdrawal) abandon(o departure) {
-	w.objects = append(w.objects, o.Number, int64(vacant), o.Queued)
+	w.objects = append(w.objects, o.Number, int64(vacant), o.Queued, w.generation)
 }
 
-var withdrawObjects = newSingle(3, `UPDATE object SET query = ?2, indicator = 0, hash = NULL, queued = ?3 WHERE number = ?1`)
+var withdrawObjects = newSingle(4, `UPDATE object SET query = ?2, indicator = 0, hash = NULL, queued = ?3, lost = iif(query > 0, ?4, lost)
+	WHERE number = ?1`)
 
 func (w *withdrawal) write(ctx context.Context, tx *transaction) error {
 	t := tally{}

@@ -195,3 +195,71 @@ func TestRetirementOfWhatIsUnderWay(t *testing.T) {
 		t.Errorf("counted %+v", j.Counts)
 	}
 }
+
+// The question of a job that came to nothing is not forgotten: the next delta update asks it.
+func TestQuestionOfAJobThatFailed(t *testing.T) {
+	for _, end := range []Status{Failed, Cancelled} {
+		t.Run(string(end), func(t *testing.T) {
+			f := newFixture(t)
+			f.fill(300)
+			job := f.begin(Delta)
+			var gone []int64
+			for id := int64(1); id <= 150; id++ {
+				gone = append(gone, id)
+			}
+			f.do(f.Forget(ctx(), job.Number, f.query, gone))
+			if got, err := f.Retire(ctx(), job.Number, f.now); err != nil || got.Held != 150 {
+				t.Fatalf("%+v, %v", got, err)
+			}
+			f.status(job, end)
+			if got := f.retire(f.begin(Delta)); got != (Retirement{Held: 150}) {
+				t.Errorf("the next one: %+v", got)
+			}
+		})
+	}
+}
+
+// A copy that only a deleted query gave does not keep an object whose indicator was deleted.
+func TestADeletedQueryKeepsNothing(t *testing.T) {
+	f := newFixture(t)
+	one := f.mark("one").Query
+	two := f.save(one, Query{Owners: []string{"p"}, Types: []string{"Host"}, TQL: "two"})[1]
+	job := f.begin(Full)
+	f.apply(job, 0, 1)
+	other := f.found(0, 1)
+	other.Indicator = 77
+	f.do(second(f.Apply(ctx(), Batch{Job: job.Number, Mode: Full, Query: two.Number, Now: f.now, Found: []Found{other}})))
+	f.upload()
+	f.status(job, UploadComplete)
+	f.save(one)
+	job = f.begin(Delta)
+	f.do(f.Forget(ctx(), job.Number, f.query, []int64{1}))
+	if got := f.retire(job); got != (Retirement{Queued: 1}) {
+		t.Errorf("retired %+v", got)
+	}
+}
+
+// The operator kept what had left by then. What lost its last candidate later was not among it, though its winner was gone.
+func TestWhatLeavesAfterTheDismissalIsRetired(t *testing.T) {
+	f := newFixture(t)
+	f.fill(300)
+	delta := f.begin(Delta)
+	next := f.found(0, 0)
+	next.Indicator = 777
+	f.do(second(f.Apply(ctx(), Batch{Job: delta.Number, Mode: Delta, Query: f.query, Now: f.now, Found: []Found{next}})))
+	var gone []int64
+	for id := int64(1); id <= 150; id++ {
+		gone = append(gone, id)
+	}
+	f.do(f.Forget(ctx(), delta.Number, f.query, gone))
+	if got := f.retire(delta); got != (Retirement{Held: 149}) {
+		t.Fatalf("%+v", got)
+	}
+	f.do(f.AnswerRetirement(ctx(), delta.RequestID, false, f.now))
+	next.Objects = f.found(900, 0).Objects
+	delta = f.begin(Delta)
+	f.do(second(f.Apply(ctx(), Batch{Job: delta.Number, Mode: Delta, Query: f.query, Now: f.now, Found: []Found{next}})))
+	if got := f.retire(delta); got != (Retirement{Queued: 1}) {
+		t.Errorf("retired %+v", got)
+	}
+}

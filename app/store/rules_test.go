@@ -308,7 +308,9 @@ func (r *rules) retire(job int64, now time.Time) int64 {
 	queued := int64(0)
 	claimed := map[string]bool{}
 	for c := range r.claims {
-		claimed[c.pattern] = true
+		if _, saved := r.ranks[c.query]; saved {
+			claimed[c.pattern] = true
+		}
 	}
 	patterns := slices.SortedFunc(maps.Keys(r.objects), func(a, b string) int { return cmp.Compare(r.objects[a].number, r.objects[b].number) })
 	for _, p := range patterns {
@@ -354,10 +356,7 @@ func (r *rules) cancel(job int64) {
 		r.count(job).Queued--
 		o := r.objects[row.pattern]
 		if o.queued == row.seq {
-			o.queued, o.content = 0, ""
-			if o.winner.query == nobody {
-				o.winner.query = vacant
-			}
+			o.queued, o.content, o.winner = 0, "", refClaim{query: vacant}
 		}
 		if !row.retire && row.seq <= r.handed && o.settled < row.seq && o.state != stateLive {
 			o.state, o.name, o.expires = stateLive, row.name, row.expires

@@ -1,0 +1,89 @@
+package pipeline
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	farthreatconnect "mssentinel/app/standin/threatconnect"
+	"mssentinel/app/store"
+)
+
+// A copy that its mapper fails on stays a copy, and is not asked for again and again.
+func TestAVacancyThatCannotBeFilled(t *testing.T) {
+	in(t, func(t *testing.T) {
+		w := newWorld(t)
+		high := w.put("Alpha", "a.example")
+		w.put("Beta", "a.example")
+		w.done(w.save(store.Full, query("", "Alpha"), query("", "Beta")))
+		w.must(w.tc.Delete(high))
+		failed := 0
+		w.mappers.fails = func(raw []byte) bool {
+			if !strings.Contains(string(raw), `"Beta"`) {
+				return false
+			}
+			failed++
+			return true
+		}
+		w.done(w.run(store.Delta))
+		if failed > 3 {
+			t.Errorf("the mapper failed %d times", failed)
+		}
+		w.wantWinner("a.example", "Alpha") // it stands until it is known what takes its place
+		w.mappers.fails = nil
+		w.done(w.run(store.Delta))
+		w.check(false)
+	})
+}
+
+// A query that comes back while an update runs that did not read it keeps what it gives.
+func TestAQueryThatComesBackWhileAJobRuns(t *testing.T) {
+	in(t, func(t *testing.T) {
+		w := newWorld(t)
+		high := w.put("Alpha", "a.example")
+		w.put("Beta", "a.example")
+		time.Sleep(time.Hour)
+		w.done(w.save(store.Full, query("", "Alpha"), query("", "Beta")))
+		both := w.queries
+		time.Sleep(time.Hour)
+		w.done(w.save(store.Delta, both[0]))
+		time.Sleep(time.Hour)
+		w.must(w.tc.Delete(high))
+		w.must(w.tc.Inject(farthreatconnect.Fault{Kind: farthreatconnect.Slow, Seconds: 10, Path: "/api/v3/indicators/deleted"}))
+		job, err := w.p.Submit(t.Context(), store.Delta)
+		w.must(err)
+		time.Sleep(5 * time.Second)
+		if w.p.Progress().RequestID != job.RequestID {
+			t.Fatal("the update does not run")
+		}
+		w.saveOnly(store.Delta, both...)
+		w.done(w.await(job.RequestID))
+		w.awaitIdle(store.Delta)
+		w.check(false)
+	})
+}
+
+// An owner that goes away while it is read makes the read a partial one. ThreatConnect does not say so.
+func TestAnOwnerThatGoesAwayWhileItIsRead(t *testing.T) {
+	in(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.put("Alpha", "a.example")
+		w.put("Beta", "b.example")
+		w.put("Beta", "c.example")
+		w.done(w.save(store.Full, query("", "Alpha", "Beta")))
+		owner := w.tc.Owners()[2]
+		w.must(w.tc.Inject(farthreatconnect.Fault{Kind: farthreatconnect.Slow, Seconds: 10, Path: "/api/v3/indicators"}))
+		time.Sleep(DefaultLag + time.Second)
+		job, err := w.p.Submit(t.Context(), store.Reconcile)
+		w.must(err)
+		time.Sleep(5 * time.Second)
+		w.must(w.tc.RemoveOwner(owner.Name))
+		if got := w.await(job.RequestID); got.Status != store.Failed || !strings.Contains(got.Message, `"Beta"`) {
+			t.Errorf("%s: %s", got.Status, got.Message)
+		}
+		w.wantWinner("b.example", "Beta")
+		w.must(w.tc.AddOwner(owner))
+		w.done(w.run(store.Reconcile))
+		w.check(true)
+	})
+}

@@ -1,0 +1,138 @@
+package pipeline
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/mattn/go-sqlite3"
+
+	farsentinel "mssentinel/app/standin/sentinel"
+	"mssentinel/app/store"
+)
+
+// What a cancelled update had queued is sent by the next delta update, even where its window does not reach back to it: the
+// copy that took the place of a deleted one may be old.
+func TestADeltaSendsWhatACancelledOneDidNot(t *testing.T) {
+	in(t, func(t *testing.T) {
+		w := newWorld(t)
+		high := w.put("Alpha", "a.example")
+		w.put("Beta", "a.example")
+		w.done(w.save(store.Full, query("", "Alpha"), query("", "Beta")))
+		time.Sleep(time.Hour)
+		w.done(w.run(store.Delta))
+		w.must(w.tc.Delete(high))
+		w.must(w.p.PauseTask(t.Context(), "upload", true))
+		job, err := w.p.Submit(t.Context(), store.Delta)
+		w.must(err)
+		time.Sleep(time.Minute)
+		w.must(w.p.Cancel(t.Context(), job.RequestID))
+		w.must(w.p.PauseTask(t.Context(), "upload", false))
+		w.done(w.run(store.Delta))
+		w.check(false)
+	})
+}
+
+// A job that waits for its next attempt is cancelled while another one relies on what it had queued.
+func TestCancelBesidesARunningJob(t *testing.T) {
+	in(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.put("Alpha", "a.example")
+		w.done(w.save(store.Full, query("", "Alpha")))
+		w.put("Alpha", "new.example")
+		time.Sleep(time.Hour)
+		w.must(w.far.Inject(farsentinel.Fault{Kind: farsentinel.Throttle, Seconds: 3000, Count: 1}))
+		waiting := w.update()
+		time.Sleep(5 * time.Second)
+		w.must(w.p.KillTask(t.Context(), "upload"))
+		w.must(w.p.PauseTask(t.Context(), "upload", true))
+		if job := w.await(waiting); job.Status != store.Pending || job.Queued != 1 {
+			t.Fatalf("%s, %+v", job.Status, job.Counts)
+		}
+		running, err := w.p.Submit(t.Context(), store.Delta)
+		w.must(err)
+		time.Sleep(time.Minute)
+		if p := w.p.Progress(); p.RequestID != running.RequestID || p.Stage != "Upload" {
+			t.Fatalf("%+v", p)
+		}
+		w.must(w.p.Cancel(t.Context(), waiting))
+		w.must(w.p.PauseTask(t.Context(), "upload", false))
+		w.done(w.await(running.RequestID))
+		time.Sleep(time.Hour)
+		w.done(w.run(store.Delta))
+		w.done(w.run(store.Delta))
+		w.check(false)
+	})
+}
+
+// update has a scheduled update begin, and says which it is.
+func (w *world) update() string {
+	w.t.Helper()
+	w.must(w.p.RunTask(context.Background(), "schedule-downloads"))
+	time.Sleep(5 * time.Second)
+	jobs, _, err := w.store.Jobs(context.Background(), store.JobFilter{Limit: 1})
+	w.must(err)
+	return jobs[0].RequestID
+}
+
+// unwritable is a store on a disk that takes nothing for a while.
+type unwritable struct {
+	Store
+	full func() bool
+}
+
+func (u unwritable) UpdateJob(ctx context.Context, id string, change func(*store.Job) error) (store.Job, error) {
+	if u.full() {
+		return store.Job{}, fmt.Errorf("writing: %w", sqlite3.Error{Code: sqlite3.ErrFull})
+	}
+	return u.Store.UpdateJob(ctx, id, change)
+}
+
+func (u unwritable) CancelJob(ctx context.Context, id string, now time.Time) error {
+	if u.full() {
+		return fmt.Errorf("writing: %w", sqlite3.Error{Code: sqlite3.ErrFull})
+	}
+	return u.Store.CancelJob(ctx, id, now)
+}
+
+// A command that comes while the disk is full is carried out when it has room again.
+func TestCommandsWhileTheDiskIsFull(t *testing.T) {
+	for _, c := range []struct {
+		name    string
+		command func(w *world, id string) error
+		want    store.Status
+	}{
+		{"cancel", func(w *world, id string) error {
+			ctx, stop := context.WithTimeout(context.Background(), 25*time.Second)
+			defer stop()
+			if err := w.p.Cancel(ctx, id); !errors.Is(err, context.DeadlineExceeded) {
+				return fmt.Errorf("cancelled at once: %w", err)
+			}
+			return nil
+		}, store.Cancelled},
+		{"kill", func(w *world, _ string) error { return w.p.KillTask(context.Background(), "download") }, store.Failed},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			in(t, func(t *testing.T) {
+				var full atomic.Bool
+				w := newWorld(t, func(w *world) { w.wrap = func(s Store) Store { return unwritable{s, full.Load} } })
+				w.put("Alpha", "a.example")
+				w.done(w.save(store.Full, query("", "Alpha")))
+				full.Store(true)
+				job, err := w.p.Submit(t.Context(), store.Full)
+				w.must(err)
+				time.Sleep(time.Minute)
+				w.must(c.command(w, job.RequestID))
+				time.Sleep(time.Minute)
+				full.Store(false)
+				time.Sleep(2 * time.Minute)
+				if got := w.await(job.RequestID); got.Status != c.want {
+					t.Errorf("%s: %s", got.Status, got.Message)
+				}
+			})
+		})
+	}
+}

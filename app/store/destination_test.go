@@ -1,0 +1,41 @@
+package store
+
+import (
+	"testing"
+	"time"
+)
+
+// A Service that comes back to a workspace retires what it left behind there and nothing selects any more.
+func TestBackToAWorkspace(t *testing.T) {
+	f := newFixture(t)
+	f.fill(3)
+	f.do(second(f.SetDestination(ctx(), "another", "source")))
+	f.do(second(f.SetDestination(ctx(), "workspace", "source")))
+	f.now = f.now.Add(time.Hour)
+	job := f.begin(Full)
+	if got := f.apply(job, 1, 3); got.Queued != 2 {
+		t.Errorf("counted %+v", got)
+	}
+	if got := f.retire(job); got != (Retirement{Queued: 1}) {
+		t.Errorf("retired %+v", got)
+	}
+}
+
+// A source name that is put back before the change was through is a change as well: part of the ledger is gone.
+func TestDestinationPutBackHalfway(t *testing.T) {
+	f := newFixture(t)
+	f.fill(3)
+	f.do(f.SetMarks(ctx(), f.started(time.Now().Add(time.Hour)).Number, []int64{f.query}, f.now))
+	f.do(second(f.AddJob(ctx(), Scheduled, Full, f.now))) // takes up what was asked for until now
+	old, err := currentDestination(ctx(), f.read)
+	f.do(err)
+	f.do(f.Store.leave(ctx(), old, SourceChanged))
+	f.reopen()
+	f.do(second(f.SetDestination(ctx(), "workspace", "source")))
+	if q := f.mark("one"); !q.Mark.IsZero() {
+		t.Errorf("the query is still read from %v", q.Mark)
+	}
+	if sch, err := f.Schedule(ctx()); err != nil || sch.NextMode != Full || sch.Completed {
+		t.Errorf("%+v, %v", sch, err)
+	}
+}
