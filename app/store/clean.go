@@ -32,8 +32,7 @@ func (s *Store) Clean(ctx context.Context, now time.Time) error {
 		args       []any
 	}{
 		{"errors", `DELETE FROM problem WHERE id IN (SELECT id FROM problem WHERE at < ? LIMIT ?)`, []any{millis(now.Add(-keptProblems))}},
-		{"errors of old jobs", `DELETE FROM problem WHERE id IN (SELECT problem.id FROM problem WHERE job IN (` + oldJobs + `) LIMIT ?)`, nil},
-		{"jobs", `DELETE FROM job WHERE number IN (` + oldJobs + ` LIMIT ?)`, nil},
+		{"jobs", `DELETE FROM job WHERE number IN (` + oldJobs + ` LIMIT ?)`, []any{keptJobs}},
 		{"daily totals", `DELETE FROM daily WHERE day IN (SELECT day FROM daily WHERE day < ? LIMIT ?)`, []any{dayOf(now) - keptDays}},
 		{"waiting times", `DELETE FROM daily_wait WHERE day IN (SELECT day FROM daily_wait WHERE day < ? LIMIT ?)`, []any{dayOf(now) - keptDays}},
 		{"requests", `DELETE FROM slot WHERE id IN (SELECT id FROM slot WHERE coalesce(ended, started) < ? LIMIT ?)`, []any{millis(now.Add(-keptSlots))}},
@@ -54,14 +53,14 @@ func (s *Store) Clean(ctx context.Context, now time.Time) error {
 	return s.compact(ctx)
 }
 
-// oldJobs are over, have nothing in the outbox, and are not among the last ones.
+// oldJobs are over, have nothing in the outbox and no errors that are still kept, and are not among the last ones.
 const oldJobs = `SELECT number FROM job WHERE status IN ('Upload Complete', 'Failed', 'Cancelled')
-	AND number <= (SELECT number FROM job ORDER BY number DESC LIMIT 1 OFFSET 500)
-	AND ` + inOutbox + ` = 0`
+	AND number <= (SELECT number FROM job ORDER BY number DESC LIMIT 1 OFFSET ?)
+	AND ` + inOutbox + ` = 0 AND NOT EXISTS (SELECT 1 FROM problem WHERE problem.job = job.number)`
 
 func (s *Store) dropChunks(ctx context.Context, text string, args []any) error {
 	args = append(args, cleanChunk)
-	for n := int64(cleanChunk); n == cleanChunk; {
+	for n := int64(cleanChunk); n >= cleanChunk; {
 		err := s.tx(ctx, func(ctx context.Context, tx *transaction) error {
 			r, err := tx.ExecContext(ctx, text, args...)
 			if err != nil {

@@ -1,0 +1,100 @@
+package store
+
+import (
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+)
+
+// The last 500 jobs are kept, and older ones that still mean something: that wait for an answer, that have something in the
+// outbox, whose errors are not old enough.
+func TestCleanJobs(t *testing.T) {
+	f := newFixture(t)
+	asking, waiting, reporting, reported := f.begin(Full), f.begin(Full), f.begin(Full), f.begin(Full)
+	f.apply(waiting, 0, 3)
+	f.do(f.AddProblems(ctx(), reporting.Number, []Problem{{Step: "Convert", Code: "x", Message: "new", DateAdded: f.now.Add(-keptProblems)}}))
+	f.do(f.AddProblems(ctx(), reported.Number, []Problem{{Step: "Convert", Code: "x", Message: "old", DateAdded: f.now.Add(-keptProblems - time.Second)}}))
+	f.status(asking, ConfirmationRequired)
+	f.status(waiting, Failed)
+	f.status(reporting, Failed)
+	f.status(reported, UploadComplete)
+	for i := range 502 {
+		f.status(f.begin(Delta), []Status{UploadComplete, Failed, Cancelled}[i%3])
+	}
+	f.do(f.Clean(ctx(), f.now))
+	f.wantNumber(503, "jobs", `SELECT count(*) FROM job`)
+	f.wantNumber(500, "newest jobs", `SELECT count(*) FROM job WHERE number > (SELECT max(number) - 500 FROM job)`)
+	f.wantNumber(1, "errors", `SELECT count(*) FROM problem`)
+	for _, job := range []Job{asking, waiting, reporting} {
+		f.get(job)
+	}
+	// What kept them is over.
+	f.upload()
+	f.status(asking, UploadComplete)
+	f.do(f.Clean(ctx(), f.now.Add(time.Second)))
+	f.wantNumber(500, "jobs", `SELECT count(*) FROM job`)
+	f.wantNumber(0, "errors", `SELECT count(*) FROM problem`)
+}
+
+func TestCleanSends(t *testing.T) {
+	f := newFixture(t)
+	for range 12 {
+		f.fill(2)
+		f.now = f.now.Add(time.Hour)
+	}
+	f.do(f.Clean(ctx(), f.now))
+	f.wantNumber(20, "sends", `SELECT count(*) FROM send`)
+	f.wantNumber(millis(noon.Add(2*time.Hour)), "the oldest", `SELECT min(at) FROM send`)
+}
+
+func TestCleanDays(t *testing.T) {
+	f := newFixture(t)
+	for _, days := range []int{401, 400, 0} {
+		f.now = noon.AddDate(0, 0, -days)
+		f.fill(1)
+		f.do(f.AddWait(ctx(), f.now, time.Second))
+		f.do(second(f.BeginSlot(ctx(), f.now)))
+	}
+	f.do(f.Clean(ctx(), f.now))
+	f.wantNumber(2, "days", `SELECT count(*) FROM daily`)
+	f.wantNumber(2, "days of waiting", `SELECT count(*) FROM daily_wait`)
+	f.wantNumber(1, "requests", `SELECT count(*) FROM slot`)
+}
+
+// What stands nowhere is forgotten a month after its time, and the file gives the room back.
+func TestCleanObjects(t *testing.T) {
+	f := newFixture(t)
+	f.fill(5000)
+	f.leave(4600, 5000)
+	f.do(f.AnswerRetirement(ctx(), f.newest().RequestID, true, f.now))
+	f.upload()
+	retired := f.now
+	f.do(f.Clean(ctx(), retired.Add(keptGone)))
+	f.wantNumber(5000, "objects", `SELECT count(*) FROM object`)
+	before := f.size()
+	f.do(f.Clean(ctx(), retired.Add(keptGone+time.Second)))
+	f.wantNumber(400, "objects", `SELECT count(*) FROM object`)
+	f.wantNumber(400, "sends", `SELECT count(*) FROM send`)
+	if after := f.size(); after > before/2 {
+		t.Errorf("the file shrank from %d to %d bytes", before, after)
+	}
+}
+
+func (f *fixture) newest() Job {
+	f.Helper()
+	jobs, _, err := f.Jobs(ctx(), JobFilter{Limit: 1})
+	f.do(err)
+	return jobs[0]
+}
+
+// size is that of the database and its log, in bytes.
+func (f *fixture) size() (n int64) {
+	f.Helper()
+	for _, name := range []string{FileName, FileName + "-wal"} {
+		info, err := os.Stat(filepath.Join(f.dir, name))
+		f.do(err)
+		n += info.Size()
+	}
+	return n
+}
