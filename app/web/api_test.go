@@ -333,14 +333,14 @@ func TestAskingEndsInTime(t *testing.T) {
 		if got := message(t, rec); rec.Code != http.StatusGatewayTimeout || !strings.Contains(got, "did not answer within 25 seconds. Try again.") {
 			t.Errorf("tc_info: %d %q", rec.Code, got)
 		}
-		took("tc_info", askLimit)
+		took("tc_info", timeLimit)
 		body := `{"owners":["Demo Organization"],"types":["Host"],"tql":"x"}`
 		for _, target := range []string{"/api/tql-config/test", "/api/tql-config/preview"} {
 			rec := call(t, h, http.MethodPost, target, body, "X-Requested-With", "")
 			if got := message(t, rec); rec.Code != http.StatusGatewayTimeout || !strings.Contains(got, "within 25 seconds") || !strings.Contains(got, "narrow") {
 				t.Errorf("%s: %d %q", target, rec.Code, got)
 			}
-			took(target, askLimit)
+			took(target, timeLimit)
 		}
 		if rec := call(t, h, http.MethodPost, "/api/tql-config", "["+body+"]"); rec.Code != http.StatusOK {
 			t.Errorf("a slow ThreatConnect stops a save: %d %s", rec.Code, rec.Body)

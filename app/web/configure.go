@@ -27,9 +27,7 @@ func (s *server) health(c echo.Context) error {
 
 // info lists what a query can be made of.
 func (s *server) info(c echo.Context) error {
-	ctx, cancel := context.WithTimeout(c.Request().Context(), askLimit)
-	defer cancel()
-	owners, err := s.listOwners(ctx)
+	owners, err := s.listOwners(c.Request().Context())
 	if err != nil {
 		return err
 	}
@@ -125,27 +123,25 @@ func (s *server) save(ctx context.Context, queries []store.Query, expected *stri
 	return result, nil
 }
 
-// oneQuery reads a query from the body and refuses it for what is wrong in itself, or with its owners. ctx bounds the
-// question about these.
-func (s *server) oneQuery(ctx context.Context, c echo.Context) (threatconnect.Query, error) {
+// oneQuery reads a query from the body and refuses it for what is wrong in itself, or with its owners.
+func (s *server) oneQuery(c echo.Context) (threatconnect.Query, error) {
 	q, err := decode[store.Query](c)
 	if err != nil {
 		return threatconnect.Query{}, err
 	}
 	q = tidy(q)
-	if faults := s.allFaults(ctx, q); len(faults) > 0 {
+	if faults := s.allFaults(c.Request().Context(), q); len(faults) > 0 {
 		return threatconnect.Query{}, fault(http.StatusBadRequest, "%s", strings.Join(faults, "\n"))
 	}
 	return toThreatConnect(q), nil
 }
 
 func (s *server) testQuery(c echo.Context) error {
-	ctx, cancel := context.WithTimeout(c.Request().Context(), askLimit)
-	defer cancel()
-	q, err := s.oneQuery(ctx, c)
+	q, err := s.oneQuery(c)
 	if err != nil {
 		return err
 	}
+	ctx := c.Request().Context()
 	count, err := s.ThreatConnect.Count(ctx, q)
 	if err != nil {
 		return queryFault(ctx, cannotCheck, err)
@@ -154,12 +150,11 @@ func (s *server) testQuery(c echo.Context) error {
 }
 
 func (s *server) previewQuery(c echo.Context) error {
-	ctx, cancel := context.WithTimeout(c.Request().Context(), askLimit)
-	defer cancel()
-	q, err := s.oneQuery(ctx, c)
+	q, err := s.oneQuery(c)
 	if err != nil {
 		return err
 	}
+	ctx := c.Request().Context()
 	p, err := s.Pipeline.Preview(ctx, q)
 	if err != nil {
 		return queryFault(ctx, cannotPreview, err)

@@ -65,9 +65,7 @@ func (s *server) previewPage(c echo.Context) error {
 			continue
 		}
 		view := templates.PreviewPage{Frame: s.frame(c, "Preview", "configure"), Query: queryRow(q.ID, i, q)}
-		ctx, cancel := context.WithTimeout(c.Request().Context(), askLimit)
-		defer cancel()
-		view.Preview, err = s.preview(ctx, q)
+		view.Preview, err = s.preview(c.Request().Context(), q)
 		status := http.StatusOK
 		if err != nil {
 			status, view.Fault = s.explain(c, err)
@@ -77,7 +75,7 @@ func (s *server) previewPage(c echo.Context) error {
 	return fault(http.StatusNotFound, "This query is not saved, or was deleted. Go back to CONFIGURE.")
 }
 
-// preview asks what a tidied query would send, and words the failure. ctx bounds the question.
+// preview asks what a tidied query would send, and words the failure.
 func (s *server) preview(ctx context.Context, q store.Query) (*templates.Preview, error) {
 	p, err := s.Pipeline.Preview(ctx, toThreatConnect(q))
 	if err != nil {

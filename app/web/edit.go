@@ -43,13 +43,11 @@ func (s *server) editPage(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	ctx, cancel := context.WithTimeout(c.Request().Context(), askLimit)
-	defer cancel()
 	e.draft = newDraft(e.saved, e.version)
 	e.view.Focus = "add"
 	switch c.QueryParam("window") {
 	case "add":
-		e.openForm(ctx, "", store.Query{})
+		e.openForm("", store.Query{})
 	case "import":
 		e.view.Import = true
 	}
@@ -78,9 +76,7 @@ func (s *server) edit(c echo.Context) error {
 		e.notice("error", "This page was open for too long, or the Service was restarted. Nothing was changed, and your edits are still here: try again.")
 		return e.show()
 	}
-	ctx, cancel := context.WithTimeout(c.Request().Context(), askLimit)
-	defer cancel()
-	return e.act(ctx, form.Get("action"))
+	return e.act(form.Get("action"))
 }
 
 // badForm keeps the sentence on a body that is too long.
@@ -92,21 +88,21 @@ func badForm(err error) error {
 	return fault(http.StatusBadRequest, "The form did not arrive whole. Go back and try again.")
 }
 
-// act does what a button says. ctx bounds what it asks ThreatConnect.
-func (e *editor) act(ctx context.Context, action string) error {
+// act does what a button says.
+func (e *editor) act(action string) error {
 	name, key, _ := strings.Cut(action, ":")
 	switch name {
 	case "up", "down":
 		e.draft.move(key, map[string]int{"up": -1, "down": 1}[name])
 		e.view.Focus = name + "-" + key
 	case "add":
-		e.openForm(ctx, "", store.Query{})
+		e.openForm("", store.Query{})
 	case "edit":
 		if i := e.draft.index(key); i >= 0 {
-			e.openForm(ctx, key, e.draft.Queries[i].Query)
+			e.openForm(key, e.draft.Queries[i].Query)
 		}
 	case "validate", "preview", "submit":
-		e.takeForm(ctx, name)
+		e.takeForm(name)
 	case "delete":
 		if i := e.draft.index(key); i >= 0 {
 			row := queryRow(key, i, e.draft.Queries[i].Query)
@@ -141,6 +137,8 @@ func (e *editor) act(ctx context.Context, action string) error {
 	return e.show()
 }
 
+func (e *editor) ctx() context.Context { return e.c.Request().Context() }
+
 func (e *editor) notice(kind, text string, points ...string) {
 	e.view.Notices = append(e.view.Notices, templates.Notice{Kind: kind, Text: text, Points: points})
 }
@@ -159,8 +157,8 @@ func (e *editor) show() error {
 }
 
 // openForm opens the window of one query, with the owners that there are now.
-func (e *editor) openForm(ctx context.Context, key string, q store.Query) {
-	owners, err := e.s.listOwners(ctx)
+func (e *editor) openForm(key string, q store.Query) {
+	owners, err := e.s.listOwners(e.ctx())
 	e.drawForm(key, q, owners, err)
 }
 
@@ -214,16 +212,16 @@ func (e *editor) formQuery() (key string, q store.Query) {
 }
 
 // takeForm validates, previews or submits the window's query.
-func (e *editor) takeForm(ctx context.Context, action string) {
+func (e *editor) takeForm(action string) {
 	key, q := e.formQuery()
-	faults := e.s.allFaults(ctx, q)
+	faults := e.s.allFaults(e.ctx(), q)
 	var valid string
 	var preview *templates.Preview
 	if len(faults) > 0 {
 		e.status = http.StatusUnprocessableEntity
 	} else {
 		var err error
-		if valid, preview, err = e.judge(ctx, action, q); err != nil {
+		if valid, preview, err = e.judge(action, q); err != nil {
 			faults = []string{e.refuse(err)}
 		}
 	}
@@ -231,7 +229,7 @@ func (e *editor) takeForm(ctx context.Context, action string) {
 		e.view.Focus = "edit-" + e.draft.put(key, q)
 		return
 	}
-	owners, err := e.s.lastOwners(ctx)
+	owners, err := e.s.lastOwners(e.ctx())
 	e.drawForm(key, q, owners, err)
 	e.view.Form.Faults, e.view.Form.Valid, e.view.Form.Preview = faults, valid, preview
 }
@@ -247,12 +245,12 @@ func (e *editor) refuse(err error) (text string) {
 }
 
 // judge asks ThreatConnect about a query. A submit goes through when ThreatConnect cannot be asked: saving checks again.
-func (e *editor) judge(ctx context.Context, action string, q store.Query) (valid string, preview *templates.Preview, err error) {
+func (e *editor) judge(action string, q store.Query) (valid string, preview *templates.Preview, err error) {
 	if action == "preview" {
-		preview, err = e.s.preview(ctx, q)
+		preview, err = e.s.preview(e.ctx(), q)
 		return "", preview, err
 	}
-	count, err := e.s.ThreatConnect.Count(ctx, toThreatConnect(q))
+	count, err := e.s.ThreatConnect.Count(e.ctx(), toThreatConnect(q))
 	switch {
 	case err == nil:
 		return fmt.Sprintf("TQL is valid — %s.", templates.Amount(count, "matching result", "matching results")), nil, nil
@@ -260,7 +258,7 @@ func (e *editor) judge(ctx context.Context, action string, q store.Query) (valid
 		e.notice("warning", "ThreatConnect could not be asked about this query. It is checked again when you save.")
 		return "", nil, nil
 	}
-	return "", nil, queryFault(ctx, cannotCheck, err)
+	return "", nil, queryFault(e.ctx(), cannotCheck, err)
 }
 
 // importDraft replaces the draft by a file or by pasted text.
@@ -292,7 +290,7 @@ func (e *editor) openSave() error {
 		e.notice("error", "The list cannot be saved yet:", faults...)
 		return e.show()
 	}
-	_, completed, err := e.s.Store.Jobs(e.c.Request().Context(), store.JobFilter{Statuses: []store.Status{store.UploadComplete}, Limit: 1})
+	_, completed, err := e.s.Store.Jobs(e.ctx(), store.JobFilter{Statuses: []store.Status{store.UploadComplete}, Limit: 1})
 	if err != nil {
 		return err
 	}
@@ -304,7 +302,7 @@ func (e *editor) openSave() error {
 // save keeps the draft and has the update run, or explains and changes nothing.
 func (e *editor) save(action string) error {
 	kind := strings.TrimPrefix(action, "save-")
-	result, err := e.s.save(e.c.Request().Context(), e.draft.list(), &e.draft.Version, store.Mode(kind))
+	result, err := e.s.save(e.ctx(), e.draft.list(), &e.draft.Version, store.Mode(kind))
 	switch {
 	case errors.Is(err, store.ErrOutdated):
 		e.status = http.StatusConflict
@@ -326,7 +324,7 @@ func (e *editor) save(action string) error {
 
 // refresh loads what someone else saved, so that the draft is shown against it.
 func (e *editor) refresh() (err error) {
-	if e.saved, e.version, err = e.s.Store.Queries(e.c.Request().Context()); err != nil {
+	if e.saved, e.version, err = e.s.Store.Queries(e.ctx()); err != nil {
 		return err
 	}
 	return e.show()

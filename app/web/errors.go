@@ -51,6 +51,9 @@ func (s *server) explain(c echo.Context, err error) (status int, message string)
 	case errors.Is(err, store.ErrOutdated):
 		return http.StatusConflict, "Someone else saved the queries since you loaded them. Nothing was changed: load the list again, then repeat your change."
 	}
+	if isOver(c.Request().Context()) {
+		return http.StatusGatewayTimeout, fmt.Sprintf("The Service did not finish this within %.0f seconds. It may still do so: reload to see, and try again if it was not done.", timeLimit.Seconds())
+	}
 	s.Logger.Error("request failed", "method", c.Request().Method, "path", c.Request().URL.Path, "error", err)
 	if trouble := s.Pipeline.Trouble(); trouble != "" {
 		return http.StatusServiceUnavailable, trouble
@@ -85,13 +88,13 @@ const (
 )
 
 // queryFault explains why a question about a query has no answer, and what cannot be done therefore. ctx is the one that
-// bounded the question.
+// bounded it.
 func queryFault(ctx context.Context, what string, err error) error {
 	var refused *threatconnect.Error
 	switch {
 	case isOver(ctx):
 		return fault(http.StatusGatewayTimeout,
-			"ThreatConnect did not answer within %.0f seconds. Try again, or narrow the TQL: a query this slow slows down every update too.", askLimit.Seconds())
+			"ThreatConnect did not answer within %.0f seconds. Try again, or narrow the TQL: a query this slow slows down every update too.", timeLimit.Seconds())
 	case errors.As(err, &refused) && refused.IsTQL():
 		return fault(http.StatusBadRequest, "ThreatConnect does not accept this query: %s", refused.Message)
 	}
@@ -101,7 +104,7 @@ func queryFault(ctx context.Context, what string, err error) error {
 // ownersFault explains why there is no list of owners.
 func ownersFault(ctx context.Context, err error) error {
 	if isOver(ctx) {
-		return fault(http.StatusGatewayTimeout, "The owners cannot be listed: ThreatConnect did not answer within %.0f seconds. Try again.", askLimit.Seconds())
+		return fault(http.StatusGatewayTimeout, "The owners cannot be listed: ThreatConnect did not answer within %.0f seconds. Try again.", timeLimit.Seconds())
 	}
 	return fault(http.StatusBadGateway, "The owners cannot be listed: %v", err)
 }

@@ -39,6 +39,7 @@ type world struct {
 	refuse  error
 	key     string
 	broken  error
+	stuck   bool // what is cancelled does not end
 }
 
 const jobID = "5f0c6a52-4c1b-4d3e-9f63-0f1f2f3f4f5f"
@@ -227,7 +228,11 @@ func (w *world) knows(id string) bool {
 	return err == nil
 }
 
-func (w *world) Cancel(_ context.Context, id string) error {
+func (w *world) Cancel(ctx context.Context, id string) error {
+	if w.stuck {
+		<-ctx.Done()
+		return ctx.Err()
+	}
 	return w.order(w.knows(id), "cancel %s", id)
 }
 

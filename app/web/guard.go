@@ -1,6 +1,7 @@
 package web
 
 import (
+	"context"
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/base64"
@@ -36,13 +37,16 @@ func secure(next echo.HandlerFunc) echo.HandlerFunc {
 	}
 }
 
-// boundBody ends the reading of a body that is too long.
-func boundBody(next echo.HandlerFunc) echo.HandlerFunc {
+// bound ends what takes too long, and the reading of a body that is too long.
+func bound(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {
-		r := c.Request()
+		ctx, cancel := context.WithTimeout(c.Request().Context(), timeLimit)
+		defer cancel()
+		r := c.Request().WithContext(ctx)
 		if r.Body != nil {
 			r.Body = http.MaxBytesReader(c.Response(), r.Body, maxBody)
 		}
+		c.SetRequest(r)
 		return next(c)
 	}
 }

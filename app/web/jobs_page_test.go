@@ -161,6 +161,26 @@ func TestJobCommands(t *testing.T) {
 	}
 }
 
+// A job that does not end when it is cancelled keeps nobody waiting for longer than the platform does.
+func TestJobCommandTakesLong(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := twoSaved()
+		w.jobs, w.stuck = everyJob(), true
+		v := w.visit(t, "ui/jobs?id=running&ask=cancel")
+		start := time.Now()
+		v.press("Cancel Job")
+		v.status(http.StatusGatewayTimeout)
+		v.sees("The Service did not finish this within 25 seconds. It may still do so: reload to see")
+		if took := time.Since(start); took != timeLimit {
+			t.Errorf("the page took %s", took)
+		}
+		rec := call(t, w.handler(), http.MethodDelete, "/api/job/request/running", "")
+		if got := message(t, rec); rec.Code != http.StatusGatewayTimeout || !strings.Contains(got, "within 25 seconds") {
+			t.Errorf("%d %q", rec.Code, got)
+		}
+	})
+}
+
 // A link to a command that the job does not take any more, or that does not exist, asks nothing.
 func TestJobCommandsTooLate(t *testing.T) {
 	w := twoSaved()

@@ -2,6 +2,7 @@ package web
 
 import (
 	"bytes"
+	"context"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -16,7 +17,7 @@ import (
 // render draws a page whole before it answers, so that a fault on the way can still become an error.
 func render(c echo.Context, status int, page templ.Component) error {
 	var buf bytes.Buffer
-	if err := page.Render(c.Request().Context(), &buf); err != nil {
+	if err := page.Render(context.WithoutCancel(c.Request().Context()), &buf); err != nil { // also when the time is over
 		return fmt.Errorf("draw the page: %w", err)
 	}
 	return c.HTMLBlob(status, buf.Bytes())

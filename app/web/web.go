@@ -20,9 +20,9 @@ import (
 )
 
 const (
-	// askLimit bounds all that a page asks ThreatConnect while someone waits: the platform drops an answer after 30 s.
-	askLimit = 25 * time.Second
-	// saveLimit bounds the checks before a save, so that the save itself still fits.
+	// timeLimit bounds every request: the platform drops an answer after 30 s.
+	timeLimit = 25 * time.Second
+	// saveLimit bounds what is asked before a save, so that the save itself still fits.
 	saveLimit = 20 * time.Second
 	// maxBody bounds a request body in bytes. A list of 500 long queries fits.
 	maxBody = 4 << 20
@@ -137,7 +137,7 @@ func New(o Options) http.Handler {
 	e.HTTPErrorHandler = s.answerError
 	e.Logger.SetOutput(io.Discard) // what matters goes to the Service's log
 	e.Pre(normalisePath)
-	e.Use(secure, s.surviveFault, boundBody, guardAPI)
+	e.Use(secure, s.surviveFault, bound, guardAPI)
 
 	e.GET("/", root)
 	e.GET("/v1", stray)
