@@ -55,18 +55,20 @@ func Parse(raw []byte) (*Indicator, error) {
 	if !gjson.ValidBytes(raw) {
 		return nil, errors.New("the indicator is not valid JSON")
 	}
-	object := gjson.ParseBytes(raw)
-	if !object.IsObject() {
+	c := &cursor{json: string(raw)}
+	if c.next() != '{' {
 		return nil, errors.New("the indicator is not a JSON object")
 	}
 	i := &Indicator{members: make([]member, 0, 32)}
-	object.ForEach(func(key, value gjson.Result) bool {
-		if value.IsObject() || value.IsArray() {
-			i.setCollection(key.Str, value)
-		} else if value.Type != gjson.Null {
-			i.setMember(key.Str, value)
+	c.object(func(name string) {
+		switch c.next() {
+		case '{', '[':
+			i.setCollection(name, c)
+		case 'n': // null
+			c.skip()
+		default:
+			i.setMember(name, c.skip())
 		}
-		return true
 	})
 	return i, nil
 }
@@ -106,11 +108,11 @@ func Usable(value string) error {
 
 func blank(s string) bool { return strings.TrimSpace(s) == "" }
 
-func (i *Indicator) setMember(name string, value gjson.Result) {
+func (i *Indicator) setMember(name string, value string) {
 	i.members = append(i.members, member{name, scalar(value)})
 	switch name {
 	case "id":
-		i.ID = value.Int()
+		i.ID, _ = strconv.ParseInt(strings.TrimSpace(scalar(value)), 10, 64)
 	case "type":
 		i.Type = text(value)
 	case "summary":
@@ -120,7 +122,7 @@ func (i *Indicator) setMember(name string, value gjson.Result) {
 	case "webLink":
 		i.WebLink = strings.TrimSpace(text(value))
 	case "dateAdded":
-		i.DateAdded = date(value.Str)
+		i.DateAdded = date(scalar(value))
 	case "confidence":
 		i.Confidence = whole(value, 100)
 	case "rating":
@@ -130,10 +132,10 @@ func (i *Indicator) setMember(name string, value gjson.Result) {
 	}
 }
 
-func (i *Indicator) setCollection(name string, value gjson.Result) {
+func (i *Indicator) setCollection(name string, c *cursor) {
 	switch name {
 	case "tags":
-		i.Tags = collection(value, func(t *Tag, name string, value gjson.Result) {
+		i.Tags = collection(c, func(t *Tag, name, value string) {
 			switch name {
 			case "name":
 				t.Name = text(value)
@@ -142,7 +144,7 @@ func (i *Indicator) setCollection(name string, value gjson.Result) {
 			}
 		})
 	case "attributes":
-		i.Attributes = collection(value, func(a *Attribute, name string, value gjson.Result) {
+		i.Attributes = collection(c, func(a *Attribute, name, value string) {
 			switch name {
 			case "type":
 				a.Type = text(value)
@@ -151,13 +153,13 @@ func (i *Indicator) setCollection(name string, value gjson.Result) {
 			}
 		})
 	case "securityLabels":
-		i.SecurityLabels = collection(value, func(l *SecurityLabel, name string, value gjson.Result) {
+		i.SecurityLabels = collection(c, func(l *SecurityLabel, name, value string) {
 			if name == "name" {
 				l.Name = text(value)
 			}
 		})
 	case "associatedGroups":
-		i.AssociatedGroups = collection(value, func(g *Group, name string, value gjson.Result) {
+		i.AssociatedGroups = collection(c, func(g *Group, name, value string) {
 			switch name {
 			case "type":
 				g.Type = text(value)
@@ -167,45 +169,39 @@ func (i *Indicator) setCollection(name string, value gjson.Result) {
 				g.OwnerName = text(value)
 			}
 		})
+	default:
+		c.skip()
 	}
 }
 
-// collection reads {"data":[{…},…]}, which is {} when empty; set is given the members of each element.
-func collection[T any](value gjson.Result, set func(element *T, name string, value gjson.Result)) []T {
+// collection reads {"data":[{…},…]}, which is {} when empty; set is given the members of each element, as JSON.
+func collection[T any](c *cursor, set func(element *T, name, value string)) []T {
+	if c.next() != '{' {
+		c.skip()
+		return nil
+	}
 	var list []T
-	value.ForEach(func(key, elements gjson.Result) bool {
-		if key.Str != "data" || !elements.IsArray() {
-			return true
+	c.object(func(name string) {
+		if name != "data" || c.next() != '[' {
+			c.skip()
+			return
 		}
-		elements.ForEach(func(_, members gjson.Result) bool {
-			if members.IsObject() {
-				var element T
-				members.ForEach(func(key, value gjson.Result) bool {
-					set(&element, key.Str, value)
-					return true
-				})
-				list = append(list, element)
+		c.array(func() {
+			if c.next() != '{' {
+				c.skip()
+				return
 			}
-			return true
+			var element T
+			c.object(func(name string) { set(&element, name, c.skip()) })
+			list = append(list, element)
 		})
-		return false
 	})
 	return list
 }
 
-func scalar(v gjson.Result) string {
-	if v.Type == gjson.String {
-		return v.Str
-	}
-	return v.Raw
-}
-
-// text is a scalar as it may stand in any member of an object.
-func text(v gjson.Result) string {
-	if v.Type == gjson.JSON || v.Type == gjson.Null {
-		return ""
-	}
-	s := strings.ToValidUTF8(scalar(v), "\uFFFD")
+// text is a JSON value as it may stand in any member of an object; "" for an object, a list or null.
+func text(value string) string {
+	s := strings.ToValidUTF8(scalar(value), "\uFFFD")
 	if strings.IndexByte(s, 0) >= 0 {
 		s = strings.ReplaceAll(s, "\x00", "\uFFFD")
 	}
@@ -213,24 +209,16 @@ func text(v gjson.Result) string {
 }
 
 // number reads 3.00 and "3.00"; nil for what is no number from 0 to the greatest.
-func number(v gjson.Result, greatest float64) *float64 {
-	n := v.Num
-	if v.Type == gjson.String {
-		var err error
-		if n, err = strconv.ParseFloat(strings.TrimSpace(v.Str), 64); err != nil {
-			return nil
-		}
-	} else if v.Type != gjson.Number {
-		return nil
-	}
-	if !(n >= 0 && n <= greatest) {
+func number(value string, greatest float64) *float64 {
+	n, err := strconv.ParseFloat(strings.TrimSpace(scalar(value)), 64)
+	if err != nil || !(n >= 0 && n <= greatest) {
 		return nil
 	}
 	return &n
 }
 
-func whole(v gjson.Result, greatest float64) *int {
-	n := number(v, greatest)
+func whole(value string, greatest float64) *int {
+	n := number(value, greatest)
 	if n == nil {
 		return nil
 	}

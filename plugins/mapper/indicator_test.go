@@ -42,6 +42,15 @@ func TestParse(t *testing.T) {
 	}
 }
 
+// Blanks may stand anywhere, and brackets and quotes in strings open and close nothing.
+func TestParsePassesOverTheRest(t *testing.T) {
+	ind := parse(t, " {\n\t\"tags\" : { \"count\" : 1 , \"data\" : [ 7 , { \"name\" : \"a\" , \"x\" : [ ] } , [ {} ] ] } ,\r\n"+
+		`"other" : [ "]}" , { "}\"{" : "\\\"]" , "\\" : [ [ 1.5e+3 , true ] , null ] } , "\\" ] , "sum\u006dary" : "s" , "size" : 12 } `)
+	if len(ind.Tags) != 1 || ind.Tags[0].Name != "a" || ind.Summary != "s" || ind.Member("size") != "12" {
+		t.Errorf("read as %+v", ind)
+	}
+}
+
 // A member of another form than expected costs that member alone.
 func TestParseIsTolerant(t *testing.T) {
 	for name, raw := range map[string]string{
