@@ -96,6 +96,15 @@ func announcement(p *Progress) string {
 	return text
 }
 
+// verb says of one or several what is the case: Download is, Download and Upload are.
+func verb(names []string, one, many string) string {
+	last := len(names) - 1
+	if last == 0 {
+		return names[0] + " " + one
+	}
+	return join(names[:last]) + " and " + names[last] + " " + many
+}
+
 func chosen(choices []Choice) []string {
 	var names []string
 	for _, c := range choices {

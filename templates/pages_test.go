@@ -49,7 +49,7 @@ var pages = map[string]templ.Component{
 		Action: "jobs", Back: "jobs", Button: "Run Full", Fields: []Field{{"action", "run"}, {"mode", "full"}}}}),
 
 	"job":           JobDetails(JobPage{Frame: frame("Job Details", "jobs"), Self: "jobs?id=" + jobID, Job: jobs()[1], Facts: facts(), Details: details()}),
-	"job-running":   JobDetails(JobPage{Frame: frame("Job Details", "jobs"), Self: "jobs?id=" + jobID, Job: jobs()[0], Facts: facts()[:1], Progress: &Progress{RequestID: jobID, Stage: "Download", Bars: []Bar{{Label: "Download", Unit: "indicators"}}}}),
+	"job-running":   JobDetails(JobPage{Frame: frame("Job Details", "jobs"), Self: "jobs?id=" + jobID, Job: jobs()[0], Facts: facts()[:1], Paused: []string{"Download", "Upload"}, Progress: &Progress{RequestID: jobID, Stage: "Download", Bars: []Bar{{Label: "Download", Unit: "indicators"}}}}),
 	"job-retiring":  JobDetails(JobPage{Frame: frame("Job Details", "jobs"), Self: "jobs?id=" + jobID, Job: jobs()[3]}),
 	"job-ask":       JobDetails(JobPage{Frame: frame("Job Details", "jobs"), Self: "jobs?id=" + jobID, Job: jobs()[0], Ask: cancel()}),
 	"tasks":         TasksPage(Tasks{Frame: frame("TASKS", "tasks"), Tasks: tasks()}),

@@ -140,6 +140,8 @@ type Jobs struct {
 	Filtered bool
 	// NoQueries: there is nothing to run yet.
 	NoQueries bool
+	// Paused are the tasks for which the jobs wait.
+	Paused []string
 	// Ask is the job command that waits for a confirmation.
 	Ask *Question
 }
@@ -162,7 +164,9 @@ type JobPage struct {
 	Facts    []Fact
 	Details  []Detail
 	Progress *Progress
-	Ask      *Question
+	// Paused are the tasks for which the job waits.
+	Paused []string
+	Ask    *Question
 }
 
 // Fact is a label and its value.

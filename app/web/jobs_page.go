@@ -48,7 +48,7 @@ func (s *server) jobsPage(c echo.Context) error {
 	view := templates.Jobs{
 		Frame: s.frame(c, "JOBS", "jobs"), RequestID: filter.RequestID, Statuses: statusChoices(chosen),
 		Pager: pager("jobs", params, filter.Offset, filter.Limit, len(jobs), total), Progress: s.progress(),
-		Filtered: len(params) > 0, NoQueries: len(queries) == 0, Ask: askRun(c),
+		Filtered: len(params) > 0, NoQueries: len(queries) == 0, Paused: s.paused(), Ask: askRun(c),
 	}
 	view.Self = address("jobs", withOffset(params, filter.Offset))
 	for _, job := range jobs {
@@ -157,7 +157,21 @@ func (s *server) progress() *templates.Progress {
 	if left := time.Until(p.WaitUntil); left > 0 {
 		view.Wait = fmt.Sprintf("%s, next request in %s", p.WaitReason, templates.Duration(left))
 	}
+	if len(s.paused()) > 0 {
+		view.Remaining = 0
+	}
 	return view
+}
+
+// paused names the tasks that jobs pass through and that are paused.
+func (s *server) paused() []string {
+	var names []string
+	for _, t := range s.Pipeline.Tasks() {
+		if t.Paused && slices.Contains([]string{"download", "convert", "upload"}, t.Slug) {
+			names = append(names, t.Name)
+		}
+	}
+	return names
 }
 
 func (s *server) jobPage(c echo.Context, id string) error {
@@ -176,6 +190,9 @@ func (s *server) jobPage(c echo.Context, id string) error {
 	}
 	if p := s.progress(); p != nil && p.RequestID == id {
 		view.Progress = p
+	}
+	if view.Job.CanCancel { // it waits or runs
+		view.Paused = s.paused()
 	}
 	view.Ask = askJob(c.QueryParam("ask"), view.Job)
 	return render(c, http.StatusOK, templates.JobDetails(view))

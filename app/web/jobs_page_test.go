@@ -161,6 +161,30 @@ func TestJobCommands(t *testing.T) {
 	}
 }
 
+// Whoever wonders on JOBS why nothing moves learns that a task is paused.
+func TestJobsWhilePaused(t *testing.T) {
+	w := twoSaved()
+	w.jobs = everyJob()
+	w.progress = Progress{RequestID: "running", Stage: "Upload", Remaining: time.Hour}
+	v := w.visit(t, "ui/jobs")
+	v.sees("about 1 h 0 min")
+	v.misses("paused")
+	w.tasks = append(w.tasks, Task{Name: "Upload", Slug: "upload", Paused: true})
+	w.tasks[0].Paused, w.tasks[1].Paused = true, true
+	for _, page := range []string{"ui/jobs", "ui/jobs?id=running", "ui/jobs?id=pending"} {
+		v.open(page)
+		v.sees("Download and Upload are paused. Jobs wait until that is ended on TASKS")
+		v.misses("about 1 h")
+	}
+	v.open("ui/jobs?id=complete")
+	v.misses("paused")
+	w.tasks[2].Paused = false
+	v.open("ui/jobs")
+	v.sees("Download is paused.")
+	v.follow("TASKS")
+	v.sees("Heartbeat Timeout")
+}
+
 // A job that does not end when it is cancelled keeps nobody waiting for longer than the platform does.
 func TestJobCommandTakesLong(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
