@@ -108,6 +108,25 @@ func TestPrecedenceAcrossRuns(t *testing.T) {
 	})
 }
 
+// An indicator that changes, falls out of the higher query by that, and stays in the lower one, is sent as it is now.
+func TestAnIndicatorThatFallsToALowerQuery(t *testing.T) {
+	in(t, func(t *testing.T) {
+		w := newWorld(t)
+		id := w.putMembers("Alpha", "Host", map[string]any{"hostName": "a.example", "summary": "a.example", "rating": 5})
+		time.Sleep(time.Hour)
+		w.done(w.save(store.Full, query("rating >= 4", "Alpha"), query("", "Alpha")))
+		w.must(w.tc.Modify(id, map[string]any{"rating": 1}))
+		if job := w.done(w.run(store.Delta)); job.Downloaded != 1 || job.Uploaded != 1 {
+			t.Errorf("%+v", job.Counts)
+		}
+		w.check(false)
+		w.must(w.tc.Modify(id, map[string]any{"rating": 5}))
+		w.done(w.run(store.Delta))
+		w.check(false)
+		w.counts(w.done(w.run(store.Reconcile)), store.Counts{Downloaded: 2, Duplicate: 1, Unchanged: 1})
+	})
+}
+
 func TestDeletedAndInactiveAreRetiredByADelta(t *testing.T) {
 	in(t, func(t *testing.T) {
 		w := newWorld(t)

@@ -240,7 +240,7 @@ func (a *application) touch(indicator int64) {
 // weigh decides whether this copy wins the object, and if so whether it is sent.
 func (a *application) weigh(f *Found, e *FoundObject, o *object, typ int64, first bool) {
 	count := a.tally.of(a.Job, a.Query, f.Type)
-	if !a.elect(f.Indicator, o) {
+	if !a.elect(f, o) {
 		if first {
 			count.Duplicate++
 		}
@@ -267,13 +267,13 @@ func (a *application) weigh(f *Found, e *FoundObject, o *object, typ int64, firs
 
 // elect says whether the indicator of this query wins the object. Where a better one is to win that has to be fetched
 // first, the object becomes vacant.
-func (a *application) elect(indicator int64, o *object) bool {
+func (a *application) elect(f *Found, o *object) bool {
 	rank, saved := a.ranks[a.Query]
 	if !saved {
 		// The query was deleted while it was read.
 		return false
 	}
-	if o.Query == a.Query && o.Indicator == indicator && a.complete() {
+	if o.Query == a.Query && o.Indicator == f.Indicator && a.complete() {
 		return true
 	}
 	sitting, sits := a.ranks[o.Query]
@@ -288,13 +288,19 @@ func (a *application) elect(indicator int64, o *object) bool {
 	}
 	best := a.best(o)
 	switch {
-	case best.query == a.Query && best.indicator == indicator:
+	case best.query == a.Query && best.indicator == f.Indicator:
 		return true
-	case best.query == o.Query && best.indicator == o.Indicator:
+	case best.query == o.Query && best.indicator == o.Indicator && !a.outgrew(best, f, o):
 		return false
 	}
 	a.vacate(o)
 	return false
+}
+
+// outgrew says that the winner is the same indicator as a better query knew it, which has changed since, and which that
+// query, read before this one, did not return: it may select it no more.
+func (a *application) outgrew(best *claim, f *Found, o *object) bool {
+	return best.indicator == f.Indicator && best.seen != a.run && millis(f.Modified) > o.Modified
 }
 
 // best is the claim on o that is to win: of the best-ranked query the winner, if it is of that query, else the first in its

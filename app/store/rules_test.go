@@ -189,7 +189,7 @@ func (r *rules) object(b Batch, f *Found, e *FoundObject, place int64) {
 	}
 	first := r.stake(b, c, place)
 	count := r.count(b.Job)
-	if !r.wins(b, c, o) {
+	if !r.wins(b, c, o, millis(f.Modified)) {
 		if first {
 			count.Duplicate++
 		}
@@ -222,7 +222,7 @@ func (r *rules) object(b Batch, f *Found, e *FoundObject, place int64) {
 	count.Queued++
 }
 
-func (r *rules) wins(b Batch, c refClaim, o *refObject) bool {
+func (r *rules) wins(b Batch, c refClaim, o *refObject, modified int64) bool {
 	rank, saved := r.ranks[c.query]
 	if !saved {
 		return false
@@ -240,10 +240,12 @@ func (r *rules) wins(b Batch, c refClaim, o *refObject) bool {
 		return true
 	}
 	best := r.best(b, c.pattern, o)
-	switch best {
-	case c:
+	// Changed since its better query returned it, which did not do so again.
+	fell := best.indicator == c.indicator && r.claims[best].run != r.runs[b.Job] && modified > o.modified
+	switch {
+	case best == c:
 		return true
-	case o.winner:
+	case best == o.winner && !fell:
 		return false
 	}
 	o.winner = refClaim{query: vacant}
