@@ -1,0 +1,104 @@
+package pipeline
+
+import (
+	"encoding/json"
+	"maps"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"mssentinel/app/stix"
+	"mssentinel/app/store"
+)
+
+// validUntil is until when Sentinel holds a pattern to be valid.
+func (w *world) validUntil(pattern string) time.Time {
+	w.t.Helper()
+	var o struct {
+		ValidUntil time.Time `json:"valid_until"`
+	}
+	w.must(json.Unmarshal(w.far.ObjectsIn(w.options.Workspace, w.options.Source)["indicator--"+stix.ID(pattern).String()], &o))
+	return o.ValidUntil
+}
+
+// Each type has its own time to live. It counts from the conversion, again when an indicator is confirmed, and a new one from
+// an object's next send.
+func TestTimeToLive(t *testing.T) {
+	in(t, func(t *testing.T) {
+		w := newWorld(t, func(w *world) {
+			w.options.TTL = maps.Clone(w.options.TTL)
+			w.options.TTL["Host"], w.options.TTL["ASN"] = 100*time.Hour, 7*time.Hour
+		})
+		id := w.put("Alpha", "a.example")
+		w.putMembers("Alpha", "ASN", map[string]any{"AS Number": "ASN1", "summary": "ASN1"})
+		q := query("", "Alpha")
+		q.Types = append(q.Types, "ASN")
+		host, asn := stix.Pattern(stix.Equal("domain-name:value", "a.example")), stix.Pattern(stix.Equal("autonomous-system:name", "ASN1"))
+		want := func(what, pattern string, at time.Time) {
+			t.Helper()
+			if got := w.validUntil(pattern); got.Sub(at).Abs() > time.Second {
+				t.Errorf("%s: valid until %v, not %v", what, got, at)
+			}
+		}
+		time.Sleep(time.Hour)
+		first := w.done(w.save(store.Full, q)).DateStarted
+		want("host", host, first.Add(100*time.Hour))
+		want("ASN", asn, first.Add(7*time.Hour))
+
+		time.Sleep(time.Hour)
+		w.must(w.tc.Modify(id, map[string]any{}))
+		confirmed := w.done(w.run(store.Delta))
+		w.counts(confirmed, store.Counts{Downloaded: 1, Queued: 1, Uploaded: 1})
+		want("confirmed", host, confirmed.DateStarted.Add(100*time.Hour))
+
+		// It runs out, selected or not: nothing changed in ThreatConnect.
+		time.Sleep(8 * time.Hour)
+		w.counts(w.done(w.run(store.Reconcile)), store.Counts{Downloaded: 2, Unchanged: 2})
+		want("expired", asn, first.Add(7*time.Hour))
+
+		w.stop()
+		w.options.TTL["Host"] = 10 * time.Hour
+		w.start()
+		w.counts(w.done(w.run(store.Reconcile)), store.Counts{Downloaded: 2, Unchanged: 2})
+		want("not sent since the change", host, confirmed.DateStarted.Add(100*time.Hour))
+		last := w.done(w.run(store.Full))
+		want("sent since the change", host, last.DateStarted.Add(10*time.Hour))
+	})
+}
+
+// The mark of a query moves when all of its window was accepted or recorded, and not before; a question about retirements
+// does not hold it.
+func TestMarksMoveAtTheEnd(t *testing.T) {
+	in(t, func(t *testing.T) {
+		w, _ := brakeWorld(t)
+		mark := func() time.Time {
+			t.Helper()
+			queries, err := w.store.RunQueries(t.Context())
+			w.must(err)
+			return queries[0].Mark
+		}
+		before := mark()
+		w.put("Alpha", "new.example")
+		w.far.SetSecret(clientID, "another")
+		w.far.ExpireTokens()
+		failed := w.run(store.Delta)
+		if failed.Status != store.Failed || !mark().Equal(before) {
+			t.Errorf("%s, marked %v, before %v", failed.Status, mark(), before)
+		}
+		w.must(w.p.PauseTask(t.Context(), "upload", true))
+		w.far.SetSecret(clientID, secret)
+		time.Sleep(time.Hour)
+		job, err := w.p.Submit(t.Context(), store.Delta)
+		w.must(err)
+		time.Sleep(time.Hour)
+		if !mark().Equal(before) {
+			t.Errorf("marked %v while everything waits for upload", mark())
+		}
+		w.must(w.p.PauseTask(t.Context(), "upload", false))
+		done := w.await(job.RequestID)
+		synctest.Wait()
+		if done.Status != store.ConfirmationRequired || done.CountRetirementHeld != 150 || !mark().Equal(*done.WindowEnd) {
+			t.Errorf("%s, %d held, marked %v, the window ends at %v", done.Status, done.CountRetirementHeld, mark(), done.WindowEnd)
+		}
+	})
+}
