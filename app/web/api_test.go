@@ -239,6 +239,7 @@ func TestListFaults(t *testing.T) {
 		"twice":                 {`[` + good + `,` + good + `]`, []string{"Query 2: It selects the same as query 1"}},
 		"twice in other order":  {`[{"owners":["Demo Organization","Common Community"],"types":["Address"],"tql":"x"},{"owners":["Common Community","Demo Organization"],"types":["Address"],"tql":" x "}]`, []string{"Query 2: It selects the same as query 1"}},
 		"no TQL":                {`[{"owners":["Demo Organization"],"types":["Address"],"tql":"  "}]`, []string{"Query 1: TQL is empty"}},
+		"long TQL":              {`[{"owners":["Demo Organization"],"types":["Address"],"tql":"` + strings.Repeat("x", maxTQL+1) + `"}]`, []string{"Query 1: TQL is longer than 20000 bytes"}},
 		"names the owner":       {`[{"owners":["Demo Organization"],"types":["Address"],"tql":"OwnerName = 'x'"}]`, []string{"Query 1: "}},
 		"names the type":        {`[{"owners":["Demo Organization"],"types":["Address"],"tql":"typename = 'x'"}]`, []string{"Query 1: "}},
 		"sort field":            {`[{"owners":["Demo Organization"],"types":["Address"],"tql":"x","sort_field":"colour","sort_direction":"ASC"}]`, []string{`Query 1: "colour" is not a sort field`}},

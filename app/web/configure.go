@@ -39,10 +39,7 @@ func (s *server) queries(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	if queries == nil {
-		queries = []store.Query{}
-	}
-	return c.JSON(http.StatusOK, map[string]any{"data": queries, "count": len(queries), "version": version})
+	return c.JSON(http.StatusOK, map[string]any{"data": list(queries), "count": len(queries), "version": version})
 }
 
 func (s *server) saveQueries(c echo.Context) error {

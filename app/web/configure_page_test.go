@@ -313,18 +313,23 @@ func TestTwoOperators(t *testing.T) {
 	mine.press("Delete query 1")
 	mine.press("Delete")
 	mine.press("Save")
+	theirs.press("Delete query 2")
+	theirs.press("Delete")
 	theirs.press("Move query 1 down")
 	theirs.press("Save")
 	theirs.press("Save and Run Delta Update")
 	mine.press("Save and Run Full Update")
 	mine.status(http.StatusConflict)
 	mine.sees("Someone else saved the queries while you were editing.")
-	w.mustHaveDone(t, "save 2 delta", "due")
+	w.mustHaveDone(t, "save 1 delta", "due")
 	mine.press("Keep my list, to save it over theirs")
 	mine.misses("Someone else")
 	mine.press("Save")
 	mine.press("Save and Run Full Update")
-	w.mustHaveDone(t, "save 2 delta", "due", "save 1 full", "due")
+	w.mustHaveDone(t, "save 1 delta", "due", "save 1 full", "due")
+	if q := w.queries[0]; q.TQL != "rating < 3" || q.ID == "b" { // they deleted it: it is a new one
+		t.Errorf("saved %+v", q)
+	}
 }
 
 // The first list of all has no version yet; two operators who make it do not overwrite each other either.
@@ -454,6 +459,13 @@ func TestDamagedDraft(t *testing.T) {
 			v.follow("Go to CONFIGURE")
 			w.mustHaveDone(t)
 		})
+	}
+	r := httptest.NewRequest(http.MethodPost, "/ui/edit", strings.NewReader("--x\r\nbroken"))
+	r.Header.Set("Content-Type", "multipart/form-data; boundary=x")
+	rec := httptest.NewRecorder()
+	w.handler().ServeHTTP(rec, r)
+	if rec.Code != http.StatusBadRequest || !strings.Contains(rec.Body.String(), "The form did not arrive whole. Go back and try again.") {
+		t.Errorf("a form that breaks off: %d %s", rec.Code, rec.Body)
 	}
 	v := w.visit(t, "ui/edit")
 	v.tamper("draft", strings.Repeat("x", maxBody))

@@ -251,10 +251,11 @@ func (e *editor) judge(action string, q store.Query) (valid string, preview *tem
 		return "", preview, err
 	}
 	count, err := e.s.ThreatConnect.Count(e.ctx(), toThreatConnect(q))
+	_, refused := refusal(err)
 	switch {
 	case err == nil:
 		return fmt.Sprintf("TQL is valid — %s.", templates.Amount(count, "matching result", "matching results")), nil, nil
-	case action == "submit" && unreachable(err):
+	case action == "submit" && !refused:
 		e.notice("warning", "ThreatConnect could not be asked about this query. It is checked again when you save.")
 		return "", nil, nil
 	}

@@ -90,13 +90,12 @@ const (
 // queryFault explains why a question about a query has no answer, and what cannot be done therefore. ctx is the one that
 // bounded it.
 func queryFault(ctx context.Context, what string, err error) error {
-	var refused *threatconnect.Error
-	switch {
-	case isOver(ctx):
+	if isOver(ctx) {
 		return fault(http.StatusGatewayTimeout,
 			"ThreatConnect did not answer within %.0f seconds. Try again, or narrow the TQL: a query this slow slows down every update too.", timeLimit.Seconds())
-	case errors.As(err, &refused) && refused.IsTQL():
-		return fault(http.StatusBadRequest, "ThreatConnect does not accept this query: %s", refused.Message)
+	}
+	if text, refused := refusal(err); refused {
+		return fault(http.StatusBadRequest, "ThreatConnect does not accept this query: %s", text)
 	}
 	return fault(http.StatusBadGateway, "%s: %v", what, err)
 }
@@ -111,8 +110,11 @@ func ownersFault(ctx context.Context, err error) error {
 
 func isOver(ctx context.Context) bool { return errors.Is(ctx.Err(), context.DeadlineExceeded) }
 
-// unreachable says that an error is about ThreatConnect as a whole, not about the query in hand.
-func unreachable(err error) bool {
-	var refused *threatconnect.Error
-	return !errors.As(err, &refused) || !refused.IsTQL()
+// refusal is ThreatConnect's own message about a query, as opposed to an error about ThreatConnect as a whole.
+func refusal(err error) (text string, refused bool) {
+	var e *threatconnect.Error
+	if errors.As(err, &e) && e.IsTQL() {
+		return e.Message, true
+	}
+	return "", false
 }

@@ -125,7 +125,7 @@ func (w *world) Jobs(_ context.Context, f store.JobFilter) ([]store.Job, int64, 
 	}
 	total := len(found)
 	found = found[min(f.Offset, total):min(f.Offset+f.Limit, total)]
-	return found, int64(total), nil
+	return found, int64(total), w.broken
 }
 
 func (w *world) Job(_ context.Context, id string) (store.Job, error) {
@@ -133,13 +133,15 @@ func (w *world) Job(_ context.Context, id string) (store.Job, error) {
 	defer w.mu.Unlock()
 	for _, j := range w.jobs {
 		if j.RequestID == id {
-			return j, nil
+			return j, w.broken
 		}
 	}
 	return store.Job{}, store.ErrNotFound
 }
 
-func (w *world) JobDetails(context.Context, string) ([]store.JobDetail, error) { return w.details, nil }
+func (w *world) JobDetails(context.Context, string) ([]store.JobDetail, error) {
+	return w.details, w.broken
+}
 
 func (w *world) Problems(_ context.Context, f store.ProblemFilter) ([]store.Problem, int64, error) {
 	var found []store.Problem
@@ -151,13 +153,13 @@ func (w *world) Problems(_ context.Context, f store.ProblemFilter) ([]store.Prob
 	}
 	total := len(found)
 	found = found[min(f.Offset, total):min(f.Offset+f.Limit, total)]
-	return found, int64(total), nil
+	return found, int64(total), w.broken
 }
 
 func (w *world) Problem(_ context.Context, id int64) (store.Problem, error) {
 	for _, p := range w.problems {
 		if p.ID == id {
-			return p, nil
+			return p, w.broken
 		}
 	}
 	return store.Problem{}, store.ErrNotFound

@@ -1,6 +1,7 @@
 package web
 
 import (
+	"errors"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -161,6 +162,32 @@ func TestEditsOutliveTheToken(t *testing.T) {
 		v.press("Save and Run Delta Update")
 		w.mustHaveDone(t, "save 2 delta", "due")
 	})
+}
+
+// A database that cannot be read is said in the words of the trouble, and its own words stay in the log.
+func TestBrokenDatabase(t *testing.T) {
+	w := twoSaved()
+	w.problems = someProblems()
+	v := w.visit(t, "ui/edit")
+	w.broken, w.trouble = errors.New("unable to open /var/lib/secret.db"), "The database cannot be read. Look at the disk."
+	v.press("Save")
+	v.status(http.StatusServiceUnavailable)
+	for _, page := range []string{"ui/", "ui/edit", "ui/export", "ui/preview?id=a", "ui/jobs", "ui/jobs?id=" + jobID, "ui/report", "ui/report?id=2"} {
+		v.open(page)
+		v.status(http.StatusServiceUnavailable)
+		v.sees(w.trouble)
+		v.misses("secret")
+	}
+	for _, target := range []string{"/api/tql-config", "/api/job/request", "/api/report/batch-error"} {
+		rec := call(t, w.handler(), http.MethodGet, target, "")
+		if got := message(t, rec); rec.Code != http.StatusServiceUnavailable || got != w.trouble {
+			t.Errorf("%s: %d %q", target, rec.Code, got)
+		}
+	}
+	if rec := call(t, w.handler(), http.MethodPost, "/api/tql-config", "[]"); rec.Code != http.StatusServiceUnavailable {
+		t.Errorf("a save: %d %s", rec.Code, rec.Body)
+	}
+	w.mustHaveDone(t)
 }
 
 // A page that failed shows the way back to its screen.

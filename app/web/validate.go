@@ -2,7 +2,6 @@ package web
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -204,12 +203,13 @@ func (s *server) countAll(ctx context.Context, queries []store.Query, positions 
 	for _, i := range positions {
 		group.Go(func() error {
 			_, err := s.ThreatConnect.Count(ctx, toThreatConnect(queries[i]))
-			if err == nil || unreachable(err) {
+			text, refused := refusal(err)
+			if !refused {
 				return err
 			}
 			mu.Lock()
 			defer mu.Unlock()
-			refusals[i] = refusal(err)
+			refusals[i] = "ThreatConnect does not accept it: " + text
 			return nil
 		})
 	}
@@ -220,15 +220,6 @@ func (s *server) countAll(ctx context.Context, queries []store.Query, positions 
 		}
 	}
 	return faults, unchecked
-}
-
-// refusal is ThreatConnect's own message about a query.
-func refusal(err error) string {
-	var refused *threatconnect.Error
-	if errors.As(err, &refused) {
-		return "ThreatConnect does not accept it: " + refused.Message
-	}
-	return err.Error()
 }
 
 func at(i int, text string) string { return fmt.Sprintf("Query %d: %s", i+1, text) }
