@@ -156,6 +156,23 @@ type Job struct {
 	CanCancel, CanRetry, NeedsAnswer bool
 }
 
+// commands are what the job takes now.
+func (j Job) commands() []string {
+	switch {
+	case j.NeedsAnswer:
+		return []string{"confirm", "dismiss"}
+	case j.CanRetry:
+		return []string{"retry"}
+	case j.CanCancel:
+		return []string{"cancel"}
+	}
+	return nil
+}
+
+// commandLabels are the buttons that give commands to jobs and tasks.
+var commandLabels = map[string]string{"confirm": "Confirm", "dismiss": "Dismiss", "retry": "Retry", "cancel": "Cancel",
+	"run": "Run", "pause": "Pause", "resume": "Resume", "kill": "Kill"}
+
 // JobPage is one job with all that is known of it.
 type JobPage struct {
 	Frame
@@ -242,8 +259,6 @@ func (t Task) Commands() []string {
 	}
 	return []string{"run", "pause"}
 }
-
-var commandLabels = map[string]string{"run": "Run", "pause": "Pause", "resume": "Resume", "kill": "Kill"}
 
 // Report is the ERRORS view of REPORT.
 type Report struct {
