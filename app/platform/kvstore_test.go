@@ -209,6 +209,37 @@ func TestRedisWithoutPassword(t *testing.T) {
 	}
 }
 
+// No more than reading and writing a field may be allowed to the user of an App.
+func TestRedisUserWithFewRights(t *testing.T) {
+	d, at, err := daemon.Redis(t.TempDir(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(d.Stop)
+	conn, err := redis.Dial("tcp", net.JoinHostPort(at.Host, strconv.Itoa(at.Port)), redis.DialPassword(at.Password))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	if _, err := conn.Do("ACL", "SETUSER", "app", "on", ">app-secret", "~*", "+hget", "+hset"); err != nil {
+		t.Fatal(err)
+	}
+	in := redisInputs(t, strconv.Itoa(at.Port))
+	in.StoreUser, in.StorePassword = "app", "app-secret"
+	s := openRedis(t, in)
+	if err := exchange(t, s); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.Get(t.Context(), "key", "response.body", 3); !errors.Is(err, errTooLarge) {
+		t.Errorf("too large: %v", err)
+	}
+	idle := s.pool.Get()
+	defer idle.Close()
+	if err := s.pool.TestOnBorrow(idle, time.Now().Add(-time.Minute)); err != nil {
+		t.Errorf("a connection that was idle: %v", err)
+	}
+}
+
 // A Redis that starts again answers with errors until it has read its data.
 func TestRedisLoading(t *testing.T) {
 	for _, passing := range []string{"LOADING Redis is loading the dataset in memory", "MASTERDOWN Link with MASTER is down", "ERR max number of clients reached"} {
