@@ -98,7 +98,7 @@ type Resolver func(ctx context.Context, known Config, references map[string]stri
 func Load(ctx context.Context, resolve Resolver) (Config, error) {
 	file, err := readParamFile()
 	if err != nil {
-		return Config{}, err
+		return Config{OutPath: file.beside("out"), LogPath: file.beside("log")}, err
 	}
 	all, err := fields()
 	if err != nil {

@@ -10,6 +10,7 @@ import (
 	"io"
 	"math/big"
 	"os"
+	"path/filepath"
 )
 
 // The platform names the parameter file and its key in these variables, spec §1.1.
@@ -26,6 +27,7 @@ var errNotOurs = errors.New("it is damaged or TC_APP_PARAM_KEY does not fit it: 
 // paramFile is what became of the parameter file.
 type paramFile struct {
 	named   bool // the environment named one
+	path    string
 	values  map[string]json.RawMessage
 	warning string // what did not work but harms nothing
 }
@@ -46,17 +48,31 @@ func readParamFile() (paramFile, error) {
 	}
 	sealed, err := readBounded(path)
 	if err != nil {
-		return paramFile{named: true}, fmt.Errorf("reading the parameter file: %w", err)
+		return paramFile{named: true, path: path}, fmt.Errorf("reading the parameter file: %w", err)
 	}
 	values, err := openParams(sealed, []byte(key))
 	if err != nil {
-		return paramFile{named: true}, fmt.Errorf("reading the parameter file %s: %w", path, err)
+		return paramFile{named: true, path: path}, fmt.Errorf("reading the parameter file %s: %w", path, err)
 	}
-	file := paramFile{named: true, values: values}
+	file := paramFile{named: true, path: path, values: values}
 	if err := os.Remove(path); err != nil {
 		file.warning = fmt.Sprintf("the parameter file stays behind (%v): give the App's user the right to delete in that folder", err)
 	}
 	return file, nil
+}
+
+// beside returns the folder with that name next to the one that holds the parameter file, or "": the folders in, out and log of a
+// Service stand side by side, spec §1.4.
+func (f paramFile) beside(name string) string {
+	folder := filepath.Dir(f.path)
+	if filepath.Base(folder) != "in" {
+		return ""
+	}
+	folder = filepath.Join(filepath.Dir(folder), name)
+	if info, err := os.Stat(folder); err != nil || !info.IsDir() {
+		return ""
+	}
+	return folder
 }
 
 func readBounded(path string) ([]byte, error) {

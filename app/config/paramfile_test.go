@@ -221,6 +221,38 @@ func TestBadParameterFile(t *testing.T) {
 	}
 }
 
+// Where the file cannot be read it does not say where the failure is to be written down; its own place does.
+func TestPathsBesideADamagedFile(t *testing.T) {
+	session := t.TempDir()
+	for _, name := range []string{"in", "out", "log"} {
+		if err := os.Mkdir(filepath.Join(session, name), 0o700); err != nil {
+			t.Fatal(err)
+		}
+	}
+	load := func() Config {
+		path := filepath.Join(session, "in", ".app_params.json")
+		if err := os.WriteFile(path, []byte("damaged"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		t.Setenv(paramFileVariable, path)
+		t.Setenv(paramKeyVariable, fileKey)
+		c, err := Load(context.Background(), nil)
+		if err == nil {
+			t.Error("a damaged file was read")
+		}
+		return c
+	}
+	if c := load(); c.OutPath != filepath.Join(session, "out") || c.LogPath != filepath.Join(session, "log") {
+		t.Errorf("got %q, %q", c.OutPath, c.LogPath)
+	}
+	if err := os.Remove(filepath.Join(session, "log")); err != nil {
+		t.Fatal(err)
+	}
+	if c := load(); c.OutPath == "" || c.LogPath != "" {
+		t.Errorf("got %q, %q", c.OutPath, c.LogPath)
+	}
+}
+
 func TestHalfTheVariables(t *testing.T) {
 	for _, name := range []string{paramFileVariable, paramKeyVariable} {
 		t.Run(name, func(t *testing.T) {

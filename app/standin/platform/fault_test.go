@@ -289,6 +289,27 @@ func TestTwoServices(t *testing.T) {
 	}
 }
 
+// A parameter file that nobody can read ends every start, and says so to the administrator.
+func TestDamagedParameters(t *testing.T) {
+	t.Parallel()
+	p := start(t, platform.Options{})
+	for path, test := range map[string]struct {
+		damage func(sealed []byte) []byte
+		want   string
+	}{
+		"truncated": {func(sealed []byte) []byte { return sealed[:len(sealed)-5] }, "a part is missing"},
+		"other_key": {func(sealed []byte) []byte { return bytes.Repeat([]byte{7}, len(sealed)) }, "TC_APP_PARAM_KEY does not fit"},
+	} {
+		s := add(t, p, platform.ServiceOptions{Path: path, MaxRestarts: 1, Damage: test.damage})
+		status := failed(t, s)
+		has(t, status.Exit.Message, test.want)
+		has(t, status.Exit.Output, test.want)
+		if status.Exit.Code != 1 || status.Restarts != 1 || len(status.Received) > 0 {
+			t.Errorf("%s: got %+v %+v", path, status, status.Exit)
+		}
+	}
+}
+
 // References to ThreatConnect's variables are resolved at start, or named.
 func TestVariables(t *testing.T) {
 	t.Parallel()

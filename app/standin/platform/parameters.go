@@ -24,6 +24,9 @@ func (s *Service) writeParameters(l *launch) (path, key string, err error) {
 	if err != nil {
 		return "", "", err
 	}
+	if s.o.Damage != nil {
+		sealed = s.o.Damage(sealed)
+	}
 	path = s.path("in", ".app_params.json")
 	return path, key, os.WriteFile(path, sealed, 0o600)
 }

@@ -33,6 +33,8 @@ type ServiceOptions struct {
 	Parameters  map[string]string // by name; what is missing gets its default
 	Inputs      map[string]string // as Options.Inputs, for this one
 	MaxRestarts int               // on failure; 10, and none when negative
+
+	Damage func(sealed []byte) []byte // changes the encrypted parameter file; may be nil
 }
 
 // Service is one configured instance of an App.
