@@ -148,10 +148,14 @@ func (s *server) progress() *templates.Progress {
 	if p.RequestID == "" {
 		return nil
 	}
+	convert := templates.Bar{Label: "Convert", Unit: "objects made", Value: p.Converted}
+	if p.Stage == "Upload" { // only then it is known how many objects the indicators give
+		convert.Max = p.Converted
+	}
 	view := &templates.Progress{RequestID: p.RequestID, Stage: p.Stage, Rate: p.Rate, Remaining: p.Remaining,
 		Bars: []templates.Bar{
 			{Label: "Download", Unit: "indicators", Value: p.Downloaded, Max: max(p.Expected, p.Downloaded)},
-			{Label: "Convert", Unit: "objects made", Value: p.Converted},
+			convert,
 			{Label: "Upload", Unit: "objects", Value: p.Uploaded, Max: max(p.Queued, p.Uploaded)},
 		}}
 	if left := time.Until(p.WaitUntil); left > 0 {

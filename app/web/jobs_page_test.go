@@ -235,7 +235,7 @@ func TestRunningJob(t *testing.T) {
 		v := w.visit(t, "ui/jobs")
 		for _, page := range []string{"ui/jobs", "ui/jobs?id=running"} {
 			v.open(page)
-			v.sees("12,345 of 20,000 indicators · 61 %", "900 objects made", "7 of 100 objects · 7 %", "167 objects/s", "about 1 h 5 min", "Sentinel's limit reached, next request in 23 s")
+			v.sees("12,345 of 20,000 indicators · 61 %", "900 of 900 objects made · 100 %", "7 of 100 objects · 7 %", "167 objects/s", "about 1 h 5 min", "Sentinel's limit reached, next request in 23 s")
 		}
 		v.open("ui/jobs?id=complete")
 		v.misses("objects/s")
