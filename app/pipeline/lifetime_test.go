@@ -102,3 +102,24 @@ func TestMarksMoveAtTheEnd(t *testing.T) {
 		}
 	})
 }
+
+// A mark that lies ahead was set while the clock was wrong, and says nothing about what was read.
+func TestAMarkThatLiesAhead(t *testing.T) {
+	in(t, func(t *testing.T) {
+		w := newWorld(t)
+		gone := w.put("Alpha", "gone.example")
+		w.put("Alpha", "a.example")
+		job := w.done(w.save(store.Full, query("", "Alpha")))
+		queries, err := w.store.RunQueries(t.Context())
+		w.must(err)
+		w.must(w.store.SetMarks(t.Context(), job.Number, []int64{queries[0].Number}, time.Now().AddDate(1, 0, 0)))
+		w.put("Alpha", "new.example")
+		w.must(w.tc.Delete(gone))
+		time.Sleep(time.Hour)
+		w.done(w.run(store.Delta))
+		w.check(false)
+		time.Sleep(time.Hour)
+		w.done(w.run(store.Delta))
+		w.counts(w.done(w.run(store.Delta)), store.Counts{})
+	})
+}

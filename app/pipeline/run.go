@@ -164,6 +164,7 @@ func (p *Pipeline) begin(r *run) error {
 	if r.queries, err = p.Store.RunQueries(r.ctx); err != nil {
 		return fmt.Errorf("reading the saved queries: %w", err)
 	}
+	p.doubtMarks(r.queries)
 	if start := p.windowStart(r.job.Mode, r.queries); start != nil {
 		if err := p.advance(r, func(j *store.Job, _ *time.Time) { j.WindowStart = start }); err != nil {
 			return err
@@ -174,6 +175,17 @@ func (p *Pipeline) begin(r *run) error {
 	p.Logger.Info("job started", "job", r.job.RequestID, "type", r.job.JobType, "mode", r.job.Mode, "queries", len(r.queries),
 		"window_end", r.end.Format(time.RFC3339), "failures_before", r.job.FailureCount)
 	return nil
+}
+
+// doubtMarks has a delta update start at the beginning of time where a mark lies ahead: it was set while the clock was wrong,
+// and says nothing about what was read.
+func (p *Pipeline) doubtMarks(queries []store.RunQuery) {
+	now := time.Now()
+	for i := range queries {
+		if queries[i].Mark.After(now) {
+			queries[i].Mark = time.Unix(0, 0).UTC().Add(p.Overlap)
+		}
+	}
 }
 
 // windowStart is where a delta update starts reading: the earliest of its queries. nil is the beginning.

@@ -98,14 +98,15 @@ func (p *Pipeline) nextUpdate(s store.Schedule, now time.Time) time.Time {
 	return s.LastScheduled.Add(p.Interval)
 }
 
-// nextMode is what the next scheduled update is: the first one full, one that was saved as it was saved.
+// nextMode is what the next scheduled update is: the first one full, one that was saved as it was saved. A last complete read
+// that lies ahead of now is a clock that was put back.
 func (p *Pipeline) nextMode(s store.Schedule, now time.Time) store.Mode {
 	switch {
 	case !s.Completed:
 		return store.Full
 	case s.NextMode != "":
 		return s.NextMode
-	case p.FullInterval > 0 && now.Sub(s.LastFullRead) >= p.FullInterval:
+	case p.FullInterval > 0 && (now.Sub(s.LastFullRead) >= p.FullInterval || s.LastFullRead.After(now)):
 		return store.Reconcile
 	}
 	return store.Delta

@@ -56,6 +56,7 @@ func TestNextMode(t *testing.T) {
 		{"the first is full, whatever was saved", store.Schedule{NextMode: store.Delta}, week, store.Full},
 		{"delta", store.Schedule{Completed: true, LastFullRead: now.Add(-week + time.Second)}, week, store.Delta},
 		{"reconcile after a week", store.Schedule{Completed: true, LastFullRead: now.Add(-week)}, week, store.Reconcile},
+		{"reconcile after a clock was put back", store.Schedule{Completed: true, LastFullRead: now.Add(time.Hour)}, week, store.Reconcile},
 		{"never a reconcile", store.Schedule{Completed: true}, 0, store.Delta},
 		{"as saved: full", store.Schedule{Completed: true, LastFullRead: now, NextMode: store.Full}, week, store.Full},
 		{"as saved: delta, though a reconcile is due", store.Schedule{Completed: true, NextMode: store.Delta}, week, store.Delta},
