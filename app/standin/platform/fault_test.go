@@ -329,3 +329,16 @@ func TestVariables(t *testing.T) {
 		t.Errorf("got %+v %+v", status, status.Exit)
 	}
 }
+
+// Nobody knows whether ThreatConnect gives a Service a token at its start: without one a Service starts, unless it needs one.
+func TestNoTokenAtStart(t *testing.T) {
+	t.Parallel()
+	p := start(t, platform.Options{Inputs: map[string]string{"tc_token": "", "tc_token_expires": ""}})
+	s := add(t, p, platform.ServiceOptions{})
+	turnOn(t, s)
+	echo(t, "GET", s.URL()+"/x", nil, nil)
+	values := parameters()
+	values["client_secret"] = "&{TC:KEYCHAIN:secret}"
+	status := failed(t, add(t, p, platform.ServiceOptions{Path: "needs_one", Parameters: values, MaxRestarts: -1}))
+	has(t, status.Exit.Message, "Client Secret refers to", "the platform sent no API token")
+}

@@ -25,7 +25,8 @@ func (p *Platform) runService(r *http.Request, key, path string, hasBody bool) m
 		c.perhaps(m, "bodyVariable", requestBody, nil)
 	}
 	c.perhaps(m, "userConfig", []header{}, []header{{"tlpExportSetting", "TLP:RED"}})
-	c.perhaps(m, "requestUrl", "https://"+r.Host+r.URL.EscapedPath(), "https://"+r.Host)
+	full := "https://" + r.Host + r.URL.EscapedPath()
+	c.perhaps(m, "requestUrl", full, full+"?"+r.URL.RawQuery, "https://"+r.Host)
 	host, _, err := net.SplitHostPort(r.RemoteAddr)
 	if err == nil {
 		c.perhaps(m, "remoteAddress", host)
@@ -88,7 +89,11 @@ func (c *chance) headers(r *http.Request) []header {
 	if c.once(2) {
 		list = append(list, header{"x-forwarded-for", "10.0.0.10"})
 	}
+	lower := c.once(2) // as HTTP/2 has them
 	for name, values := range r.Header {
+		if lower {
+			name = strings.ToLower(name)
+		}
 		for _, value := range values {
 			list = append(list, header{name, value})
 		}
