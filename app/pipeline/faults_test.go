@@ -455,6 +455,24 @@ func TestAFullDiskPausesTheJob(t *testing.T) {
 	})
 }
 
+func TestADiskThatIsFullForThePacingAlone(t *testing.T) {
+	in(t, func(t *testing.T) {
+		w := newWorld(t, func(w *world) { w.limit = 4 })
+		w.fill(1500)
+		w.full.Store(true)
+		w.saveOnly(store.Full, query("", "Alpha"))
+		time.Sleep(time.Hour)
+		synctest.Wait()
+		if !strings.Contains(w.p.Trouble(), "cannot write") || w.p.Progress().Stage != "Upload" || w.far.RequestCount() != 0 {
+			t.Errorf("trouble: %q, %+v, %d requests", w.p.Trouble(), w.p.Progress(), w.far.RequestCount())
+		}
+		w.full.Store(false)
+		w.awaitIdle(store.Full)
+		w.sentOnce()
+		w.check(true)
+	})
+}
+
 func TestADamagedRowCostsItself(t *testing.T) {
 	in(t, func(t *testing.T) {
 		w := newWorld(t)

@@ -11,8 +11,11 @@ import (
 	"net/http/httptest"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/mattn/go-sqlite3"
 
 	"mssentinel/app/mapping"
 	"mssentinel/app/sentinel"
@@ -55,6 +58,8 @@ type world struct {
 	keep    farsentinel.Keep
 	// wrap puts something between the pipeline and its store.
 	wrap func(Store) Store
+	// full: the pacing cannot write to the disk.
+	full atomic.Bool
 	log  bytes.Buffer
 
 	store   *store.Store
@@ -123,7 +128,7 @@ func (w *world) start() {
 		SecretKey: func() string { return farthreatconnect.DefaultSecretKey }, Transport: direct{w.tc}, Logger: logger})
 	o.Sentinel, err = sentinel.New(sentinel.Options{AuthorityURL: w.end.URL, UploadURL: w.end.URL, Transport: w.end.Transport, TenantID: tenant, ClientID: clientID,
 		Secret: func() string { return secret }, WorkspaceID: o.Workspace, Logger: logger,
-		Pacer:  sentinel.NewPacer(slots{w.store}, w.limit, time.Minute),
+		Pacer:  sentinel.NewPacer(slots{w.store, &w.full}, w.limit, time.Minute),
 		OnWait: func(until time.Time, reason string) { w.p.Wait(until, reason) }})
 	w.must(err)
 	w.p = New(o)
@@ -159,7 +164,17 @@ func (w *world) restart() {
 }
 
 // slots joins the pacing to the store, as main does.
-type slots struct{ *store.Store }
+type slots struct {
+	*store.Store
+	full *atomic.Bool
+}
+
+func (s slots) BeginSlot(ctx context.Context, started time.Time) (int64, error) {
+	if s.full.Load() {
+		return 0, fmt.Errorf("beginning a request: %w", sqlite3.Error{Code: sqlite3.ErrFull})
+	}
+	return s.Store.BeginSlot(ctx, started)
+}
 
 func (s slots) LoadSlots(ctx context.Context) ([]sentinel.Slot, error) {
 	stored, err := s.Store.LoadSlots(ctx)
