@@ -6,41 +6,64 @@ import (
 	"github.com/tidwall/gjson"
 )
 
-// cursor walks through JSON that is known to be valid, once, and makes nothing of what nobody asks for. A JSON package
-// would go through each collection again for every level within it.
+// cursor walks through JSON once and makes nothing of what nobody asks for: a JSON package would go through a collection
+// again for every level within it. It is strict about structure and escapes, so that damage does not pass for a value, and
+// lenient about control characters in strings and about the digits of numbers, which those who read them look at.
 type cursor struct {
-	json string
-	at   int
+	json  string // with a NUL at its end
+	at    int
+	depth int
+	bad   bool // it is no JSON, and what was read of it means nothing
 }
+
+// maxDepth bounds how deep values may lie in each other. ThreatConnect's lie less than ten deep.
+const maxDepth = 100
+
+// ended tells whether a whole value was passed, and nothing follows.
+func (c *cursor) ended() bool { return c.next() == 0 && !c.bad && c.at == len(c.json)-1 }
 
 // object passes an object; member is called in front of each value and has to pass it.
 func (c *cursor) object(member func(name string)) {
-	c.at++
-	for c.next() != '}' {
-		member(scalar(c.skip()))
-	}
-	c.at++
+	c.list('}', func() { member(scalar(c.key())) })
 }
 
 // array passes an array; element is called in front of each element and has to pass it.
-func (c *cursor) array(element func()) {
+func (c *cursor) array(element func()) { c.list(']', element) }
+
+func (c *cursor) list(end byte, item func()) {
+	c.depth++
+	c.bad = c.bad || c.depth > maxDepth
 	c.at++
-	for c.next() != ']' {
-		element()
+	if c.next() != end {
+		for item(); c.next() == ','; item() {
+			c.at++
+		}
 	}
+	c.bad = c.bad || c.next() != end
 	c.at++
+	c.depth--
 }
 
-// next moves to the next byte of a value, or of the end of what holds it, and returns it.
+// key passes the name of a member and returns it, as JSON.
+func (c *cursor) key() string {
+	c.bad = c.bad || c.next() != '"'
+	name := c.skip()
+	c.bad = c.bad || c.next() != ':'
+	c.at++
+	return name
+}
+
+// next moves to the next byte that says something and returns it, 0 at the end.
 func (c *cursor) next() byte {
-	for {
+	for !c.bad {
 		switch b := c.json[c.at]; b {
-		case ' ', '\t', '\n', '\r', ',', ':':
+		case ' ', '\t', '\n', '\r':
 			c.at++
 		default:
 			return b
 		}
 	}
+	return 0
 }
 
 // skip passes a value and returns it, as JSON.
@@ -50,52 +73,54 @@ func (c *cursor) skip() string {
 	switch first {
 	case '"':
 		c.str()
-	case '{', '[':
-		c.nested()
+	case '{':
+		c.list('}', func() { c.key(); c.skip() })
+	case '[':
+		c.list(']', func() { c.skip() })
 	default:
 		c.word()
+	}
+	if c.bad {
+		return "null"
 	}
 	return c.json[start:c.at]
 }
 
-func (c *cursor) nested() {
-	for depth := 0; ; {
-		switch c.json[c.at] {
-		case '"':
-			c.str()
-			continue
-		case '{', '[':
-			depth++
-		case '}', ']':
-			depth--
-		}
-		if c.at++; depth == 0 {
+func (c *cursor) str() {
+	start, slashes := c.at, 1
+	for slashes%2 == 1 {
+		c.at++
+		n := strings.IndexByte(c.json[c.at:], '"')
+		if n < 0 {
+			c.bad = true
 			return
 		}
-	}
-}
-
-func (c *cursor) str() {
-	for c.at++; ; c.at++ {
-		c.at += strings.IndexByte(c.json[c.at:], '"')
-		slashes := 0
-		for c.json[c.at-1-slashes] == '\\' {
+		c.at += n
+		for slashes = 0; c.json[c.at-1-slashes] == '\\'; {
 			slashes++
 		}
-		if slashes%2 == 0 {
-			c.at++
-			return
-		}
 	}
+	c.at++
+	s := c.json[start:c.at]
+	c.bad = strings.IndexByte(s, '\\') >= 0 && !gjson.Valid(s)
 }
 
 // word passes a number, true, false or null.
 func (c *cursor) word() {
-	for ; c.at < len(c.json); c.at++ {
-		if b := c.json[c.at]; b <= ' ' || b == ',' || b == ']' || b == '}' {
-			return
-		}
+	start := c.at
+	for !c.bad && isWord(c.json[c.at]) {
+		c.at++
 	}
+	word := c.json[start:c.at]
+	switch word {
+	case "true", "false", "null":
+		return
+	}
+	c.bad = word == "" || word[0] != '-' && (word[0] < '0' || word[0] > '9')
+}
+
+func isWord(b byte) bool {
+	return '0' <= b && b <= '9' || 'a' <= b && b <= 'z' || b == '.' || b == '-' || b == '+' || b == 'E'
 }
 
 // scalar is a text, a number or a truth value in JSON, as text; "" for anything else.

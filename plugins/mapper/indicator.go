@@ -7,8 +7,6 @@ import (
 	"strings"
 	"time"
 	"unicode/utf8"
-
-	"github.com/tidwall/gjson"
 )
 
 // Indicator is one indicator as ThreatConnect wrote it. What ThreatConnect does not have is
@@ -52,24 +50,20 @@ type member struct{ name, value string }
 // Parse reads an indicator. It is tolerant: a member of an unexpected form counts as not set.
 // The error says that raw is not a JSON object.
 func Parse(raw []byte) (*Indicator, error) {
-	if !gjson.ValidBytes(raw) {
-		return nil, errors.New("the indicator is not valid JSON")
+	c := &cursor{json: string(raw) + "\x00"}
+	i := &Indicator{members: make([]member, 0, 32)}
+	first := c.next()
+	if first == '{' {
+		c.object(func(name string) { i.set(name, c) })
+	} else {
+		c.skip()
 	}
-	c := &cursor{json: string(raw)}
-	if c.next() != '{' {
+	switch {
+	case !c.ended():
+		return nil, errors.New("the indicator is not valid JSON")
+	case first != '{':
 		return nil, errors.New("the indicator is not a JSON object")
 	}
-	i := &Indicator{members: make([]member, 0, 32)}
-	c.object(func(name string) {
-		switch c.next() {
-		case '{', '[':
-			i.setCollection(name, c)
-		case 'n': // null
-			c.skip()
-		default:
-			i.setMember(name, c.skip())
-		}
-	})
 	return i, nil
 }
 
@@ -108,7 +102,18 @@ func Usable(value string) error {
 
 func blank(s string) bool { return strings.TrimSpace(s) == "" }
 
-func (i *Indicator) setMember(name string, value string) {
+func (i *Indicator) set(name string, c *cursor) {
+	switch c.next() {
+	case '{', '[':
+		i.setCollection(name, c)
+	case 'n': // null
+		c.skip()
+	default:
+		i.setMember(name, c.skip())
+	}
+}
+
+func (i *Indicator) setMember(name, value string) {
 	i.members = append(i.members, member{name, scalar(value)})
 	switch name {
 	case "id":

@@ -1,6 +1,7 @@
 package mapper
 
 import (
+	"strings"
 	"testing"
 	"time"
 
@@ -84,10 +85,19 @@ func TestParseDates(t *testing.T) {
 }
 
 func TestParseRefusesWhatIsNoObject(t *testing.T) {
-	for _, raw := range []string{``, ` `, `null`, `[]`, `"x"`, `7`, `{`, `{"a":}`, `{"a":1}{`, `{"a":"b}`} {
+	for _, raw := range []string{``, ` `, `null`, `[]`, `"x"`, `7`, `{`, `{"a":}`, `{"a":1}{`, `{"a":"b}`, `{"a":1,}`, `{,}`, `{"a" 1}`, `{"a":1 "b":2}`, `{a:1}`, `{1:1}`,
+		`{"a":[1,]}`, `{"a":[1}`, `{"a":{]}`, `{"a":1}]`, `{"a":tru}`, `{"a":nulls}`, `{"a":+1}`, `{"tags":{"data":[{"name":"a"]}}`, `{"a":"\x"}`, `{"a":"\u00g0"}`, `{"\":1}`,
+		"{\"a\":1}\x00", "{\x00}", "{\"a\":\x00}", `{"a":` + strings.Repeat("[", 1<<20)} {
 		if ind, err := Parse([]byte(raw)); err == nil {
 			t.Errorf("%q is read as %+v", raw, ind)
 		}
+	}
+}
+
+// Control characters, which JSON has escaped, pass as they are: it is clear what was meant.
+func TestControlCharactersPass(t *testing.T) {
+	if got := parse(t, "{\"Subject\":\"a\nb\x01\"}").Member("Subject"); got != "a\nb\x01" {
+		t.Errorf("read as %q", got)
 	}
 }
 
