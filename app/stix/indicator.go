@@ -81,7 +81,7 @@ func (i *Indicator) Check() error {
 		return errors.New("the pattern contains a NUL character")
 	case i.Name == "":
 		return errors.New("the object has no name")
-	case i.Created.IsZero() || i.Created.Year() > 9999:
+	case i.Created.IsZero() || i.Created.Year() < 0 || i.Created.Year() > 9999:
 		return errors.New("the object has no usable date of creation")
 	case i.Confidence != nil && (*i.Confidence < 0 || *i.Confidence > 100):
 		return fmt.Errorf("the confidence is %d, not 0 to 100", *i.Confidence)

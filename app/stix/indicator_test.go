@@ -45,6 +45,7 @@ func TestCheck(t *testing.T) {
 		{"NUL", func(i *Indicator) { i.Pattern = "[url:value = 'x\x00']" }, "NUL"},
 		{"no name", func(i *Indicator) { i.Name = "" }, "no name"},
 		{"no date", func(i *Indicator) { i.Created = time.Time{} }, "date of creation"},
+		{"a year before the first", func(i *Indicator) { i.Created = time.UnixMilli(-1e14) }, "date of creation"},
 		{"a year of five digits", func(i *Indicator) { i.Created = time.Date(10000, 1, 1, 0, 0, 0, 0, time.UTC) }, "date of creation"},
 		{"too much confidence", func(i *Indicator) { i.Confidence = &tooMuch }, "101"},
 		{"too little confidence", func(i *Indicator) { i.Confidence = &negative }, "-1"},
