@@ -10,10 +10,17 @@ import (
 	"mssentinel/app/standin/sentinel"
 )
 
-// An operator goes through all screens, from the Services page on, with a mouse and a keyboard.
+// An operator goes through all screens, from the Services page on, with a mouse and a keyboard. What the platform does to query
+// parameters and forms on their way to an App is unknown: both ways are tried.
 func TestScreensInABrowser(t *testing.T) {
+	for name, o := range map[string]platform.Options{"decoded": {}, "as a servlet": {RawQuery: true, FormsAsQuery: true}} {
+		t.Run(name, func(t *testing.T) { throughAllScreens(t, o) })
+	}
+}
+
+func throughAllScreens(t *testing.T, o platform.Options) {
 	w := newWorld(t, population(t), sentinel.Options{Limit: sentinel.Unlimited, Keep: sentinel.KeepHashes})
-	p, s := w.onPlatform(platform.Options{}, platform.ServiceOptions{Path: "ms_sentinel"})
+	p, s := w.onPlatform(o, platform.ServiceOptions{Path: "ms_sentinel"})
 	b := openBrowser(t, s.URL(), p.URL()+"/services")
 
 	b.do(chromedp.Navigate(p.URL() + "/services"))
