@@ -22,8 +22,8 @@ func (p *Pipeline) apply(mapped <-chan *chunk) {
 		if err := p.applyChunk(c); err != nil {
 			c.run.cancel(err)
 		}
+		p.converter.release()
 		if c.applied != nil {
-			p.converter.done()
 			close(c.applied)
 		}
 	}
@@ -80,7 +80,6 @@ func (p *Pipeline) startConvert(r *run) error {
 // finishConvert comes when everything that was read is in the ledger: what nobody gives any more is retired, unless a query
 // could not be read.
 func (p *Pipeline) finishConvert(r *run) error {
-	p.converter.begin(r.cancel)
 	if err := p.advance(r, func(j *store.Job, _ *time.Time) { j.Status = store.ConvertInProgress }); err != nil {
 		return err
 	}

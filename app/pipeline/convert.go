@@ -89,8 +89,8 @@ func (p *Pipeline) convert(context.Context) {
 	var applying sync.WaitGroup
 	applying.Go(func() { p.apply(mapped) })
 	for c := range p.chunks {
+		p.converter.hold(c.run.cancel)
 		if len(c.indicators) > 0 && p.converter.gate(c.run.ctx) == nil {
-			p.converter.begin(c.run.cancel)
 			p.startMapping(c)
 		}
 		mapped <- c

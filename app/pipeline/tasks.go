@@ -150,8 +150,9 @@ type task struct {
 	paused bool
 	// resumed is closed while the task is not paused.
 	resumed chan struct{}
-	// kill ends the work in hand; nil while there is none.
+	// kill ends the work in hand; nil while there is none. held counts the pieces of it.
 	kill context.CancelCauseFunc
+	held int
 	// alive is the last sign of life. Until excused, silence is no fault.
 	alive, excused time.Time
 	ran, next      time.Time
@@ -175,6 +176,22 @@ func signal(c chan struct{}) {
 	}
 }
 
+// hold says that the task has one more piece of work in hand, release that it has one less.
+func (t *task) hold(kill context.CancelCauseFunc) {
+	t.mu.Lock()
+	t.held++
+	t.mu.Unlock()
+	t.begin(kill)
+}
+
+func (t *task) release() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.held--; t.held == 0 {
+		t.rested()
+	}
+}
+
 // begin says that the task has work in hand, which kill ends.
 func (t *task) begin(kill context.CancelCauseFunc) {
 	t.mu.Lock()
@@ -190,8 +207,10 @@ func (t *task) begin(kill context.CancelCauseFunc) {
 func (t *task) done() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.kill, t.detail, t.excused = nil, "", time.Time{}
+	t.rested()
 }
+
+func (t *task) rested() { t.kill, t.detail, t.excused = nil, "", time.Time{} }
 
 // end ends the work in hand, if there is any.
 func (t *task) end(cause error) {

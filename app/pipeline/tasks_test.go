@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -146,4 +147,35 @@ func TestKillEndsTheWork(t *testing.T) {
 			t.Error("the cleaner did not run again")
 		}
 	})
+}
+
+// A job whose task is paused in the middle of it waits for as long as that takes, and no neighbour is blamed.
+func TestPauseInTheMiddle(t *testing.T) {
+	for _, slug := range []string{"download", "convert", "upload"} {
+		t.Run(slug, func(t *testing.T) {
+			in(t, func(t *testing.T) {
+				w := newWorld(t, func(w *world) { w.limit = 4 })
+				w.fill(6000)
+				pause := sync.OnceFunc(func() { w.must(w.p.PauseTask(t.Context(), slug, true)) })
+				w.tc.BetweenPages(func(pages int) {
+					if pages == 2 {
+						pause()
+					}
+				})
+				w.saveOnly(store.Full, query("", "Alpha"))
+				time.Sleep(30 * time.Hour)
+				p := w.p.Progress()
+				if p.Downloaded == 6000 && slug != "upload" || p.RequestID == "" {
+					t.Fatalf("%+v\n%s", p, w.log.String())
+				}
+				w.must(w.p.PauseTask(t.Context(), slug, false))
+				job := w.done(w.await(p.RequestID))
+				if job.FailureCount != 0 {
+					t.Errorf("%d failures", job.FailureCount)
+				}
+				w.sentOnce()
+				w.check(true)
+			})
+		})
+	}
 }
