@@ -39,3 +39,32 @@ func TestDestinationPutBackHalfway(t *testing.T) {
 		t.Errorf("%+v, %v", sch, err)
 	}
 }
+
+// A source name that comes back before anything was sent under the other: what returns is not retired, what does not is,
+// once, and nothing goes out under the name that was never used.
+func TestSourceNameComesBack(t *testing.T) {
+	f := newFixture(t)
+	f.fill(3)
+	f.do(second(f.SetDestination(ctx(), "workspace", "other")))
+	f.apply(f.begin(Full), 0, 3)
+	f.do(second(f.SetDestination(ctx(), "workspace", "source")))
+	job := f.begin(Full)
+	f.apply(job, 0, 2)
+	if got := f.retire(job); got != (Retirement{}) {
+		t.Errorf("retired %+v", got)
+	}
+	live, retired := 0, 0
+	for _, o := range f.upload() {
+		if o.Source != "source" {
+			t.Errorf("something is sent under %q", o.Source)
+		}
+		if o.Retire {
+			retired++
+		} else {
+			live++
+		}
+	}
+	if live != 2 || retired != 1 {
+		t.Errorf("%d live, %d retired", live, retired)
+	}
+}
