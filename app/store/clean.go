@@ -78,16 +78,26 @@ func (s *Store) dropChunks(ctx context.Context, text string, args []any) error {
 
 // dropGone drops the objects that nobody gives, that stand nowhere, and that are past.
 func (s *Store) dropGone(ctx context.Context, now time.Time) error {
-	for more := true; more; {
+	for _, giver := range []int64{nobody, vacant} {
+		if err := s.dropGoneOf(ctx, giver, now); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (s *Store) dropGoneOf(ctx context.Context, giver int64, now time.Time) error {
+	for after, more := int64(0), true; more; {
 		err := s.tx(ctx, func(ctx context.Context, tx *transaction) error {
 			var gone []int64
-			err := tx.SelectContext(ctx, &gone, `SELECT number FROM object WHERE query < 1 AND queued = 0
+			err := tx.SelectContext(ctx, &gone, `SELECT number FROM object WHERE query < 1 AND query = ? AND number > ? AND queued = 0
 				AND coalesce(valid_until, 0) < ? AND NOT EXISTS (SELECT 1 FROM candidate WHERE candidate.object = number AND candidate.object <> 0)
-				LIMIT ?`, millis(now.Add(-keptGone)), cleanChunk)
-			if err != nil {
+				ORDER BY number LIMIT ?`, giver, after, millis(now.Add(-keptGone)), cleanChunk)
+			if err != nil || len(gone) == 0 {
+				more = false
 				return err
 			}
-			more = len(gone) == cleanChunk
+			after, more = gone[len(gone)-1], len(gone) == cleanChunk
 			for _, text := range []string{`DELETE FROM send WHERE object IN (SELECT value FROM json_each(?))`, `DELETE FROM object WHERE number IN (SELECT value FROM json_each(?))`} {
 				if _, err := tx.ExecContext(ctx, text, set(gone)); err != nil {
 					return err

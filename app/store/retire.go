@@ -202,14 +202,16 @@ func endQuestion(ctx context.Context, tx *transaction, job int64, message string
 // retireDeparted queues the retirement of what left in the generations after from up to to, in transactions of bounded
 // size. What does not stand is only noted as gone.
 func (s *Store) retireDeparted(ctx context.Context, job int64, d destination, from, to int64, now time.Time) (queued int64, err error) {
-	for more := true; more; {
+	for after, more := int64(0), true; more; {
 		err := s.tx(ctx, func(ctx context.Context, tx *transaction) error {
 			var objects []departure
-			err := tx.SelectContext(ctx, &objects, `SELECT `+departureColumns+departed+` ORDER BY object.number LIMIT ?`, d.Number, from, to, retireChunk)
-			if err != nil {
+			err := tx.SelectContext(ctx, &objects, `SELECT `+departureColumns+departed+` AND object.number > ? ORDER BY object.number LIMIT ?`,
+				d.Number, from, to, after, retireChunk)
+			if err != nil || len(objects) == 0 {
+				more = false
 				return err
 			}
-			more = len(objects) == retireChunk
+			after, more = objects[len(objects)-1].Number, len(objects) == retireChunk
 			w := &withdrawal{store: s, destination: d.Number, generation: d.Generation, job: job, now: millis(now)}
 			for _, o := range objects {
 				w.retire(o)
