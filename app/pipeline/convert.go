@@ -166,15 +166,11 @@ func (p *Pipeline) mapPart(c *chunk, typ string, indexes []int) error {
 	return nil
 }
 
-// take appends the objects of an answer and keeps its problems. Nothing is sent that does not pass the check.
+// take appends the objects of an answer, which were checked where they came from, and keeps its problems.
 func (c *chunk) take(i int, a *mapper.Answer, objects []store.FoundObject, until time.Time) []store.FoundObject {
 	f, ind := &c.found[i], &c.indicators[i]
 	for n := range a.Objects {
 		o := &a.Objects[n]
-		if err := o.Check(); err != nil {
-			f.Problems = append(f.Problems, c.problem(ind, "invalid-object", "The mapper made an object that cannot be sent: "+err.Error(), false))
-			continue
-		}
 		if o.Created.After(c.now) {
 			o.Created = c.now
 		}

@@ -83,7 +83,7 @@ type Sentinel interface {
 	Deliver(ctx context.Context, source string, objects [][]byte, settle func(sentinel.Outcome) error) error
 }
 
-// Mappers turn indicators into objects.
+// Mappers turn indicators into objects, each of which passes its Check.
 type Mappers interface {
 	Types() []mapping.Type
 	StartJob()

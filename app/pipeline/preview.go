@@ -54,12 +54,7 @@ func (p *Pipeline) previewOne(ctx context.Context, v *Preview, line int, ind *th
 	}
 	for _, a := range answers {
 		for i := range a.Objects {
-			o := &a.Objects[i]
-			if err := o.Check(); err != nil {
-				a.Problems = append(a.Problems, err.Error())
-				continue
-			}
-			v.Objects = append(v.Objects, o.AppendJSON(nil, stix.Envelope{Modified: now, ValidUntil: now.Add(p.ttl(ind.Type))}))
+			v.Objects = append(v.Objects, a.Objects[i].AppendJSON(nil, stix.Envelope{Modified: now, ValidUntil: now.Add(p.ttl(ind.Type))}))
 		}
 		for _, text := range append(a.Problems, a.Notes...) {
 			v.Problems = append(v.Problems, name+": "+text)
