@@ -263,3 +263,29 @@ func TestWhatLeavesAfterTheDismissalIsRetired(t *testing.T) {
 		t.Errorf("retired %+v", got)
 	}
 }
+
+// What a deleted query gave leaves the ledger later, and asks nothing anew about what the operator kept.
+func TestADeletedQueryDoesNotUndoADismissal(t *testing.T) {
+	f := newFixture(t)
+	one := f.mark("one").Query
+	two := f.save(one, Query{Owners: []string{"p"}, Types: []string{"Host"}, TQL: "two"})[1]
+	job := f.begin(Full)
+	f.apply(job, 0, 300)
+	other := f.found(0, 1)
+	other.Indicator = 777
+	f.do(second(f.Apply(ctx(), Batch{Job: job.Number, Mode: Full, Query: two.Number, Now: f.now, Found: []Found{other}})))
+	f.upload()
+	f.status(job, UploadComplete)
+	f.save(one)
+	delta := f.begin(Delta)
+	for id := int64(1); id <= 150; id++ {
+		f.do(f.Forget(ctx(), delta.Number, f.query, []int64{id}))
+	}
+	if got := f.retire(delta); got != (Retirement{Held: 150}) {
+		t.Fatalf("%+v", got)
+	}
+	f.do(f.AnswerRetirement(ctx(), delta.RequestID, false, f.now))
+	if _, got := f.leave(150, 300); got != (Retirement{}) {
+		t.Errorf("after the dismissal: %+v", got)
+	}
+}
