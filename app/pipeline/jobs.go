@@ -2,6 +2,7 @@ package pipeline
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -21,10 +22,14 @@ func (p *Pipeline) Submit(ctx context.Context, mode store.Mode) (store.Job, erro
 
 // Cancel ends a job that waits or runs. What it queued and was not sent is dropped; a later update sends it.
 func (p *Pipeline) Cancel(ctx context.Context, requestID string) error {
-	if p.cancelRunning(ctx, requestID) {
+	ran := p.cancelRunning(ctx, requestID)
+	if ctx.Err() != nil {
 		return ctx.Err()
 	}
 	err := p.cancelStored(ctx, requestID)
+	if ran && errors.Is(err, store.ErrState) {
+		return nil // it is over; had it just failed, it would be tried again
+	}
 	p.cancelRunning(ctx, requestID) // it may have started meanwhile
 	return err
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/mattn/go-sqlite3"
 
 	farsentinel "mssentinel/app/standin/sentinel"
+	farthreatconnect "mssentinel/app/standin/threatconnect"
 	"mssentinel/app/store"
 )
 
@@ -135,4 +136,21 @@ func TestCommandsWhileTheDiskIsFull(t *testing.T) {
 			})
 		})
 	}
+}
+
+// A job that is just failing when it is cancelled is cancelled, not tried again.
+func TestCancelOfAJobThatFails(t *testing.T) {
+	in(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.put("Alpha", "a.example")
+		w.must(w.tc.Inject(farthreatconnect.Fault{Kind: farthreatconnect.Hang, Path: "/api/v3/indicators"}))
+		w.saveOnly(store.Full, query("", "Alpha"))
+		time.Sleep(time.Minute)
+		id := w.p.Progress().RequestID
+		w.must(w.p.KillTask(t.Context(), "download"))
+		w.must(w.p.Cancel(t.Context(), id))
+		if job := w.await(id); job.Status != store.Cancelled {
+			t.Errorf("%s: %s", job.Status, job.Message)
+		}
+	})
 }
