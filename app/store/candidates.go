@@ -61,9 +61,8 @@ type claimRow struct {
 	Object    int64 `db:"object"`
 }
 
-// An object that is vacant already has left now, unless it had left all saved queries before.
 var vacateObjects = newSingle(4, `UPDATE object SET query = -1, indicator = 0, lost = ?4
-	WHERE number = ?1 AND (query = ?2 AND indicator = ?3 OR query = -1 AND EXISTS (SELECT 1 FROM query q WHERE q.number = ?2 AND q.rank IS NOT NULL))`)
+	WHERE number = ?1 AND (query = ?2 AND indicator = ?3 OR query = -1)`)
 
 // vacateLost makes the objects vacant whose winners are gone.
 func vacateLost(ctx context.Context, tx *transaction, gone []claimRow) error {

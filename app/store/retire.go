@@ -41,12 +41,11 @@ type departure struct {
 const (
 	departureColumns = `object.number, object.type, object.state, object.queued, outbox.retire, object.name, object.created, object.valid_until,
 		outbox.name AS queued_name, outbox.created AS queued_created, outbox.valid_until AS queued_until`
-	// departed are the objects without any candidate of a saved query that left after a generation. What a deleted query
-	// alone gives still has its winner, until the next complete read.
+	// departed are the objects without any candidate that left after a generation. A deleted query's candidates go with the
+	// next complete read and not before: another query that selects the same may not have read them yet.
 	departed = ` FROM object LEFT JOIN outbox ON outbox.seq = object.queued
 		WHERE object.query < 1 AND object.query = -1 AND object.destination = ? AND object.lost > ? AND object.lost <= ?
-		AND NOT EXISTS (SELECT 1 FROM candidate JOIN query ON query.number = candidate.query AND query.rank IS NOT NULL
-			WHERE candidate.object = object.number AND candidate.object <> 0)`
+		AND NOT EXISTS (SELECT 1 FROM candidate WHERE candidate.object = object.number AND candidate.object <> 0)`
 	// standing are those of them that stand in Sentinel, or may by the time that their row is sent.
 	standing = ` AND (object.state = 1 AND object.valid_until > ? OR outbox.seq <= ? AND NOT outbox.retire)`
 )

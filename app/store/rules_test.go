@@ -310,9 +310,7 @@ func (r *rules) retire(job int64, now time.Time) int64 {
 	queued := int64(0)
 	claimed := map[string]bool{}
 	for c := range r.claims {
-		if _, saved := r.ranks[c.query]; saved {
-			claimed[c.pattern] = true
-		}
+		claimed[c.pattern] = true
 	}
 	patterns := slices.SortedFunc(maps.Keys(r.objects), func(a, b string) int { return cmp.Compare(r.objects[a].number, r.objects[b].number) })
 	for _, p := range patterns {
