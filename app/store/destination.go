@@ -118,12 +118,12 @@ func (s *Store) leaveChunk(ctx context.Context, tx *transaction, old destination
 	}
 	last = objects[len(objects)-1].Number
 	w := &withdrawal{store: s, destination: old.Number, generation: old.Generation, now: now}
-	for _, o := range objects {
-		if change == SourceChanged {
-			w.retire(o)
-		} else {
-			w.abandon(o)
+	if change == SourceChanged {
+		if err := w.retireAll(ctx, tx, objects); err != nil {
+			return after, false, err
 		}
+	} else {
+		w.abandonAll(objects)
 	}
 	return last, len(objects) == moveChunk, w.write(ctx, tx)
 }

@@ -212,8 +212,8 @@ func (s *Store) retireDeparted(ctx context.Context, job int64, d destination, fr
 			}
 			after, more = objects[len(objects)-1].Number, len(objects) == retireChunk
 			w := &withdrawal{store: s, destination: d.Number, generation: d.Generation, job: job, now: millis(now)}
-			for _, o := range objects {
-				w.retire(o)
+			if err := w.retireAll(ctx, tx, objects); err != nil {
+				return err
 			}
 			queued += int64(w.queued)
 			return w.write(ctx, tx)
@@ -237,14 +237,44 @@ type withdrawal struct {
 	dropped                []int64
 }
 
-// retire queues an object's retirement where it stands in Sentinel or may stand. A row of it that waits and cannot have
-// left yet is dropped.
-func (w *withdrawal) retire(o departure) {
-	waits := o.Queued != 0 && !o.Retire.Bool
-	if waits && o.Queued > w.store.handed {
-		w.dropped = append(w.dropped, o.Queued)
-		waits, o.Queued = false, 0
+// retireAll queues the retirement of objects. The newest row of one may be dropped while an older one is under way.
+func (w *withdrawal) retireAll(ctx context.Context, tx *transaction, objects []departure) error {
+	numbers := make([]int64, len(objects))
+	for i, o := range objects {
+		numbers[i] = o.Number
 	}
+	rows, err := tx.QueryContext(ctx, `SELECT object, seq, retire, name, created, valid_until FROM outbox
+		WHERE seq <= ? AND object IN (SELECT value FROM json_each(?)) ORDER BY seq`, w.store.handed, set(numbers))
+	if err != nil {
+		return err
+	}
+	defer rows.Close()
+	underWay := map[int64]outboxRow{}
+	for rows.Next() {
+		var r outboxRow
+		if err := rows.Scan(&r.object, &r.seq, &r.retire, &r.name, &r.created, &r.validUntil); err != nil {
+			return err
+		}
+		underWay[r.object] = r
+	}
+	for _, o := range objects {
+		w.retire(o, underWay[o.Number])
+	}
+	return rows.Err()
+}
+
+// retire queues an object's retirement where it stands in Sentinel or may stand. A row of it that waits and cannot have
+// left yet is dropped. away is the newest row that may have left, if there is one.
+func (w *withdrawal) retire(o departure, away outboxRow) {
+	if o.Queued > w.store.handed && !o.Retire.Bool {
+		w.dropped = append(w.dropped, o.Queued)
+		o.Queued = 0
+	}
+	if o.Queued == 0 && away.seq != 0 {
+		o.Queued, o.Retire.Bool, o.QueuedUntil.Int64 = away.seq, away.retire, away.validUntil
+		o.QueuedName, o.QueuedCreated = sql.NullString{String: away.name, Valid: true}, sql.NullInt64{Int64: away.created, Valid: true}
+	}
+	waits := o.Queued != 0 && !o.Retire.Bool
 	name, created := o.Name, o.Created
 	if waits {
 		name, created = o.QueuedName, o.QueuedCreated
@@ -262,10 +292,12 @@ func (w *withdrawal) retire(o departure) {
 	w.objects = append(w.objects, o.Number, int64(nobody), o.Queued, w.generation)
 }
 
-// abandon leaves an object where it is: its workspace is not served any more. Should it be served again, the object is one
-// that left.
-func (w *withdrawal) abandon(o departure) {
-	w.objects = append(w.objects, o.Number, int64(vacant), o.Queued, w.generation)
+// abandonAll leaves objects where they are: their workspace is not served any more. Should it be served again, they are
+// some that left.
+func (w *withdrawal) abandonAll(objects []departure) {
+	for _, o := range objects {
+		w.objects = append(w.objects, o.Number, int64(vacant), o.Queued, w.generation)
+	}
 }
 
 var withdrawObjects = newSingle(4, `UPDATE object SET query = ?2, indicator = 0, hash = NULL, queued = ?3, lost = iif(query > 0, ?4, lost)

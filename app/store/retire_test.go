@@ -267,3 +267,28 @@ func TestADeletedQueryIsLeftToACompleteRead(t *testing.T) {
 		t.Errorf("retired %+v", got)
 	}
 }
+
+// Of two rows of an object the newer is dropped, the older may be under way: the object is retired after it.
+func TestRetirementOfWhatIsUnderWayInAnOlderVersion(t *testing.T) {
+	for _, cancelled := range []bool{false, true} {
+		f := newFixture(t)
+		older := f.begin(Full)
+		f.apply(older, 0, 1)
+		f.do(second(f.Outgoing(ctx(), 0, 1)))
+		f.status(older, Failed)
+		newer := f.begin(Full)
+		f.apply(newer, 0, 1)
+		if cancelled {
+			f.do(f.CancelJob(ctx(), newer.RequestID, f.now))
+		}
+		job := f.begin(Delta)
+		f.do(f.Forget(ctx(), job.Number, f.query, []int64{1}))
+		if got := f.retire(job); got != (Retirement{Queued: 1}) {
+			t.Errorf("retired %+v", got)
+		}
+		if sent := f.upload(); len(sent) != 2 || sent[0].Retire || !sent[1].Retire {
+			t.Errorf("%d rows were sent", len(sent))
+		}
+		f.wantNumber(0, "live", `SELECT count(*) FROM object WHERE state = 1`)
+	}
+}

@@ -319,19 +319,25 @@ func (r *rules) retire(job int64, now time.Time) int64 {
 			continue
 		}
 		o.winner, o.content = refClaim{}, ""
-		i := slices.IndexFunc(r.outbox, func(row refRow) bool { return row.seq == o.queued })
 		name, stands := o.name, o.state == stateLive && o.expires.After(now)
-		if i >= 0 {
-			row := r.outbox[i]
-			if o.queued > r.handed {
-				r.outbox = slices.Delete(r.outbox, i, i+1)
+		o.queued = 0
+		for _, row := range slices.Clone(r.outbox) {
+			if row.pattern != p {
+				continue
+			}
+			if row.seq > r.handed && !row.retire {
+				r.outbox = slices.DeleteFunc(r.outbox, func(x refRow) bool { return x.seq == row.seq })
 				r.count(row.job).Queued--
-				o.queued = 0
-			} else {
-				name, stands = row.name, true
-				if o.state != stateLive {
-					o.state, o.name, o.expires = stateLive, row.name, row.expires
-				}
+				continue
+			}
+			o.queued = row.seq
+			if row.retire {
+				stands = false // its retirement waits already
+				continue
+			}
+			name, stands = row.name, true
+			if o.settled < row.seq && o.state != stateLive {
+				o.state, o.name, o.expires = stateLive, row.name, row.expires
 			}
 		}
 		if !stands {
