@@ -24,8 +24,9 @@ type Slots interface {
 	EndSlot(ctx context.Context, id int64, ended time.Time) error
 }
 
-// endSlotTimeout bounds the note that a request is over, which is written even when its job has been stopped.
-const endSlotTimeout = 5 * time.Second
+// endSlotTimeout bounds the note that a request is over, which is written even when its job has been stopped. A database
+// in which a long read holds up the one that writes takes its time.
+const endSlotTimeout = 30 * time.Second
 
 // Pacer keeps requests to a limit in any window, as the server may measure it: a request counts from its start until one
 // window after its answer arrived, since the server may have stamped it at any instant in between. It may be shared.

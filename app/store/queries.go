@@ -68,7 +68,7 @@ func savedQueries(ctx context.Context, q querier) ([]RunQuery, error) {
 	return queries, nil
 }
 
-// Queries are the saved queries in rank order, and the version of the list; "" while nothing was ever saved.
+// Queries are the saved queries in rank order, and the version of the list, which is never empty.
 func (s *Store) Queries(ctx context.Context) (queries []Query, version string, err error) {
 	tx, err := s.read.BeginTxx(ctx, nil)
 	if err != nil {
@@ -83,8 +83,18 @@ func (s *Store) Queries(ctx context.Context) (queries []Query, version string, e
 	for i, q := range saved {
 		queries[i] = q.Query
 	}
-	version, err = setting(ctx, tx, settingQueryVersion)
+	version, err = listVersion(ctx, tx)
 	return queries, version, err
+}
+
+// listVersion is the version of the list of queries. One that was never saved has a version as well, so that two first
+// lists do not overwrite each other.
+func listVersion(ctx context.Context, tx querier) (string, error) {
+	version, err := setting(ctx, tx, settingQueryVersion)
+	if version == "" {
+		version = "unsaved"
+	}
+	return version, err
 }
 
 // SaveQueries replaces the whole list; the order given is the order of precedence. A query whose ID is known keeps its
@@ -94,7 +104,7 @@ func (s *Store) Queries(ctx context.Context) (queries []Query, version string, e
 func (s *Store) SaveQueries(ctx context.Context, queries []Query, version string, next Mode) (newVersion string, err error) {
 	newVersion = uuid.NewString()
 	err = s.tx(ctx, func(ctx context.Context, tx *transaction) error {
-		current, err := setting(ctx, tx, settingQueryVersion)
+		current, err := listVersion(ctx, tx)
 		if err != nil {
 			return err
 		}

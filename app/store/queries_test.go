@@ -13,7 +13,13 @@ func TestSaveQueries(t *testing.T) {
 	f := newFixture(t)
 	a := Query{Owners: []string{"x", "y"}, Types: []string{"Host"}, TQL: "a", SortField: "dateAdded", SortDirection: "DESC"}
 	b := Query{Owners: []string{"x"}, Types: []string{"File", "URL"}, TQL: "b"}
-	f.save(a, b)
+	_, empty, err := f.Queries(ctx())
+	f.do(err)
+	_, err = f.SaveQueries(ctx(), []Query{a, b}, empty, Full)
+	f.do(err)
+	if _, err := f.SaveQueries(ctx(), []Query{b}, empty, Full); empty == "" || !errors.Is(err, ErrOutdated) {
+		t.Errorf("a second first list, on version %q: %v", empty, err)
+	}
 	saved, version, err := f.Queries(ctx())
 	f.do(err)
 	if diff := cmp.Diff([]Query{a, b}, saved, cmpopts.IgnoreFields(Query{}, "ID", "Rank", "Version")); diff != "" {

@@ -58,11 +58,7 @@ func (s *server) saveQueries(c echo.Context) error {
 	if queries == nil {
 		return fault(http.StatusBadRequest, "The body is null: send the whole ordered list of queries as a JSON array.")
 	}
-	var expected *string
-	if version := c.QueryParam("version"); c.QueryParams().Has("version") {
-		expected = &version
-	}
-	result, err := s.save(c.Request().Context(), queries, expected, next)
+	result, err := s.save(c.Request().Context(), queries, c.QueryParam("version"), next)
 	if err != nil {
 		return err
 	}
@@ -84,16 +80,14 @@ type saved struct {
 	Unchecked string
 }
 
-// save checks a list and keeps it whole, or changes nothing. expected is the version of the list that it replaces; nil
-// for whatever it is.
-func (s *server) save(ctx context.Context, queries []store.Query, expected *string, next store.Mode) (saved, error) {
-	before, version, err := s.Store.Queries(ctx)
+// save checks a list and keeps it whole, or changes nothing. version is that of the list that it replaces; "" for whatever
+// it is.
+func (s *server) save(ctx context.Context, queries []store.Query, version string, next store.Mode) (saved, error) {
+	before, current, err := s.Store.Queries(ctx)
 	if err != nil {
 		return saved{}, err
 	}
-	if expected == nil {
-		version = ""
-	} else if *expected != version {
+	if version != "" && version != current {
 		return saved{}, store.ErrOutdated
 	}
 	for i := range queries {

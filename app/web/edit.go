@@ -303,7 +303,7 @@ func (e *editor) openSave() error {
 // save keeps the draft and has the update run, or explains and changes nothing.
 func (e *editor) save(action string) error {
 	kind := strings.TrimPrefix(action, "save-")
-	result, err := e.s.save(e.ctx(), e.draft.list(), &e.draft.Version, store.Mode(kind))
+	result, err := e.s.save(e.ctx(), e.draft.list(), e.draft.Version, store.Mode(kind))
 	switch {
 	case errors.Is(err, store.ErrOutdated):
 		e.status = http.StatusConflict

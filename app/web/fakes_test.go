@@ -105,13 +105,8 @@ func (w *world) SaveQueries(_ context.Context, queries []store.Query, version st
 	return w.current(), nil
 }
 
-// current is the version of the list; "" while nothing was ever saved.
-func (w *world) current() string {
-	if w.version == 0 {
-		return ""
-	}
-	return fmt.Sprint("v", w.version)
-}
+// current is the version of the list.
+func (w *world) current() string { return fmt.Sprint("v", w.version) }
 
 func (w *world) Jobs(_ context.Context, f store.JobFilter) ([]store.Job, int64, error) {
 	w.mu.Lock()

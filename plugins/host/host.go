@@ -60,7 +60,7 @@ func check(host string) error {
 		return errors.New("is a wildcard")
 	}
 	if n := strings.IndexFunc(host, foreign); n >= 0 {
-		return fmt.Errorf("contains %q, which no host name has", host[n])
+		return fmt.Errorf("contains %q, which no host name has", host[n:n+1])
 	}
 	if len(host) > 253 {
 		return errors.New("is longer than 253 characters")
