@@ -7,8 +7,8 @@ import (
 )
 
 // cursor walks through JSON once and makes nothing of what nobody asks for: a JSON package would go through a collection
-// again for every level within it. It is strict about structure and escapes, so that damage does not pass for a value, and
-// lenient about control characters in strings and about the digits of numbers, which those who read them look at.
+// again for every level within it. It is strict, so that damage does not pass for a value, except about control characters
+// in strings.
 type cursor struct {
 	json  string // with a NUL at its end
 	at    int
@@ -111,12 +111,7 @@ func (c *cursor) word() {
 	for !c.bad && isWord(c.json[c.at]) {
 		c.at++
 	}
-	word := c.json[start:c.at]
-	switch word {
-	case "true", "false", "null":
-		return
-	}
-	c.bad = word == "" || word[0] != '-' && (word[0] < '0' || word[0] > '9')
+	c.bad = !gjson.Valid(c.json[start:c.at])
 }
 
 func isWord(b byte) bool {
