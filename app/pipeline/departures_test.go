@@ -1,6 +1,7 @@
 package pipeline
 
 import (
+	"net/http"
 	"strings"
 	"testing"
 	"time"
@@ -84,6 +85,23 @@ func TestAnOwnerThatGoesAwayWhileItIsRead(t *testing.T) {
 		w.wantWinner("b.example", "Beta")
 		w.must(w.tc.AddOwner(owner))
 		w.done(w.run(store.Reconcile))
+		w.check(true)
+	})
+}
+
+// ThreatConnect restarts at the end of a long read, which is not lost for that.
+func TestOwnersThatCannotBeListedForAWhile(t *testing.T) {
+	in(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.put("Alpha", "a.example")
+		w.must(w.tc.Inject(farthreatconnect.Fault{Kind: farthreatconnect.Slow, Seconds: 10, Path: "/api/v3/indicators"}))
+		w.saveOnly(store.Full, query("", "Alpha"))
+		time.Sleep(5 * time.Second)
+		id := w.p.Progress().RequestID
+		w.must(w.tc.Inject(farthreatconnect.Fault{Kind: farthreatconnect.Status, Status: http.StatusBadGateway, Path: "/api/v3/security/owners", Count: 20}))
+		if job := w.done(w.await(id)); job.FailureCount != 0 {
+			t.Errorf("%d failures", job.FailureCount)
+		}
 		w.check(true)
 	})
 }

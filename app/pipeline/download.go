@@ -36,8 +36,7 @@ func (p *Pipeline) readAll(r *run) error {
 			return err
 		}
 	}
-	// Owners that went away meanwhile were read in part.
-	if err := p.checkOwners(r); err != nil {
+	if err := p.checkOwnersAgain(r); err != nil {
 		return err
 	}
 	p.downloader.say("Looking for what has gone")
@@ -69,6 +68,26 @@ func (p *Pipeline) checkOwners(r *run) error {
 		}
 	}
 	return nil
+}
+
+// maxOwnersPause is the longest pause before the owners are asked for once more; all of them take some eight minutes.
+const maxOwnersPause = 5 * time.Minute
+
+// checkOwnersAgain finds owners that went away while they were read: they were read in part. A restart of ThreatConnect just
+// then must not cost the whole read.
+func (p *Pipeline) checkOwnersAgain(r *run) error {
+	for pause := time.Second; ; pause *= 2 {
+		err := p.checkOwners(r)
+		if err == nil || permanent(judge(err)) || pause > maxOwnersPause {
+			return err
+		}
+		p.downloader.beat()
+		select {
+		case <-r.ctx.Done():
+			return context.Cause(r.ctx)
+		case <-time.After(pause):
+		}
+	}
 }
 
 // unreachable is a failure of ThreatConnect as a whole. Wrong credentials do not heal by themselves.
