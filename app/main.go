@@ -76,9 +76,13 @@ func run() int {
 	return platform.ExitSuccess
 }
 
-// untilTold returns a context that ends with the first signal that asks the process to end.
+// untilTold returns a context that ends with the first signal that asks the process to end. Under nohup SIGHUP does not.
 func untilTold() (context.Context, context.CancelFunc) {
-	return signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
+	signals := []os.Signal{os.Interrupt, syscall.SIGTERM}
+	if !signal.Ignored(syscall.SIGHUP) {
+		signals = append(signals, syscall.SIGHUP)
+	}
+	return signal.NotifyContext(context.Background(), signals...)
 }
 
 // fail tells the administrator why the process ends. clean takes secrets out of the text.

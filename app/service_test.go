@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"os/signal"
 	"path/filepath"
 	"syscall"
 	"testing"
@@ -52,13 +53,24 @@ func TestPipelineOutlivesTheSignal(t *testing.T) {
 }
 
 func TestSignals(t *testing.T) {
-	for _, signal := range []syscall.Signal{syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP} {
+	for _, told := range []syscall.Signal{syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP} {
 		ctx, stop := untilTold()
-		if err := syscall.Kill(os.Getpid(), signal); err != nil {
+		if err := syscall.Kill(os.Getpid(), told); err != nil {
 			t.Fatal(err)
 		}
 		<-ctx.Done()
 		stop()
+	}
+}
+
+// Under nohup the end of a terminal ends nothing.
+func TestNohup(t *testing.T) {
+	signal.Ignore(syscall.SIGHUP)
+	defer signal.Reset(syscall.SIGHUP)
+	_, stop := untilTold()
+	defer stop()
+	if !signal.Ignored(syscall.SIGHUP) {
+		t.Error("the signal is not ignored any more")
 	}
 }
 
