@@ -87,12 +87,13 @@ func (p *Pipeline) queueUpdate(ctx context.Context) (time.Time, error) {
 	return now.Add(p.Interval), nil
 }
 
-// nextUpdate is when the next scheduled update is due. A last one that lies ahead of now is a clock that was put back.
+// nextUpdate is when the next scheduled update is due. One that was saved, or a last one, that lies ahead of now is a clock
+// that was put back.
 func (p *Pipeline) nextUpdate(s store.Schedule, now time.Time) time.Time {
-	if s.NextMode != "" {
+	switch {
+	case s.NextMode != "" && !s.Due.After(now):
 		return s.Due
-	}
-	if s.LastScheduled.IsZero() || s.LastScheduled.After(now) {
+	case s.NextMode != "" || s.LastScheduled.IsZero() || s.LastScheduled.After(now):
 		return now
 	}
 	return s.LastScheduled.Add(p.Interval)

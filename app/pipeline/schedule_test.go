@@ -187,6 +187,9 @@ func TestAClockThatWasPutBackDoesNotStopTheSchedule(t *testing.T) {
 		s.LastScheduled = time.Now().AddDate(1, 0, 0)
 		_, f := scheduling(t, s, 24*time.Hour)
 		f.want(t, 1)
+		f.set(func(s *store.Schedule) { s.NextMode, s.Due = store.Delta, time.Now().AddDate(1, 0, 0) })
+		time.Sleep(scheduleEvery)
+		f.want(t, 2)
 	})
 }
 

@@ -202,14 +202,19 @@ func takeOver(ctx context.Context, tx *transaction, mode Mode, now time.Time) (M
 	return mode, putTime(ctx, tx, settingScheduled, now)
 }
 
+// longestWait is longer than any job waits for its next attempt: what waits longer, waits since a clock that ran ahead was
+// put back.
+const longestWait = 24 * time.Hour
+
 // NextJob is the job to be worked on: one that was interrupted, else of those that are due a scheduled one before one that
 // was asked for, the oldest first.
 func (s *Store) NextJob(ctx context.Context, now time.Time) (Job, bool, error) {
 	var row jobRow
 	err := s.read.GetContext(ctx, &row, `SELECT * FROM job
-		WHERE status IN (?, ?, ?, ?, ?) OR status = ? AND (retry_after IS NULL OR retry_after <= ?)
+		WHERE status IN (?, ?, ?, ?, ?) OR status = ? AND (retry_after IS NULL OR retry_after <= ? OR retry_after > ?)
 		ORDER BY status = ?, job_type = ?, number LIMIT 1`,
-		DownloadInProgress, DownloadComplete, ConvertInProgress, ConvertComplete, UploadInProgress, Pending, millis(now), Pending, AdHoc)
+		DownloadInProgress, DownloadComplete, ConvertInProgress, ConvertComplete, UploadInProgress, Pending,
+		millis(now), millis(now.Add(longestWait)), Pending, AdHoc)
 	switch {
 	case errors.Is(err, sql.ErrNoRows):
 		return Job{}, false, nil

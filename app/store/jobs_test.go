@@ -38,6 +38,8 @@ func TestNextJob(t *testing.T) {
 	next(nil)
 	f.now = later
 	next(&scheduled)
+	f.wait(scheduled, later.AddDate(0, 1, 0)) // the clock ran ahead then
+	next(&scheduled)
 }
 
 func (f *fixture) wait(job Job, until time.Time) {
