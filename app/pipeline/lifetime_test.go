@@ -7,6 +7,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	farthreatconnect "mssentinel/app/standin/threatconnect"
 	"mssentinel/app/stix"
 	"mssentinel/app/store"
 )
@@ -121,5 +122,29 @@ func TestAMarkThatLiesAhead(t *testing.T) {
 		time.Sleep(time.Hour)
 		w.done(w.run(store.Delta))
 		w.counts(w.done(w.run(store.Delta)), store.Counts{})
+	})
+}
+
+// A window whose end lies ahead was closed while the clock was wrong: what comes until then is not read yet.
+func TestAWindowThatEndsAhead(t *testing.T) {
+	in(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.put("Alpha", "a.example")
+		w.must(w.tc.Inject(farthreatconnect.Fault{Kind: farthreatconnect.Status, Status: 500, Count: -1}))
+		job := w.save(store.Full, query("", "Alpha"))
+		_, err := w.store.UpdateJob(t.Context(), job.RequestID, func(j *store.Job) error {
+			ahead := j.WindowEnd.AddDate(1, 0, 0)
+			j.WindowEnd = &ahead
+			return nil
+		})
+		w.must(err)
+		w.tc.ClearFaults()
+		w.must(w.p.RunTask(t.Context(), "download"))
+		w.awaitJob(job.RequestID, func(j store.Job) bool { return j.Status == store.UploadComplete })
+		queries, err := w.store.RunQueries(t.Context())
+		w.must(err)
+		if mark := queries[0].Mark; mark.After(time.Now()) {
+			t.Errorf("marked until %v", mark)
+		}
 	})
 }

@@ -149,7 +149,7 @@ func (p *Pipeline) begin(r *run) error {
 		if j.DateStarted == nil {
 			j.DateStarted = now
 		}
-		if j.WindowEnd == nil {
+		if j.WindowEnd == nil || j.WindowEnd.After(*now) { // ahead: the clock was wrong
 			end := now.Add(-p.Lag).Truncate(time.Second)
 			j.WindowEnd = &end
 		}
