@@ -66,8 +66,9 @@ func (m runService) httpRequest(ctx context.Context, body []byte) *http.Request 
 	return r.WithContext(ctx)
 }
 
-// query takes the parameters for decoded, as spec §3.1 has it, unless every one of them could stand in an address as it is:
-// then they may be what the browser sent, and a + or %20 in them a blank. No parameter of the screens means a real + or %.
+// query takes the parameters for decoded, as spec §3.1 has it, unless every one of them looks as a form or a script encodes
+// it: then they may be what the browser sent, and a + or %20 in them a blank. That is wrong for a search for C++ and the like,
+// but not for one for a mail address or a URL, since : / @ ? and = are encoded as well.
 func (m runService) query() string {
 	decode := func(p text) string { return string(p) }
 	if !slices.ContainsFunc(m.QueryParams, func(p pair) bool { return !isRaw(p.Name) || !isRaw(p.Value) }) {
@@ -83,9 +84,9 @@ func (m runService) query() string {
 	return query.Encode()
 }
 
-var rawForm = regexp.MustCompile(`^(?:[A-Za-z0-9._~!$'()*+,;:@/?=-]|%[0-9A-Fa-f]{2})*$`)
+var rawForm = regexp.MustCompile(`^(?:[A-Za-z0-9._~!'()*+-]|%[0-9A-Fa-f]{2})*$`)
 
-// isRaw reports whether a name or a value could stand in the query of an address.
+// isRaw reports whether a name or a value may be encoded.
 func isRaw(p text) bool { return rawForm.MatchString(string(p)) }
 
 // requestURI returns the path of an address that ends in the request's own path. Some senders tell the host alone.
