@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -117,17 +118,8 @@ func TestServiceAgreesWithTheOracle(t *testing.T) {
 		"embedded":      func(*testing.T) platform.Options { return platform.Options{} },
 		"key-value API": func(*testing.T) platform.Options { return platform.Options{KeyValueAPI: true} },
 		"real": func(t *testing.T) platform.Options {
-			broker, brokerAt, err := daemon.Mosquitto(t.TempDir(), secure)
-			if err != nil {
-				t.Fatal(err)
-			}
-			t.Cleanup(broker.Stop)
-			store, storeAt, err := daemon.Redis(t.TempDir(), secure)
-			if err != nil {
-				t.Fatal(err)
-			}
-			t.Cleanup(store.Stop)
-			return platform.Options{Broker: brokerAt, Store: storeAt}
+			o, _ := realServices(t, secure)
+			return o
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -146,6 +138,72 @@ func TestServiceAgreesWithTheOracle(t *testing.T) {
 				t.Errorf("got %+v %+v", status, status.Exit)
 			}
 		})
+	}
+}
+
+// realServices starts Mosquitto and Redis for a platform.
+func realServices(t *testing.T, certificates *platform.Certificates) (platform.Options, *daemon.Daemon) {
+	t.Helper()
+	broker, brokerAt, err := daemon.Mosquitto(t.TempDir(), certificates)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(broker.Stop)
+	store, storeAt, err := daemon.Redis(t.TempDir(), certificates)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(store.Stop)
+	return platform.Options{Broker: brokerAt, Store: storeAt}, broker
+}
+
+// A hundred requests at once come through a real broker and a real store while an update runs, and the broker may go away for
+// a while in the middle of it: what stands in Sentinel in the end is what the oracle says.
+func TestRealBrokerUnderLoad(t *testing.T) {
+	secure, err := platform.NewCertificates(t.TempDir(), true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	options, broker := realServices(t, secure)
+	population := population(t)
+	w := newWorld(t, population, sentinel.Options{Limit: sentinel.Unlimited, Keep: sentinel.KeepObjects})
+	o := newOracle(t, w.tc, overlapping(population))
+	_, s := w.onPlatform(options, platform.ServiceOptions{})
+	a := w.turnOn(s)
+	began := time.Now()
+	// Sentinel is slow until the broker was away, so that the update is under way.
+	if err := w.cloud.Inject(sentinel.Fault{Kind: sentinel.Slow, Seconds: 1, Count: -1}); err != nil {
+		t.Fatal(err)
+	}
+	a.save(o.queries)
+
+	before := s.Status().Received["Acknowledged/RunService"]
+	var group sync.WaitGroup
+	for i := range 100 {
+		group.Go(func() {
+			want := "no-such-job-" + strconv.Itoa(i)
+			said, err := a.call(http.MethodGet, "ui/jobs?request_id="+want, nil)
+			if err != nil || said.status != http.StatusOK || !strings.Contains(string(said.body), `value="`+want+`"`) {
+				t.Errorf("request %d: %d, %v: %.200s", i, said.status, err, said.body)
+			}
+		})
+	}
+	group.Wait()
+	if got := s.Status().Received["Acknowledged/RunService"] - before; got != 100 {
+		t.Errorf("100 requests got %d acknowledgements", got)
+	}
+
+	broker.Stop()
+	<-time.After(1500 * time.Millisecond) // how long it is away
+	if err := broker.Start(); err != nil {
+		t.Fatal(err)
+	}
+	beats := s.Status().Received["Heartbeat"]
+	wait(t, s, func(status platform.Status) bool { return status.Received["Heartbeat"] > beats+1 })
+	w.cloud.ClearFaults()
+	o.holds(a, w, a.first().mustComplete(t), began)
+	if status := s.Status(); status.Received["Ready"] != 1 || status.Restarts != 0 {
+		t.Errorf("got %+v", status)
 	}
 }
 
