@@ -36,22 +36,27 @@ var loadPopulation = sync.OnceValues(func() (map[string][][]byte, error) {
 		return nil, err
 	}
 	defer f.Close()
-	z, err := gzip.NewReader(f)
-	if err != nil {
-		return nil, fmt.Errorf("reading %s: %w", path, err)
-	}
-	byType := map[string][][]byte{}
-	lines := bufio.NewReader(z)
-	for {
-		line, err := lines.ReadBytes('\n')
-		if err == io.EOF {
-			return byType, nil
-		}
+	lines := bufio.NewReader(f)
+	if magic, err := lines.Peek(2); err == nil && string(magic) == "\x1f\x8b" {
+		z, err := gzip.NewReader(lines)
 		if err != nil {
 			return nil, fmt.Errorf("reading %s: %w", path, err)
 		}
-		typ := gjson.GetBytes(line, "type").Str
-		byType[typ] = append(byType[typ], line)
+		lines = bufio.NewReader(z)
+	}
+	byType := map[string][][]byte{}
+	for {
+		line, err := lines.ReadBytes('\n')
+		if typ := gjson.GetBytes(line, "type").Str; typ != "" {
+			byType[typ] = append(byType[typ], line)
+		}
+		switch err {
+		case nil:
+		case io.EOF:
+			return byType, nil
+		default:
+			return nil, fmt.Errorf("reading %s: %w", path, err)
+		}
 	}
 })
 
