@@ -82,6 +82,10 @@ func TestWhatIsKept(t *testing.T) {
 		if !slices.Equal(s.Sources(), []string{source}) {
 			t.Errorf("sources %v", s.Sources())
 		}
+		upload(t, s, indicator(2, "valid_until", "2026-01-02T03:04:06.000Z")) // retired
+		if live := s.Stats().Live; live != 1 {
+			t.Errorf("%v: %d objects are live", keep, live)
+		}
 		upload(t, s, indicator(5), indicator(5))
 		if got := s.Stats(); got.Twice != 1 || keep != KeepHashes && got.Identical != 1 {
 			t.Errorf("%v: %+v", keep, got)

@@ -18,7 +18,7 @@ type Stats struct {
 	Unchanged int `json:"unchanged"` // objects that were there and differ in modified and valid_until at most
 	Identical int `json:"identical"` // of these, the ones sent again to the byte
 	Twice     int `json:"twice"`     // records whose id an earlier record of the same request had
-	Live      int `json:"live"`      // objects that stand, over all sources
+	Live      int `json:"live"`      // objects that stand and have not expired, over all sources
 }
 
 // place is where an id means something.
@@ -29,7 +29,10 @@ type entry struct {
 	content uint64
 	sent    int
 	at      time.Time
+	until   time.Time // zero for ever
 }
+
+func (e *entry) expired(now time.Time) bool { return !e.until.IsZero() && !e.until.After(now) }
 
 // version is one stored version of an object: what rows are made from when someone asks.
 type version struct {
@@ -87,7 +90,6 @@ func (t *table) upsert(objects map[string]*entry, r record, at time.Time) {
 		e = &entry{}
 		objects[strings.Clone(r.id)] = e
 		t.stats.Created++
-		t.stats.Live++
 	case e.content != r.content:
 		t.stats.Updated++
 	default:
@@ -97,6 +99,7 @@ func (t *table) upsert(objects map[string]*entry, r record, at time.Time) {
 		}
 	}
 	e.content, e.at = r.content, at
+	e.until, _ = validUntil(r.raw)
 	e.sent++
 	if t.keep != KeepHashes {
 		e.raw = r.raw
@@ -107,7 +110,15 @@ func (t *table) upsert(objects map[string]*entry, r record, at time.Time) {
 func (s *Server) Stats() Stats {
 	s.table.mu.Lock()
 	defer s.table.mu.Unlock()
-	return s.table.stats
+	stats, now := s.table.stats, time.Now()
+	for _, objects := range s.table.live {
+		for _, e := range objects {
+			if !e.expired(now) {
+				stats.Live++
+			}
+		}
+	}
+	return stats
 }
 
 // Sources lists the source systems that uploaded something, in order.
@@ -173,9 +184,8 @@ func (s *Server) Republish() {
 	now := time.Now()
 	for p, objects := range t.live {
 		for _, e := range objects {
-			v := version{p, e.raw, kindOf(e.raw), now, "LogARepublisher"}
-			if until, ok := validUntil(e.raw); !ok || until.After(now) {
-				t.versions = append(t.versions, v)
+			if !e.expired(now) {
+				t.versions = append(t.versions, version{p, e.raw, kindOf(e.raw), now, "LogARepublisher"})
 			}
 		}
 	}
