@@ -142,12 +142,18 @@ run_tests() {
   go test -race -timeout 40m "$@" ./...
 }
 
+usage() { sed -n '2,9s/^# \{0,1\}//p' "$0"; }
+
 case "${1:-}" in
 demo) shift && demo "$@" ;;
 test) shift && run_tests "$@" ;;
-build) build ;;
+build)
+  [ $# -eq 1 ] || fail "build takes no more arguments, and \"$2\" is one"
+  build
+  ;;
+-h | --help | help) usage ;;
 *)
-  sed -n '2,9s/^# \{0,1\}//p' "$0"
+  usage
   exit 2
   ;;
 esac

@@ -51,6 +51,10 @@ func main() {
 	flag.BoolVar(&o.fresh, "fresh", false, "forget what earlier demonstrations left")
 	flag.BoolVar(&o.off, "off", false, "leave the Service off, to turn it on by hand")
 	flag.Parse()
+	if flag.NArg() > 0 {
+		fmt.Fprintf(os.Stderr, "demo: %q is no option: -h lists them\n", flag.Arg(0))
+		os.Exit(2)
+	}
 
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
@@ -65,13 +69,15 @@ func run(ctx context.Context, o options) (err error) {
 	if o.window%time.Second != 0 || o.window < time.Second || o.window > time.Minute {
 		return fmt.Errorf("-window %v: use whole seconds from 1s to 60s", o.window)
 	}
+	unlock, err := lock(o.state)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, unlock()) }()
 	if o.fresh {
-		if err := os.RemoveAll(o.state); err != nil {
+		if err := empty(o.state); err != nil {
 			return err
 		}
-	}
-	if err := os.MkdirAll(o.state, 0o700); err != nil {
-		return err
 	}
 	cloud, upload, err := startSentinel(o)
 	if err != nil {
@@ -105,6 +111,34 @@ func run(ctx context.Context, o options) (err error) {
 	return follow(ctx, service.URL(), cloud)
 }
 
+const lockFile = "lock"
+
+// lock keeps a second demonstration off the folder until unlock.
+func lock(state string) (unlock func() error, err error) {
+	if err := os.MkdirAll(state, 0o700); err != nil {
+		return nil, err
+	}
+	file, err := os.OpenFile(filepath.Join(state, lockFile), os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	if err := syscall.Flock(int(file.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
+		return nil, errors.Join(fmt.Errorf("another demonstration uses %s: end it, or name another folder with -state", state), file.Close())
+	}
+	return file.Close, nil
+}
+
+// empty removes all but the lock.
+func empty(state string) error {
+	entries, err := os.ReadDir(state)
+	for _, e := range entries {
+		if e.Name() != lockFile {
+			err = errors.Join(err, os.RemoveAll(filepath.Join(state, e.Name())))
+		}
+	}
+	return err
+}
+
 // startSentinel serves the stand-in of Sentinel with what it held when the demonstration was stopped.
 func startSentinel(o options) (*sentinel.Server, *sentinel.Endpoint, error) {
 	s := sentinel.New(sentinel.Options{
@@ -128,7 +162,7 @@ func startPlatform(o options, sentinelURL string) (_ *platform.Platform, _ *plat
 	if err != nil {
 		return nil, nil, err
 	}
-	fmt.Printf("ThreatConnect holds %d indicators.\n", population.Len())
+	fmt.Printf("ThreatConnect holds %d indicators. An update reads each once for every query that selects it.\n", population.Len())
 	p, err := platform.Start(platform.Options{
 		Addr: o.addr, Dir: filepath.Join(o.state, "platform"), Layout: layout,
 		API:    threatconnect.New(threatconnect.Options{Population: population}),
