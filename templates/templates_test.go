@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"net/url"
 	"os"
+	"path"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -73,7 +74,7 @@ func TestEveryPage(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			d := &document{T: t, ids: map[string]*html.Node{}, labels: map[string]bool{}}
+			d := &document{T: t, ids: map[string]*html.Node{}, labels: map[string]bool{}, links: map[string]string{}}
 			for n := range root.Descendants() {
 				d.learn(n)
 			}
@@ -93,7 +94,8 @@ func TestEveryPage(t *testing.T) {
 type document struct {
 	*testing.T
 	ids    map[string]*html.Node
-	labels map[string]bool // ids of what a label is for
+	labels map[string]bool   // ids of what a label is for
+	links  map[string]string // where they lead, by what they say
 	h1     int
 	level  int // of the last heading
 }
@@ -135,11 +137,29 @@ func (d *document) check(n *html.Node) {
 	case "form":
 		d.form(n)
 	case "a", "button", "summary":
-		if label, _ := attribute(n, "aria-label"); label == "" && text(n) == "" {
-			d.Errorf("a %s says nothing", n.Data)
-		}
+		d.says(n)
 	}
 	d.focus(n)
+}
+
+// says: whoever hears links and buttons without what is around them knows where each one leads.
+func (d *document) says(n *html.Node) {
+	label, _ := attribute(n, "aria-label")
+	if label == "" {
+		label = text(n)
+	}
+	if label == "" {
+		d.Errorf("a %s says nothing", n.Data)
+	}
+	if n.Data != "a" {
+		return
+	}
+	href, _ := attribute(n, "href")
+	to := path.Join("ui", href)
+	if before, found := d.links[label]; found && before != to {
+		d.Errorf("%q leads to %s and to %s", label, before, to)
+	}
+	d.links[label] = to
 }
 
 // attributes: nothing that the Content-Security-Policy forbids, and no address that leads out of the Service.
