@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"golang.org/x/net/html"
 
 	"mssentinel/app/store"
 	"mssentinel/app/threatconnect"
@@ -240,6 +241,11 @@ func TestThreatConnectAway(t *testing.T) {
 	v.sees("ThreatConnect could not be asked about this query. It is checked again when you save.", "New")
 
 	w.owners = func(context.Context) ([]threatconnect.Owner, error) { return nil, away }
+	v.press("Edit query 1")
+	v.sees("The owners cannot be listed: ThreatConnect at tc.example")
+	v.find("owner that was listed last", func(n *html.Node) bool { return attr(n, "name") == "owner" && attr(n, "value") == "Common Community" })
+	v.press("Cancel")
+	v.h = http.StripPrefix("/api/services/ms_sentinel/v1", w.handler()) // which knows no owners yet
 	v.press("Edit query 1")
 	v.sees("The owners cannot be listed: ThreatConnect at tc.example", "Demo Organization") // the one it has stays
 	v.press("Cancel")

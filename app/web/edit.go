@@ -156,13 +156,16 @@ func (e *editor) show() error {
 	return render(e.c, e.status, templates.EditorPage(e.view))
 }
 
-// openForm opens the window of one query, with the owners that there are now.
+// openForm opens the window of one query, with the owners that there are now or, when they cannot be listed, that there were.
 func (e *editor) openForm(key string, q store.Query) {
 	owners, err := e.s.listOwners(e.ctx())
+	if last := e.s.owners.Load(); err != nil && last != nil {
+		owners = *last
+	}
 	e.drawForm(key, q, owners, err)
 }
 
-// drawForm shows the window of one query; ownersErr says why there are no owners to choose from.
+// drawForm shows the window of one query; ownersErr says why the owners could not be listed.
 func (e *editor) drawForm(key string, q store.Query, owners []string, ownersErr error) {
 	w := &templates.QueryForm{Key: key, TQL: q.TQL, Types: choices(e.s.Types, q.Types)}
 	if ownersErr != nil {
