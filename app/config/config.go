@@ -243,10 +243,10 @@ func (r *reader) platform() *PlatformInputs {
 		BrokerHost:       r.required("tc_svc_broker_host", fromPlatform),
 		BrokerPort:       int(r.wholeOr("tc_svc_broker_port", 0, 1, 65535)),
 		BrokerToken:      NewSecret(r.verbatim("tc_svc_broker_token")),
-		BrokerTimeout:    r.seconds("tc_svc_broker_conn_timeout"),
+		BrokerTimeout:    r.seconds("tc_svc_broker_conn_timeout", 65535), // also the keep-alive, for which MQTT has two bytes
 		ServerTopic:      r.required("tc_svc_server_topic", fromPlatform),
 		ClientTopic:      r.required("tc_svc_client_topic", fromPlatform),
-		HeartbeatTimeout: r.seconds("tc_svc_hb_timeout_seconds"),
+		HeartbeatTimeout: r.seconds("tc_svc_hb_timeout_seconds", 86400),
 		AnyBrokerName:    !r.boolean("broker_name_check", true),
 		CAFile:           r.text("tc_svc_broker_cacert_file"),
 		CertFile:         r.text("tc_svc_broker_cert_file"),

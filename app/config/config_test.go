@@ -158,6 +158,7 @@ func TestEveryField(t *testing.T) {
 		{"broker timeout 0", platform(map[string]string{"tc_svc_broker_conn_timeout": "0"}), ""},
 		{"broker timeout that MQTT cannot tell", platform(map[string]string{"tc_svc_broker_conn_timeout": "65536"}), "tc_svc_broker_conn_timeout must be a whole number from 0 to 65535"},
 		{"heartbeat timeout", platform(map[string]string{"tc_svc_hb_timeout_seconds": "-1"}), "tc_svc_hb_timeout_seconds must be"},
+		{"heartbeat timeout of a day", platform(map[string]string{"tc_svc_hb_timeout_seconds": "86400"}), ""},
 		{"heartbeat timeout 0", platform(map[string]string{"tc_svc_hb_timeout_seconds": "0"}), ""},
 		{"broker name", platform(map[string]string{"broker_name_check": "perhaps"}), "MS_SENTINEL_BROKER_NAME_CHECK must be true or false"},
 		{"store type", platform(map[string]string{"tc_kvstore_type": "Memory"}), "tc_kvstore_type must be one of: Redis, TCKeyValueAPI"},

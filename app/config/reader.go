@@ -187,9 +187,9 @@ func (r *reader) parseWhole(name, value string, low, high int64) int64 {
 // port returns 0 for what the platform leaves unset, however it does so.
 func (r *reader) port(name string) int { return int(r.wholeOr(name, 0, 0, 65535)) }
 
-// seconds returns 0 like port. MQTT has two bytes for its keep-alive.
-func (r *reader) seconds(name string) time.Duration {
-	return time.Duration(r.wholeOr(name, 0, 0, 65535)) * time.Second
+// seconds returns 0 like port.
+func (r *reader) seconds(name string, most int64) time.Duration {
+	return time.Duration(r.wholeOr(name, 0, 0, most)) * time.Second
 }
 
 func (r *reader) boolean(name string, otherwise bool) bool {
