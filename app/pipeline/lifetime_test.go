@@ -125,7 +125,8 @@ func TestAMarkThatLiesAhead(t *testing.T) {
 	})
 }
 
-// A window whose end lies ahead was closed while the clock was wrong: what comes until then is not read yet.
+// A window whose end lies ahead was closed while the clock was wrong: what comes until then is not read yet. Nor has a job
+// that began ahead read the queries that were changed until then.
 func TestAWindowThatEndsAhead(t *testing.T) {
 	in(t, func(t *testing.T) {
 		w := newWorld(t)
@@ -134,17 +135,17 @@ func TestAWindowThatEndsAhead(t *testing.T) {
 		job := w.save(store.Full, query("", "Alpha"))
 		_, err := w.store.UpdateJob(t.Context(), job.RequestID, func(j *store.Job) error {
 			ahead := j.WindowEnd.AddDate(1, 0, 0)
-			j.WindowEnd = &ahead
+			j.WindowEnd, j.DateStarted = &ahead, &ahead
 			return nil
 		})
 		w.must(err)
 		w.tc.ClearFaults()
 		w.must(w.p.RunTask(t.Context(), "download"))
-		w.awaitJob(job.RequestID, func(j store.Job) bool { return j.Status == store.UploadComplete })
+		job = w.awaitJob(job.RequestID, func(j store.Job) bool { return j.Status == store.UploadComplete })
 		queries, err := w.store.RunQueries(t.Context())
 		w.must(err)
-		if mark := queries[0].Mark; mark.After(time.Now()) {
-			t.Errorf("marked until %v", mark)
+		if mark := queries[0].Mark; mark.After(time.Now()) || job.DateStarted.After(time.Now()) {
+			t.Errorf("marked until %v, began at %v", mark, job.DateStarted)
 		}
 	})
 }

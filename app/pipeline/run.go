@@ -146,10 +146,11 @@ func (p *Pipeline) attempt(r *run) error {
 // are read: the mark of one that is changed later does not move.
 func (p *Pipeline) begin(r *run) error {
 	err := p.advance(r, func(j *store.Job, now *time.Time) {
-		if j.DateStarted == nil {
+		// What lies ahead was dated while the clock was wrong.
+		if j.DateStarted == nil || j.DateStarted.After(*now) {
 			j.DateStarted = now
 		}
-		if j.WindowEnd == nil || j.WindowEnd.After(*now) { // ahead: the clock was wrong
+		if j.WindowEnd == nil || j.WindowEnd.After(*now) {
 			end := now.Add(-p.Lag).Truncate(time.Second)
 			j.WindowEnd = &end
 		}
