@@ -51,10 +51,10 @@ func (s *server) explain(c echo.Context, err error) (status int, message string)
 	case errors.Is(err, store.ErrOutdated):
 		return http.StatusConflict, "Someone else saved the queries since you loaded them. Nothing was changed: load the list again, then repeat your change."
 	}
+	s.Logger.Error("request failed", "method", c.Request().Method, "path", c.Request().URL.Path, "error", err)
 	if isOver(c.Request().Context()) {
 		return http.StatusGatewayTimeout, fmt.Sprintf("The Service did not finish this within %.0f seconds. It may still do so: reload to see, and try again if it was not done.", timeLimit.Seconds())
 	}
-	s.Logger.Error("request failed", "method", c.Request().Method, "path", c.Request().URL.Path, "error", err)
 	if trouble := s.Pipeline.Trouble(); trouble != "" {
 		return http.StatusServiceUnavailable, trouble
 	}

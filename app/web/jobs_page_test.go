@@ -1,7 +1,9 @@
 package web
 
 import (
+	"context"
 	"fmt"
+	"log/slog"
 	"net/http"
 	"slices"
 	"strings"
@@ -198,9 +200,15 @@ func TestJobCommandTakesLong(t *testing.T) {
 		if took := time.Since(start); took != timeLimit {
 			t.Errorf("the page took %s", took)
 		}
-		rec := call(t, w.handler(), http.MethodDelete, "/api/job/request/running", "")
+		var log strings.Builder
+		o := w.options()
+		o.Logger = slog.New(slog.NewTextHandler(&log, nil))
+		rec := call(t, New(o), http.MethodDelete, "/api/job/request/running", "")
 		if got := message(t, rec); rec.Code != http.StatusGatewayTimeout || !strings.Contains(got, "within 25 seconds") {
 			t.Errorf("%d %q", rec.Code, got)
+		}
+		if !strings.Contains(log.String(), "path=/api/job/request/running") || !strings.Contains(log.String(), context.DeadlineExceeded.Error()) {
+			t.Errorf("the log says %q", log.String())
 		}
 	})
 }
