@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"math/rand/v2"
 	"sync/atomic"
 	"time"
@@ -305,11 +306,19 @@ func (p *Pipeline) finish(ctx context.Context, r *run, change func(j *store.Job,
 		if err != nil {
 			return err
 		}
-		p.Logger.Info("job ended", "job", job.RequestID, "status", job.Status, "message", job.Message, "retry_after", job.RetryAfter,
+		p.Logger.Info("job ended", "job", job.RequestID, "status", job.Status, "message", job.Message, again(job),
 			"downloaded", job.Downloaded, "invalid", job.Invalid, "queued", job.Queued, "uploaded", job.Uploaded,
 			"rejected", job.Rejected, "retired", job.Retired, "held", r.retirement.Held, "seconds", int(r.age().Seconds()))
 		return nil
 	})
+}
+
+// again tells the log when a job is tried again, if it is.
+func again(job store.Job) slog.Attr {
+	if job.RetryAfter == nil {
+		return slog.Attr{} // which is left out
+	}
+	return slog.Time("retry_after", *job.RetryAfter)
 }
 
 // retryDelay is how long a job waits after its nth failure: twice as long each time, with some jitter.

@@ -185,12 +185,12 @@ func (s *Store) AnswerRetirement(ctx context.Context, requestID string, confirm 
 		if _, err := tx.ExecContext(ctx, `UPDATE destination SET asked = kept WHERE number = ? AND asked = ?`, d.Number, d.Asked); err != nil {
 			return fmt.Errorf("closing the question: %w", err)
 		}
-		return endQuestion(ctx, tx, job.Number, fmt.Sprintf("Confirmed: %d objects are retired.", queued))
+		return endQuestion(ctx, tx, job.Number, fmt.Sprintf("Confirmed: %d objects are being retired.", queued))
 	})
 }
 
 func endQuestion(ctx context.Context, tx *transaction, job int64, message string) error {
-	_, err := tx.ExecContext(ctx, `UPDATE job SET status = ?, message = ? WHERE number = ? AND status = ?`,
+	_, err := tx.ExecContext(ctx, `UPDATE job SET status = ?, message = ?, count_retirement_held = 0 WHERE number = ? AND status = ?`,
 		UploadComplete, message, job, ConfirmationRequired)
 	if err != nil {
 		return fmt.Errorf("ending the question: %w", err)

@@ -102,8 +102,8 @@ func TestQuestionDismissed(t *testing.T) {
 	f.fill(500)
 	job, _ := f.leave(150, 500)
 	f.do(f.AnswerRetirement(ctx(), job.RequestID, false, f.now))
-	if j := f.get(job); j.Status != UploadComplete {
-		t.Errorf("job is %s: %q", j.Status, j.Message)
+	if j := f.get(job); j.Status != UploadComplete || j.CountRetirementHeld != 0 {
+		t.Errorf("job is %s, %d held: %q", j.Status, j.CountRetirementHeld, j.Message)
 	}
 	// The same set is not asked about again, and a few more are retired.
 	if _, got := f.leave(150, 500); got != (Retirement{}) {

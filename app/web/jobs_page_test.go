@@ -143,7 +143,7 @@ func TestJobCommands(t *testing.T) {
 		{"Cancel job running", "Cancel Job", "Cancel Job", "The job is cancelled.", "cancel running"},
 		{"Cancel job pending", "Cancel Job", "Cancel Job", "The job is cancelled.", "cancel pending"},
 		{"Retry job failed", "Retry Job", "Retry Job", "The job is queued again.", "retry failed"},
-		{"Confirm job asking", "Confirm Retirement", "Retire", "Confirmed: the objects are retired.", "retire asking true"},
+		{"Confirm job asking", "Confirm Retirement", "Retire", "Confirmed: the objects are being retired.", "retire asking true"},
 		{"Dismiss job asking", "Dismiss Retirement", "Keep the objects", "Dismissed: the objects stay.", "retire asking false"},
 	} {
 		t.Run(tt.link, func(t *testing.T) {

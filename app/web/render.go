@@ -44,7 +44,7 @@ var doneTexts = map[string]string{
 	"submitted": "The job is queued.",
 	"cancel":    "The job is cancelled.",
 	"retry":     "The job is queued again.",
-	"confirm":   "Confirmed: the objects are retired.",
+	"confirm":   "Confirmed: the objects are being retired.",
 	"dismiss":   "Dismissed: the objects stay.",
 	"run":       "The task runs.",
 	"pause":     "The task is paused.",
