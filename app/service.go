@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"slices"
+	"sync"
 	"time"
 
 	"mssentinel/app/config"
@@ -41,29 +42,35 @@ func serve(ctx context.Context, c config.Config, log *platform.Log) (err error) 
 		return err
 	}
 	defer func() { err = errors.Join(err, s.close()) }()
-	return together(ctx, s.pipeline.Run, func(ctx context.Context, stop func(context.Context)) error {
+	return together(ctx, s.pipeline.Run, func(ctx context.Context, start func(), stop func(context.Context)) error {
 		if c.Platform == nil {
-			return serveHTTP(ctx, c.HTTPAddr, s.handler, log)
+			return serveHTTP(ctx, c.HTTPAddr, s.handler, log, start)
 		}
-		return platform.Run(ctx, platformInputs(c), s.handler, platform.Options{Logger: log.Logger, Level: log.Level, Stop: stop})
+		return platform.Run(ctx, platformInputs(c), s.handler,
+			platform.Options{Logger: log.Logger, Level: log.Level, Start: start, Stop: stop})
 	})
 }
 
-// together runs work beside serve until both have ended. When ctx ends, work goes on until serve calls stop or returns, so
-// that a request to Sentinel can finish; stop waits for it as long as its own context lasts. Without work serve ends too.
-func together(ctx context.Context, work func(context.Context) error, serve func(ctx context.Context, stop func(limit context.Context)) error) error {
+// together runs work beside serve until both have ended. Work begins when serve calls start, so that a Service which nobody
+// can reach sends nothing. When ctx ends, work goes on until serve calls stop or returns, so that a request to Sentinel can
+// finish; stop waits for it as long as its own context lasts. Without work serve ends too.
+func together(ctx context.Context, work func(context.Context) error, serve func(ctx context.Context, start func(), stop func(limit context.Context)) error) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	life, end := context.WithCancel(context.WithoutCancel(ctx))
 	defer end()
 	var workErr error
-	ended := make(chan struct{})
+	started, ended := make(chan struct{}), make(chan struct{})
 	go func() {
 		defer close(ended)
-		defer cancel()
-		workErr = work(life)
+		select {
+		case <-started:
+			defer cancel()
+			workErr = work(life)
+		case <-life.Done():
+		}
 	}()
-	err := serve(ctx, func(limit context.Context) {
+	err := serve(ctx, sync.OnceFunc(func() { close(started) }), func(limit context.Context) {
 		end()
 		select {
 		case <-ended:
@@ -167,12 +174,13 @@ const (
 )
 
 // serveHTTP is standalone mode: the screens on a loopback address, without the platform.
-func serveHTTP(ctx context.Context, addr string, handler http.Handler, log *platform.Log) error {
+func serveHTTP(ctx context.Context, addr string, handler http.Handler, log *platform.Log, start func()) error {
 	listener, err := net.Listen("tcp", addr)
 	if err != nil {
 		return fmt.Errorf("serving the screens on %s: %w; choose another address in MS_SENTINEL_HTTP_ADDR, or end what uses this one", addr, err)
 	}
 	log.Info("ready", "address", "http://"+listener.Addr().String()+"/")
+	start()
 	server := &http.Server{Handler: handler, ReadHeaderTimeout: headerLimit}
 	served := make(chan error, 1)
 	go func() { served <- server.Serve(listener) }()

@@ -20,7 +20,11 @@ var errBroken = errors.New("broken")
 // A pipeline that cannot begin ends the Service, instead of leaving screens behind which nothing happens.
 func TestServiceEndsWithItsPipeline(t *testing.T) {
 	err := together(t.Context(), func(context.Context) error { return errBroken },
-		func(ctx context.Context, _ func(context.Context)) error { <-ctx.Done(); return nil })
+		func(ctx context.Context, start func(), _ func(context.Context)) error {
+			start()
+			<-ctx.Done()
+			return nil
+		})
 	if !errors.Is(err, errBroken) {
 		t.Errorf("got %v", err)
 	}
@@ -36,7 +40,8 @@ func TestPipelineOutlivesTheSignal(t *testing.T) {
 		close(ended)
 		return nil
 	}
-	err := together(ctx, work, func(ctx context.Context, stop func(context.Context)) error {
+	err := together(ctx, work, func(ctx context.Context, start func(), stop func(context.Context)) error {
+		start()
 		<-ctx.Done()
 		select {
 		case <-ended:
@@ -47,6 +52,15 @@ func TestPipelineOutlivesTheSignal(t *testing.T) {
 		<-ended
 		return errBroken
 	})
+	if !errors.Is(err, errBroken) {
+		t.Errorf("got %v", err)
+	}
+}
+
+// A Service that does not get as far as Ready sends nothing.
+func TestPipelineWaitsForReady(t *testing.T) {
+	work := func(context.Context) error { t.Error("the pipeline runs"); return nil }
+	err := together(t.Context(), work, func(context.Context, func(), func(context.Context)) error { return errBroken })
 	if !errors.Is(err, errBroken) {
 		t.Errorf("got %v", err)
 	}

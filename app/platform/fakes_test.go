@@ -186,11 +186,12 @@ func inputs() Inputs {
 
 // serviceRun is a Run under simulated time.
 type serviceRun struct {
-	broker *fakeBroker
-	result chan error
-	cancel context.CancelFunc
-	log    *logBuffer
-	level  *Log
+	broker  *fakeBroker
+	result  chan error
+	cancel  context.CancelFunc
+	log     *logBuffer
+	level   *Log
+	started atomic.Int32 // calls of Options.Start
 }
 
 // startRun starts Run inside of a bubble.
@@ -203,7 +204,8 @@ func startRun(t *testing.T, b *fakeBroker, in Inputs, handler http.HandlerFunc, 
 		handler = func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNoContent) }
 	}
 	go func() {
-		r.result <- Run(ctx, in, handler, Options{Logger: r.level.Logger, Level: r.level.Level, Stop: stop, Dial: b.dial})
+		r.result <- Run(ctx, in, handler, Options{Logger: r.level.Logger, Level: r.level.Level,
+			Start: func() { r.started.Add(1) }, Stop: stop, Dial: b.dial})
 	}()
 	t.Cleanup(cancel)
 	return r

@@ -17,6 +17,9 @@ func (s *service) run(ctx, life context.Context) error {
 		return fmt.Errorf("reporting Ready: %w", err)
 	}
 	s.log.Info("ready", "feature", "service")
+	if s.start != nil {
+		s.start()
+	}
 
 	watching, stopWatching := context.WithCancel(life)
 	silence := make(chan error, 1)

@@ -53,6 +53,9 @@ type Options struct {
 	Logger *slog.Logger
 	Level  *slog.LevelVar // set by LoggingChange messages; may be nil
 
+	// Start is called once, when the platform was told that the Service is ready. May be nil.
+	Start func()
+
 	// Stop is called once when the Service is to end, while requests in flight are still being answered. Its context
 	// ends after stopTimeout. What the handler needs may only be closed after Run has returned. May be nil.
 	Stop func(ctx context.Context)

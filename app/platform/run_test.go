@@ -46,6 +46,9 @@ func TestReadyComesOnceAndAfterTheSubscription(t *testing.T) {
 		if !is || len(subscribe.Topics) != 1 || subscribe.Topics[0] != "svc-server-1" || subscribe.Qoss[0] != 0 {
 			t.Errorf("the second packet is %v", subscribe)
 		}
+		if n := r.started.Load(); n != 0 {
+			t.Error("the work began before Ready")
+		}
 		close(b.subscribe)
 		if p := b.expect(t, "Ready"); p.topic != "svc-client-1" || len(p.body) != 1 {
 			t.Errorf("Ready is %v on %s", p.body, p.topic)
@@ -57,6 +60,9 @@ func TestReadyComesOnceAndAfterTheSubscription(t *testing.T) {
 			b.expect(t, "Heartbeat")
 		}
 		b.quiet(t)
+		if n := r.started.Load(); n != 1 {
+			t.Errorf("the work began %d times", n)
+		}
 		if b.connections != 4 {
 			t.Errorf("%d connections", b.connections)
 		}

@@ -51,6 +51,7 @@ type service struct {
 	broker  publisher
 	log     *slog.Logger
 	level   *slog.LevelVar
+	start   func()
 	stop    func(ctx context.Context)
 
 	queue    chan *call
@@ -79,7 +80,7 @@ type call struct {
 
 func newService(in Inputs, handler http.Handler, store keyValueStore, broker publisher, o Options) *service {
 	s := &service{
-		in: in, handler: handler, store: store, broker: broker, log: o.Logger, level: o.Level, stop: o.Stop,
+		in: in, handler: handler, store: store, broker: broker, log: o.Logger, level: o.Level, start: o.Start, stop: o.Stop,
 		queue:    make(chan *call, queueSize),
 		refused:  make(chan *call, queueSize),
 		beats:    make(chan struct{}, beatsSize),
