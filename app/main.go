@@ -68,10 +68,9 @@ func run() int {
 		}
 		return fail(c.OutPath, log.Clean, err)
 	}
-	if c.Platform != nil { // in place of the message of an earlier failure
-		if err := platform.WriteMessage(c.OutPath, "The Service ended in order."); err != nil {
-			log.Warn("no message for the administrator", "error", err)
-		}
+	// In place of the message of an earlier failure.
+	if err := platform.WriteMessage(c.OutPath, "The Service ended in order."); err != nil {
+		log.Warn("no message for the administrator", "error", err)
 	}
 	return platform.ExitSuccess
 }
@@ -89,6 +88,10 @@ func untilTold() (context.Context, context.CancelFunc) {
 func fail(outPath string, clean func(string) string, err error) int {
 	text := clean(strings.ReplaceAll(err.Error(), "\n", "; "))
 	fmt.Fprintln(os.Stderr, "Microsoft Sentinel App:", text)
+	var faults config.Faults
+	if errors.As(err, &faults) && len(text) >= platform.MaxMessage {
+		text = clean(faults.Summary(platform.MaxMessage - 1))
+	}
 	if err := platform.WriteMessage(outPath, text); err != nil {
 		fmt.Fprintln(os.Stderr, "Microsoft Sentinel App:", clean(err.Error()))
 	}

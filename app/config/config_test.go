@@ -224,6 +224,18 @@ func TestAllFaultsAtOnce(t *testing.T) {
 }
 
 // What is said about the token matters only where variables have to be resolved; nobody but the platform can put it right.
+func TestSummary(t *testing.T) {
+	faults := Faults{{"Variables of ThreatConnect:", "could not be resolved"}, {"Client ID", "is not set"}, {"Tenant ID", "is not a GUID"}}
+	for limit, want := range map[int]string{
+		200: "Wrong or missing: Variables of ThreatConnect, Client ID, Tenant ID. The log says what to change.",
+		90:  "Wrong or missing: Variables of ThreatConnect and 2 more. The log says what to change.",
+	} {
+		if got := faults.Summary(limit); got != want || len(got) > limit {
+			t.Errorf("%d: %q", limit, got)
+		}
+	}
+}
+
 func TestTokenExpiryThatCannotBeRead(t *testing.T) {
 	got, err := load(t, map[string]string{"tc_token_expires": "2026-01-01", "tc_token": "canary-token"}, nil)
 	if err != nil || !got.TCTokenExpires.IsZero() || len(got.Warnings) != 1 || !strings.HasPrefix(got.Warnings[0], "tc_token_expires ") {

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 )
@@ -23,6 +24,24 @@ func (f Faults) Error() string {
 		texts[i] = fault.Error()
 	}
 	return strings.Join(texts, "; ")
+}
+
+// Summary names as many of the inputs as fit into limit bytes.
+func (f Faults) Summary(limit int) string {
+	const end = ". The log says what to change."
+	text := "Wrong or missing: "
+	for i, fault := range f {
+		label := strings.TrimSuffix(fault.Label, ":")
+		if i > 0 {
+			label = ", " + label
+		}
+		more := fmt.Sprintf(" and %d more", len(f)-i)
+		if len(text)+len(label)+len(more)+len(end) > limit {
+			return text + more + end
+		}
+		text += label
+	}
+	return text + end
 }
 
 // unresolved replaces the faults of inputs whose variables could not be resolved by the reason why.

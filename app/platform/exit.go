@@ -14,14 +14,14 @@ const (
 	ExitFailure = 1
 )
 
-// maxMessage is the size of message.tc in bytes, its newline included.
-const maxMessage = 255
+// MaxMessage is the size of message.tc in bytes, its newline included.
+const MaxMessage = 255
 
 // WriteMessage overwrites message.tc in outPath (the working directory if empty) with text, which ThreatConnect shows to
 // the administrator. Of a longer text the end is kept. It must hold no secret.
 func WriteMessage(outPath, text string) error {
 	text = strings.TrimSpace(text)
-	if cut := len(text) + 1 - maxMessage; cut > 0 {
+	if cut := len(text) + 1 - MaxMessage; cut > 0 {
 		text = text[cut:]
 		for len(text) > 0 && !utf8.RuneStart(text[0]) {
 			text = text[1:]

@@ -149,6 +149,11 @@ func TestParameters(t *testing.T) {
 		return !slices.Contains([]string{"http_addr", "tc_out_path", "tc_log_path", "tc_api_path"}, name)
 	})
 	w.refusesToStart(labels...)
+	message, err := os.ReadFile(filepath.Join(w.state, "message.tc"))
+	if text := string(message); err != nil || !strings.HasPrefix(text, "Wrong or missing: Client ID, Client Secret, ") ||
+		!strings.HasSuffix(text, " more. The log says what to change.\n") {
+		t.Errorf("message.tc: %q, %v", message, err)
+	}
 
 	for _, wrong := range []struct{ name, value, says string }{
 		{"client_id", "not-a-guid", "Client ID"},
