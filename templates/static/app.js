@@ -76,15 +76,24 @@
     if (event.target.closest("[data-leave]")) leaving = true;
   });
 
+  // A page asks for itself again only while someone looks at it, and not between the press and the release of a button, which
+  // it would replace: no click would come of them.
+  const polls = (event) => event.detail.requestConfig.verb === "get";
+  let pressed = false;
+  addEventListener("pointerdown", () => { pressed = true; }, true);
+  for (const end of ["pointerup", "pointercancel"]) addEventListener(end, () => { pressed = false; }, true);
   document.addEventListener("htmx:beforeRequest", (event) => {
-    const polls = event.detail.requestConfig.verb === "get";
-    if (polls && document.hidden) event.preventDefault();
+    if (polls(event) && document.hidden) event.preventDefault();
   });
 
   // A redrawn editor may carry what was wrong: show it whatever its status. Any other failure leaves the page, and what was
   // edited on it, as it is.
   const isEditor = (xhr) => xhr.responseText.includes("id=\"editor\"");
   document.addEventListener("htmx:beforeSwap", (event) => {
+    if (polls(event) && pressed) {
+      event.detail.shouldSwap = false;
+      return;
+    }
     if (isEditor(event.detail.xhr)) {
       event.detail.shouldSwap = true;
       event.detail.isError = false;

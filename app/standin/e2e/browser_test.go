@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/chromedp/cdproto/input"
 	"github.com/chromedp/cdproto/log"
 	"github.com/chromedp/cdproto/network"
 	"github.com/chromedp/cdproto/runtime"
@@ -131,11 +132,13 @@ func (b *browser) count(selector string, n int) {
 
 func isTrue(found bool) bool { return found }
 
-// place gives the middle of an element once a mouse can reach it there: it has come to rest on the screen, and nothing
-// lies over it. What was scrolled just now is drawn with the next frame, and a click before that would miss.
+// place gives the middle of an element once a mouse can reach it there: the page and it have come to rest, and nothing
+// lies over it. What was scrolled just now is drawn with the next frame, and a window that just arrived moves when it
+// becomes modal: a click before that would miss.
 const place = `(async () => {
 	const e = document.querySelector(%q);
 	if (!e || document.readyState !== "complete") return [];
+	if (document.querySelector(".htmx-swapping, .htmx-settling, dialog[data-modal]:not(:modal)")) return [];
 	e.scrollIntoView({block: "nearest"});
 	const middle = () => {
 		const r = e.getBoundingClientRect();
@@ -147,11 +150,31 @@ const place = `(async () => {
 	return x === before[0] && y === before[1] && e.contains(document.elementFromPoint(x, y)) ? [x, y] : [];
 })()`
 
+// reach waits until the first element that selector finds can be reached, and says where.
+func (b *browser) reach(selector string) (x, y float64) {
+	b.t.Helper()
+	at := until(b, selector+" within reach", fmt.Sprintf(place, selector), func(at []float64) bool { return len(at) == 2 })
+	return at[0], at[1]
+}
+
 // click presses the mouse on the first element that selector finds, once it can be reached.
 func (b *browser) click(selector string) {
 	b.t.Helper()
-	at := until(b, selector+" within reach", fmt.Sprintf(place, selector), func(at []float64) bool { return len(at) == 2 })
-	b.do(chromedp.MouseClickXY(at[0], at[1]))
+	b.do(chromedp.MouseClickXY(b.reach(selector)))
+}
+
+// clickSlowly lets go of the mouse only when the page has asked for itself meanwhile.
+func (b *browser) clickSlowly(selector string) {
+	b.t.Helper()
+	until(b, "a watch on the page", `(() => {
+		document.addEventListener("htmx:afterOnLoad", () => { window.asked = (window.asked ?? 0) + 1; });
+		return true;
+	})()`, isTrue)
+	x, y := b.reach(selector)
+	b.do(chromedp.MouseEvent(input.DispatchMouseEventTypeMousePressed, x, y, chromedp.ButtonLeft, chromedp.ClickCount(1)))
+	asked := until(b, "the page's answer", "window.asked ?? 0", func(int) bool { return true })
+	until(b, "the page to ask for itself", fmt.Sprintf("(window.asked ?? 0) > %d", asked), isTrue)
+	b.do(chromedp.MouseEvent(input.DispatchMouseEventTypeMouseReleased, x, y, chromedp.ButtonLeft, chromedp.ClickCount(1)))
 }
 
 // write replaces the text of a field.

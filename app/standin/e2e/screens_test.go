@@ -98,7 +98,7 @@ func pauseAndResume(b *browser) {
 		{"#pause-cleaner", "Pause Task", "The task is paused."},
 		{"#resume-cleaner", "Resume Task", "The task goes on."},
 	} {
-		b.click(step.button)
+		b.clickSlowly(step.button)
 		b.see("dialog h2", step.asks)
 		b.click("dialog button[type='submit']")
 		b.see(".notice.success", step.says)
