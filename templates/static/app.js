@@ -77,11 +77,11 @@
   });
 
   // A page asks for itself again only while someone looks at it, and not between the press and the release of a button, which
-  // it would replace: no click would come of them.
+  // it would replace: no click would come of them. Not every release is told, so a press counts for five seconds at most.
   const polls = (event) => event.detail.requestConfig.verb === "get";
-  let pressed = false;
-  addEventListener("pointerdown", () => { pressed = true; }, true);
-  for (const end of ["pointerup", "pointercancel"]) addEventListener(end, () => { pressed = false; }, true);
+  let pressed = -Infinity;
+  addEventListener("pointerdown", () => { pressed = performance.now(); }, true);
+  for (const end of ["pointerup", "pointercancel"]) addEventListener(end, () => { pressed = -Infinity; }, true);
   document.addEventListener("htmx:beforeRequest", (event) => {
     if (polls(event) && document.hidden) event.preventDefault();
   });
@@ -90,7 +90,7 @@
   // edited on it, as it is.
   const isEditor = (xhr) => xhr.responseText.includes("id=\"editor\"");
   document.addEventListener("htmx:beforeSwap", (event) => {
-    if (polls(event) && pressed) {
+    if (polls(event) && performance.now() - pressed < 5000) {
       event.detail.shouldSwap = false;
       return;
     }

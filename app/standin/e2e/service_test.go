@@ -227,10 +227,10 @@ func TestScreensThroughTheFront(t *testing.T) {
 			}
 		}
 		seen := map[string]bool{}
-		todo := []string{s.URL() + "/ui/", s.URL() + "/ui/jobs", s.URL() + "/ui/tasks", s.URL() + "/ui/report", s.URL() + "/ui/edit"}
-		for len(todo) > 0 {
-			address := todo[0]
-			todo = todo[1:]
+		unread := []string{s.URL() + "/ui/", s.URL() + "/ui/jobs", s.URL() + "/ui/tasks", s.URL() + "/ui/report", s.URL() + "/ui/edit"}
+		for len(unread) > 0 {
+			address := unread[0]
+			unread = unread[1:]
 			if seen[address] {
 				continue
 			}
@@ -249,7 +249,7 @@ func TestScreensThroughTheFront(t *testing.T) {
 				if !strings.HasPrefix(target.String(), s.URL()+"/") {
 					t.Errorf("%s refers to %s, which is %s", address, match[1], target)
 				}
-				todo = append(todo, target.String())
+				unread = append(unread, target.String())
 			}
 		}
 		if len(seen) < 10 {
