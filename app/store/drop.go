@@ -73,9 +73,10 @@ var (
 	// its question back: its retirement was dropped.
 	unsend = newSingle(3, `UPDATE object SET hash = NULL, queued = 0, query = -1, indicator = 0, lost = iif(query > 0, ?3, lost)
 		WHERE number = ?1 AND queued = ?2`)
-	// What may be under way may stand in Sentinel when its answer is never seen.
-	mayStand = newSingle(5, `UPDATE object SET state = 1, name = ?3, created = ?4, valid_until = ?5
-		WHERE number = ?1 AND settled < ?2 AND state <> 1`)
+	// What was under way when its answer was given up may stand in Sentinel: its name is the newest, and it stands as long as
+	// any that may.
+	mayStand = newSingle(5, `UPDATE object SET state = 1, name = ?3, created = ?4, valid_until = iif(state = 1, max(valid_until, ?5), ?5)
+		WHERE number = ?1 AND settled < ?2`)
 )
 
 func (s *Store) dropUnsent(ctx context.Context, tx *transaction, seqs []int64) error {

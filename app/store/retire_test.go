@@ -292,3 +292,23 @@ func TestRetirementOfWhatIsUnderWayInAnOlderVersion(t *testing.T) {
 		f.wantNumber(0, "live", `SELECT count(*) FROM object WHERE state = 1`)
 	}
 }
+
+// What was under way when its job was cancelled may have renewed what stands: it is retired though the time that is known
+// of it ran out.
+func TestRenewedByACancelledJob(t *testing.T) {
+	f := newFixture(t)
+	f.fill(1)
+	f.now = f.now.Add(29 * day24)
+	job := f.begin(Full)
+	f.apply(job, 0, 1)
+	out, err := f.Outgoing(ctx(), 0, 100)
+	f.do(err)
+	if len(out) != 1 {
+		t.Fatalf("%d objects are under way, want 1", len(out))
+	}
+	f.do(f.CancelJob(ctx(), job.RequestID, f.now))
+	f.now = f.now.Add(2 * day24)
+	if _, got := f.leave(1, 1); got != (Retirement{Queued: 1}) {
+		t.Errorf("%+v, want one object retired", got)
+	}
+}

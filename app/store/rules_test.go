@@ -321,6 +321,7 @@ func (r *rules) retire(job int64, now time.Time) int64 {
 		o.winner, o.content = refClaim{}, ""
 		name, stands := o.name, o.state == stateLive && o.expires.After(now)
 		o.queued = 0
+		var newest refRow
 		for _, row := range slices.Clone(r.outbox) {
 			if row.pattern != p {
 				continue
@@ -335,10 +336,10 @@ func (r *rules) retire(job int64, now time.Time) int64 {
 				stands = false // its retirement waits already
 				continue
 			}
-			name, stands = row.name, true
-			if o.settled < row.seq && o.state != stateLive {
-				o.state, o.name, o.expires = stateLive, row.name, row.expires
-			}
+			name, stands, newest = row.name, true, row
+		}
+		if stands && newest.seq > 0 {
+			o.mayHold(newest)
 		}
 		if !stands {
 			continue
@@ -364,10 +365,21 @@ func (r *rules) cancel(job int64) {
 		if o.queued == row.seq {
 			o.queued, o.content, o.winner = 0, "", refClaim{query: vacant}
 		}
-		if !row.retire && row.seq <= r.handed && o.settled < row.seq && o.state != stateLive {
-			o.state, o.name, o.expires = stateLive, row.name, row.expires
+		if !row.retire && row.seq <= r.handed {
+			o.mayHold(row)
 		}
 	}
+}
+
+// mayHold: a row that was under way may have arrived, and its answer will not be seen. What stands longest counts.
+func (o *refObject) mayHold(row refRow) {
+	if o.settled >= row.seq {
+		return
+	}
+	if o.state != stateLive || row.expires.After(o.expires) {
+		o.expires = row.expires
+	}
+	o.state, o.name = stateLive, row.name
 }
 
 func (r *rules) settle(seq int64, pattern, name string, retire, refused bool, expires time.Time) {
