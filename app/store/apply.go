@@ -68,8 +68,9 @@ type application struct {
 
 	queue    []queued
 	payloads []byte
-	dropped  []int64
-	problems []any
+	// superseded are the rows of earlier batches that are sent no more, by number, and the indicator that gave the newer one.
+	superseded map[int64]int64
+	problems   []any
 	// reported is what stands on REPORT for an indicator that was read before in this job.
 	reported map[int64]map[line]bool
 	tally    tally

@@ -23,7 +23,7 @@ type queued struct {
 // enqueue queues an object. A row of it that waits and cannot have left yet is dropped: it would be sent for nothing.
 func (a *application) enqueue(f *Found, e *FoundObject, o *object) {
 	if o.Queued > a.store.handed && !a.unqueue(o) {
-		a.dropped = append(a.dropped, o.Queued)
+		a.superseded[o.Queued] = f.Indicator
 	}
 	from := len(a.payloads)
 	a.payloads = e.AppendJSON(a.payloads, stix.Envelope{Modified: a.Now, ValidUntil: e.ValidUntil})
@@ -51,7 +51,7 @@ func (a *application) unqueue(o *object) bool {
 
 // load reads the rows that the batch touches.
 func (a *application) load(ctx context.Context) (err error) {
-	a.tally, a.reported = tally{}, map[int64]map[line]bool{}
+	a.tally, a.reported, a.superseded = tally{}, map[int64]map[line]bool{}, map[int64]int64{}
 	a.objects, a.numbers = map[string]*object{}, map[int64]*object{}
 	a.claims, a.rivals = map[int64][]*claim{}, map[int64][]*claim{}
 	if a.run, err = runOf(ctx, a.tx, a.Job); err != nil {
@@ -256,13 +256,12 @@ func (a *application) writeClaims(ctx context.Context) error {
 
 // dropSuperseded drops rows for whose objects this batch queued newer ones, and takes them out of the counts.
 func (a *application) dropSuperseded(ctx context.Context) error {
-	rows, err := a.store.drop(ctx, a.tx, a.dropped, a.tally)
+	rows, err := a.store.drop(ctx, a.tx, slices.Sorted(maps.Keys(a.superseded)), a.tally)
 	if err != nil {
 		return err
 	}
 	for _, r := range rows {
-		o := a.numbers[r.object]
-		if r.job != a.Job || r.query == o.Query && r.indicator == o.Indicator {
+		if r.job != a.Job || r.query == a.Query && r.indicator == a.superseded[r.seq] {
 			continue
 		}
 		typ, err := a.store.names.typeName(ctx, a.tx, r.typ)
