@@ -19,7 +19,7 @@ func New(version string) mapper.Mapper {
 }
 
 func pattern(value string) (string, error) {
-	address := strings.ToLower(strings.TrimSpace(value))
+	address := mapper.Lower(strings.TrimSpace(value))
 	at := strings.LastIndexByte(address, '@')
 	if at <= 0 || at == len(address)-1 {
 		return "", fmt.Errorf("%q is not an email address: it needs a name, an @ and a host", value)

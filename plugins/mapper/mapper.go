@@ -5,6 +5,7 @@ package mapper
 
 import (
 	"fmt"
+	"strings"
 	"time"
 
 	"mssentinel/app/stix"
@@ -67,3 +68,6 @@ func Pattern(comparisons ...string) string { return stix.Pattern(comparisons...)
 
 // Equal compares an object path with a value, which is quoted as a STIX string literal.
 func Equal(path, value string) string { return stix.Equal(path, value) }
+
+// Lower is a value in lower case. By itself Go makes an i of İ, and of a host or an address another one.
+func Lower(value string) string { return strings.ToLower(strings.ReplaceAll(value, "İ", "i\u0307")) }

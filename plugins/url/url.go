@@ -31,7 +31,7 @@ func canonical(value string) string {
 		authority, path = rest[:end], rest[end:]
 	}
 	host := strings.LastIndexByte(authority, '@') + 1
-	return strings.ToLower(scheme) + "://" + authority[:host] + strings.ToLower(authority[host:]) + path
+	return strings.ToLower(scheme) + "://" + authority[:host] + mapper.Lower(authority[host:]) + path
 }
 
 // isScheme follows RFC 3986 section 3.1.
