@@ -12,7 +12,7 @@ root=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 cd "$root"
 tools=$root/.tools
 bin=$tools/bin
-target=${TARGET:-target} # where build writes
+target=$(realpath -m "${TARGET:-target}") # where build writes
 venv=$tools/venv
 
 # One set of tags everywhere: with another, SQLite's C code is compiled again.
@@ -63,8 +63,8 @@ build() {
 demo() {
   build
   say "Starting the stand-ins and the App"
-  go build -o target/bin/demo ./app/standin/cmd/demo
-  exec target/bin/demo -package target/TCVA_-_Microsoft_Sentinel_v1.tcx -state .demo "$@"
+  go build -o "$target/bin/demo" ./app/standin/cmd/demo
+  exec "$target/bin/demo" -package "$target/TCVA_-_Microsoft_Sentinel_v1.tcx" -state .demo "$@"
 }
 
 # apt_packages installs the packages whose command or file is not there.
@@ -135,7 +135,7 @@ run_tests() {
   export PATH=$bin:$PATH
   check
   build
-  export MS_SENTINEL_PACKAGE=$root/target/TCVA_-_Microsoft_Sentinel_v1.tcx
+  export MS_SENTINEL_PACKAGE=$target/TCVA_-_Microsoft_Sentinel_v1.tcx
   export MS_SENTINEL_PYTHON=$venv/bin/python
   export MS_SENTINEL_TCEX=$venv/bin/tcex
   say "Running the tests"
@@ -153,7 +153,7 @@ build)
   ;;
 -h | --help | help) usage ;;
 *)
-  usage
+  usage >&2
   exit 2
   ;;
 esac
