@@ -168,7 +168,7 @@ func readBody(body []byte, n int) said {
 
 // readRecords reads the list of record errors, whose messages go by two names (spec §0.5).
 func (s *said) readRecords(raw json.RawMessage, n int) {
-	if len(raw) == 0 || string(raw) == "null" {
+	if len(raw) == 0 {
 		return
 	}
 	var entries []json.RawMessage

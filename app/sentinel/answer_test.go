@@ -39,6 +39,7 @@ func TestDecide(t *testing.T) {
 		"one refused":         {status: 200, body: `{"errors":[{"recordIndex":1,"errorMessages":["a","b"]}]}`, action: accept, refused: []Refusal{rejected(1, "a b")}},
 		"other spelling":      {status: 200, body: `{"errors":[{"recordIndex":1,"validationErrorMessages":["a"]}]}`, action: accept, refused: []Refusal{rejected(1, "a")}},
 		"both spellings":      {status: 200, body: `{"errors":[{"recordIndex":1,"errorMessages":["a"],"validationErrorMessages":["a"]}]}`, action: accept, refused: []Refusal{rejected(1, "a")}},
+		"two in both":         {status: 200, body: `{"errors":[{"recordIndex":1,"errorMessages":["b","a"],"validationErrorMessages":["b","a"]}]}`, action: accept, refused: []Refusal{rejected(1, "a b")}},
 		"a text for a list":   {status: 200, body: `{"errors":[{"recordIndex":1,"errorMessages":"a"}]}`, action: accept, refused: []Refusal{rejected(1, "a")}},
 		"no messages":         {status: 200, body: `{"errors":[{"recordIndex":1,"errorMessages":null}]}`, action: accept, refused: []Refusal{rejected(1, silent)}},
 		"odd messages":        {status: 200, body: `{"errors":[{"recordIndex":1,"errorMessages":[1,null,{},"a"]}]}`, action: accept, refused: []Refusal{rejected(1, "a")}},
@@ -68,6 +69,7 @@ func TestDecide(t *testing.T) {
 		"422":                 {status: 422, action: narrow},
 		"workspace":           {status: 400, body: `{"error":{"code":"BadRequest","message":"Workspace Id must be a valid GUID."}}`, action: fail},
 		"version":             {status: 400, body: `{"error":{"code":"BadRequest","message":"The api-version is missing."}}`, action: fail},
+		"source":              {status: 400, body: `{"error":{"code":"BadRequest","message":"sourcesystem is reserved."}}`, action: fail},
 		"401":                 {status: 401, body: `{"statusCode":401,"message":"Unauthorized."}`, action: renew, text: "Unauthorized."},
 		"403":                 {status: 403, action: role},
 		"404":                 {status: 404, body: `{"statusCode":404,"message":"Resource not found"}`, action: fail},
@@ -91,6 +93,7 @@ func TestDecide(t *testing.T) {
 		"429 header odd":      {status: 429, header: "Retry-After: soon", action: throttle, wait: 61 * time.Second},
 		"429 negative":        {status: 429, header: "Retry-After: -5", action: throttle, wait: time.Second},
 		"429 for a day":       {status: 429, header: "Retry-After: 86400", action: throttle, wait: time.Hour + time.Second},
+		"429 for ever":        {status: 429, header: "Retry-After: 9223372037", action: throttle, wait: time.Hour + time.Second},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {

@@ -144,14 +144,11 @@ func (o *Outcome) names(i int) bool {
 	return slices.Contains(o.Accepted, i) || slices.ContainsFunc(o.Refused, func(r Refusal) bool { return r.Index == i })
 }
 
-// conclude settles an outcome that shows that the configuration is right, and with it the suspects.
+// conclude settles an outcome that shows that the configuration is right.
 func (d *delivery) conclude(o Outcome) error {
 	d.judged = true
 	d.client.doubt.clear()
-	if err := d.settle(o); err != nil {
-		return err
-	}
-	return d.condemn()
+	return d.settle(o)
 }
 
 // alone deals with a record that was refused alone and without saying that the record is to blame.
@@ -169,7 +166,7 @@ func (d *delivery) alone(left remainder) error {
 	return nil
 }
 
-// sentence waits until it is known who is to blame for the suspects.
+// sentence waits until it is known who is to blame for the suspects, and settles them as refused if they are.
 func (d *delivery) sentence(ctx context.Context) error {
 	for _, s := range d.held {
 		select {
@@ -180,18 +177,9 @@ func (d *delivery) sentence(ctx context.Context) error {
 		if s.asked.config {
 			return blame(s.text)
 		}
-	}
-	return d.condemn()
-}
-
-// condemn settles the suspects as refused.
-func (d *delivery) condemn() error {
-	for len(d.held) > 0 {
-		s := d.held[0]
 		if err := d.settle(s.outcome()); err != nil {
 			return err
 		}
-		d.held = d.held[1:]
 	}
 	return nil
 }

@@ -144,6 +144,33 @@ func TestFaultsThatStay(t *testing.T) {
 	}
 }
 
+// An outage is over as soon as Sentinel says anything of its own, and the patience with the next one is new.
+func TestOutagesAreCountedApart(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l, start := newLab(t, setup{limit: 100}), time.Now()
+		// Each takes a minute and a pause of at most another.
+		l.inject(standin.Fault{Kind: standin.Hang, Count: 25}, standin.Fault{Kind: standin.Throttle}, standin.Fault{Kind: standin.Hang, After: 1, Count: 25})
+		list := objects(0, 10)
+		g, err := l.deliver(t.Context(), list)
+		l.all(g, err, list)
+		if took := time.Since(start); took < outageBudget {
+			t.Fatalf("took %v, which proves nothing", took)
+		}
+	})
+}
+
+// The role is part of what a token may do, so each try after a wait for it has a token of its own.
+func TestRoleIsTriedWithANewToken(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := newLab(t, setup{limit: 100})
+		logins := l.countLogins()
+		l.inject(standin.Fault{Kind: standin.Forbidden, Count: 2})
+		if _, err := l.deliver(t.Context(), objects(0, 1)); err != nil || logins.count() != 3 {
+			t.Fatalf("%v, %d logins", err, logins.count())
+		}
+	})
+}
+
 func TestTokenExpiresInMidRun(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := newLab(t, setup{limit: 100})

@@ -123,6 +123,20 @@ func TestOthersDecide(t *testing.T) {
 	}
 }
 
+// Other words clear what was refused before, and begin a row of their own.
+func TestOtherWordsBeginAnotherRow(t *testing.T) {
+	var d doubt
+	d.enter()
+	d.alone("a")
+	first, other := d.alone("a"), d.alone("b")
+	if d.alone("b"); other.guilty() {
+		t.Fatal("blamed after two")
+	}
+	if d.alone("b"); !other.guilty() || first.guilty() {
+		t.Fatalf("three alike are guilty: %v; two before them: %v", other.guilty(), first.guilty())
+	}
+}
+
 func TestSuspectsStayQueuedWhenStopped(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := newLab(t, setup{})
