@@ -51,7 +51,7 @@ func requestBody(source string, objects [][]byte, part []int) []byte {
 // objects in each, in order. A batch keeps to [MaxObjects] and [MaxBytes]; an object above that is a batch of its own.
 func Split(source string, sizes []int) []int {
 	name, _ := json.Marshal(source)
-	empty := len(envelopeOpen) + len(name) + len(envelopeList) + len(envelopeClose)
+	empty := len(envelopeOpen) + len(name) + len(envelopeList) + len(envelopeClose) - 1 // the first object has no comma before it
 	var batches []int
 	count, bytes := 0, empty
 	for _, size := range sizes {

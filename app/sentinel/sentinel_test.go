@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"testing/synctest"
 
 	"pgregory.net/rapid"
 )
@@ -59,7 +60,7 @@ func TestSplit(t *testing.T) {
 				list[i], part[i] = make([]byte, sizes[from+i]), i
 			}
 			body := requestBody(source, list, part)
-			if n < 1 || n > MaxObjects || len(body) > MaxBytes && n > 1 {
+			if n < 1 || n > 100 || len(body) > 1<<20 && n > 1 {
 				t.Fatalf("a batch of %d objects, %d bytes", n, len(body))
 			}
 			if from += n; from < len(sizes) && n < MaxObjects && len(body)+1+sizes[from] <= MaxBytes {
@@ -69,6 +70,29 @@ func TestSplit(t *testing.T) {
 		if from != len(sizes) {
 			t.Fatalf("%d of %d", from, len(sizes))
 		}
+	})
+	rest := MaxBytes - len(requestBody(source, [][]byte{nil, []byte("1")}, []int{0, 1}))
+	if full, over := Split(source, []int{rest, 1}), Split(source, []int{rest + 1, 1}); len(full) != 1 || len(over) != 2 {
+		t.Fatalf("what just fits is cut into %v, one byte more into %v", full, over)
+	}
+}
+
+// A server or a proxy that repeats our request in its answer must not carry the token into a log or an error.
+func TestTokenIsNotRepeated(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := newLab(t, setup{})
+		far := l.client.http.Transport
+		l.client.http.Transport = transport(func(r *http.Request) (*http.Response, error) {
+			if strings.HasSuffix(r.URL.Path, "/token") {
+				return far.RoundTrip(r)
+			}
+			token := strings.TrimPrefix(r.Header.Get("Authorization"), "Bearer ")
+			return answers{405, `{"message":"not for ` + token + `"}`}.RoundTrip(r)
+		})
+		if _, err := l.deliver(t.Context(), objects(0, 1)); err == nil || !strings.Contains(err.Error(), "not for [redacted]") {
+			t.Fatalf("got %v", err)
+		}
+		l.quiet()
 	})
 }
 
