@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"log/slog"
 	"maps"
 	"net/http"
 	"slices"
@@ -309,9 +310,15 @@ func TestSaving(t *testing.T) {
 func TestSavingWithoutThreatConnect(t *testing.T) {
 	w := newWorld()
 	w.owners = func(context.Context) ([]threatconnect.Owner, error) { return nil, errors.New("connection refused") }
-	rec := call(t, w.handler(), http.MethodPost, "/api/tql-config", `[{"owners":["Anyone"],"types":["Host"],"tql":"x"}]`)
+	var log strings.Builder
+	o := w.options()
+	o.Logger = slog.New(slog.NewTextHandler(&log, nil))
+	rec := call(t, New(o), http.MethodPost, "/api/tql-config", `[{"owners":["Anyone"],"types":["Host"],"tql":"x"}]`)
 	if rec.Code != http.StatusOK || !strings.Contains(rec.Body.String(), `"warning"`) || len(w.queries) != 1 {
 		t.Errorf("%d %s", rec.Code, rec.Body)
+	}
+	if !strings.Contains(log.String(), `msg="queries saved unchecked" error="connection refused"`) {
+		t.Errorf("the log says %s", log.String())
 	}
 	if rec := call(t, w.handler(), http.MethodGet, "/api/tc_info", ""); rec.Code != http.StatusBadGateway {
 		t.Errorf("tc_info: %d %s", rec.Code, rec.Body)

@@ -27,9 +27,10 @@ func (s *server) health(c echo.Context) error {
 
 // info lists what a query can be made of.
 func (s *server) info(c echo.Context) error {
-	owners, err := s.listOwners(c.Request().Context())
+	ctx := c.Request().Context()
+	owners, err := s.listOwners(ctx)
 	if err != nil {
-		return err
+		return ownersFault(ctx, err)
 	}
 	return c.JSON(http.StatusOK, map[string]any{"owners": owners, "types": s.Types, "sort_fields": threatconnect.SortFields})
 }

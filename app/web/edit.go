@@ -169,7 +169,7 @@ func (e *editor) openForm(key string, q store.Query) {
 func (e *editor) drawForm(key string, q store.Query, owners []string, ownersErr error) {
 	w := &templates.QueryForm{Key: key, TQL: q.TQL, Types: choices(e.s.Types, q.Types)}
 	if ownersErr != nil {
-		_, w.OwnersFault = e.s.explain(e.c, ownersErr)
+		_, w.OwnersFault = e.s.explain(e.c, ownersFault(e.ctx(), ownersErr))
 	}
 	w.Owners = choices(owners, q.Owners)
 	w.SortFields = append([]templates.Choice{{Value: "", Label: "None", Chosen: q.SortField == ""}}, choices(threatconnect.SortFields, one(q.SortField))...)

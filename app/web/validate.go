@@ -244,7 +244,7 @@ func capital(text string) string {
 func (s *server) listOwners(ctx context.Context) ([]string, error) {
 	owners, err := s.ThreatConnect.Owners(ctx)
 	if err != nil {
-		return nil, ownersFault(ctx, err)
+		return nil, err
 	}
 	names := make([]string, 0, len(owners))
 	for _, owner := range owners {
