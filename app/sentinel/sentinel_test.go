@@ -3,6 +3,7 @@ package sentinel
 import (
 	"io"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -71,7 +72,10 @@ func TestSplit(t *testing.T) {
 			t.Fatalf("%d of %d", from, len(sizes))
 		}
 	})
-	rest := MaxBytes - len(requestBody(source, [][]byte{nil, []byte("1")}, []int{0, 1}))
+	if got := Split(source, make([]int, 201)); !slices.Equal(got, []int{100, 100, 1}) {
+		t.Fatalf("201 objects are cut into %v", got)
+	}
+	rest := 1<<20 - len(requestBody(source, [][]byte{nil, []byte("1")}, []int{0, 1}))
 	if full, over := Split(source, []int{rest, 1}), Split(source, []int{rest + 1, 1}); len(full) != 1 || len(over) != 2 {
 		t.Fatalf("what just fits is cut into %v, one byte more into %v", full, over)
 	}
