@@ -10,8 +10,8 @@ import (
 
 // The outbox is kept between these sizes, in rows: Convert waits above the upper one until the lower one is reached.
 const (
-	outboxFull = 20_000
-	outboxRoom = 15_000
+	outboxFull = 8_000
+	outboxRoom = 6_000
 )
 
 // apply writes mapped chunks to the ledger and the outbox, in the order in which they were read.

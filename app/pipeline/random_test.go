@@ -55,7 +55,7 @@ func TestGeneratedPopulation(t *testing.T) {
 // The outbox stays bounded however slowly Sentinel takes things.
 func TestBackpressure(t *testing.T) {
 	in(t, func(t *testing.T) {
-		w := newWorld(t, generated(26_000, 1), func(w *world) { w.limit = 20; w.keep = farsentinel.KeepHashes })
+		w := newWorld(t, generated(12_000, 1), func(w *world) { w.limit = 20; w.keep = farsentinel.KeepHashes })
 		w.saveOnly(store.Full, w.everything("", w.owners()...))
 		most := int64(0)
 		time.Sleep(time.Second)

@@ -159,8 +159,8 @@ func connect(path, mode string) *sqlx.DB {
 	}
 	c := &connector{dsn: (&url.URL{Scheme: "file", Opaque: url.PathEscape(path), RawQuery: q.Encode()}).String()}
 	c.driver.ConnectHook = func(conn *sqlite3.SQLiteConn) error {
-		// The log is written back every 16 MB, and cut to 32 MB when a reader held it longer.
-		_, err := conn.Exec(`PRAGMA wal_autocheckpoint = 4000; PRAGMA journal_size_limit = 33554432`, nil)
+		// The log is written back every 8 MB, and cut to 16 MB when a reader held it longer.
+		_, err := conn.Exec(`PRAGMA wal_autocheckpoint = 2000; PRAGMA journal_size_limit = 16777216`, nil)
 		return err
 	}
 	return sqlx.NewDb(sql.OpenDB(c), "sqlite3")
