@@ -124,7 +124,7 @@ func jobs() []Job {
 	id := func(first string) string { return first + jobID[8:] }
 	return []Job{
 		{RequestID: jobID, Type: "Scheduled", Mode: "Full", Status: "Upload In Progress", Started: &started, Downloaded: 12345, Uploaded: 700, CanCancel: true},
-		{RequestID: id("11111111"), Type: "Ad-Hoc", Mode: "Delta", Status: "Upload Complete", Started: &started, Ended: &ended, Downloaded: 10, Uploaded: 7, Retired: 1, Invalid: 1, Rejected: 1},
+		{RequestID: id("11111111"), Type: "Ad-Hoc", Mode: "Delta", Status: "Upload Complete", Started: &started, Ended: &ended, Downloaded: 10, Uploaded: 7, Retired: 1, Errors: 2},
 		{RequestID: id("22222222"), Type: "Ad-Hoc", Mode: "Delta", Status: "Failed", Message: "Check <Client Secret>.", Started: &started, Ended: &ended, CanRetry: true},
 		{RequestID: id("33333333"), Type: "Scheduled", Mode: "Reconcile", Status: "Confirmation Required", Started: &started, Ended: &ended, Held: 1200, NeedsAnswer: true},
 		{RequestID: id("44444444"), Type: "Scheduled", Mode: "Delta", Status: "Pending", RetryAfter: &ended, CanCancel: true},

@@ -148,9 +148,9 @@ type Jobs struct {
 
 // Job is a line of JOBS.
 type Job struct {
-	RequestID, Type, Mode, Status, Message           string
-	Started, Ended, RetryAfter                       *time.Time
-	Downloaded, Uploaded, Retired, Invalid, Rejected int64
+	RequestID, Type, Mode, Status, Message string
+	Started, Ended, RetryAfter             *time.Time
+	Downloaded, Uploaded, Retired, Errors  int64
 	// Held is how many retirements wait for an answer.
 	Held                             int64
 	CanCancel, CanRetry, NeedsAnswer bool

@@ -42,6 +42,7 @@ type jobRow struct {
 	Attempt              int64         `db:"attempt"`
 	RetryAfter           sql.NullInt64 `db:"retry_after"`
 	CountRetirementHeld  int64         `db:"count_retirement_held"`
+	CountOtherErrors     int64         `db:"count_other_errors"`
 	Counts
 }
 
@@ -55,7 +56,7 @@ func (r jobRow) job() Job {
 		DateCompleted: fromNull(r.DateCompleted), DateFailed: fromNull(r.DateFailed),
 		WindowStart: fromNull(r.WindowStart), WindowEnd: fromNull(r.WindowEnd),
 		FailureCount: r.FailureCount, RetryAfter: fromNull(r.RetryAfter),
-		Counts: r.Counts, CountRetirementHeld: r.CountRetirementHeld,
+		Counts: r.Counts, CountRetirementHeld: r.CountRetirementHeld, CountOtherErrors: r.CountOtherErrors,
 	}
 }
 
@@ -72,6 +73,9 @@ func rowOf(j Job) jobRow {
 	}
 }
 
+// selectJob counts what no other count has: lines about an indicator, which are counted otherwise, name the query that gave it.
+const selectJob = `SELECT *, (SELECT count(*) FROM problem WHERE problem.job = job.number AND query IS NULL AND NOT note) AS count_other_errors FROM job`
+
 // Jobs are the jobs that f selects, newest first, and how many there are in all.
 func (s *Store) Jobs(ctx context.Context, f JobFilter) (jobs []Job, total int64, err error) {
 	var w where
@@ -79,7 +83,7 @@ func (s *Store) Jobs(ctx context.Context, f JobFilter) (jobs []Job, total int64,
 	w.among("status", f.Statuses)
 	w.equal("job_type", string(f.JobType))
 	var rows []jobRow
-	if total, err = s.page(ctx, &rows, `SELECT * FROM job`, `SELECT count(*) FROM job`, w, "number", f.Offset, f.Limit); err != nil {
+	if total, err = s.page(ctx, &rows, selectJob, `SELECT count(*) FROM job`, w, "number", f.Offset, f.Limit); err != nil {
 		return nil, 0, fmt.Errorf("reading the jobs: %w", err)
 	}
 	jobs = make([]Job, len(rows))
@@ -97,7 +101,7 @@ func (s *Store) Job(ctx context.Context, requestID string) (Job, error) {
 
 func readJob(ctx context.Context, q querier, requestID string) (jobRow, error) {
 	var row jobRow
-	err := q.GetContext(ctx, &row, `SELECT * FROM job WHERE request_id = ?`, requestID)
+	err := q.GetContext(ctx, &row, selectJob+` WHERE request_id = ?`, requestID)
 	switch {
 	case errors.Is(err, sql.ErrNoRows):
 		return jobRow{}, fmt.Errorf("job %q: %w", requestID, ErrNotFound)
@@ -349,6 +353,9 @@ func (s *Store) page(ctx context.Context, dest any, list, count string, w where,
 	defer tx.Rollback() //nolint:errcheck // nothing was written
 	if err := tx.GetContext(ctx, &total, count+w.String(), w.args...); err != nil {
 		return 0, err
+	}
+	if int64(offset) >= total { // spares a second look at every line
+		return total, nil
 	}
 	rest := fmt.Sprintf(" ORDER BY %s DESC LIMIT %d OFFSET %d", order, min(limit, maxLimit), max(offset, 0))
 	return total, tx.SelectContext(ctx, dest, list+w.String()+rest, w.args...)

@@ -208,11 +208,15 @@ func TestProblems(t *testing.T) {
 	}))
 	f.do(f.AddProblems(ctx(), jobs[1].Number, []Problem{{Step: "Upload", Code: "Bad", Message: long, Raw: long}}))
 	f.do(f.AddProblems(ctx(), 0, []Problem{{Step: "Upload", Code: "Bad", Message: "of no job"}}))
+	if listed, _, err := f.Jobs(ctx(), JobFilter{}); err != nil || listed[1].CountOtherErrors != 1 || f.get(jobs[0]).CountOtherErrors != 1 {
+		t.Errorf("jobs say that one line is about no indicator: %v %+v", err, listed)
+	}
 	for _, c := range []struct {
 		filter ProblemFilter
 		want   string
 	}{
 		{ProblemFilter{}, "4 3 2 1 of 4"},
+		{ProblemFilter{Offset: 4}, "of 4"},
 		{ProblemFilter{Offset: 1, Limit: 2}, "3 2 of 4"},
 		{ProblemFilter{RequestID: jobs[0].RequestID[:13]}, "2 1 of 2"},
 		{ProblemFilter{Step: "Upload"}, "4 3 of 2"},

@@ -109,6 +109,8 @@ type Job struct {
 	Counts
 	// CountRetirementHeld is how many objects wait for the operator's answer (Confirmation Required).
 	CountRetirementHeld int64 `json:"count_retirement_held"`
+	// CountOtherErrors is how many lines of REPORT the other counts leave out: a query that could not be read, for example.
+	CountOtherErrors int64 `json:"count_other_errors"`
 }
 
 // Counts is what a job did.

@@ -130,7 +130,7 @@ func TestMembers(t *testing.T) {
 	w.progress = Progress{RequestID: jobID, WaitUntil: noon, Remaining: time.Minute}
 	w.problems = someProblems()
 	h := w.handler()
-	const jobMembers = "count_downloaded count_duplicate count_invalid count_queued count_rejected count_retired count_retirement_held count_unchanged count_uploaded " +
+	const jobMembers = "count_downloaded count_duplicate count_invalid count_other_errors count_queued count_rejected count_retired count_retirement_held count_unchanged count_uploaded " +
 		"date_completed date_convert_complete date_convert_start date_download_complete date_download_start date_failed date_queued date_started " +
 		"date_upload_complete date_upload_start failure_count job_type last_modified_filter_end last_modified_filter_start message mode"
 	for _, tt := range []struct{ method, target, body, list, members, of string }{

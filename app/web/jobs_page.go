@@ -115,7 +115,7 @@ func jobRow(j store.Job) templates.Job {
 	row := templates.Job{
 		RequestID: j.RequestID, Type: jobTypeLabel(j.JobType), Mode: modeLabel(j.Mode), Status: string(j.Status), Message: j.Message,
 		Started: j.DateStarted, Ended: ended(j), Downloaded: j.Downloaded, Uploaded: j.Uploaded,
-		Retired: j.Retired, Invalid: j.Invalid, Rejected: j.Rejected, Held: j.CountRetirementHeld,
+		Retired: j.Retired, Errors: j.Invalid + j.Rejected + j.CountOtherErrors, Held: j.CountRetirementHeld,
 		CanCancel:   j.Status == store.Pending || j.Status.Active(),
 		CanRetry:    j.Status == store.Failed || j.Status == store.Cancelled,
 		NeedsAnswer: j.Status == store.ConfirmationRequired,
@@ -276,7 +276,7 @@ func countFacts(j store.Job) []templates.Fact {
 		{"Total Retries", int64(j.FailureCount)},
 		{"Count Downloaded", j.Downloaded}, {"Count Invalid", j.Invalid}, {"Count Duplicate", j.Duplicate},
 		{"Count Unchanged", j.Unchanged}, {"Count Queued", j.Queued}, {"Count Uploaded", j.Uploaded},
-		{"Count Rejected", j.Rejected}, {"Count Retired", j.Retired},
+		{"Count Rejected", j.Rejected}, {"Count Retired", j.Retired}, {"Count Other Errors", j.CountOtherErrors},
 	}
 	facts := make([]templates.Fact, 0, len(counts))
 	for _, c := range counts {

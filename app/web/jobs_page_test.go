@@ -23,7 +23,7 @@ func everyJob() []store.Job {
 		{RequestID: "running", JobType: store.Scheduled, Mode: store.Full, Status: store.UploadInProgress, DateQueued: noon, DateStarted: &noon, Counts: store.Counts{Downloaded: 12345, Uploaded: 7}},
 		{RequestID: "pending", JobType: store.AdHoc, Mode: store.Delta, Status: store.Pending, DateQueued: noon, RetryAfter: &noon},
 		{RequestID: "asking", JobType: store.Scheduled, Mode: store.Reconcile, Status: store.ConfirmationRequired, DateQueued: noon, CountRetirementHeld: 1},
-		{RequestID: "failed", JobType: store.Scheduled, Mode: store.Delta, Status: store.Failed, Message: "Check <Client Secret>.", DateQueued: noon, DateStarted: &noon, DateFailed: &noon},
+		{RequestID: "failed", JobType: store.Scheduled, Mode: store.Delta, Status: store.Failed, Message: "Check <Client Secret>.", DateQueued: noon, DateStarted: &noon, DateFailed: &noon, CountOtherErrors: 1},
 		{RequestID: "complete", JobType: store.AdHoc, Mode: store.Delta, Status: store.UploadComplete, DateQueued: noon, DateStarted: &noon, DateCompleted: &noon, Counts: store.Counts{Invalid: 2, Rejected: 1}},
 	}
 }
@@ -50,9 +50,12 @@ func TestJobs(t *testing.T) {
 	if got := v.column(10); !slices.Equal(got, want) {
 		t.Errorf("options are %q", got)
 	}
-	v.follow("3 errors of this job")
-	if got := v.at.RawQuery; got != "request_id=complete" {
-		t.Errorf("the errors are those of %q", got)
+	for label, job := range map[string]string{"3 errors of this job": "complete", "1 error of this job": "failed"} {
+		v.open("ui/jobs")
+		v.follow(label)
+		if got := v.at.RawQuery; got != "request_id="+job {
+			t.Errorf("the errors are those of %q", got)
+		}
 	}
 }
 
