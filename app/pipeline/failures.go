@@ -102,7 +102,7 @@ func (r *run) place(q store.RunQuery) int {
 func (r *run) message() string {
 	var parts []string
 	if err := r.unread(); err != nil {
-		parts = append(parts, sentence(err.Error())+" What the query selects was left as it stands.")
+		parts = append(parts, sentence(err.Error())+" What the query selects was left as it stands, and nothing is retired until it can be read.")
 	}
 	if held := r.retirement.Held; held > 0 {
 		parts = append(parts, fmt.Sprintf("%d objects are no longer selected by any query. That is so many that they are retired only when you confirm it.", held))

@@ -161,7 +161,7 @@ func TestAQueryThatCannotBeRead(t *testing.T) {
 		w.must(w.tc.Delete(gone))
 		for _, mode := range []store.Mode{store.Delta, store.Reconcile} {
 			job := w.run(mode)
-			if job.Status != store.UploadComplete || !strings.Contains(job.Message, "Query 2 could not be read") {
+			if job.Status != store.UploadComplete || !strings.Contains(job.Message, "Query 2 could not be read") || !strings.Contains(job.Message, "nothing is retired until it can be read") {
 				t.Fatalf("%s: %s", job.Status, job.Message)
 			}
 			if p := w.problems(job); len(p) != 1 || p[0].Step != "Download" || !strings.Contains(p[0].Raw, "confidence > 1") {
