@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net"
 	"net/http"
 	"os"
@@ -33,7 +34,7 @@ type service struct {
 }
 
 // serve opens the parts, runs them until ctx ends or the platform says so, and closes them.
-func serve(ctx context.Context, c config.Config, log *platform.Log) (err error) {
+func serve(ctx context.Context, c config.Config, log *platform.Log) error {
 	s, err := open(ctx, c, log)
 	if err != nil {
 		if ctx.Err() != nil {
@@ -41,20 +42,23 @@ func serve(ctx context.Context, c config.Config, log *platform.Log) (err error) 
 		}
 		return err
 	}
-	defer func() { err = errors.Join(err, s.close()) }()
-	return together(ctx, s.pipeline.Run, func(ctx context.Context, start func(), stop func(context.Context)) error {
+	return together(ctx, log.Logger, s.pipeline.Run, func(ctx context.Context, start func(), stop func(context.Context)) error {
 		if c.Platform == nil {
-			return serveHTTP(ctx, c.HTTPAddr, s.handler, log, start)
+			return serveHTTP(ctx, c.HTTPAddr, s.handler, log, start, stop)
 		}
 		return platform.Run(ctx, platformInputs(c), s.handler,
 			platform.Options{Logger: log.Logger, Level: log.Level, Start: start, Stop: stop})
-	})
+	}, s.close)
 }
 
-// together runs work beside serve until both have ended. Work begins when serve calls start, so that a Service which nobody
-// can reach sends nothing. When ctx ends, work goes on until serve calls stop or returns, so that a request to Sentinel can
-// finish; stop waits for it as long as its own context lasts. Without work serve ends too.
-func together(ctx context.Context, work func(context.Context) error, serve func(ctx context.Context, start func(), stop func(limit context.Context)) error) error {
+// lastLimit is what is left for the end of the work and for closing when nobody is served any more.
+const lastLimit = 2 * time.Second
+
+// together runs work beside serve until both have ended, and then closeAll. Work begins when serve calls start, so that a
+// Service which nobody can reach sends nothing. When ctx ends, work goes on until serve calls stop or returns, so that a
+// request to Sentinel can finish; stop waits for it as long as its own context lasts. Without work serve ends too.
+func together(ctx context.Context, log *slog.Logger, work func(context.Context) error,
+	serve func(ctx context.Context, start func(), stop func(limit context.Context)) error, closeAll func() error) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	life, end := context.WithCancel(context.WithoutCancel(ctx))
@@ -78,8 +82,19 @@ func together(ctx context.Context, work func(context.Context) error, serve func(
 		}
 	})
 	end()
-	<-ended
-	return errors.Join(err, workErr)
+	closed := make(chan error, 1)
+	go func() {
+		<-ended
+		closed <- errors.Join(workErr, closeAll())
+	}()
+	select {
+	case rest := <-closed:
+		return errors.Join(err, rest)
+	case <-time.After(lastLimit):
+		// What hangs must not keep the process. Nothing is lost, no more than by a crash.
+		log.Warn("work or mappers did not end in time; what was left half-done is done again")
+		return err
+	}
 }
 
 func open(ctx context.Context, c config.Config, log *platform.Log) (_ *service, err error) {
@@ -174,7 +189,7 @@ const (
 )
 
 // serveHTTP is standalone mode: the screens on a loopback address, without the platform.
-func serveHTTP(ctx context.Context, addr string, handler http.Handler, log *platform.Log, start func()) error {
+func serveHTTP(ctx context.Context, addr string, handler http.Handler, log *platform.Log, start func(), stop func(context.Context)) error {
 	listener, err := net.Listen("tcp", addr)
 	if err != nil {
 		return fmt.Errorf("serving the screens on %s: %w; choose another address in MS_SENTINEL_HTTP_ADDR, or end what uses this one", addr, err)
@@ -191,6 +206,7 @@ func serveHTTP(ctx context.Context, addr string, handler http.Handler, log *plat
 	}
 	limited, cancel := context.WithTimeout(context.WithoutCancel(ctx), closeLimit)
 	defer cancel()
+	stop(limited)
 	if err := server.Shutdown(limited); err != nil {
 		log.Warn("requests were cut short", "error", err)
 		server.Close()

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -10,6 +11,8 @@ import (
 	"path/filepath"
 	"syscall"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"mssentinel/app/config"
 	"mssentinel/app/platform"
@@ -17,14 +20,18 @@ import (
 
 var errBroken = errors.New("broken")
 
+var quiet = slog.New(slog.DiscardHandler)
+
+func nothing() error { return nil }
+
 // A pipeline that cannot begin ends the Service, instead of leaving screens behind which nothing happens.
 func TestServiceEndsWithItsPipeline(t *testing.T) {
-	err := together(t.Context(), func(context.Context) error { return errBroken },
+	err := together(t.Context(), quiet, func(context.Context) error { return errBroken },
 		func(ctx context.Context, start func(), _ func(context.Context)) error {
 			start()
 			<-ctx.Done()
 			return nil
-		})
+		}, nothing)
 	if !errors.Is(err, errBroken) {
 		t.Errorf("got %v", err)
 	}
@@ -40,7 +47,7 @@ func TestPipelineOutlivesTheSignal(t *testing.T) {
 		close(ended)
 		return nil
 	}
-	err := together(ctx, work, func(ctx context.Context, start func(), stop func(context.Context)) error {
+	err := together(ctx, quiet, work, func(ctx context.Context, start func(), stop func(context.Context)) error {
 		start()
 		<-ctx.Done()
 		select {
@@ -51,7 +58,7 @@ func TestPipelineOutlivesTheSignal(t *testing.T) {
 		stop(t.Context())
 		<-ended
 		return errBroken
-	})
+	}, nothing)
 	if !errors.Is(err, errBroken) {
 		t.Errorf("got %v", err)
 	}
@@ -60,10 +67,32 @@ func TestPipelineOutlivesTheSignal(t *testing.T) {
 // A Service that does not get as far as Ready sends nothing.
 func TestPipelineWaitsForReady(t *testing.T) {
 	work := func(context.Context) error { t.Error("the pipeline runs"); return nil }
-	err := together(t.Context(), work, func(context.Context, func(), func(context.Context)) error { return errBroken })
+	err := together(t.Context(), quiet, work, func(context.Context, func(), func(context.Context)) error { return errBroken }, nothing)
 	if !errors.Is(err, errBroken) {
 		t.Errorf("got %v", err)
 	}
+}
+
+// Whatever hangs at the end, a disk or a mapper, the process ends all the same.
+func TestNothingKeepsTheProcess(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		hang := make(chan struct{})
+		defer close(hang)
+		serve := func(_ context.Context, start func(), _ func(context.Context)) error {
+			start()
+			return errBroken
+		}
+		hangs := func() error { <-hang; return nil }
+		for name, end := range map[string]func() error{
+			"work":  func() error { return together(t.Context(), quiet, func(context.Context) error { return hangs() }, serve, nothing) },
+			"close": func() error { return together(t.Context(), quiet, func(context.Context) error { return nil }, serve, hangs) },
+		} {
+			began := time.Now()
+			if err := end(); !errors.Is(err, errBroken) || time.Since(began) != lastLimit {
+				t.Errorf("%s: %v after %v", name, err, time.Since(began))
+			}
+		}
+	})
 }
 
 func TestSignals(t *testing.T) {
