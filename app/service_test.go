@@ -80,12 +80,17 @@ func TestNothingKeepsTheProcess(t *testing.T) {
 		defer close(hang)
 		serve := func(_ context.Context, start func(), _ func(context.Context)) error {
 			start()
+			synctest.Wait() // the work has begun
 			return errBroken
 		}
 		hangs := func() error { <-hang; return nil }
 		for name, end := range map[string]func() error{
-			"work":  func() error { return together(t.Context(), quiet, func(context.Context) error { return hangs() }, serve, nothing) },
-			"close": func() error { return together(t.Context(), quiet, func(context.Context) error { return nil }, serve, hangs) },
+			"work": func() error {
+				return together(t.Context(), quiet, func(context.Context) error { return hangs() }, serve, nothing)
+			},
+			"close": func() error {
+				return together(t.Context(), quiet, func(context.Context) error { return nil }, serve, hangs)
+			},
 		} {
 			began := time.Now()
 			if err := end(); !errors.Is(err, errBroken) || time.Since(began) != lastLimit {

@@ -156,7 +156,7 @@ func (s *redisStore) do(ctx context.Context, op func(redis.Conn) error) error {
 // retried repeats op for a while as long as its error may pass. Reading and setting a field may be repeated safely.
 func retried(ctx context.Context, op func() error, mayPass func(error) bool) error {
 	started := time.Now()
-	for wait := 50 * time.Millisecond; ; wait *= 2 {
+	for wait := 50 * time.Millisecond; ; wait = min(2*wait, 400*time.Millisecond) {
 		err := op()
 		if err == nil || !mayPass(err) || time.Since(started)+wait > storeRetry || !sleep(ctx, wait) {
 			return err

@@ -2,6 +2,7 @@ package platform
 
 import (
 	"bytes"
+	"context"
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
@@ -13,10 +14,12 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/alicebob/miniredis/v2"
+	"github.com/alicebob/miniredis/v2/server"
 	"github.com/gomodule/redigo/redis"
 
 	"mssentinel/app/standin/daemon"
@@ -245,19 +248,36 @@ func TestRedisLoading(t *testing.T) {
 	for _, passing := range []string{"LOADING Redis is loading the dataset in memory", "MASTERDOWN Link with MASTER is down", "ERR max number of clients reached"} {
 		m := miniredis.RunT(t)
 		s := openRedis(t, redisInputs(t, m.Port()))
-		m.SetError(passing)
-		ready := time.AfterFunc(300*time.Millisecond, func() { m.SetError("") })
+		var refused atomic.Int32
+		m.Server().SetPreHook(func(peer *server.Peer, _ string, _ ...string) bool {
+			if refused.Add(1) > 3 {
+				return false
+			}
+			peer.WriteError(passing)
+			return true
+		})
 		if err := exchange(t, s); err != nil {
 			t.Error(err)
 		}
-		ready.Stop()
 	}
 }
 
 // A restart of the store, with stale connections in the pool, goes unnoticed.
 func TestRedisRestart(t *testing.T) {
 	m := miniredis.RunT(t)
-	s := openRedis(t, redisInputs(t, m.Port()))
+	away := make(chan struct{})
+	missed := sync.OnceFunc(func() { close(away) })
+	s, err := newRedisStore(redisInputs(t, m.Port()), func(ctx context.Context, network, address string) (net.Conn, error) {
+		conn, err := (&net.Dialer{}).DialContext(ctx, network, address)
+		if err != nil {
+			missed()
+		}
+		return conn, err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
 	var group sync.WaitGroup
 	for range workers {
 		group.Go(func() {
@@ -270,7 +290,7 @@ func TestRedisRestart(t *testing.T) {
 	m.Close()
 	back := make(chan error, 1)
 	go func() {
-		<-time.After(300 * time.Millisecond)
+		<-away
 		back <- m.Restart()
 	}()
 	if err := exchange(t, s); err != nil {
