@@ -18,13 +18,10 @@ import (
 // idsPerRead is how many indicators are read by their ids at a time.
 const idsPerRead = 500
 
-// sweep takes out of the ledger what no query returned. That follows from complete reads only.
+// sweep takes out of the ledger what the queries that were read returned no more: later updates do not look back so far.
 func (p *Pipeline) sweep(r *run) error {
 	if err := p.flush(r); err != nil {
 		return err
-	}
-	if len(r.failures) > 0 {
-		return nil
 	}
 	err := p.persist(r.ctx, func(ctx context.Context) error {
 		return p.Store.SweepDeparted(ctx, r.job.Number, r.read())

@@ -183,6 +183,33 @@ func TestAQueryThatCannotBeRead(t *testing.T) {
 	})
 }
 
+// A complete read that one query fails in sees all the same what has left the others: no later delta looks back so far.
+func TestWhatLeftWhileAQueryCouldNotBeRead(t *testing.T) {
+	in(t, func(t *testing.T) {
+		w := newWorld(t)
+		gone := w.put("Alpha", "gone.example")
+		w.put("Alpha", "a.example")
+		w.put("Beta", "b.example")
+		w.put("Home", "c.example")
+		w.done(w.save(store.Full, query("", "Alpha"), query("confidence > 1", "Beta"), query("", "Home")))
+		w.done(w.save(store.Delta, w.queries[:2]...))
+		time.Sleep(time.Hour)
+		w.must(w.tc.Delete(gone))
+		time.Sleep(time.Hour)
+		w.must(w.tc.Inject(farthreatconnect.Fault{Kind: farthreatconnect.TQLRefuse, Match: "confidence > 1", Count: -1}))
+		if job := w.run(store.Reconcile); job.Status != store.UploadComplete || job.Retired != 0 {
+			t.Errorf("%s: %s %+v", job.Status, job.Message, job.Counts)
+		}
+		w.tc.ClearFaults()
+		time.Sleep(time.Hour)
+		w.done(w.run(store.Delta))
+		w.wantWinner("gone.example", "")
+		w.wantWinner("c.example", "Home") // what a deleted query gave takes a read that is complete
+		w.done(w.run(store.Reconcile))
+		w.check(true)
+	})
+}
+
 func TestAnOwnerThatGoesAway(t *testing.T) {
 	in(t, func(t *testing.T) {
 		w := newWorld(t)

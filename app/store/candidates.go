@@ -79,15 +79,18 @@ func vacateLost(ctx context.Context, tx *transaction, gone []claimRow) error {
 	return vacateObjects.exec(ctx, tx, values)
 }
 
-// SweepDeparted takes out of the ledger what these queries, which the job has read completely, select no more, and all that
-// deleted queries selected. It works in transactions of bounded size, and may be called again after it was cut short.
+// SweepDeparted takes out of the ledger what these queries, which the job has read completely, select no more, and, where no
+// saved query is missing among them, all that deleted queries selected. It works in transactions of bounded size, and may be
+// called again after it was cut short.
 func (s *Store) SweepDeparted(ctx context.Context, job int64, queries []int64) error {
 	run, err := runOf(ctx, s.read, job)
 	if err != nil {
 		return err
 	}
 	var deleted []int64
-	if err := s.read.SelectContext(ctx, &deleted, `SELECT number FROM query WHERE rank IS NULL`); err != nil {
+	err = s.read.SelectContext(ctx, &deleted, `SELECT number FROM query WHERE rank IS NULL AND NOT EXISTS (
+		SELECT 1 FROM query WHERE rank IS NOT NULL AND number NOT IN (SELECT value FROM json_each(?)))`, set(queries))
+	if err != nil {
 		return fmt.Errorf("reading the deleted queries: %w", err)
 	}
 	for _, query := range slices.Compact(slices.Sorted(slices.Values(append(deleted, queries...)))) {

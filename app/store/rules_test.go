@@ -281,9 +281,13 @@ func (r *rules) forget(query, indicator int64) {
 }
 
 func (r *rules) sweep(job int64, queries []int64) {
+	all := true
+	for number := range r.ranks {
+		all = all && slices.Contains(queries, number)
+	}
 	for c, s := range r.claims {
 		_, saved := r.ranks[c.query]
-		if s.run != r.runs[job] && (!saved || slices.Contains(queries, c.query)) {
+		if s.run != r.runs[job] && (!saved && all || slices.Contains(queries, c.query)) {
 			r.drop(c)
 		}
 	}
