@@ -322,6 +322,38 @@ func TestLongQueries(t *testing.T) {
 	}
 }
 
+// In the body the parameters have the types that they have in ThreatConnect's own clients.
+func TestParametersInTheBody(t *testing.T) {
+	if q := ask("/x", url.Values{"tql": {strings.Repeat("x", 1999-len("tql="))}}); q.body != nil || len(q.query) != 1999 {
+		t.Errorf("1,999 characters travel as %d in the query, %d in the body", len(q.query), len(q.body))
+	}
+	long := strings.Repeat("x", 2000-len("tql="))
+	if q := ask("/x", url.Values{"tql": {long}}); q.query != "" || string(q.body) != `{"data":{"tql":"`+long+`"}}` {
+		t.Errorf("2,000 characters travel as %d in the query, %d in the body", len(q.query), len(q.body))
+	}
+	q := ask("/x", url.Values{"tql": {long}, "fields": {"tags"}, "resultStart": {"0"}, "resultLimit": {"10"}, "count": {"true"}, "createActivityLog": {"false"}})
+	if want := `{"data":{"count":true,"createActivityLog":false,"fields":["tags"],"resultLimit":10,"resultStart":0,"tql":"` + long + `"}}`; string(q.body) != want {
+		t.Errorf("got %s", q.body)
+	}
+}
+
+// A restart of ThreatConnect does not cost a download, nor does one that takes minutes.
+func TestDownloadOutlastsARestart(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		began, f := time.Now(), newFake(10)
+		f.before = func(n int, _ url.Values) *http.Response {
+			if n < 10 {
+				return reply(503, "")
+			}
+			return nil
+		}
+		l := newLedger()
+		if err := l.download(client(f), Selection{Query: hosts}); err != nil || len(l.seen) != 10 || time.Since(began) < 90*time.Second {
+			t.Errorf("%v after %v, %d indicators", err, time.Since(began), len(l.seen))
+		}
+	})
+}
+
 // A ThreatConnect that ignores the body answers with everything it has: that must not reach Sentinel, nor may it pass for
 // what was set inactive. Where its rows look right, the missing count gives it away.
 func TestBodyIgnored(t *testing.T) {
