@@ -25,7 +25,7 @@ const (
 )
 
 // Clean drops what is kept no longer, gives free pages back to the disk and cuts the log. Every transaction is of bounded
-// size, so that others wait little.
+// size, so that others wait little. A query that was deleted stays while a job reads: it may be reading that one.
 func (s *Store) Clean(ctx context.Context, now time.Time) error {
 	for _, c := range []struct {
 		what, text string
@@ -37,6 +37,7 @@ func (s *Store) Clean(ctx context.Context, now time.Time) error {
 		{"waiting times", `DELETE FROM daily_wait WHERE day IN (SELECT day FROM daily_wait WHERE day < ? LIMIT ?)`, []any{dayOf(now) - keptDays}},
 		{"requests", `DELETE FROM slot WHERE id IN (SELECT id FROM slot WHERE coalesce(ended, started) < ? LIMIT ?)`, []any{millis(now.Add(-keptSlots))}},
 		{"deleted queries", `DELETE FROM query WHERE number IN (SELECT number FROM query WHERE rank IS NULL
+			AND NOT EXISTS (SELECT 1 FROM job WHERE status IN ('Download In Progress', 'Download Complete'))
 			AND NOT EXISTS (SELECT 1 FROM candidate WHERE candidate.query = query.number)
 			AND NOT EXISTS (SELECT 1 FROM job_detail WHERE job_detail.query_id = query.id) LIMIT ?)`, nil},
 	} {

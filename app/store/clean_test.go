@@ -62,6 +62,22 @@ func TestCleanDays(t *testing.T) {
 	f.wantNumber(1, "requests", `SELECT count(*) FROM slot`)
 }
 
+// A query that is deleted while a job reads it stays until what it gave was taken out of the ledger again.
+func TestCleanKeepsAQueryThatIsBeingRead(t *testing.T) {
+	f := newFixture(t)
+	job := f.begin(Full)
+	other := f.save(Query{Owners: []string{"o"}, Types: []string{"Host"}, TQL: "two"})[0].Number
+	f.do(f.Clean(ctx(), f.now))
+	f.apply(job, 0, 3)
+	f.status(job, Failed)
+	f.do(f.Clean(ctx(), f.now))
+	f.wantNumber(2, "queries", `SELECT count(*) FROM query`)
+	job = f.begin(Full)
+	f.do(f.SweepDeparted(ctx(), job.Number, []int64{other}))
+	f.status(job, UploadComplete)
+	f.wantNumber(0, "candidates", `SELECT count(*) FROM candidate`)
+}
+
 // What stands nowhere is forgotten a month after its time, and the file gives the room back.
 func TestCleanObjects(t *testing.T) {
 	f := newFixture(t)
