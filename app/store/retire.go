@@ -54,6 +54,8 @@ const (
 // leaves the question to the operator: Held says how many objects it is about. A question that an older job left is
 // replaced, unless this one has nothing new to ask.
 func (s *Store) Retire(ctx context.Context, job int64, now time.Time) (r Retirement, err error) {
+	s.departures.Lock()
+	defer s.departures.Unlock()
 	var d destination
 	var from int64
 	err = s.tx(ctx, func(ctx context.Context, tx *transaction) error {
@@ -157,6 +159,8 @@ func closeQuestions(ctx context.Context, tx *transaction, except int64, message 
 // AnswerRetirement answers the question of a job in Confirmation Required, else [ErrState]. Confirmed is what the question
 // was about and still nobody gives; dismissed, it stays in Sentinel until it returns or its time to live runs out.
 func (s *Store) AnswerRetirement(ctx context.Context, requestID string, confirm bool, now time.Time) error {
+	s.departures.Lock()
+	defer s.departures.Unlock()
 	var job jobRow
 	var d destination
 	err := s.tx(ctx, func(ctx context.Context, tx *transaction) (err error) {

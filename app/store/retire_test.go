@@ -97,6 +97,25 @@ func TestQuestionConfirmed(t *testing.T) {
 	}
 }
 
+// Two tabs, two answers: one counts, and the other is told so.
+func TestQuestionAnsweredTwiceAtOnce(t *testing.T) {
+	f := newFixture(t)
+	f.fill(5000)
+	job, _ := f.leave(4900, 5000)
+	answers := make(chan error, 2)
+	for _, confirm := range []bool{false, true} {
+		go func() { answers <- f.AnswerRetirement(ctx(), job.RequestID, confirm, f.now) }()
+	}
+	one, other := <-answers, <-answers
+	if (one == nil) == (other == nil) || !errors.Is(errors.Join(one, other), ErrState) {
+		t.Errorf("%v, %v", one, other)
+	}
+	j, queued := f.get(job), f.number(`SELECT count(*) FROM outbox`)
+	if confirmed := strings.HasPrefix(j.Message, "Confirmed"); confirmed != (queued == 4900) || !confirmed && queued != 0 {
+		t.Errorf("%q, and %d wait", j.Message, queued)
+	}
+}
+
 func TestQuestionDismissed(t *testing.T) {
 	f := newFixture(t)
 	f.fill(500)

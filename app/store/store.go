@@ -16,6 +16,7 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"sync"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -51,7 +52,9 @@ type Store struct {
 	handed int64
 	// payloads is room for the objects of a batch.
 	payloads []byte
-	closed   atomic.Bool
+	// departures is held by who decides what becomes of those, since that takes more than one transaction.
+	departures sync.Mutex
+	closed     atomic.Bool
 }
 
 // Open opens or creates the database in dir and takes the lock on it. The errors name the remedy: another process that
