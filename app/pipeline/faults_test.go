@@ -319,6 +319,34 @@ func TestCancel(t *testing.T) {
 	})
 }
 
+// cancels counts how often a job was cancelled, for each of which Upload has to stop.
+type cancels struct {
+	Store
+	n *atomic.Int64
+}
+
+func (c cancels) CancelJob(ctx context.Context, requestID string, now time.Time) error {
+	c.n.Add(1)
+	return c.Store.CancelJob(ctx, requestID, now)
+}
+
+func TestCancelStopsUploadOnce(t *testing.T) {
+	in(t, func(t *testing.T) {
+		var stops atomic.Int64
+		w := newWorld(t, func(w *world) {
+			w.limit = 2
+			w.wrap = func(s Store) Store { return cancels{s, &stops} }
+		})
+		w.fill(1000)
+		w.saveOnly(store.Full, query("", "Alpha"))
+		time.Sleep(10 * time.Second)
+		w.must(w.p.Cancel(t.Context(), w.p.Progress().RequestID))
+		if n := stops.Load(); n != 1 {
+			t.Errorf("Upload was stopped %d times", n)
+		}
+	})
+}
+
 func TestPauseResumeAndKill(t *testing.T) {
 	for _, slug := range []string{"download", "convert", "upload"} {
 		t.Run(slug, func(t *testing.T) {

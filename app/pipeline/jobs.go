@@ -22,8 +22,11 @@ func (p *Pipeline) Submit(ctx context.Context, mode store.Mode) (store.Job, erro
 
 // Cancel ends a job that waits or runs. What it queued and was not sent is dropped; a later update sends it.
 func (p *Pipeline) Cancel(ctx context.Context, requestID string) error {
-	ran := p.cancelRunning(ctx, requestID)
-	if ctx.Err() != nil {
+	ran, cancelled := p.cancelRunning(ctx, requestID)
+	switch {
+	case cancelled:
+		return nil
+	case ctx.Err() != nil:
 		return ctx.Err()
 	}
 	err := p.cancelStored(ctx, requestID)
@@ -34,18 +37,19 @@ func (p *Pipeline) Cancel(ctx context.Context, requestID string) error {
 	return err
 }
 
-// cancelRunning cancels the job if it is in hand, and waits until it has ended.
-func (p *Pipeline) cancelRunning(ctx context.Context, requestID string) bool {
+// cancelRunning cancels the job if it is in hand, and waits until it has ended, which it may have done otherwise.
+func (p *Pipeline) cancelRunning(ctx context.Context, requestID string) (ran, cancelled bool) {
 	r := p.current()
 	if r == nil || r.job.RequestID != requestID {
-		return false
+		return false, false
 	}
 	r.cancel(errCancelled)
 	select {
 	case <-r.ended:
+		return true, r.cancelled
 	case <-ctx.Done():
+		return true, false
 	}
-	return true
 }
 
 // cancelStored cancels a job that is not in hand. Its rows in the outbox must not be under way then.

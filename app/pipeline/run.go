@@ -41,6 +41,8 @@ type run struct {
 	// sealed is closed when all that the job sends is in the outbox, emptied when the outbox was found empty after that,
 	// ended when the job has its final state.
 	sealed, emptied, ended chan struct{}
+	// cancelled: it ended because someone asked for that; set before ended is closed.
+	cancelled bool
 	// allRead tells that everything was handed to Convert.
 	allRead atomic.Bool
 	// converting: the first page went through; only Convert touches it. uploading: the first request was made, finishing: the
@@ -244,6 +246,7 @@ func (p *Pipeline) conclude(ctx context.Context, r *run, cause error) (err error
 		return cause
 	case errors.Is(cause, errCancelled):
 		err = p.persist(ctx, func(ctx context.Context) error { return p.cancelStored(ctx, r.job.RequestID) })
+		r.cancelled = err == nil
 	case cause == nil:
 		err = p.complete(ctx, r)
 	default:
