@@ -56,7 +56,7 @@ func bodyOf(objects ...map[string]any) string {
 
 // call is one request to the upload API; the zero value of a member means the right thing.
 type call struct {
-	method, path, query, token, kind, body string
+	method, path, query, token, kind, encoding, body string
 }
 
 func (c call) request(s *Server) *http.Request {
@@ -73,6 +73,9 @@ func (c call) request(s *Server) *http.Request {
 	fill(&c.body, bodyOf(indicator(1)))
 	r := httptest.NewRequest(c.method, c.path+"?"+c.query, strings.NewReader(c.body))
 	r.Header.Set("Content-Type", c.kind)
+	if c.encoding != "" {
+		r.Header.Set("Content-Encoding", c.encoding)
+	}
 	if c.token != "none" {
 		r.Header.Set("Authorization", c.token)
 	}
@@ -114,6 +117,7 @@ func TestOrderAndShapeOfRefusals(t *testing.T) {
 		"expired token":          {call{token: "Bearer " + s.IssueToken(clientID, audience, -time.Second)}, 401, `"statusCode":401`},
 		"other audience":         {call{token: "Bearer " + s.IssueToken(clientID, "https://graph.microsoft.com", time.Hour)}, 401, `"statusCode":401`},
 		"workspace is no GUID":   {call{path: "/workspaces/name/threat-intelligence-stix-objects:upload", body: "no"}, 400, "Workspace Id must be a valid"},
+		"no hyphens in the GUID": {call{path: "/workspaces/" + strings.ReplaceAll(workspace, "-", "") + "/threat-intelligence-stix-objects:upload"}, 400, "Workspace Id must be a valid"},
 		"unknown workspace":      {call{path: "/workspaces/" + tenant + "/threat-intelligence-stix-objects:upload", body: "no"}, 404, "Resource not found"},
 		"content type":           {call{kind: "text/plain"}, 400, `"code":"BadRequest"`},
 		"too large":              {body(strings.Repeat(" ", DefaultMaxBody+1)), 413, `"statusCode":413`},
@@ -122,7 +126,8 @@ func TestOrderAndShapeOfRefusals(t *testing.T) {
 		"two values":             {body(bodyOf(indicator(1)) + "{}"), 400, "not valid JSON"},
 		"not UTF-8":              {body(`{"sourcesystem":"` + "\xff" + `","stixobjects":[` + string(good) + `]}`), 400, "not valid JSON"},
 		"control character":      {body("{\"sourcesystem\":\"a\nb\",\"stixobjects\":[]}"), 400, "not valid JSON"},
-		"hostile depth":          {body(strings.Repeat("[", 100000)), 400, "not valid JSON"},
+		"hostile depth":          {body(`{"x":` + strings.Repeat("[", 65) + strings.Repeat("]", 65) + "," + bodyOf(indicator(1))[1:]), 400, "not valid JSON"},
+		"compressed":             {call{encoding: "gzip"}, 400, "not valid JSON"},
 		"array at the top":       {body("[" + string(good) + "]"), 400, "JSON object"},
 		"key of the old API":     {body(`{"sourcesystem":"a","value":[` + string(good) + `]}`), 400, "stixobjects is required."},
 		"key of the older API":   {body(`{"sourcesystem":"a","indicators":[` + string(good) + `]}`), 400, "stixobjects is required."},
@@ -131,6 +136,8 @@ func TestOrderAndShapeOfRefusals(t *testing.T) {
 		"empty source":           {body(`{"sourcesystem":"  ","stixobjects":[` + string(good) + `]}`), 400, "sourcesystem"},
 		"objects are no array":   {body(`{"sourcesystem":"a","stixobjects":{}}`), 400, "must be an array"},
 		"reserved source":        {body(`{"sourcesystem":" microsoft sentinel","stixobjects":[` + string(good) + `]}`), 400, "reserved"},
+		"the connector's own":    {body(`{"sourcesystem":"SecurityGraph","stixobjects":[` + string(good) + `]}`), 400, "reserved"},
+		"its former name":        {body(`{"sourcesystem":"Azure Sentinel","stixobjects":[` + string(good) + `]}`), 400, "reserved"},
 		"source too long":        {body(`{"sourcesystem":"` + strings.Repeat("a", 257) + `","stixobjects":[` + string(good) + `]}`), 400, "256"},
 		"source of 256":          {body(`{"sourcesystem":"` + strings.Repeat("ä", 256) + `","stixobjects":[` + string(good) + `]}`), 200, ""},
 		"no objects":             {body(bodyOf()), 400, "stixobjects"},
