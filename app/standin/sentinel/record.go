@@ -233,7 +233,7 @@ func (f form) fault(v gjson.Result) string {
 		ok, want = v.IsBool(), "Must be true or false."
 	case percent:
 		n, err := strconv.Atoi(v.Raw)
-		ok, want = err == nil && n >= 0 && n <= 100 && v.Type == gjson.Number, "Must be a whole number from 0 to 100."
+		ok, want = err == nil && n >= 0 && n <= 100, "Must be a whole number from 0 to 100."
 	case timestamp:
 		_, ok = parseTime(v.Str)
 		want = "Must be a timestamp such as 2026-01-02T03:04:05.000Z."
