@@ -147,6 +147,23 @@ func TestPatternsQuote(t *testing.T) {
 	}
 }
 
+// The first row of the table of types wins, wherever its word stands.
+func TestIndicatorType(t *testing.T) {
+	for want, list := range map[string][]Indicator{
+		"Botnet": {{Tags: []Tag{{Name: "BOTNET"}, {Name: "Malware"}}}, {Tags: []Tag{{Name: "phishing"}}, AssociatedGroups: []Group{{Name: "a botnet"}}}},
+		"Phishing": {{Tags: []Tag{{Name: "Ransomware"}, {Name: "SpearPhishing Link"}, {Name: "Trojan"}}}, {Tags: []Tag{{Name: "Malware", TechniqueID: "T1566.002"}}},
+			{AssociatedGroups: []Group{{Type: "Campaign", Name: "t1566"}}}},
+		"Malware": {{Tags: []Tag{{Name: "x", TechniqueID: "T1055"}, {Name: "a trojan"}}}, {AssociatedGroups: []Group{{Type: "Malware", Name: "Emotet"}}}},
+		"unknown": {{}, {Tags: []Tag{{Name: "botnets"}, {Name: "T15661"}}, Attributes: []Attribute{{Type: "Description", Value: "Malware"}}}},
+	} {
+		for _, ind := range list {
+			if got := ind.indicatorType(); got != want {
+				t.Errorf("%+v is taken for %s, not %s", ind, got, want)
+			}
+		}
+	}
+}
+
 // Words end at the punctuation and the blanks of any script.
 func TestWordsBeyondASCII(t *testing.T) {
 	for name, want := range map[string]string{"“Botnet”": "Botnet", "Emotet–Trojan": "Malware", "Mirai\u00a0botnet": "Botnet", "フィッシング、Phishing": "Phishing",
