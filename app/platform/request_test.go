@@ -81,6 +81,14 @@ func TestPaths(t *testing.T) {
 	}
 }
 
+// The handler knows no HEAD, and the bytes in the store decide about the length.
+func TestHead(t *testing.T) {
+	r := parse(t, `{"method":"head","headers":[{"name":"content-length","value":"5"}]}`).httpRequest(t.Context(), nil)
+	if r.Method != http.MethodGet || r.ContentLength != 0 || len(r.Header) > 0 {
+		t.Errorf("got %s, length %d, %v", r.Method, r.ContentLength, r.Header)
+	}
+}
+
 // Where the request stands is known only from an address that ends in the path: some senders give no more than the host.
 func TestRequestURI(t *testing.T) {
 	for _, test := range []struct{ path, url, want string }{

@@ -203,7 +203,7 @@ func TestMissedHeartbeats(t *testing.T) {
 		b.push(`{"command":"Heartbeat"}`)
 		b.expect(t, "Heartbeat")
 		check := b.expect(t, "BrokerCheck")
-		if check.topic != "svc-server-1" || check.body["heartbeat_watchdog"] != 20.0 || check.body["date"] == "" {
+		if check.topic != "svc-server-1" || check.body["heartbeat_watchdog"] != 20.0 || check.body["date"] != check.at.UTC().Format("2006-01-02 15:04:05+00:00") {
 			t.Errorf("the check is %v on %s", check.body, check.topic)
 		}
 		if waited := check.at.Sub(ready.at); waited < 39*time.Second || waited > 42*time.Second {
@@ -256,6 +256,46 @@ func TestSilenceOfADeadBroker(t *testing.T) {
 			t.Errorf("got %v", err)
 		}
 	})
+}
+
+// However long the broker was away, it is not left waiting once it is back.
+func TestBrokerIsBackAfterAWhile(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newFakeBroker()
+		in := inputs()
+		in.HeartbeatTimeout = time.Hour
+		r := startRun(t, b, in, nil, nil)
+		b.expect(t, "Ready")
+		b.down.Store(true)
+		b.drop()
+		time.Sleep(33 * time.Second)
+		b.down.Store(false)
+		time.Sleep(5 * time.Second)
+		if b.connections != 2 {
+			t.Error("not connected within 5 s")
+		}
+		r.cancel()
+		r.end(t) //nolint:errcheck // another test looks
+	})
+}
+
+// What an earlier check found is no verdict on this silence.
+func TestVerdictIsOnTheLastCheck(t *testing.T) {
+	f := newFixture(t, nil)
+	says := func(want string) {
+		t.Helper()
+		if got := f.verdict(); !strings.Contains(got, want) {
+			t.Errorf("got %q, want %q", got, want)
+		}
+	}
+	for range 2 {
+		if err := f.recheck(t.Context(), time.Second); err != nil {
+			t.Fatal(err)
+		}
+		says("look at the broker")
+		f.dispatch([]byte(`{"command":"BrokerCheck"}`))
+		says("look at the ThreatConnect server")
+	}
 }
 
 // An answer that is due while the broker is away goes out when it is back.

@@ -1,6 +1,7 @@
 package platform
 
 import (
+	"context"
 	"crypto/tls"
 	"crypto/x509"
 	"crypto/x509/pkix"
@@ -10,6 +11,7 @@ import (
 	"net"
 	"strings"
 	"testing"
+	"time"
 
 	standin "mssentinel/app/standin/platform"
 )
@@ -107,6 +109,33 @@ func TestBrokerCertificate(t *testing.T) {
 		if test.trusted && err != nil || !test.trusted && !errors.Is(err, errUntrusted) {
 			t.Errorf("%s: %v", name, err)
 		}
+	}
+}
+
+// A certificate that is refused at the start ends it: it will not be another one a second later.
+func TestRefusedCertificateIsFinal(t *testing.T) {
+	own, err := standin.NewCertificates(t.TempDir(), false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	stranger, err := standin.NewCertificates(t.TempDir(), false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cert, err := tls.LoadX509KeyPair(stranger.ServerCertFile, stranger.ServerKeyFile)
+	if err != nil {
+		t.Fatal(err)
+	}
+	in, attempts := inputs(), 0
+	in.BrokerHost, in.CAFile, in.BrokerTimeout = "127.0.0.1", own.CAFile, 3*time.Second
+	err = Run(t.Context(), in, nil, Options{Logger: slog.New(slog.DiscardHandler), Dial: func(context.Context, string, string) (net.Conn, error) {
+		attempts++
+		client, server := net.Pipe()
+		go tls.Server(server, &tls.Config{Certificates: []tls.Certificate{cert}}).Handshake() //nolint:errcheck // the client tells
+		return client, nil
+	}})
+	if !errors.Is(err, errUntrusted) || attempts != 1 {
+		t.Errorf("%v after %d attempts", err, attempts)
 	}
 }
 
