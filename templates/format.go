@@ -135,16 +135,19 @@ func noticeRole(kind string) string {
 	return "status"
 }
 
-// swap has a button of the editor redraw the screen in place. Without a script the button submits its form instead.
-func swap() templ.Attributes {
-	return templ.Attributes{"hx-post": "edit", "hx-target": "#main", "hx-select": "#main", "hx-swap": "outerHTML", "hx-sync": "#editor:drop"}
-}
-
 func (w *QueryForm) title() string {
 	if w.Key == "" {
 		return "Add TQL Configuration"
 	}
 	return "Edit TQL Configuration"
+}
+
+// opener is the id of the button that opened the window, where the keyboard goes on when it closes.
+func (w *QueryForm) opener() string {
+	if w.Key == "" {
+		return "add"
+	}
+	return "edit-" + w.Key
 }
 
 // poll has a part of a page ask for itself again: often while something runs, seldom otherwise. What troubles the Service

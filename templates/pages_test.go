@@ -25,7 +25,7 @@ var pages = map[string]templ.Component{
 	"editor-outdated": EditorPage(editor(func(e *Editor) { e.Outdated = true })),
 	"editor-faults":   EditorPage(editor(func(e *Editor) { e.Frame = noticed(e.Frame, faults) })),
 	"editor-add":      EditorPage(editor(func(e *Editor) { e.Form = form() })),
-	"editor-edit":     EditorPage(editor(func(e *Editor) { e.Form = form(); e.Form.Key, e.Form.Faults = "a", faults.Points })),
+	"editor-edit":     EditorPage(editor(func(e *Editor) { e.Form = form(); e.Form.Key, e.Form.Faults, e.Focus = "a", faults.Points, "validate" })),
 	"editor-valid":    EditorPage(editor(func(e *Editor) { e.Form = form(); e.Form.Valid = "TQL is valid — 1,234 matching results." })),
 	"editor-preview":  EditorPage(editor(func(e *Editor) { e.Form = form(); e.Form.Preview = sample() })),
 	"editor-no-owners": EditorPage(editor(func(e *Editor) {
@@ -36,7 +36,10 @@ var pages = map[string]templ.Component{
 	"editor-save":       EditorPage(editor(func(e *Editor) { e.Save = &SaveWindow{Late: true} })),
 	"editor-save-first": EditorPage(editor(func(e *Editor) { e.Save = &SaveWindow{First: true} })),
 	"editor-discard":    EditorPage(editor(func(e *Editor) { e.Discard = true })),
-	"editor-import":     EditorPage(editor(func(e *Editor) { e.Import = true })),
+	"editor-import":     EditorPage(editor(func(e *Editor) { e.Import = &ImportWindow{} })),
+	"editor-no-import": EditorPage(editor(func(e *Editor) {
+		e.Import = &ImportWindow{Pasted: `{"a":"</textarea>"}`, Fault: "Not imported: this is not a list of queries."}
+	})),
 
 	"preview":        PreviewQuery(PreviewPage{Frame: frame("Preview", "configure"), Query: queries()[0], Preview: sample()}),
 	"preview-failed": PreviewQuery(PreviewPage{Frame: frame("Preview", "configure"), Query: queries()[0], Fault: "ThreatConnect did not answer within 25 seconds."}),

@@ -74,7 +74,7 @@ type Editor struct {
 	Delete  *Query
 	Save    *SaveWindow
 	Discard bool
-	Import  bool
+	Import  *ImportWindow
 }
 
 // QueryForm is the window "Add TQL Configuration", or its twin for editing.
@@ -106,6 +106,9 @@ type SaveWindow struct {
 	// First: no update ever completed, so the next one is a full one in any case.
 	First bool
 }
+
+// ImportWindow is the window "Import queries", with what was pasted into it and why that cannot be imported.
+type ImportWindow struct{ Pasted, Fault string }
 
 // Preview is what a query would send.
 type Preview struct {
@@ -219,11 +222,13 @@ type Bar struct {
 type Question struct {
 	Title string
 	Text  []string
-	// Action is the relative URL that takes the answer, Back the one without the window.
+	// Action is the relative URL that takes the answer, Back the one without the window, at the link that opened it.
 	Action, Back string
 	Fields       []Field
 	Button       string
-	Danger       bool
+	// Keep is the button that does nothing, where it is not Cancel.
+	Keep   string
+	Danger bool
 }
 
 // Field is a hidden field of a form.

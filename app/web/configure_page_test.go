@@ -420,8 +420,47 @@ func TestImportFaults(t *testing.T) {
 		v.press("Import")
 		v.status(http.StatusUnprocessableEntity)
 		v.sees("Not imported: "+says, "rating > 3", "Import queries")
+		if got := text(v.find("pasted text", func(n *html.Node) bool { return attr(n, "name") == "pasted" })); got != content {
+			t.Errorf("of the pasted text %q is left", got)
+		}
 		w.mustHaveDone(t)
 	}
+}
+
+// Where a window closes, the keyboard goes on from the button that opened it; where it stays, from the button in it. The
+// buttons are told apart by their ids.
+func TestFocus(t *testing.T) {
+	v := twoSaved().visit(t, "ui/edit")
+	focus := func(want string) {
+		t.Helper()
+		if got := attr(v.find("focus", func(n *html.Node) bool {
+			return slices.ContainsFunc(n.Attr, func(a html.Attribute) bool { return a.Key == "autofocus" })
+		}), "id"); got != want {
+			t.Errorf("the focus is on %q, want %q", got, want)
+		}
+	}
+	focus("add")
+	v.press("Move query 1 down")
+	focus("down-a")
+	for _, w := range []struct{ opens, closes, id string }{
+		{"Add", "Cancel", "add"}, {"Edit query 2", "Cancel", "edit-a"}, {"Delete query 2", "Cancel", "delete-a"},
+		{"Import", "Cancel", "import"}, {"Save", "Back to editing", "save"}, {"Cancel", "Keep editing", "cancel"},
+	} {
+		v.press(w.opens)
+		v.press(w.closes)
+		focus(w.id)
+	}
+	v.press("Edit query 2")
+	for _, b := range [][2]string{{"Validate TQL", "validate"}, {"Preview", "preview"}} {
+		v.press(b[0])
+		focus(b[1])
+	}
+	v.fill("tql", "nonsense")
+	v.press("Submit")
+	focus("submit")
+	v.fill("tql", "rating > 4")
+	v.press("Submit")
+	focus("edit-a")
 }
 
 func TestPreviewPage(t *testing.T) {

@@ -49,7 +49,7 @@ func (s *server) editPage(c echo.Context) error {
 	case "add":
 		e.openForm("", store.Query{})
 	case "import":
-		e.view.Import = true
+		e.view.Import = &templates.ImportWindow{}
 	}
 	return e.show()
 }
@@ -112,7 +112,7 @@ func (e *editor) act(action string) error {
 		e.draft.remove(key)
 		e.view.Focus = "add"
 	case "import":
-		e.view.Import = true
+		e.view.Import = &templates.ImportWindow{}
 	case "do-import":
 		e.importDraft()
 	case "save":
@@ -130,7 +130,7 @@ func (e *editor) act(action string) error {
 	case "discard":
 		return seeOther(e.c, "./")
 	case "close":
-		e.view.Focus = "add"
+		e.view.Focus = key
 	default:
 		return fault(http.StatusBadRequest, "This page has no such button. Open CONFIGURE again.")
 	}
@@ -234,7 +234,7 @@ func (e *editor) takeForm(action string) {
 	}
 	owners, err := e.s.lastOwners(e.ctx())
 	e.drawForm(key, q, owners, err)
-	e.view.Form.Faults, e.view.Form.Valid, e.view.Form.Preview = faults, valid, preview
+	e.view.Form.Faults, e.view.Form.Valid, e.view.Form.Preview, e.view.Focus = faults, valid, preview, action
 }
 
 // refuse sets the status for a query that did not pass, and gives the reason. What ThreatConnect says about the query is a
@@ -267,7 +267,8 @@ func (e *editor) judge(action string, q store.Query) (valid string, preview *tem
 
 // importDraft replaces the draft by a file or by pasted text.
 func (e *editor) importDraft() {
-	content := []byte(e.c.FormValue("pasted"))
+	pasted := e.c.FormValue("pasted")
+	content := []byte(pasted)
 	if file, err := e.c.FormFile("file"); err == nil && file.Size > 0 {
 		if f, err := file.Open(); err == nil {
 			defer f.Close()
@@ -278,8 +279,7 @@ func (e *editor) importDraft() {
 	}
 	queries, err := importQueries(content)
 	if err != nil {
-		e.status, e.view.Import = http.StatusUnprocessableEntity, true
-		e.notice("error", "Not imported: "+err.Error()+".")
+		e.status, e.view.Import = http.StatusUnprocessableEntity, &templates.ImportWindow{Pasted: pasted, Fault: "Not imported: " + err.Error() + "."}
 		return
 	}
 	e.draft.replace(queries, e.saved)

@@ -98,7 +98,7 @@ func askRun(c echo.Context) *templates.Question {
 		return nil
 	}
 	return &templates.Question{
-		Title: texts.title, Text: []string{texts.text}, Action: "jobs", Back: "jobs", Button: texts.title,
+		Title: texts.title, Text: []string{texts.text}, Action: "jobs", Back: "jobs#run-" + string(mode), Button: texts.title,
 		Fields: []templates.Field{{Name: "action", Value: "run"}, {Name: "mode", Value: string(mode)}},
 	}
 }
@@ -287,11 +287,11 @@ func countFacts(j store.Job) []templates.Fact {
 
 // askJob asks before a command to a job; nil when the job does not take it now.
 func askJob(action string, j templates.Job) *templates.Question {
-	q := &templates.Question{Action: "jobs", Back: address("jobs", url.Values{"id": {j.RequestID}}),
+	q := &templates.Question{Action: "jobs", Back: address("jobs", url.Values{"id": {j.RequestID}}) + "#" + action + "-" + j.RequestID,
 		Fields: []templates.Field{{Name: "action", Value: action}, {Name: "id", Value: j.RequestID}}}
 	switch {
 	case action == "cancel" && j.CanCancel:
-		q.Title, q.Button, q.Danger = "Cancel Job", "Cancel Job", true
+		q.Title, q.Button, q.Keep, q.Danger = "Cancel Job", "Cancel Job", "Keep the job", true
 		q.Text = []string{"The job ends as Cancelled. What Microsoft Sentinel accepted so far stays there; the rest comes with a later update."}
 	case action == "retry" && j.CanRetry:
 		q.Title, q.Button = "Retry Job", "Retry Job"

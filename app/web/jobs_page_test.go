@@ -155,7 +155,7 @@ func TestJobCommands(t *testing.T) {
 			v := w.visit(t, "ui/jobs")
 			v.follow(tt.link)
 			v.sees(tt.title)
-			v.follow("Cancel") // of the window
+			v.leaveWindow()
 			w.mustHaveDone(t)
 			v.open("ui/jobs")
 			v.follow(tt.link)

@@ -29,7 +29,7 @@ func askTask(action string, t templates.Task) *templates.Question {
 	}
 	text := taskTexts[action]
 	return &templates.Question{
-		Title: text.title, Text: []string{fmt.Sprintf(text.text, t.Name)}, Action: "tasks", Back: "tasks", Button: text.title, Danger: action == "kill",
+		Title: text.title, Text: []string{fmt.Sprintf(text.text, t.Name)}, Action: "tasks", Back: "tasks#" + action + "-" + t.Slug, Button: text.title, Danger: action == "kill",
 		Fields: []templates.Field{{Name: "action", Value: action}, {Name: "task", Value: t.Slug}},
 	}
 }

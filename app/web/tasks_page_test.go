@@ -48,7 +48,7 @@ func TestTaskCommands(t *testing.T) {
 			v := w.visit(t, "ui/tasks")
 			v.follow(tt.link)
 			v.sees(tt.button)
-			v.follow("Cancel")
+			v.leaveWindow()
 			w.mustHaveDone(t)
 			v.follow(tt.link)
 			v.press(tt.button)

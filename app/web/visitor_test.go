@@ -55,7 +55,9 @@ func (v *visitor) send(method string, to *url.URL, kind string, body []byte) {
 		if !strings.HasPrefix(to.String(), serviceRoot) {
 			v.t.Fatalf("the way leads to %s", to)
 		}
-		r := httptest.NewRequest(method, to.String(), bytes.NewReader(body))
+		sent := *to
+		sent.Fragment = ""
+		r := httptest.NewRequest(method, sent.String(), bytes.NewReader(body))
 		r.RequestURI = to.EscapedPath()
 		if kind != "" {
 			r.Header.Set("Content-Type", kind)
@@ -115,6 +117,16 @@ func (v *visitor) called(element, label string) *html.Node {
 	}
 	v.t.Fatalf("%s has no %s %q: %s", v.at, element, label, words(root))
 	return nil
+}
+
+// leaveWindow follows the link out of a window that asks: it leads to where the keyboard was before.
+func (v *visitor) leaveWindow() {
+	v.t.Helper()
+	way := v.find("way out", func(n *html.Node) bool {
+		return slices.ContainsFunc(n.Attr, func(a html.Attribute) bool { return a.Key == "data-dismiss" })
+	})
+	v.send(http.MethodGet, v.resolve(attr(way, "href")), "", nil)
+	v.find("link that opened the window, #"+v.at.Fragment, func(n *html.Node) bool { return v.at.Fragment != "" && attr(n, "id") == v.at.Fragment })
 }
 
 func (v *visitor) has(element string) bool {

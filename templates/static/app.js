@@ -65,12 +65,13 @@
     trouble();
   };
 
-  // Unsaved edits survive a stray click: the browser asks before it leaves them.
+  // Unsaved edits, and what was typed into a window, survive a stray click: the browser asks before it leaves them.
   let leaving = false;
   addEventListener("beforeunload", (event) => {
     if (!leaving && document.querySelector("[data-unsaved]")) event.preventDefault();
   });
   addEventListener("pageshow", () => { leaving = false; });
+  addEventListener("input", (event) => { event.target.closest("#editor")?.toggleAttribute("data-unsaved", true); });
   document.addEventListener("submit", () => { leaving = true; });
   document.addEventListener("click", (event) => {
     if (event.target.closest("[data-leave]")) leaving = true;
@@ -86,18 +87,24 @@
     if (polls(event) && document.hidden) event.preventDefault();
   });
 
-  // A redrawn editor may carry what was wrong: show it whatever its status. Any other failure leaves the page, and what was
-  // edited on it, as it is.
-  const isEditor = (xhr) => xhr.responseText.includes("id=\"editor\"");
+  // A redrawn editor may carry what was wrong: show it whatever its status. Any other failure, and what is no page of ours,
+  // leaves the page, and what was edited on it, as it is.
+  const holds = (xhr, id) => xhr.responseText.includes(`id="${id}"`);
+  const isUsable = (xhr) => holds(xhr, "editor") || xhr.status < 400 && holds(xhr, "announcer");
   document.addEventListener("htmx:beforeSwap", (event) => {
-    if (polls(event) && performance.now() - pressed < 5000) {
-      event.detail.shouldSwap = false;
-      return;
+    const { detail } = event;
+    const { xhr } = detail;
+    if (polls(event)) {
+      detail.shouldSwap &&= holds(xhr, "live") && performance.now() - pressed >= 5000;
+    } else {
+      detail.shouldSwap = holds(xhr, "editor");
+      detail.isError = false;
+      if (!detail.shouldSwap && isUsable(xhr)) { // a save, for one, leads on to another page
+        leaving = true;
+        location.assign(xhr.responseURL);
+      }
     }
-    if (isEditor(event.detail.xhr)) {
-      event.detail.shouldSwap = true;
-      event.detail.isError = false;
-    }
+    if (!detail.shouldSwap) return;
     scrolls = all(".scroll").map((box) => [box.scrollLeft, box.scrollTop]);
   });
   let scrolls = [];
@@ -108,14 +115,20 @@
     dress();
   });
 
-  const lost = (is) => {
-    const banner = document.getElementById("lost");
-    if (banner) banner.hidden = !is;
+  // What went wrong is said where it is seen: in the window that lies over the page, if there is one.
+  const banner = document.getElementById("lost");
+  const noAnswer = banner.textContent;
+  const lost = (text) => {
+    banner.textContent = text;
+    banner.hidden = text === "";
+    const over = document.querySelector("dialog:modal");
+    if (over) over.prepend(banner);
+    else document.getElementById("trouble").before(banner);
   };
-  for (const name of ["htmx:sendError", "htmx:timeout", "htmx:responseError"]) document.addEventListener(name, () => lost(true));
-  document.addEventListener("htmx:afterOnLoad", (event) => {
-    const { xhr } = event.detail;
-    lost(xhr.status >= 400 && !isEditor(xhr));
+  const failure = (xhr) => new DOMParser().parseFromString(xhr.responseText, "text/html").getElementById("failure")?.textContent;
+  for (const name of ["htmx:sendError", "htmx:timeout"]) document.addEventListener(name, () => lost(noAnswer));
+  document.addEventListener("htmx:afterOnLoad", ({ detail: { xhr } }) => {
+    lost(isUsable(xhr) ? "" : failure(xhr) ?? noAnswer);
   });
 
   if (document.readyState === "loading") addEventListener("DOMContentLoaded", dress);
