@@ -33,11 +33,14 @@ func (p *Pipeline) sweep(r *run) error {
 }
 
 // readDepartures takes out of the ledger what was deleted or set inactive since the last update, as far as the queries do
-// not return it any more.
+// not return it any more. What deleted queries gave may leave as well, but nothing fails because of them.
 func (p *Pipeline) readDepartures(r *run) error {
-	for _, owner := range r.owners() {
+	for _, owner := range owners(slices.Concat(r.queries, r.deleted)) {
 		concerned := slices.DeleteFunc(slices.Clone(r.queries), func(q store.RunQuery) bool { return !slices.Contains(q.Owners, owner) })
 		since := p.since(concerned)
+		if len(concerned) == 0 {
+			since = p.since(r.queries)
+		}
 		if since.IsZero() {
 			continue
 		}
@@ -50,20 +53,24 @@ func (p *Pipeline) readDepartures(r *run) error {
 			return err
 		}
 	}
-	return p.readInactive(r)
+	if err := p.readInactive(r, r.queries, r.queries); err != nil {
+		return err
+	}
+	return p.readInactive(r, r.deleted, nil)
 }
 
-func (p *Pipeline) readInactive(r *run) error {
+// readInactive asks for what was set inactive where some queries look.
+func (p *Pipeline) readInactive(r *run, queries, concerned []store.RunQuery) error {
 	since := p.since(r.queries)
-	if since.IsZero() {
+	if since.IsZero() || len(queries) == 0 {
 		return nil
 	}
 	var own error
-	err := p.ThreatConnect.Inactive(r.ctx, r.owners(), r.typeNames(), since, func(ids []int64) error {
+	err := p.ThreatConnect.Inactive(r.ctx, owners(queries), typeNames(queries), since, func(ids []int64) error {
 		own = p.recheckInactive(r, ids)
 		return own
 	})
-	return p.listOutcome(r, r.queries, own, err, "listing what was set inactive")
+	return p.listOutcome(r, concerned, own, err, "listing what was set inactive")
 }
 
 // listOutcome makes a list of departures that could not be read a failure of the queries that it concerns: they ask again.
@@ -95,12 +102,12 @@ func (p *Pipeline) since(queries []store.RunQuery) time.Time {
 	return first
 }
 
-func (r *run) owners() []string {
-	return distinct(r.queries, func(q store.RunQuery) []string { return q.Owners })
+func owners(queries []store.RunQuery) []string {
+	return distinct(queries, func(q store.RunQuery) []string { return q.Owners })
 }
 
-func (r *run) typeNames() []string {
-	return distinct(r.queries, func(q store.RunQuery) []string { return q.Types })
+func typeNames(queries []store.RunQuery) []string {
+	return distinct(queries, func(q store.RunQuery) []string { return q.Types })
 }
 
 func distinct(queries []store.RunQuery, names func(store.RunQuery) []string) []string {
@@ -187,14 +194,14 @@ func (p *Pipeline) recheckInactive(r *run, ids []int64) error {
 }
 
 // recheck asks the queries for certain indicators again: those that come are applied as by a delta update, the others are
-// no candidates any more. Queries that could not be read are left alone, and so are those that the run does not know: one
-// that was deleted may be back.
+// no candidates any more. Queries that could not be read are left alone. A query that was deleted is asked too, as it was: it
+// may be back, or another that selects the same may not have read them yet.
 func (p *Pipeline) recheck(r *run, candidates []store.Candidate) error {
 	byQuery := map[int64][]int64{}
 	for _, c := range candidates {
 		byQuery[c.Query] = append(byQuery[c.Query], c.Indicator)
 	}
-	for _, q := range r.queries {
+	for _, q := range slices.Concat(r.queries, r.deleted) {
 		ids := byQuery[q.Number]
 		slices.Sort(ids)
 		for part := range slices.Chunk(slices.Compact(ids), idsPerRead) {

@@ -37,6 +37,30 @@ func TestAVacancyThatCannotBeFilled(t *testing.T) {
 	})
 }
 
+// What only a deleted query gave is retired by a delta update as anything else, once ThreatConnect has deleted it or set it
+// inactive; the rest waits for a complete read.
+func TestDeletedAndInactiveThatOnlyADeletedQueryGave(t *testing.T) {
+	in(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.put("Alpha", "a.example")
+		gone, off := w.put("Beta", "gone.example"), w.put("Beta", "off.example")
+		w.put("Beta", "stays.example")
+		w.done(w.save(store.Full, query("", "Alpha"), query("", "Beta")))
+		time.Sleep(time.Hour)
+		w.done(w.save(store.Delta, w.queries[0]))
+		time.Sleep(time.Hour)
+		w.must(w.tc.Delete(gone))
+		w.must(w.tc.SetActive(off, false))
+		w.counts(w.done(w.run(store.Delta)), store.Counts{Queued: 2, Retired: 2})
+		w.wantWinner("stays.example", "Beta")
+		// An owner that nobody asks for any more may go away, and a query that nobody has may be refused.
+		w.must(w.tc.RemoveOwner("Beta"))
+		w.counts(w.done(w.run(store.Delta)), store.Counts{})
+		w.counts(w.done(w.run(store.Reconcile)), store.Counts{Downloaded: 1, Unchanged: 1, Queued: 1, Retired: 1})
+		w.check(true)
+	})
+}
+
 // A query that comes back while an update runs that did not read it keeps what it gives.
 func TestAQueryThatComesBackWhileAJobRuns(t *testing.T) {
 	in(t, func(t *testing.T) {

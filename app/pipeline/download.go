@@ -146,8 +146,10 @@ func (d *reading) handle(page threatconnect.Page) error {
 			return d.own
 		}
 		c := &chunk{run: d.r, query: d.query.Number, mode: d.mode, unread: d.unread, place: d.place, indicators: indicators}
-		if d.own = d.p.send(c); d.own != nil {
-			return d.own
+		if deleted := d.query.Rank == 0; !deleted {
+			if d.own = d.p.send(c); d.own != nil {
+				return d.own
+			}
 		}
 		d.place += int64(len(indicators))
 		for i := range indicators {
@@ -178,6 +180,8 @@ func (d *reading) outcome(err error) error {
 		return context.Cause(d.r.ctx)
 	case d.own != nil:
 		return fmt.Errorf("reading query %d: %w", d.r.place(d.query), d.own)
+	case d.query.Rank == 0:
+		return nil // it was deleted
 	}
 	return d.p.queryFailed(d.r, d.query, err)
 }

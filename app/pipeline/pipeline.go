@@ -41,6 +41,7 @@ type Store interface {
 	SetDestination(ctx context.Context, workspace, source string) (store.DestinationChange, error)
 	Schedule(ctx context.Context) (store.Schedule, error)
 	RunQueries(ctx context.Context) ([]store.RunQuery, error)
+	DeletedQueries(ctx context.Context) ([]store.RunQuery, error)
 
 	AddJob(ctx context.Context, kind store.JobType, mode store.Mode, now time.Time) (store.Job, error)
 	NextJob(ctx context.Context, now time.Time) (store.Job, bool, error)

@@ -29,6 +29,8 @@ type run struct {
 	// job is as it was when the attempt began: only what never changes is of use.
 	job     store.Job
 	queries []store.RunQuery
+	// deleted are the queries that were deleted, and what they gave may still stand.
+	deleted []store.RunQuery
 	// end is the end of the window. Only Download touches it.
 	end time.Time
 	// ctx ends when the attempt does; its cause says why.
@@ -167,6 +169,9 @@ func (p *Pipeline) begin(r *run) error {
 	}
 	if r.queries, err = p.Store.RunQueries(r.ctx); err != nil {
 		return fmt.Errorf("reading the saved queries: %w", err)
+	}
+	if r.deleted, err = p.Store.DeletedQueries(r.ctx); err != nil {
+		return fmt.Errorf("reading the deleted queries: %w", err)
 	}
 	p.doubtMarks(r.queries)
 	if start := p.windowStart(r.job.Mode, r.queries); start != nil {

@@ -128,7 +128,7 @@ func sweep(ctx context.Context, tx *transaction, run int64, at *claimRow) (more 
 	return len(gone) == sweepChunk, vacateLost(ctx, tx, gone)
 }
 
-// CandidatesOf are those who give these objects in an owner, however its name is written.
+// CandidatesOf are those who give these objects in an owner, however its name is written, deleted queries' included.
 func (s *Store) CandidatesOf(ctx context.Context, owner string, ids []uuid.UUID) ([]Candidate, error) {
 	keys := make([]int64, len(ids))
 	for i, id := range ids {
@@ -136,14 +136,14 @@ func (s *Store) CandidatesOf(ctx context.Context, owner string, ids []uuid.UUID)
 	}
 	slices.Sort(keys)
 	return s.candidates(ctx, `SELECT DISTINCT c.query, c.indicator FROM object o JOIN destination d ON d.number = o.destination AND d.current
-		JOIN candidate c ON c.object = o.number AND c.object <> 0 JOIN query q ON q.number = c.query AND q.rank IS NOT NULL
+		JOIN candidate c ON c.object = o.number AND c.object <> 0
 		WHERE o.key IN (SELECT value FROM json_each(?)) AND c.owner IN (SELECT number FROM owner WHERE name = ? COLLATE NOCASE) ORDER BY 1, 2`, set(keys), owner)
 }
 
-// CandidatesFor are the queries that these indicators are known from.
+// CandidatesFor are the queries that these indicators are known from, deleted ones included.
 func (s *Store) CandidatesFor(ctx context.Context, indicators []int64) ([]Candidate, error) {
 	return s.candidates(ctx, `SELECT DISTINCT c.query, c.indicator FROM query q CROSS JOIN json_each(?) i
-		JOIN candidate c ON c.query = q.number AND c.indicator = i.value WHERE q.rank IS NOT NULL ORDER BY 1, 2`, set(indicators))
+		JOIN candidate c ON c.query = q.number AND c.indicator = i.value ORDER BY 1, 2`, set(indicators))
 }
 
 func (s *Store) candidates(ctx context.Context, query string, args ...any) ([]Candidate, error) {

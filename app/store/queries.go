@@ -54,8 +54,17 @@ func (s *Store) RunQueries(ctx context.Context) ([]RunQuery, error) {
 }
 
 func savedQueries(ctx context.Context, q querier) ([]RunQuery, error) {
+	return readQueries(ctx, q, `rank IS NOT NULL ORDER BY rank`)
+}
+
+// DeletedQueries are those whose candidates are still in the ledger. They have no rank.
+func (s *Store) DeletedQueries(ctx context.Context) ([]RunQuery, error) {
+	return readQueries(ctx, s.read, `rank IS NULL AND EXISTS (SELECT 1 FROM candidate WHERE candidate.query = query.number) ORDER BY number`)
+}
+
+func readQueries(ctx context.Context, q querier, which string) ([]RunQuery, error) {
 	var rows []queryRow
-	if err := q.SelectContext(ctx, &rows, `SELECT `+queryColumns+` FROM query WHERE rank IS NOT NULL ORDER BY rank`); err != nil {
+	if err := q.SelectContext(ctx, &rows, `SELECT `+queryColumns+` FROM query WHERE `+which); err != nil {
 		return nil, fmt.Errorf("reading the queries: %w", err)
 	}
 	queries := make([]RunQuery, len(rows))
