@@ -71,7 +71,7 @@ type application struct {
 	// superseded are the rows of earlier batches that are sent no more, by number, and the indicator that gave the newer one.
 	superseded map[int64]int64
 	problems   []any
-	// reported is what stands on REPORT for an indicator that was read before in this job.
+	// reported is what this job put on REPORT about an indicator, as far as it was asked for.
 	reported map[int64]map[line]bool
 	tally    tally
 }
@@ -96,7 +96,7 @@ func (a *application) take(ctx context.Context, f *Found, place int64) error {
 			count.Invalid++
 		}
 	}
-	if _, err := a.report(ctx, f, first); err != nil {
+	if _, err := a.report(ctx, f); err != nil {
 		return err
 	}
 	owner, err := a.store.names.owner(ctx, a.tx, f.Owner)
@@ -111,7 +111,7 @@ func (a *application) take(ctx context.Context, f *Found, place int64) error {
 }
 
 func (a *application) takeUnreadable(ctx context.Context, f *Found) error {
-	reported, err := a.report(ctx, f, false)
+	reported, err := a.report(ctx, f)
 	if err == nil && reported > 0 {
 		count := a.tally.of(a.Job, a.Query, f.Type)
 		count.Downloaded++
@@ -335,11 +335,11 @@ func (a *application) before(c, d *claim, o *object) bool {
 }
 
 // report puts an indicator's problems on REPORT, once a job, and says how many were new.
-func (a *application) report(ctx context.Context, f *Found, first bool) (int, error) {
+func (a *application) report(ctx context.Context, f *Found) (int, error) {
 	if len(f.Problems) == 0 {
 		return 0, nil
 	}
-	known, err := a.known(ctx, f.Indicator, first)
+	known, err := a.known(ctx, f.Indicator)
 	if err != nil {
 		return 0, err
 	}
@@ -358,15 +358,12 @@ func (a *application) report(ctx context.Context, f *Found, first bool) (int, er
 	return fresh, nil
 }
 
-func (a *application) known(ctx context.Context, indicator int64, first bool) (map[line]bool, error) {
+func (a *application) known(ctx context.Context, indicator int64) (map[line]bool, error) {
 	if known := a.reported[indicator]; known != nil {
 		return known, nil
 	}
 	known := map[line]bool{}
 	a.reported[indicator] = known
-	if first {
-		return known, nil
-	}
 	rows, err := a.tx.QueryContext(ctx, `SELECT message, raw FROM problem WHERE job = ? AND query = ? AND indicator = ?`, a.Job, a.Query, indicator)
 	if err != nil {
 		return nil, fmt.Errorf("reading what was reported before: %w", err)

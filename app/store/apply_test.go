@@ -15,3 +15,16 @@ func TestEmptiedWithinAPage(t *testing.T) {
 		t.Errorf("counted %+v, want nothing: one row took the other's place", counts)
 	}
 }
+
+// A job that is tried again after others read the same puts nothing on REPORT twice.
+func TestReportedOnceAJob(t *testing.T) {
+	f := newFixture(t)
+	bad := f.found(0, 0)
+	bad.Objects, bad.Problems = nil, []Problem{{Step: "Convert", Code: "invalid-value", Message: "no value"}}
+	first, second := f.begin(Full), f.begin(Full)
+	for _, job := range []Job{first, second, first} {
+		_, err := f.Apply(ctx(), Batch{Job: job.Number, Mode: Full, Query: f.query, Now: f.now, Found: []Found{bad}})
+		f.do(err)
+	}
+	f.wantNumber(1, "lines", `SELECT count(*) FROM problem WHERE job = ?`, first.Number)
+}

@@ -112,7 +112,7 @@ func (r *rules) found(b Batch, f *Found, place int64) {
 	}
 	for _, p := range f.Problems {
 		line := fmt.Sprintf("%d|%d|%d|%s|%s", b.Job, b.Query, f.Indicator, p.Message, p.Raw)
-		if first || !slices.Contains(r.reported, line) {
+		if !slices.Contains(r.reported, line) {
 			r.reported = append(r.reported, line)
 		}
 	}
