@@ -268,7 +268,7 @@ func TestBrokerIsBackAfterAWhile(t *testing.T) {
 		b.expect(t, "Ready")
 		b.down.Store(true)
 		b.drop()
-		time.Sleep(33 * time.Second)
+		time.Sleep(34 * time.Second)
 		b.down.Store(false)
 		time.Sleep(5 * time.Second)
 		if b.connections != 2 {

@@ -126,13 +126,22 @@ func TestRefusedCertificateIsFinal(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	listener, err := tls.Listen("tcp", "127.0.0.1:0", &tls.Config{Certificates: []tls.Certificate{cert}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer listener.Close()
 	in, attempts := inputs(), 0
 	in.BrokerHost, in.CAFile, in.BrokerTimeout = "127.0.0.1", own.CAFile, 3*time.Second
 	err = Run(t.Context(), in, nil, Options{Logger: slog.New(slog.DiscardHandler), Dial: func(context.Context, string, string) (net.Conn, error) {
 		attempts++
-		client, server := net.Pipe()
-		go tls.Server(server, &tls.Config{Certificates: []tls.Certificate{cert}}).Handshake() //nolint:errcheck // the client tells
-		return client, nil
+		go func() {
+			if conn, err := listener.Accept(); err == nil {
+				conn.(*tls.Conn).Handshake() //nolint:errcheck // the client tells
+				conn.Close()
+			}
+		}()
+		return net.Dial("tcp", listener.Addr().String())
 	}})
 	if !errors.Is(err, errUntrusted) || attempts != 1 {
 		t.Errorf("%v after %d attempts", err, attempts)
