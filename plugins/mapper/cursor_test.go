@@ -47,6 +47,17 @@ func TestParseDamaged(t *testing.T) {
 	}
 }
 
+// An indicator that is nested without end must not exhaust the stack, which would end the mapper.
+func TestParseDeep(t *testing.T) {
+	nested := func(n int) []byte { return []byte(`{"x":` + strings.Repeat("[", n) + strings.Repeat("]", n) + `}`) }
+	if _, err := Parse(nested(maxDepth - 1)); err != nil {
+		t.Error(err)
+	}
+	if _, err := Parse(nested(maxDepth)); err == nil {
+		t.Error("deeper than the most was read")
+	}
+}
+
 func checkParse(t *testing.T, raw []byte) {
 	_, err := Parse(raw)
 	valid := json.Valid(raw)

@@ -26,7 +26,7 @@ func TestRows(t *testing.T) {
 		upload(t, s,
 			indicator(1, "confidence", 80, "description", long, "labels", []string{}, "x", nil, "external_references", []any{map[string]any{"source_name": "a"}},
 				"object_marking_refs", []string{"marking-definition--f88d31f6-486f-44da-b317-01333bde0b82"}, "valid_from", "1999-01-01T00:00:00Z"),
-			indicator(2, "pattern", "[a:b = 'x' OR c:d = 'y']", "revoked", true),
+			indicator(2, "pattern", "[a:b = 'x' OR c:d = 'y']", "revoked", true, "valid_from", "1999-01-01T00:00:00Z"),
 			indicator(3, "pattern_type", "yara", "valid_from", "1998-01-01T00:00:00Z", "valid_until", "1999-01-01T00:00:00Z"),
 			indicator(4, "type", "identity", "id", "identity--00000000-0000-4000-8000-000000000001", "pattern", nil, "valid_from", nil, "valid_until", nil),
 		)
@@ -60,6 +60,10 @@ func TestRows(t *testing.T) {
 			return r.LastUpdateMethod != "LogARepublisher" || r.Data["external_references"] != nil
 		}) {
 			t.Errorf("republished %+v", rows)
+		}
+		upload(t, s, indicator(5)) // valid from 2026 on, and it is 2000
+		if rows = s.Rows(); rows[len(rows)-1].IsActive {
+			t.Errorf("%+v", rows[len(rows)-1])
 		}
 	})
 }

@@ -95,6 +95,9 @@ func TestLinksAndCount(t *testing.T) {
 	if l = get(t, s, listPath+"?resultStart=100000"); len(l.Data) != 0 || l.Next != "" || l.Prev == "" {
 		t.Errorf("beyond the end: %d rows, next %q, prev %q", len(l.Data), l.Next, l.Prev)
 	}
+	if l = get(t, s, listPath+"?resultLimit=1&tql=id+%3D+"+listOfIDs(t, s, Query{})[0]); len(l.Data) != 1 || l.Next != "" {
+		t.Errorf("a last page that is full: %d rows, next %q", len(l.Data), l.Next)
+	}
 	other := newTest(t, Options{LinkBase: "https://inner.example:8443"})
 	if l = get(t, other, listPath+"?resultLimit=1"); !strings.HasPrefix(l.Next, "https://inner.example:8443"+listPath+"?") {
 		t.Errorf("next %s", l.Next)
