@@ -23,6 +23,7 @@ func (p *Pipeline) sweep(r *run) error {
 	if err := p.flush(r); err != nil {
 		return err
 	}
+	defer p.downloader.rest()()
 	err := p.persist(r.ctx, func(ctx context.Context) error {
 		return p.Store.SweepDeparted(ctx, r.job.Number, r.read())
 	})

@@ -600,6 +600,37 @@ func TestKillDownload(t *testing.T) {
 	})
 }
 
+// While ThreatConnect says nothing, or nothing of use, JOBS says so; while something else takes its time, it does not.
+func TestProgressSaysThatThreatConnectIsSilent(t *testing.T) {
+	in(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.fill(10)
+		silent := func(after time.Duration) bool {
+			time.Sleep(after)
+			p := w.p.Progress()
+			if p.RequestID == "" {
+				t.Fatal("no job runs")
+			}
+			return strings.Contains(p.WaitReason, "ThreatConnect has not answered since 00:0") && p.WaitUntil.IsZero()
+		}
+		w.must(w.tc.Inject(farthreatconnect.Fault{Kind: farthreatconnect.Hang, Seconds: 600, Path: "/api/v3/indicators"}))
+		w.must(w.tc.Inject(farthreatconnect.Fault{Kind: farthreatconnect.Status, Status: 503, Count: 5, Path: "/api/v3/indicators"}))
+		w.must(w.p.PauseTask(t.Context(), "convert", true))
+		w.saveOnly(store.Full, query("", "Alpha"))
+		if silent(10 * time.Second) {
+			t.Error("said so at once")
+		}
+		if !silent(time.Minute) || !silent(3*time.Minute+5*time.Second) {
+			t.Errorf("%+v", w.p.Progress())
+		}
+		if silent(time.Minute) { // Convert is paused
+			t.Errorf("%+v", w.p.Progress())
+		}
+		w.must(w.p.PauseTask(t.Context(), "convert", false))
+		w.awaitIdle(store.Full)
+	})
+}
+
 // What an operator confirms is uploaded without a job, and after an outage by itself.
 func TestUploadGoesOnWithoutAJob(t *testing.T) {
 	in(t, func(t *testing.T) {

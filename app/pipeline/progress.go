@@ -2,6 +2,7 @@ package pipeline
 
 import (
 	"context"
+	"fmt"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -20,7 +21,8 @@ type Progress struct {
 	Queued     int64
 	Uploaded   int64
 	// Rate is in objects a second.
-	Rate       float64
+	Rate float64
+	// WaitUntil is zero where it is not known how long the job waits.
 	WaitUntil  time.Time
 	WaitReason string
 	// Remaining is 0 while it is unknown.
@@ -107,9 +109,23 @@ func (p *Pipeline) Progress() Progress {
 	}
 	v := Progress{RequestID: r.job.RequestID, Stage: r.stage(), Expected: r.expected.Load(), Downloaded: r.downloaded.Load(),
 		Converted: r.converted.Load(), Queued: r.queued.Load(), Uploaded: r.uploaded.Load(), Rate: r.rate.perSecond(time.Now(), r.age())}
-	v.WaitUntil, v.WaitReason = p.wait.now()
+	if v.WaitUntil, v.WaitReason = p.wait.now(); v.WaitReason == "" {
+		v.WaitReason = p.silence()
+	}
 	v.Remaining = p.remaining(r, v)
 	return v
+}
+
+// longSilence is how long ThreatConnect may take to answer before the screens say so.
+const longSilence = 30 * time.Second
+
+// silence says that ThreatConnect has given no answer of use for a while: nothing else keeps Download from a sign of life.
+func (p *Pipeline) silence() string {
+	since := p.downloader.waitsSince()
+	if since.IsZero() || time.Since(since) < longSilence {
+		return ""
+	}
+	return fmt.Sprintf("ThreatConnect has not answered since %s; it is asked again and again", since.UTC().Format("15:04:05 UTC"))
 }
 
 // stage is the first one that is not complete.

@@ -252,6 +252,16 @@ func (t *task) silent(now time.Time) bool {
 	return t.kill != nil && !t.paused && now.Sub(t.alive) > t.timeout && now.Sub(t.excused) > t.timeout
 }
 
+// waitsSince is the last sign of life while there is work in hand and nothing excuses the silence since, else zero.
+func (t *task) waitsSince() time.Time {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.kill == nil || t.paused || t.excused.After(time.Now()) {
+		return time.Time{}
+	}
+	return t.alive
+}
+
 func (t *task) say(format string, args ...any) {
 	t.mu.Lock()
 	defer t.mu.Unlock()

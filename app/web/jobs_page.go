@@ -158,7 +158,10 @@ func (s *server) progress() *templates.Progress {
 			convert,
 			{Label: "Upload", Unit: "objects", Value: p.Uploaded, Max: max(p.Queued, p.Uploaded)},
 		}}
-	if left := time.Until(p.WaitUntil); left > 0 {
+	switch left := time.Until(p.WaitUntil); {
+	case p.WaitUntil.IsZero():
+		view.Wait = p.WaitReason
+	case left > 0:
 		view.Wait = fmt.Sprintf("%s, next request in %s", p.WaitReason, templates.Duration(left))
 	}
 	if len(s.paused()) > 0 {

@@ -250,9 +250,12 @@ func TestRunningJob(t *testing.T) {
 		}
 		v.open("ui/jobs?id=complete")
 		v.misses("objects/s")
-		w.progress = Progress{RequestID: "running", Stage: "Download"}
+		w.progress = Progress{RequestID: "running", Stage: "Download", WaitReason: "ThreatConnect is silent"}
 		v.open("ui/jobs")
-		v.sees("not known yet", "Waiting no", "0 indicators")
+		v.sees("not known yet", "Waiting ThreatConnect is silent", "0 indicators")
+		w.progress.WaitReason = ""
+		v.open("ui/jobs")
+		v.sees("Waiting no")
 		if trigger := attr(v.find("live part", func(n *html.Node) bool { return attr(n, "id") == "live" }), "hx-trigger"); !strings.Contains(trigger, "2s") {
 			t.Errorf("a page with a running job is asked for %s", trigger)
 		}

@@ -90,7 +90,8 @@ type Progress struct {
 	Queued     int64
 	Uploaded   int64
 	// Rate is in objects a second.
-	Rate       float64
+	Rate float64
+	// WaitUntil is zero where it is not known how long the job waits.
 	WaitUntil  time.Time
 	WaitReason string
 	// Remaining is 0 while it is unknown.
