@@ -2,13 +2,13 @@ package sentinel
 
 import (
 	"fmt"
-	"math/rand/v2"
 	"net/http"
 	"slices"
 	"strconv"
 	"strings"
-	"sync"
 	"time"
+
+	"mssentinel/app/standin/faults"
 )
 
 // Kind names a fault.
@@ -64,19 +64,13 @@ type Fault struct {
 	Source  string  `json:"source"`  // only uploads under this sourcesystem (RefuseBatch, RefuseRecord)
 }
 
+func when(f *Fault) faults.When { return faults.When{Count: &f.Count, After: &f.After, Rate: f.Rate} }
+
 func (f Fault) wait() time.Duration { return time.Duration(f.Seconds * float64(time.Second)) }
 
 func (f Fault) hits(o *record) bool {
 	return f.Match == "" || o.id == f.Match || strings.Contains(o.pattern, f.Match)
 }
-
-type faults struct {
-	mu     sync.Mutex
-	active []Fault
-	random *rand.Rand
-}
-
-func newFaults(seed uint64) faults { return faults{random: rand.New(rand.NewPCG(seed, 1))} }
 
 // Inject adds a fault. Several stand side by side; of those that could strike a request, the oldest does.
 func (s *Server) Inject(f Fault) error {
@@ -96,9 +90,7 @@ func (s *Server) Inject(f Fault) error {
 	if (f.Kind == Slow || f.Kind == TokenSlow || f.Kind == TokenShort) && f.Seconds == 0 {
 		return fmt.Errorf("fault %q: give the seconds", f.Kind)
 	}
-	s.faults.mu.Lock()
-	defer s.faults.mu.Unlock()
-	s.faults.active = append(s.faults.active, f)
+	s.faults.Add(f)
 	return nil
 }
 
@@ -113,54 +105,11 @@ func defaultStatus(k Kind) int {
 }
 
 // ClearFaults ends all faults.
-func (s *Server) ClearFaults() {
-	s.faults.mu.Lock()
-	defer s.faults.mu.Unlock()
-	s.faults.active = nil
-}
+func (s *Server) ClearFaults() { s.faults.Clear() }
 
 // take finds the fault of these kinds that strikes now, and counts it.
-func (f *faults) take(kinds []Kind, concerns func(Fault) bool) (Fault, bool) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	for i := range f.active {
-		a := &f.active[i]
-		if !slices.Contains(kinds, a.Kind) || concerns != nil && !concerns(*a) {
-			continue
-		}
-		if a.After > 0 {
-			a.After--
-			continue
-		}
-		if a.Rate > 0 && f.random.Float64() >= a.Rate {
-			continue
-		}
-		hit := *a
-		if a.Count > 0 {
-			if a.Count--; a.Count == 0 {
-				f.active = slices.Delete(f.active, i, i+1)
-			}
-		}
-		return hit, true
-	}
-	return Fault{}, false
-}
-
-// pause waits for d, or for ever if d is 0, and says whether the request goes on afterwards.
-func (s *Server) pause(r *http.Request, d time.Duration) bool {
-	var elapsed <-chan time.Time
-	if d > 0 {
-		timer := time.NewTimer(d)
-		defer timer.Stop()
-		elapsed = timer.C
-	}
-	select {
-	case <-elapsed:
-		return true
-	case <-r.Context().Done():
-	case <-s.closed:
-	}
-	return false
+func (s *Server) take(kinds []Kind, concerns func(Fault) bool) (Fault, bool) {
+	return s.faults.Take(func(f Fault) bool { return slices.Contains(kinds, f.Kind) && (concerns == nil || concerns(f)) })
 }
 
 // callFault answers as the fault says, for those that strike before anything is stored.
@@ -206,9 +155,9 @@ func (s *Server) tokenFault(w http.ResponseWriter, r *http.Request, f Fault) {
 	case TokenCut:
 		panic(http.ErrAbortHandler)
 	case TokenSlow:
-		s.pause(r, f.wait())
+		faults.Pause(r, f.wait(), s.closed)
 	case TokenHang:
-		s.pause(r, 0)
+		faults.Pause(r, 0, s.closed)
 		panic(http.ErrAbortHandler)
 	case TokenError:
 		entraFault(w, f.Code, r.PostForm.Get("client_id"))

@@ -2,7 +2,6 @@ package sentinel
 
 import (
 	"slices"
-	"sync"
 	"time"
 )
 
@@ -24,35 +23,11 @@ type Request struct {
 // maxLog bounds the log; the oldest entries go first.
 const maxLog = 200_000
 
-type requestLog struct {
-	mu      sync.Mutex
-	entries []Request
-	total   int
-}
-
-func (l *requestLog) add(r Request) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.total++
-	l.entries = append(l.entries, r)
-	if len(l.entries) > maxLog+maxLog/4 {
-		l.entries = append([]Request(nil), l.entries[len(l.entries)-maxLog:]...)
-	}
-}
-
 // Requests returns the calls of the upload API in the order in which they ended (the last 200,000).
-func (s *Server) Requests() []Request {
-	s.log.mu.Lock()
-	defer s.log.mu.Unlock()
-	return slices.Clone(s.log.entries)
-}
+func (s *Server) Requests() []Request { return s.log.All() }
 
 // RequestCount is the number of calls of the upload API so far.
-func (s *Server) RequestCount() int {
-	s.log.mu.Lock()
-	defer s.log.mu.Unlock()
-	return s.log.total
-}
+func (s *Server) RequestCount() int { return s.log.Count() }
 
 // MaxInWindow is the largest number of calls, throttled ones included, that one subject made within any window.
 //

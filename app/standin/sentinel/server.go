@@ -11,6 +11,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"mssentinel/app/standin/faults"
 )
 
 // Defaults of [Options]: the limits that Microsoft documents, and the stand-in's own where it documents none.
@@ -99,9 +101,9 @@ type Server struct {
 	closed  chan struct{}
 	close   func()
 
-	faults faults
+	faults *faults.List[Fault]
 	table  table
-	log    requestLog
+	log    faults.Log[Request]
 	meter  throttle
 
 	mu        sync.Mutex
@@ -117,7 +119,8 @@ func New(o Options) *Server {
 		key:     make([]byte, 32),
 		closed:  make(chan struct{}),
 		apps:    append([]App(nil), o.Apps...),
-		faults:  newFaults(o.Seed),
+		faults:  faults.NewList(o.Seed, when),
+		log:     faults.Log[Request]{Most: maxLog},
 		table:   newTable(o.Keep),
 		meter:   throttle{window: o.Window, limit: o.Limit},
 	}

@@ -58,7 +58,7 @@ func (s *Server) token(w http.ResponseWriter, r *http.Request, tenant string) {
 		return
 	}
 	lifetime := s.options.TokenLifetime
-	if f, ok := s.faults.take(tokenKinds, nil); ok {
+	if f, ok := s.take(tokenKinds, nil); ok {
 		if f.Kind != TokenShort {
 			s.tokenFault(w, r, f)
 			if f.Kind != TokenSlow {

@@ -12,6 +12,8 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/tidwall/gjson"
+
+	"mssentinel/app/standin/faults"
 )
 
 // maxDepth of JSON that the service's parser descends into.
@@ -23,7 +25,7 @@ func (s *Server) upload(w http.ResponseWriter, r *http.Request, workspace string
 	answer := &recorder{ResponseWriter: w}
 	defer func() {
 		entry.Status, entry.Ended = answer.status, time.Now()
-		s.log.add(entry)
+		s.log.Add(entry)
 	}()
 	if r.Method != http.MethodPost {
 		gatewayError(answer, http.StatusNotFound, "Resource not found")
@@ -53,7 +55,7 @@ func (s *Server) upload(w http.ResponseWriter, r *http.Request, workspace string
 func (s *Server) admit(w http.ResponseWriter, r *http.Request, entry *Request) bool {
 	subject, role, ok := s.bearer(r)
 	entry.Subject = subject
-	fault, struck := s.faults.take(accessKind, nil)
+	fault, struck := s.take(accessKind, nil)
 	if struck {
 		entry.Fault = fault.Kind
 	}
@@ -76,13 +78,13 @@ func (s *Server) admit(w http.ResponseWriter, r *http.Request, entry *Request) b
 
 // misbehave lets the faults strike that need no look into the body, and returns the one that strikes after storing, if any.
 func (s *Server) misbehave(w http.ResponseWriter, r *http.Request, entry *Request) (after Fault, ok bool) {
-	if f, struck := s.faults.take(delayKinds, nil); struck {
+	if f, struck := s.take(delayKinds, nil); struck {
 		entry.Fault = f.Kind
-		if !s.pause(r, f.wait()) {
+		if !faults.Pause(r, f.wait(), s.closed) {
 			panic(http.ErrAbortHandler)
 		}
 	}
-	f, struck := s.faults.take(callKinds, nil)
+	f, struck := s.take(callKinds, nil)
 	if !struck {
 		return Fault{}, true
 	}
@@ -205,12 +207,12 @@ func (s *Server) store(w http.ResponseWriter, in envelope, entry *Request, after
 	for i, value := range in.records {
 		r, messages := check.check(value)
 		concerns := func(f Fault) bool { return (f.Source == "" || f.Source == in.source) && f.hits(&r) }
-		if f, struck := s.faults.take(batchKinds, concerns); struck {
+		if f, struck := s.take(batchKinds, concerns); struck {
 			entry.Fault = f.Kind
 			callFault(w, f)
 			return
 		}
-		if f, struck := s.faults.take(recordKind, concerns); struck {
+		if f, struck := s.take(recordKind, concerns); struck {
 			entry.Fault = f.Kind
 			messages = append(messages, "Error for Property=pattern: Value is not accepted. Actual value: "+shorten(r.pattern)+".")
 		}

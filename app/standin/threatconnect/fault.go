@@ -2,13 +2,13 @@ package threatconnect
 
 import (
 	"fmt"
-	"math/rand/v2"
 	"net/http"
 	"slices"
 	"strconv"
 	"strings"
-	"sync"
 	"time"
+
+	"mssentinel/app/standin/faults"
 )
 
 // Kind names a fault.
@@ -59,15 +59,9 @@ type Fault struct {
 	Seconds float64 `json:"seconds"` // wait or delay
 }
 
+func when(f *Fault) faults.When { return faults.When{Count: &f.Count, After: &f.After, Rate: f.Rate} }
+
 func (f Fault) wait() time.Duration { return time.Duration(f.Seconds * float64(time.Second)) }
-
-type faults struct {
-	mu     sync.Mutex
-	active []Fault
-	random *rand.Rand
-}
-
-func newFaults(seed uint64) faults { return faults{random: rand.New(rand.NewPCG(seed, 1))} }
 
 // Inject adds a fault. Several stand side by side; of those that could strike a request, the oldest does.
 func (s *Server) Inject(f Fault) error {
@@ -86,51 +80,19 @@ func (s *Server) Inject(f Fault) error {
 	if f.Kind == Slow && f.Seconds == 0 {
 		return fmt.Errorf("fault %q: give the seconds", f.Kind)
 	}
-	s.faults.mu.Lock()
-	defer s.faults.mu.Unlock()
-	s.faults.active = append(s.faults.active, f)
+	s.faults.Add(f)
 	return nil
 }
 
 // ClearFaults ends all faults.
-func (s *Server) ClearFaults() {
-	s.faults.mu.Lock()
-	defer s.faults.mu.Unlock()
-	s.faults.active = nil
-}
+func (s *Server) ClearFaults() { s.faults.Clear() }
 
-// concerning says whether a fault is about a request.
-func concerning(r *http.Request, p parameters) func(Fault) bool {
-	return func(f Fault) bool {
-		return strings.HasPrefix(r.URL.Path, f.Path) && (strings.Contains(p.get("tql"), f.Match) || strings.Contains(p.get("owner"), f.Match))
-	}
-}
-
-// take finds the fault of these kinds that strikes now, and counts it.
-func (f *faults) take(kinds []Kind, concerns func(Fault) bool) (Fault, bool) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	for i := range f.active {
-		a := &f.active[i]
-		if !slices.Contains(kinds, a.Kind) || !concerns(*a) {
-			continue
-		}
-		if a.After > 0 {
-			a.After--
-			continue
-		}
-		if a.Rate > 0 && f.random.Float64() >= a.Rate {
-			continue
-		}
-		hit := *a
-		if a.Count > 0 {
-			if a.Count--; a.Count == 0 {
-				f.active = slices.Delete(f.active, i, i+1)
-			}
-		}
-		return hit, true
-	}
-	return Fault{}, false
+// take finds the fault of these kinds that strikes a request, and counts it.
+func (s *Server) take(kinds []Kind, r *http.Request, p parameters) (Fault, bool) {
+	return s.faults.Take(func(f Fault) bool {
+		return slices.Contains(kinds, f.Kind) && strings.HasPrefix(r.URL.Path, f.Path) &&
+			(strings.Contains(p.get("tql"), f.Match) || strings.Contains(p.get("owner"), f.Match))
+	})
 }
 
 // callFault does what a fault of callKinds asks for, and says whether the request is done with.
@@ -139,7 +101,7 @@ func (s *Server) callFault(w http.ResponseWriter, r *http.Request, f Fault, entr
 	case CutBefore:
 		panic(http.ErrAbortHandler)
 	case Slow, Hang:
-		if !s.pause(r, f.wait()) {
+		if !faults.Pause(r, f.wait(), s.closed) {
 			panic(http.ErrAbortHandler)
 		}
 		return false
@@ -148,23 +110,6 @@ func (s *Server) callFault(w http.ResponseWriter, r *http.Request, f Fault, entr
 	entry.Status = a.status
 	a.send(w)
 	return true
-}
-
-// pause waits for d, or for ever if d is 0, and says whether the request goes on afterwards.
-func (s *Server) pause(r *http.Request, d time.Duration) bool {
-	var elapsed <-chan time.Time
-	if d > 0 {
-		timer := time.NewTimer(d)
-		defer timer.Stop()
-		elapsed = timer.C
-	}
-	select {
-	case <-elapsed:
-		return true
-	case <-r.Context().Done():
-	case <-s.closed:
-	}
-	return false
 }
 
 func (f Fault) answer() answer {

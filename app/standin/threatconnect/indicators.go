@@ -29,7 +29,7 @@ func (s *Server) indicators(r *http.Request, p parameters, entry *Request) (answ
 		return answer{}, err
 	}
 	shown := rows[w.start:w.end]
-	fault, _ := s.faults.take(pageKinds, concerning(r, p))
+	fault, _ := s.take(pageKinds, r, p)
 	if fault.Kind != "" {
 		entry.Fault = fault.Kind
 	}

@@ -1,10 +1,6 @@
 package threatconnect
 
-import (
-	"slices"
-	"sync"
-	"time"
-)
+import "time"
 
 // Request is what the stand-in remembers of one call of the API. It holds no signature and no token.
 type Request struct {
@@ -23,32 +19,8 @@ type Request struct {
 // maxLog bounds the log; the oldest entries go first.
 const maxLog = 50_000
 
-type requestLog struct {
-	mu      sync.Mutex
-	entries []Request
-	total   int
-}
-
-func (l *requestLog) add(r Request) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.total++
-	l.entries = append(l.entries, r)
-	if len(l.entries) > maxLog+maxLog/4 {
-		l.entries = slices.Clone(l.entries[len(l.entries)-maxLog:])
-	}
-}
-
 // Requests returns the calls in the order in which they ended (the last 50,000).
-func (s *Server) Requests() []Request {
-	s.log.mu.Lock()
-	defer s.log.mu.Unlock()
-	return slices.Clone(s.log.entries)
-}
+func (s *Server) Requests() []Request { return s.log.All() }
 
 // RequestCount is the number of calls so far.
-func (s *Server) RequestCount() int {
-	s.log.mu.Lock()
-	defer s.log.mu.Unlock()
-	return s.log.total
-}
+func (s *Server) RequestCount() int { return s.log.Count() }

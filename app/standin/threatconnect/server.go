@@ -13,6 +13,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"mssentinel/app/standin/faults"
 )
 
 // Bounds that the API documents.
@@ -71,8 +73,8 @@ type Server struct {
 	close   func()
 
 	table  *table
-	faults faults
-	log    requestLog
+	faults *faults.List[Fault]
+	log    faults.Log[Request]
 
 	mu           sync.Mutex
 	users        []User
@@ -89,7 +91,8 @@ func New(o Options) *Server {
 		options: o,
 		closed:  make(chan struct{}),
 		table:   newTable(o.Population, o.MoreOwners),
-		faults:  newFaults(o.Seed),
+		faults:  faults.NewList(o.Seed, when),
+		log:     faults.Log[Request]{Most: maxLog},
 		users:   append([]User(nil), o.Users...),
 		tokens:  map[string]time.Time{},
 	}
@@ -120,11 +123,11 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	entry := Request{Time: time.Now(), Method: r.Method, Target: r.RequestURI}
 	defer func() {
 		entry.Ended = time.Now()
-		s.log.add(entry)
+		s.log.Add(entry)
 	}()
 	p, err := s.readParameters(w, r)
 	entry.TQL, entry.Owner, entry.Sorting = p.get("tql"), p.get("owner"), p.get("sorting")
-	if f, ok := s.faults.take(callKinds, concerning(r, p)); ok {
+	if f, ok := s.take(callKinds, r, p); ok {
 		entry.Fault = f.Kind
 		if s.callFault(w, r, f, &entry) {
 			return
@@ -137,7 +140,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if err != nil {
 		a = errorAnswer(err)
 	}
-	if f, ok := s.faults.take(bodyKinds, concerning(r, p)); ok {
+	if f, ok := s.take(bodyKinds, r, p); ok {
 		entry.Fault = f.Kind
 		a = f.spoil(a)
 	}
