@@ -47,6 +47,9 @@ type jobRow struct {
 }
 
 func (r jobRow) job() Job {
+	if r.Status != ConfirmationRequired {
+		r.CountRetirementHeld = 0 // nobody can answer it, yet or any more
+	}
 	return Job{
 		Number: r.Number, RequestID: r.RequestID, JobType: r.JobType, Mode: r.Mode, Status: r.Status, Message: r.Message,
 		DateQueued: fromMillis(r.DateQueued), DateStarted: fromNull(r.DateStarted),

@@ -231,6 +231,9 @@ func TestQuestionOfAJobThatFailed(t *testing.T) {
 				t.Fatalf("%+v, %v", got, err)
 			}
 			f.status(job, end)
+			if held := f.get(job).CountRetirementHeld; held != 0 {
+				t.Errorf("it holds %d, and nobody can answer", held)
+			}
 			if got := f.retire(f.begin(Delta)); got != (Retirement{Held: 150}) {
 				t.Errorf("the next one: %+v", got)
 			}
