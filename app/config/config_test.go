@@ -72,6 +72,24 @@ func TestEnvironmentNeedsPrefix(t *testing.T) {
 	}
 }
 
+// Sentinel's and Entra's ids are the same in either case, and the ledger belongs to a workspace by its id.
+func TestGUIDsAreInLowerCase(t *testing.T) {
+	upper := strings.ToUpper(guid)
+	got, err := load(t, map[string]string{"client_id": upper, "tenant_id": upper, "sentinel_workspace_id": upper}, nil)
+	if err != nil || got.ClientID != guid || got.TenantID != guid || got.WorkspaceID != guid {
+		t.Errorf("got %s, %s, %s, %v", got.ClientID, got.TenantID, got.WorkspaceID, err)
+	}
+}
+
+// An input that is looked at twice has one fault.
+func TestUnresolvedVariableIsReportedOnce(t *testing.T) {
+	_, err := load(t, map[string]string{"tc_api_path": "&{TC:TEXT:path}"}, nil)
+	var faults Faults
+	if !errors.As(err, &faults) || len(faults) != 1 || !strings.Contains(err.Error(), "&{TC:TEXT:path}") {
+		t.Errorf("got %v", err)
+	}
+}
+
 func TestEveryField(t *testing.T) {
 	long := strings.Repeat("ä", 242)
 	platform := func(more map[string]string) map[string]string {

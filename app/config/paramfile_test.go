@@ -167,7 +167,7 @@ func TestTolerantScalars(t *testing.T) {
 		hours int    // 0: refused
 	}{
 		{`5`, 5}, {`"5"`, 5}, {`" 5 "`, 5}, {`5.0`, 5}, {`5e0`, 5}, {`0.5e1`, 5}, {`"+5"`, 5},
-		{`5.5`, 0}, {`"5.5"`, 0}, {`true`, 0}, {`null`, 0}, {`""`, 0}, {`[5]`, 0}, {`{}`, 0}, {`1e999999999`, 0}, {`-5`, 0},
+		{`5.5`, 0}, {`"5.5"`, 0}, {`true`, 0}, {`null`, 0}, {`""`, 0}, {`[5]`, 0}, {`{}`, 0}, {`1e999999999`, 0}, {`1e99999999`, 0}, {`-5`, 0},
 	}
 	for _, test := range tests {
 		set := onPlatform()
@@ -206,6 +206,7 @@ func TestBadParameterFile(t *testing.T) {
 		{"a list", seal([]byte(`["canary"]`), []byte(fileKey)), fileKey, "damaged"},
 		{"null", seal([]byte(`null`), []byte(fileKey)), fileKey, "damaged"},
 		{"not JSON", seal([]byte(`client_secret=canary`), []byte(fileKey)), fileKey, "damaged"},
+		{"padding that does not fit", seal([]byte("{\"a\":1}\x00\x00\x00\x00\x00\x00\x00\x00\x09"), []byte(fileKey))[:16], fileKey, "damaged"},
 		{"huge", make([]byte, maxParamFile+16), fileKey, "larger than"},
 	}
 	for _, test := range tests {
@@ -229,8 +230,8 @@ func TestPathsBesideADamagedFile(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	load := func() Config {
-		path := filepath.Join(session, "in", ".app_params.json")
+	load := func(folder string) Config {
+		path := filepath.Join(session, folder, ".app_params.json")
 		if err := os.WriteFile(path, []byte("damaged"), 0o600); err != nil {
 			t.Fatal(err)
 		}
@@ -242,13 +243,16 @@ func TestPathsBesideADamagedFile(t *testing.T) {
 		}
 		return c
 	}
-	if c := load(); c.OutPath != filepath.Join(session, "out") || c.LogPath != filepath.Join(session, "log") {
+	if c := load("in"); c.OutPath != filepath.Join(session, "out") || c.LogPath != filepath.Join(session, "log") {
 		t.Errorf("got %q, %q", c.OutPath, c.LogPath)
 	}
 	if err := os.Remove(filepath.Join(session, "log")); err != nil {
 		t.Fatal(err)
 	}
-	if c := load(); c.OutPath == "" || c.LogPath != "" {
+	if c := load("out"); c.OutPath != "" {
+		t.Errorf("beside a file that lies in another folder: %q", c.OutPath)
+	}
+	if c := load("in"); c.OutPath == "" || c.LogPath != "" {
 		t.Errorf("got %q, %q", c.OutPath, c.LogPath)
 	}
 }

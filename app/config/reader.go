@@ -197,7 +197,7 @@ func (r *reader) boolean(name string, otherwise bool) bool {
 	if value == "" {
 		return otherwise
 	}
-	parsed, err := strconv.ParseBool(strings.ToLower(value))
+	parsed, err := strconv.ParseBool(value)
 	if err != nil {
 		r.fail(name, "must be true or false")
 		return otherwise

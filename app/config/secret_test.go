@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"fmt"
 	"log/slog"
+	"reflect"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -53,6 +55,32 @@ func TestConfigIsNeverPrintedWithSecrets(t *testing.T) {
 	}
 	if text := printed(t, got) + printed(t, *got.Platform); leaks(text) {
 		t.Error("the configuration leaks: " + text)
+	}
+}
+
+// Whatever is a secret among the inputs, the log is told of.
+func TestSecretsListsAll(t *testing.T) {
+	c := Config{Platform: &PlatformInputs{}}
+	var want []string
+	var fill func(v reflect.Value)
+	fill = func(v reflect.Value) {
+		for i := range v.NumField() {
+			f := v.Field(i)
+			switch {
+			case f.Type() == reflect.TypeFor[Secret]():
+				want = append(want, fmt.Sprint("secret ", len(want)))
+				f.Set(reflect.ValueOf(NewSecret(want[len(want)-1])))
+			case f.Type() == reflect.TypeFor[Proxy]():
+				fill(f)
+			}
+		}
+	}
+	fill(reflect.ValueOf(&c).Elem())
+	fill(reflect.ValueOf(c.Platform).Elem())
+	got := c.Secrets()
+	slices.Sort(got)
+	if !slices.Equal(got, want) || len(want) < 6 {
+		t.Errorf("of %q it lists %q", want, got)
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"net/http"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -182,6 +183,31 @@ func TestHeartbeatsUnderLoad(t *testing.T) {
 		}
 		close(release)
 		for range 3 * workers {
+			if p := b.expect(t, "Acknowledged"); p.body["statusCode"] != "204" {
+				t.Errorf("got %v", p.body)
+			}
+		}
+		r.cancel()
+		r.end(t) //nolint:errcheck // another test looks
+	})
+}
+
+// As many requests as the vendor's own SDK handles side by side do not wait for each other.
+func TestRequestsSideBySide(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newFakeBroker()
+		var together sync.WaitGroup
+		together.Add(5)
+		r := startRun(t, b, inputs(), func(w http.ResponseWriter, _ *http.Request) {
+			together.Done()
+			together.Wait()
+			w.WriteHeader(http.StatusNoContent)
+		}, nil)
+		b.expect(t, "Ready")
+		for range 5 {
+			b.push(`{"command":"RunService","requestKey":"k","method":"GET","path":"x"}`)
+		}
+		for range 5 {
 			if p := b.expect(t, "Acknowledged"); p.body["statusCode"] != "204" {
 				t.Errorf("got %v", p.body)
 			}
