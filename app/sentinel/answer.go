@@ -93,6 +93,8 @@ func onSuccess(d decision, said said, n int) decision {
 	case !said.json:
 		// A proxy's page, perhaps: whatever it is, it is not Sentinel's word that the objects stand.
 		d.action, d.refused, d.text = retry, nil, "an answer that is not Sentinel's"
+	case said.failed:
+		d.action, d.refused = retry, nil
 	case said.unclear && n > 1:
 		d.action = narrow
 	case said.unclear:
@@ -132,6 +134,7 @@ func onRefusal(d decision, said said, n int) decision {
 // said is what a body says, in any of the four shapes: a list of record errors, the API's envelope, the gateway's, none.
 type said struct {
 	json     bool // it is JSON, or empty
+	failed   bool // it is the envelope of an error
 	text     string
 	activity string
 	refused  []Refusal
@@ -162,6 +165,7 @@ func readBody(body []byte, n int) said {
 	if ids := textsIn(shape.Activity); len(ids) > 0 {
 		s.activity = oneLine(ids[0])
 	}
+	s.failed = len(shape.Error) > 0 && string(shape.Error) != "null"
 	s.readRecords(shape.Errors, n)
 	return s
 }

@@ -32,6 +32,8 @@ func TestDecide(t *testing.T) {
 		"errors null":         {status: 200, body: `{"errors":null}`, action: accept},
 		"no errors":           {status: 200, body: `{"errors":[]}`, action: accept},
 		"something else":      {status: 200, body: `{"message":"ok","statusCode":200}`, action: accept},
+		"error with 200":      {status: 200, body: `{"error":{"code":"ServiceBusy","message":"busy"}}`, action: retry, text: "busy"},
+		"error null":          {status: 200, body: `{"error":null}`, action: accept},
 		"no content":          {status: 204, action: accept},
 		"accepted":            {status: 202, body: `[]`, action: accept},
 		"a page":              {status: 200, body: "<html>log in</html>", action: retry, text: "not Sentinel's"},
