@@ -57,6 +57,7 @@ func TestTokenSource(t *testing.T) {
 		"expired":                {"API:a+b&c", now.Add(-time.Hour), number, "API:fresh", "", 1},
 		"refused near its end":   {"API:a+b&c", now.Add(9 * time.Minute), `{"success":false,"message":"no"}`, "API:a+b&c", "", 1},
 		"refused when expired":   {"API:a+b&c", now.Add(-time.Hour), `{"success":false,"message":"unknown token"}`, "", "unknown token", 1},
+		"refused with a token":   {"API:a+b&c", now.Add(-time.Hour), `{"success":false,"message":"revoked","apiToken":"API:old","apiTokenExpires":1}`, "", "revoked", 1},
 		"answer is no JSON":      {"API:a+b&c", now.Add(-time.Hour), `<html>`, "", "no JSON", 1},
 		"answer without a token": {"API:a+b&c", now.Add(-time.Hour), `{"success":true,"apiTokenExpires":1}`, "", "refused", 1},
 		"none":                   {"", time.Time{}, fresh, "", "sent no API token", 0},
