@@ -93,13 +93,17 @@ func collect(root, executables string, more []string) ([]content, error) {
 		return nil
 	}
 	for name, path := range map[string]string{
-		"install.json": "install.json", "tcex.json": "tcex.json", "README.md": "README.md", "LICENSE": "LICENSE",
-		"run.py": "app/platform/run.py",
+		"install.json": "install.json", "tcex.json": "tcex.json", "LICENSE": "LICENSE", "run.py": "app/platform/run.py",
 	} {
 		if err := add(name, filepath.Join(root, path), false); err != nil {
 			return nil, err
 		}
 	}
+	readme, err := os.ReadFile(filepath.Join(root, "README.md"))
+	if err != nil {
+		return nil, err
+	}
+	files = append(files, content{"README.md", repositoryOnly.ReplaceAll(readme, nil), false})
 	for _, name := range []string{"app", "mappers"} {
 		if err := add(name, filepath.Join(executables, name), true); err != nil {
 			return nil, fmt.Errorf("%w: build the executables first, as ./package.sh build does", err)
@@ -121,6 +125,9 @@ func collect(root, executables string, more []string) ([]content, error) {
 	slices.SortFunc(files, func(a, b content) int { return strings.Compare(a.name, b.name) })
 	return files, nil
 }
+
+// repositoryOnly are the passages of the README about what is not in the package.
+var repositoryOnly = regexp.MustCompile(`(?s)<!-- repository -->\n.*?<!-- /repository -->\n`)
 
 var mapperName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9_.-]*$`)
 

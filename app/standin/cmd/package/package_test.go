@@ -78,7 +78,7 @@ func write(t *testing.T, path, text string, mode os.FileMode) {
 }
 
 func TestBuild(t *testing.T) {
-	root, executables := fixture(t, "read me")
+	root, executables := fixture(t, "read me\n<!-- repository -->\n![a picture](there.png)\n<!-- /repository -->\nto the end\n")
 	mapper := filepath.Join(root, "my-mapper")
 	write(t, mapper, "mine", 0o755)
 	target := filepath.Join(root, "target")
@@ -117,6 +117,9 @@ func TestBuild(t *testing.T) {
 	list := fmt.Sprintf("%x  mappers\n%x  my-mapper\n", sha256.Sum256([]byte(texts[name+"/mappers"])), sha256.Sum256([]byte("mine")))
 	if diff := cmp.Diff(list, texts[name+"/checksums.txt"]); diff != "" {
 		t.Error(diff)
+	}
+	if got := texts[name+"/README.md"]; got != "read me\nto the end\n" {
+		t.Errorf("the README is %q", got)
 	}
 	licences := texts[name+"/THIRD-PARTY-LICENSES.txt"]
 	for _, part := range []string{"==== Go and its standard library: LICENSE ====", "==== github.com/google/go-cmp@", "Redistribution and use"} {

@@ -74,7 +74,7 @@ func TestProduct(t *testing.T) {
 	if _, err := os.Stat(filepath.Join(dir, "layout.json")); err == nil {
 		t.Error("layout.json is in the package, which the vendor's tool refuses")
 	}
-	for file, source := range map[string]string{"install.json": "install.json", "run.py": "app/platform/run.py", "README.md": "README.md"} {
+	for file, source := range map[string]string{"install.json": "install.json", "run.py": "app/platform/run.py"} {
 		want, err := os.ReadFile(filepath.Join("../../../..", source))
 		if err != nil {
 			t.Fatal(err)
@@ -82,6 +82,16 @@ func TestProduct(t *testing.T) {
 		if got, err := os.ReadFile(filepath.Join(dir, file)); err != nil || !bytes.Equal(got, want) {
 			t.Errorf("%s is not that of the repository: run ./package.sh build", file)
 		}
+	}
+	readme, err := os.ReadFile(filepath.Join(dir, "README.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, link := range regexp.MustCompile(`\]\(([^)#]+)\)|(package\.sh|plugins/[a-zA-Z.]+|<!--)`).FindAllString(string(readme), -1) {
+		t.Errorf("the README refers to %s, which is not in the package", link)
+	}
+	if !bytes.Contains(readme, []byte("## Troubleshooting")) {
+		t.Error("the README is not whole")
 	}
 	check := exec.Command("sha256sum", "--check", "--strict", "checksums.txt")
 	check.Dir = dir
