@@ -83,7 +83,7 @@ func TestRotation(t *testing.T) {
 		t.Fatal(err)
 	}
 	line := strings.Repeat("x", 4000)
-	const lines = (logMiB<<20)/4000 + 100
+	const size, lines = 10 << 20, (10<<20)/4000 + 100
 	for i := range lines {
 		l.Debug(line, "i", i)
 	}
@@ -106,9 +106,12 @@ func TestRotation(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	total := bytes.Count(current, []byte("\n")) + bytes.Count(gunzip(t, old[0]), []byte("\n"))
-	if total != lines || len(current) > logMiB<<20 {
+	aside := gunzip(t, old[0])
+	if total := bytes.Count(current, []byte("\n")) + bytes.Count(aside, []byte("\n")); total != lines {
 		t.Errorf("%d of %d lines are left", total, lines)
+	}
+	if len(aside) > size || len(aside) < size-2*len(line) {
+		t.Errorf("%d bytes were put aside", len(aside))
 	}
 }
 

@@ -127,3 +127,11 @@ func TestParseSurvivesAnything(t *testing.T) {
 		}
 	})
 }
+
+// A whole number that is written with a fraction is the nearest one.
+func TestFractions(t *testing.T) {
+	ind := parse(t, `{"confidence":74.6,"threatAssessScore":"280.50","rating":3.25}`)
+	if *ind.Confidence != 75 || *ind.ThreatAssessScore != 281 || *ind.Rating != 3.25 {
+		t.Errorf("read as %d, %d, %v", *ind.Confidence, *ind.ThreatAssessScore, *ind.Rating)
+	}
+}

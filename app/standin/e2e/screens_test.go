@@ -102,6 +102,7 @@ func pauseAndResume(b *browser) {
 		b.see("dialog h2", step.asks)
 		b.click("dialog button[type='submit']")
 		b.see(".notice.success", step.says)
+		until(b, "an address that says nothing of it", "location.search === ''", isTrue)
 	}
 	b.count("#pause-cleaner", 1)
 }

@@ -208,6 +208,17 @@ func login(s *Server, form url.Values, tenantID string) (int, map[string]any) {
 	return w.Code, body
 }
 
+// What is no form has no parameters.
+func TestLoginThatIsNoForm(t *testing.T) {
+	r := httptest.NewRequest("POST", "/"+tenant+"/oauth2/v2.0/token", strings.NewReader(loginForm().Encode()))
+	r.Header.Set("Content-Type", "application/json")
+	w := httptest.NewRecorder()
+	New(testOptions()).ServeHTTP(w, r)
+	if w.Code != 400 || !strings.Contains(w.Body.String(), "AADSTS900144") {
+		t.Errorf("got %d %s", w.Code, w.Body)
+	}
+}
+
 func loginForm(changes ...string) url.Values {
 	f := url.Values{"grant_type": {"client_credentials"}, "client_id": {clientID}, "client_secret": {secret}, "scope": {audience + "/.default"}}
 	for i := 0; i < len(changes); i += 2 {

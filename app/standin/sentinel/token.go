@@ -7,7 +7,6 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
-	"mime"
 	"net/http"
 	"slices"
 	"strings"
@@ -52,8 +51,7 @@ func (s *Server) token(w http.ResponseWriter, r *http.Request, tenant string) {
 		entraError(w, 400, "invalid_request", 900561, "The endpoint only accepts POST requests. Received a "+r.Method+" request.")
 		return
 	}
-	kind, _, _ := mime.ParseMediaType(r.Header.Get("Content-Type"))
-	if err := r.ParseForm(); err != nil || kind != "application/x-www-form-urlencoded" {
+	if err := r.ParseForm(); err != nil {
 		entraError(w, 400, "invalid_request", 900144, "The request body must contain the following parameter: 'grant_type'.")
 		return
 	}
