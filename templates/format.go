@@ -3,6 +3,7 @@ package templates
 import (
 	"fmt"
 	"math"
+	"net/url"
 	"slices"
 	"strconv"
 	"strings"
@@ -94,6 +95,15 @@ func announcement(p *Progress) string {
 		}
 	}
 	return text
+}
+
+// viewOnly leads to the jobs of one status, and keeps what is searched for.
+func viewOnly(status, requestID string) templ.SafeURL {
+	params := url.Values{"status": {status}}
+	if requestID != "" {
+		params.Set("request_id", requestID)
+	}
+	return templ.URL("jobs?" + params.Encode())
 }
 
 // verb says of one or several what is the case: Download is, Download and Upload are.

@@ -60,6 +60,7 @@ var pages = map[string]templ.Component{
 	"report-empty":  ReportPage(Report{Frame: frame("REPORT", "report"), Steps: steps()}),
 	"report-none":   ReportPage(Report{Frame: frame("REPORT", "report"), Steps: steps(), Text: "nothing like it", Filtered: true}),
 	"report":        ReportPage(Report{Frame: frame("REPORT", "report"), Steps: steps(), Problems: problems(), Pager: middle("report")}),
+	"report-no-job": ErrorDetails(ProblemPage{Frame: frame("Error Details", "report"), Problem: problems()[2]}),
 	"report-detail": ErrorDetails(ProblemPage{Frame: frame("Error Details", "report"), Problem: problems()[0]}),
 	"failure":       Failure(frame("Error", "jobs"), 409, "The job has moved on and does not allow this any more. Reload to see its status."),
 }
@@ -170,5 +171,6 @@ func problems() []Problem {
 	return []Problem{
 		{ID: 9007199254740993, RequestID: jobID, Step: "Convert", Code: "invalid-value", Message: "<*.example> is a wildcard.", Raw: "{\n  \"id\": 9007199254740993\n}", Added: noon},
 		{ID: 2, RequestID: jobID, Step: "Convert", Code: "long-pattern", Message: "Sentinel's rules may not match it.", Added: noon, Note: true},
+		{ID: 1, Step: "Upload", Code: "refused", Message: "It belongs to no job.", Added: noon},
 	}
 }

@@ -198,7 +198,7 @@ func jsonKind(e *json.UnmarshalTypeError) string {
 	case "struct", "map":
 		return "object"
 	case "int", "int64":
-		return "number"
+		return "whole number"
 	default:
 		return kind
 	}

@@ -86,6 +86,12 @@ func TestJobFilters(t *testing.T) {
 	if got := v.column(0); !slices.Equal(got, []string{"complete"}) {
 		t.Errorf("jobs %q", got)
 	}
+	v.open("ui/jobs?request_id=e&status=Failed&status=Upload+Complete")
+	v.follow("View only Upload Complete")
+	v.sees("Upload Complete", "Clear")
+	if got := v.column(0); !slices.Equal(got, []string{"complete"}) {
+		t.Errorf("jobs %q", got)
+	}
 	v.fill("request_id", "nobody")
 	v.press("Search")
 	v.sees("No jobs found. Change the filters to see others.")

@@ -82,7 +82,7 @@ func (s *server) queryFaults(q store.Query) []string {
 	faults = append(faults, sortFaults(q)...)
 	if len(faults) == 0 {
 		if err := toThreatConnect(q).Check(); err != nil {
-			add("%s", capital(err.Error()))
+			add("%s.", capital(err.Error()))
 		}
 	}
 	return faults

@@ -131,6 +131,13 @@
     lost(isUsable(xhr) ? "" : failure(xhr) ?? noAnswer);
   });
 
+  // What a command brought about is told once: a reload does not tell it again.
+  const here = new URL(location.href);
+  if (here.searchParams.has("done")) {
+    here.searchParams.delete("done");
+    history.replaceState(null, "", here);
+  }
+
   if (document.readyState === "loading") addEventListener("DOMContentLoaded", dress);
   else dress();
 })();
