@@ -72,7 +72,7 @@ func onPlatform() map[string]any {
 	}
 	delete(set, "http_addr")
 	maps.Copy(set, map[string]any{
-		"tc_svc_broker_host": "broker", "tc_svc_broker_port": 61616, "tc_svc_broker_token": "canary-broker",
+		"tc_svc_broker_host": "broker", "tc_svc_broker_port": 61616, "tc_svc_broker_token": "canary-broker ",
 		"tc_svc_broker_conn_timeout": "30", "tc_svc_server_topic": "svc-server-1", "tc_svc_client_topic": "svc-client-1",
 		"tc_svc_hb_timeout_seconds": 20, "tc_svc_broker_cacert_file": "ca.pem", "tc_svc_broker_cert_file": "", "tc_svc_broker_key_file": nil,
 		"tc_kvstore_type": "Redis", "tc_kvstore_host": "redis", "tc_kvstore_port": "6379", "tc_kvstore_pass": "canary-store ",
@@ -127,7 +127,7 @@ func TestLoadOnPlatform(t *testing.T) {
 		p.HeartbeatTimeout != 20*time.Second || p.CAFile != "ca.pem" || p.KeyFile != "" || p.StoreType != "Redis" || p.StorePort != 6379 || p.StoreTLS {
 		t.Errorf("got %+v", p)
 	}
-	if p.BrokerToken.Reveal() != "canary-broker" || p.StorePassword.Reveal() != "canary-store " || got.TCToken.Reveal() != "canary-token" {
+	if p.BrokerToken.Reveal() != "canary-broker " || p.StorePassword.Reveal() != "canary-store " || got.TCToken.Reveal() != "canary-token" {
 		t.Error("a secret arrived otherwise than it was sent")
 	}
 	if !got.TCTokenExpires.Equal(time.Unix(4000000000, 0)) || got.LogLevel != "debug" || len(got.Warnings) != 0 {

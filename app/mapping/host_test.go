@@ -267,8 +267,9 @@ func TestParked(t *testing.T) {
 	}
 	equal(t, mapped(t, h, "file", "a"), []string{parked})
 	equal(t, mapped(t, h, "host", "a"), []string{"a"})
-	h.StartJob()
+	h.StartJob() // which forgets the deaths, too
 	equal(t, mapped(t, h, "file", "a"), []string{"a"})
+	equal(t, mapped(t, h, "file", "exit", "b"), []string{"the mapper builtin file failed on this indicator: it ended (exit status 3)", "b"})
 }
 
 func TestBackoff(t *testing.T) {
@@ -352,6 +353,23 @@ func TestClose(t *testing.T) {
 	if err := h.Close(); err != nil {
 		t.Error(err)
 	}
+}
+
+// A mapper that cannot hear that it is to end is ended.
+func TestCloseOfAStoppedMapper(t *testing.T) {
+	h := openHost(t, Options{Dir: folder(t, builtinName)}, patient())
+	stopped := pid(t, h, "host")
+	if err := syscall.Kill(stopped, syscall.SIGSTOP); err != nil {
+		t.Fatal(err)
+	}
+	var state syscall.WaitStatus
+	if _, err := syscall.Wait4(stopped, &state, syscall.WUNTRACED, nil); err != nil || !state.Stopped() {
+		t.Fatalf("%v, stopped: %v", err, state.Stopped())
+	}
+	if err := h.Close(); err != nil {
+		t.Error(err)
+	}
+	gone(t, stopped)
 }
 
 // Nobody waits for a mapper that does not come up when the App ends.

@@ -41,6 +41,23 @@ func TestAppendJSONLeavesOutWhatIsEmpty(t *testing.T) {
 	}
 }
 
+// The bound on the text of an object keeps it within a request, whatever JSON makes of the text.
+func TestLargestObject(t *testing.T) {
+	i := full()
+	i.Labels = nil
+	rest := MaxText
+	for s := range i.text {
+		rest -= len(s)
+	}
+	i.Labels = []string{strings.Repeat("\x01", rest)}
+	if err := i.Check(); err != nil {
+		t.Fatal(err)
+	}
+	if n := len(i.AppendJSON(nil, Envelope{Modified: added, ValidUntil: added.Add(time.Hour)})); n > 1<<20-1000 {
+		t.Errorf("%d bytes leave no room for the rest of a request", n)
+	}
+}
+
 func TestAppendStringIsJSON(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		s := rapid.OneOf(rapid.String(), rapid.Map(rapid.SliceOf(rapid.Byte()), func(b []byte) string { return string(b) })).Draw(t, "s")

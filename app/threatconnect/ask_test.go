@@ -56,12 +56,14 @@ func TestRefusals(t *testing.T) {
 		{"proxy page with 400", func() *http.Response { return reply(400, page, "Content-Type", "text/html") }, false, true, 1, []string{"a web page"}},
 		{"proxy wants a password", func() *http.Response { return reply(407, page) }, false, true, 1, []string{"The proxy wants a user name and a password"}},
 		{"HTML in a message", func() *http.Response { return reply(500, `{"message":"<html><b>corp-proxy-7</b></html>"}`) }, false, false, 4, []string{"500: Internal Server Error"}},
+		{"markup in a message", func() *http.Response { return reply(500, `{"message":"<b>corp-proxy-7</b>"}`) }, false, false, 4, []string{"500: Internal Server Error"}},
 		{"error with 200", func() *http.Response { return reply(200, `{"status":"Error","message":"An internal error occurred"}`) }, false, false, 4, []string{"An internal error occurred"}},
 		{"failure with 200 and code", func() *http.Response { return reply(200, refusal("0x1003", "No permission")) }, false, true, 1, []string{"No permission. Give the API user access"}},
 		{"unlicensed", func() *http.Response {
 			return reply(503, `{"message":"API access has not been licensed for this system, please contact sales"}`)
 		}, false, true, 1, []string{"has not been licensed"}},
 		{"unavailable", func() *http.Response { return reply(503, ``) }, false, false, 4, []string{"503: Service Unavailable"}},
+		{"request timeout", func() *http.Response { return reply(408, `{"message":"busy"}`) }, false, false, 4, []string{"408: busy"}},
 		{"gateway timeout", func() *http.Response { return reply(504, ``) }, false, false, 4, []string{"504: Gateway Timeout"}},
 		{"too many", func() *http.Response { return reply(429, `{"message":"slow down"}`) }, false, false, 4, []string{"429: slow down. ThreatConnect takes no more requests"}},
 		{"long message", func() *http.Response { return reply(400, `{"message":"`+strings.Repeat("é", 600)+`\n\u0000x"}`) }, true, true, 1, []string{"éé…"}},
@@ -350,6 +352,22 @@ func TestDownloadOutlastsARestart(t *testing.T) {
 		l := newLedger()
 		if err := l.download(client(f), Selection{Query: hosts}); err != nil || len(l.seen) != 10 || time.Since(began) < 90*time.Second {
 			t.Errorf("%v after %v, %d indicators", err, time.Since(began), len(l.seen))
+		}
+	})
+}
+
+// ThreatConnect cannot make us wait for longer than minutes at a time.
+func TestRetryAfterIsBounded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		began, f := time.Now(), newFake(1)
+		f.before = func(n int, _ url.Values) *http.Response {
+			if n == 1 {
+				return reply(429, "", "Retry-After", "86400")
+			}
+			return nil
+		}
+		if err := newLedger().download(client(f), Selection{Query: hosts}); err != nil || time.Since(began) != 5*time.Minute {
+			t.Errorf("%v after %v", err, time.Since(began))
 		}
 	})
 }

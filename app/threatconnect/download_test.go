@@ -411,7 +411,9 @@ func TestPageSize(t *testing.T) {
 	}{
 		{"fast", 1000, time.Second, 1000, 500, 1500},
 		{"fast, but the page was not full", 1000, time.Second, 999, 500, 1000},
-		{"neither", 1000, time.Minute, 1000, 500, 1000},
+		{"fast enough", 1000, 30*time.Second - 1, 1000, 500, 1500},
+		{"neither", 1000, 30 * time.Second, 1000, 500, 1000},
+		{"nor slow", 1000, 2 * time.Minute, 1000, 500, 1000},
 		{"slow", 1000, 2*time.Minute + 1, 1000, 500, 500},
 		{"slow with one row", 1, 3 * time.Minute, 1, 500, 1},
 		{"from one on", 1, time.Second, 1, 500, 2},
