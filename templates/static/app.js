@@ -10,6 +10,7 @@
       if (dialog.matches(":modal")) continue;
       dialog.removeAttribute("open");
       dialog.showModal();
+      document.activeElement.scrollIntoView({ block: "nearest" });
       dialog.addEventListener("cancel", (event) => {
         const dismiss = dialog.querySelector("[data-dismiss]");
         if (!dismiss) return;
@@ -18,6 +19,14 @@
       });
     }
   };
+
+  // A list that folds out over the page folds in again on Esc, and when something else is pressed.
+  addEventListener("keydown", (event) => {
+    if (event.key === "Escape") all(".multi[open] summary").forEach((summary) => { summary.click(); summary.focus(); });
+  });
+  addEventListener("pointerdown", (event) => {
+    for (const list of all(".multi[open]")) list.open = list.contains(event.target);
+  });
 
   // Long lists of choices can be searched.
   const openSearches = () => {

@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"github.com/chromedp/chromedp"
+	"github.com/chromedp/chromedp/kb"
 
 	"mssentinel/app/standin/platform"
 	"mssentinel/app/standin/sentinel"
@@ -47,6 +48,7 @@ func firstUpdate(b *browser, a *app) string {
 	b.choose("#sort-direction", "DESC")
 	b.click("#validate")
 	b.see("dialog .notice.success", "TQL is valid")
+	until(b, "the keyboard at the button that was pressed", "document.activeElement.id === 'validate'", isTrue)
 	b.click("dialog #preview")
 	b.see("dialog .preview", "matching indicators")
 	b.click("#submit")
@@ -77,7 +79,8 @@ func filterJobs(b *browser, id string) {
 	b.click(".crumbs a")
 	b.click("#status-filter summary")
 	b.click("#status-filter input[value='Upload Complete']")
-	b.click("#status-filter summary")
+	b.do(chromedp.KeyEvent(kb.Escape))
+	b.count("#status-filter[open]", 0)
 	b.click("#search")
 	b.see(".empty", "No jobs found")
 	b.click(".filters a.plain")
