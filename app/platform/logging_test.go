@@ -3,9 +3,12 @@ package platform
 import (
 	"bytes"
 	"compress/gzip"
+	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
+	"net/url"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -19,16 +22,19 @@ import (
 func TestMasks(t *testing.T) {
 	var out bytes.Buffer
 	l := newLog(&out, slog.LevelInfo)
-	const secret = "s3cr\"et +ä\\/value"
+	const secret = "s3cr\"et +ä<\\/rest"
 	l.Hide(secret, "abc", "", "s3cr\"et")
 	l.Error("failed with "+secret, "error", errors.New("Get \"https://x/?key="+secret+"\": gone"), "value", secret)
+	inJSON, _ := json.Marshal(map[string]string{"key": secret})
+	l.Error("quoted", "json", string(inJSON), "error", fmt.Errorf("no value %q", secret), "query", url.QueryEscape(secret), "path", url.PathEscape(secret))
+	l.Error("a token by itself", "value", "JOB:5:f1fth-secret:1596670377509")
 	l.Error("json", "body", `{"client_secret":"first-secret-value","grant":"x"}`)
 	l.Error("headers", "Authorization", "TC-Token SVC:5:RgIo6v:1596670377509:95:abcdef", "basic", "Basic dXNlcjpwYXNzd29yZA==")
 	l.Error("form", "body", "client_secret=second-secret&grant_type=x", "url", "/appAuth?expiredToken=third-secret")
 	l.Error("hmac TC 1234:8lIq8fO8pCf51RNiJ56Bmw4n3BmRI1bzh2MhVqWm59o=", "Cookie", "JSESSIONID=fourth-secret")
 	l.Error("abc stays")
 	text := out.String()
-	for _, leak := range []string{"s3cr", "first-secret", "RgIo6v", "dXNlcjpw", "second-secret", "third-secret", "8lIq8f", "fourth-secret"} {
+	for _, leak := range []string{"s3cr", "/rest", "%2Frest", "first-secret", "RgIo6v", "dXNlcjpw", "second-secret", "third-secret", "8lIq8f", "fourth-secret", "f1fth-secret"} {
 		if strings.Contains(text, leak) {
 			t.Errorf("%q is in the log:\n%s", leak, text)
 		}
@@ -38,8 +44,10 @@ func TestMasks(t *testing.T) {
 			t.Errorf("%q is not in the log:\n%s", kept, text)
 		}
 	}
-	if got := l.Clean("wrong " + secret + "!"); got != "wrong ***!" {
-		t.Errorf("got %q", got)
+	for text, want := range map[string]string{"wrong " + secret + "!": "wrong ***!", string(inJSON): `{"key":"***"}`} {
+		if got := l.Clean(text); got != want {
+			t.Errorf("got %q", got)
+		}
 	}
 }
 

@@ -1,7 +1,9 @@
 package platform
 
 import (
+	"crypto/tls"
 	"io"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -100,5 +102,19 @@ func TestVerify(t *testing.T) {
 			response.Body.Close()
 		}
 		test.transport.CloseIdleConnections()
+	}
+}
+
+// Secrets travel over TLS 1.2 at least, even where the certificate is not looked at.
+func TestOldTLS(t *testing.T) {
+	server := httptest.NewUnstartedServer(http.NotFoundHandler())
+	server.Config.ErrorLog = slog.NewLogLogger(slog.DiscardHandler, slog.LevelInfo)
+	server.TLS = &tls.Config{MinVersion: tls.VersionTLS10, MaxVersion: tls.VersionTLS11}
+	server.StartTLS()
+	defer server.Close()
+	for name, transport := range map[string]*http.Transport{"ThreatConnect": Network{SkipVerifyTC: true}.ThreatConnect(), "others": Network{}.External()} {
+		if _, err := (&http.Client{Transport: transport}).Get(server.URL); err == nil || !strings.Contains(err.Error(), "protocol version") {
+			t.Errorf("%s: %v", name, err)
+		}
 	}
 }
