@@ -328,6 +328,11 @@ func TestTwoOperators(t *testing.T) {
 	mine.status(http.StatusConflict)
 	mine.sees("Someone else saved the queries while you were editing.")
 	w.mustHaveDone(t, "save 1 delta", "due")
+	mine.press("Save") // says so again, and offers nothing that cannot be
+	mine.status(http.StatusConflict)
+	if mine.has("dialog") {
+		t.Error("the outdated list is offered to be saved")
+	}
 	mine.press("Keep my list, to save it over theirs")
 	mine.misses("Someone else")
 	mine.press("Save")

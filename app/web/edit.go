@@ -289,6 +289,10 @@ func (e *editor) importDraft() {
 
 // openSave shows the window Save Changes, or what is wrong with the list.
 func (e *editor) openSave() error {
+	if e.draft.Version != e.version {
+		e.status = http.StatusConflict
+		return e.show()
+	}
 	if faults := e.s.listFaults(e.draft.list(), e.saved); len(faults) > 0 {
 		e.status = http.StatusUnprocessableEntity
 		e.notice("error", "The list cannot be saved yet:", faults...)
