@@ -89,6 +89,14 @@ func TestParamsAreTheInputs(t *testing.T) {
 		if p.Encrypt != slices.Contains(secrets, p.Name) {
 			t.Errorf("%s: encrypt is %v", p.Name, p.Encrypt)
 		}
+		// Variables that the administrator may choose from, as the vendor's tool offers them for a Service.
+		offered := []string{"${USER:TEXT}", "${ORGANIZATION:TEXT}"}
+		if p.Encrypt {
+			offered = []string{"${USER:KEYCHAIN}", "${ORGANIZATION:KEYCHAIN}"}
+		}
+		if p.Type == "String" && !slices.Equal(p.ValidValues, offered) {
+			t.Errorf("%s offers %q", p.Name, p.ValidValues)
+		}
 		initial, isOptional := optional[p.Name]
 		if p.Required == isOptional || p.Default != initial {
 			t.Errorf("%s: required is %v and the default %q", p.Name, p.Required, p.Default)
