@@ -183,6 +183,7 @@ func TestWriteMessage(t *testing.T) {
 		{"", "\n"},
 		{strings.Repeat("a", 300) + "end", strings.Repeat("a", 251) + "end\n"},
 		{strings.Repeat("ä", 200), strings.Repeat("ä", 127) + "\n"},
+		{strings.Repeat("ä", 200) + "e", strings.Repeat("ä", 126) + "e\n"},
 	} {
 		if err := WriteMessage(dir, test.text); err != nil {
 			t.Fatal(err)

@@ -131,6 +131,45 @@ func TestStartWithoutBroker(t *testing.T) {
 	})
 }
 
+// A broker that takes a connection and says nothing is left for another attempt.
+func TestDeafBroker(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newFakeBroker()
+		b.deaf.Store(1)
+		started := time.Now()
+		r := startRun(t, b, inputs(), nil, nil)
+		if p := b.expect(t, "Ready"); p.at.Sub(started) > 12*time.Second {
+			t.Errorf("ready after %v", p.at.Sub(started))
+		}
+		r.cancel()
+		r.end(t) //nolint:errcheck // another test looks
+	})
+}
+
+// A broker that hangs up as soon as a connection stands is not stormed.
+func TestBrokerThatHangsUp(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newFakeBroker()
+		in := inputs()
+		in.HeartbeatTimeout = time.Minute
+		r := startRun(t, b, in, nil, nil)
+		b.expect(t, "Ready")
+		began, connections := time.Now(), 0
+		for connections < 20 {
+			if _, is := (<-b.seen).(*packets.SubscribePacket); is {
+				connections++
+				synctest.Wait()
+				b.drop()
+			}
+		}
+		if took := time.Since(began); took < 15*time.Second {
+			t.Errorf("20 connections within %v", took)
+		}
+		r.cancel()
+		r.end(t) //nolint:errcheck // another test looks
+	})
+}
+
 func TestToldToEndBeforeTheStart(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newFakeBroker()
@@ -155,6 +194,16 @@ func TestMissingInputs(t *testing.T) {
 	in.StoreType = "Mongo"
 	if err := Run(t.Context(), in, nil, Options{}); err == nil || !strings.Contains(err.Error(), "tc_kvstore_type") {
 		t.Errorf("got %v", err)
+	}
+}
+
+// What the platform leaves unset is as in the vendor's own SDK, spec §1.4.
+func TestDefaults(t *testing.T) {
+	in, err := Inputs{BrokerHost: "b", BrokerPort: 1, ServerTopic: "s", ClientTopic: "c"}.complete()
+	want := Inputs{BrokerHost: "b", BrokerPort: 1, ServerTopic: "s", ClientTopic: "c", BrokerTimeout: 60 * time.Second, HeartbeatTimeout: 20 * time.Second,
+		StoreType: "Redis", StoreHost: "localhost", StorePort: 6379, StoreTLSPort: 6379}
+	if err != nil || in != want {
+		t.Errorf("got %+v, %v", in, err)
 	}
 }
 
@@ -411,8 +460,8 @@ func TestShutdownIsBounded(t *testing.T) {
 		asked := time.Now()
 		r.cancel() // as SIGTERM does
 		b.expect(t, "Acknowledged")
-		if p := b.expect(t, "Acknowledged"); p.body["requestKey"] != "k1" || p.body["statusCode"] == "200" {
-			t.Errorf("got %v", p.body)
+		if p := b.expect(t, "Acknowledged"); p.body["requestKey"] != "k1" || p.body["statusCode"] == "200" || p.at.Sub(asked) != drainTimeout {
+			t.Errorf("got %v after %v", p.body, p.at.Sub(asked))
 		}
 		if err := r.end(t); err != nil {
 			t.Error(err)

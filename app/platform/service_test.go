@@ -297,6 +297,9 @@ func TestTooManyRequests(t *testing.T) {
 				t.Errorf("%s got %d acknowledgements", key, len(acks))
 			}
 			statuses[acks[0]["statusCode"].(string)]++
+			if headers := fmt.Sprint(acks[0]["headers"]); acks[0]["statusCode"] == "503" && headers != "[map[name:Retry-After value:2]]" {
+				t.Errorf("%s is refused with the headers %s", key, headers)
+			}
 		}
 		if statuses["200"] != workers+queueSize || statuses["503"] != 10 {
 			t.Errorf("got %v", statuses)
