@@ -100,6 +100,22 @@ func TestNothingKeepsTheProcess(t *testing.T) {
 	})
 }
 
+// Standalone as well, the work is told to end while it has time for that.
+func TestStandaloneEndsTheWork(t *testing.T) {
+	log, err := platform.OpenLog(t.TempDir(), "info")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer log.Close()
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	var limited bool
+	err = serveHTTP(ctx, "127.0.0.1:0", http.NotFoundHandler(), log, cancel, func(limit context.Context) { _, limited = limit.Deadline() })
+	if err != nil || !limited {
+		t.Errorf("%v, told to end with a limit: %v", err, limited)
+	}
+}
+
 func TestSignals(t *testing.T) {
 	for _, told := range []syscall.Signal{syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP} {
 		ctx, stop := untilTold()
