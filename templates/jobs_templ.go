@@ -46,15 +46,15 @@ func JobsPage(v Jobs) templ.Component {
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}
-			templ_7745c5c3_Err = runButton("delta", "Run Delta", v.NoQueries).Render(ctx, templ_7745c5c3_Buffer)
+			templ_7745c5c3_Err = runButton("delta", "Run Delta", v.NothingToRun).Render(ctx, templ_7745c5c3_Buffer)
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}
-			templ_7745c5c3_Err = runButton("full", "Run Full", v.NoQueries).Render(ctx, templ_7745c5c3_Buffer)
+			templ_7745c5c3_Err = runButton("full", "Run Full", v.NothingToRun).Render(ctx, templ_7745c5c3_Buffer)
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}
-			templ_7745c5c3_Err = runButton("reconcile", "Reconcile now", v.NoQueries).Render(ctx, templ_7745c5c3_Buffer)
+			templ_7745c5c3_Err = runButton("reconcile", "Reconcile now", v.NothingToRun).Render(ctx, templ_7745c5c3_Buffer)
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}
@@ -62,7 +62,7 @@ func JobsPage(v Jobs) templ.Component {
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}
-			if v.NoQueries {
+			if v.NothingToRun {
 				templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 3, "<p class=\"notice info\">There is nothing to run yet. <a href=\"./\">Add a query on CONFIGURE</a> first.</p>")
 				if templ_7745c5c3_Err != nil {
 					return templ_7745c5c3_Err

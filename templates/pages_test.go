@@ -44,7 +44,7 @@ var pages = map[string]templ.Component{
 	"preview":        PreviewQuery(PreviewPage{Frame: frame("Preview", "configure"), Query: queries()[0], Preview: sample()}),
 	"preview-failed": PreviewQuery(PreviewPage{Frame: frame("Preview", "configure"), Query: queries()[0], Fault: "ThreatConnect did not answer within 25 seconds."}),
 
-	"jobs-empty":      JobsPage(Jobs{Frame: frame("JOBS", "jobs"), Self: "jobs", Statuses: statuses("Pending", "Failed"), NoQueries: true}),
+	"jobs-empty":      JobsPage(Jobs{Frame: frame("JOBS", "jobs"), Self: "jobs", Statuses: statuses("Pending", "Failed"), NothingToRun: true}),
 	"jobs-none-found": JobsPage(Jobs{Frame: frame("JOBS", "jobs"), Self: "jobs?status=Failed", Statuses: statuses("Failed"), RequestID: "5f0c", Filtered: true}),
 	"jobs":            JobsPage(Jobs{Frame: frame("JOBS", "jobs"), Self: "jobs?offset=20", Statuses: statuses("Pending", "Failed"), Jobs: jobs(), Pager: middle("jobs")}),
 	"jobs-running":    JobsPage(Jobs{Frame: frame("JOBS", "jobs"), Self: "jobs", Statuses: statuses("Pending", "Failed"), Jobs: jobs()[:1], Progress: progressed(), Pager: Pager{First: 1, Last: 1, Total: 1}}),

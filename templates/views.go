@@ -141,8 +141,8 @@ type Jobs struct {
 	Progress  *Progress
 	// Filtered: an empty table may be due to the filters.
 	Filtered bool
-	// NoQueries: there is nothing to run yet.
-	NoQueries bool
+	// NothingToRun: there are no queries, and never were.
+	NothingToRun bool
 	// Paused are the tasks for which the jobs wait.
 	Paused []string
 	// Ask is the job command that waits for a confirmation.

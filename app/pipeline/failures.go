@@ -104,8 +104,8 @@ func (r *run) message() string {
 	if err := r.unread(); err != nil {
 		parts = append(parts, sentence(err.Error())+" What the query selects was left as it stands, and nothing is retired until it can be read.")
 	}
-	if held := r.retirement.Held; held > 0 {
-		parts = append(parts, fmt.Sprintf("%d objects are no longer selected by any query. That is so many that they are retired only when you confirm it.", held))
+	if r.retirement.Held > 0 { // JOBS says how many
+		parts = append(parts, "So many objects are no longer selected by any query that they are retired only when you confirm it.")
 	}
 	return strings.Join(parts, " ")
 }

@@ -67,7 +67,7 @@ func (p *Pipeline) queueUpdate(ctx context.Context) (time.Time, error) {
 		return time.Time{}, fmt.Errorf("reading the schedule: %w", err)
 	}
 	forced := p.due.Swap(false)
-	if !s.HasQueries || s.Open {
+	if !s.HasWork || s.Open {
 		return time.Time{}, nil
 	}
 	now := time.Now().UTC()

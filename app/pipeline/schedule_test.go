@@ -132,7 +132,7 @@ func scheduling(t *testing.T, s store.Schedule, interval time.Duration) (*Pipeli
 
 func TestScheduleByInterval(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		_, f := scheduling(t, store.Schedule{HasQueries: true}, 24*time.Hour)
+		_, f := scheduling(t, store.Schedule{HasWork: true}, 24*time.Hour)
 		time.Sleep(8*24*time.Hour + time.Minute)
 		f.want(t, 9)
 		f.mu.Lock()
@@ -153,7 +153,7 @@ func TestNothingIsScheduledWithoutQueriesOrOverAnOpenOne(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p, f := scheduling(t, store.Schedule{}, time.Hour)
 		time.Sleep(5 * time.Hour)
-		f.set(func(s *store.Schedule) { s.HasQueries, s.Open = true, true })
+		f.set(func(s *store.Schedule) { s.HasWork, s.Open = true, true })
 		p.QueriesSaved()
 		time.Sleep(5 * time.Hour)
 		f.want(t, 0)
@@ -165,7 +165,7 @@ func TestNothingIsScheduledWithoutQueriesOrOverAnOpenOne(t *testing.T) {
 
 // upToDate is the schedule of a Service that has just read everything.
 func upToDate() store.Schedule {
-	return store.Schedule{HasQueries: true, Completed: true, LastScheduled: time.Now(), LastFullRead: time.Now()}
+	return store.Schedule{HasWork: true, Completed: true, LastScheduled: time.Now(), LastFullRead: time.Now()}
 }
 
 func TestSavedQueriesAreDueAtOnce(t *testing.T) {

@@ -356,7 +356,7 @@ func TestTheBrakeAsksAndTheOperatorConfirms(t *testing.T) {
 	in(t, func(t *testing.T) {
 		w, _ := brakeWorld(t)
 		job := w.run(store.Delta)
-		if job.Status != store.ConfirmationRequired || job.CountRetirementHeld != 150 || !strings.Contains(job.Message, "150 objects") {
+		if job.Status != store.ConfirmationRequired || job.CountRetirementHeld != 150 || !strings.Contains(job.Message, "only when you confirm it") {
 			t.Fatalf("%s: %s, %+v", job.Status, job.Message, job)
 		}
 		if len(w.live()) != 300 {

@@ -131,8 +131,8 @@ func (s *Store) JobDetails(ctx context.Context, requestID string) ([]JobDetail, 
 
 // Schedule is what the scheduler has to know. Zero times are "never".
 type Schedule struct {
-	// HasQueries: without any there is nothing to do.
-	HasQueries bool
+	// HasWork: there are queries, or candidates of queries that were deleted. Without either there is nothing to do.
+	HasWork bool
 	// NextMode is the mode that was asked for with Save, "" for none, and Due when.
 	NextMode Mode
 	Due      time.Time
@@ -151,7 +151,7 @@ func (s *Store) Schedule(ctx context.Context) (sch Schedule, err error) {
 		return Schedule{}, fmt.Errorf("reading the schedule: %w", err)
 	}
 	defer tx.Rollback() //nolint:errcheck // nothing was written
-	if err := tx.GetContext(ctx, &sch.HasQueries, `SELECT EXISTS (SELECT 1 FROM query WHERE rank IS NOT NULL)`); err != nil {
+	if err := tx.GetContext(ctx, &sch.HasWork, `SELECT EXISTS (SELECT 1 FROM query WHERE rank IS NOT NULL) OR EXISTS (SELECT 1 FROM candidate)`); err != nil {
 		return Schedule{}, fmt.Errorf("reading the schedule: %w", err)
 	}
 	if err := tx.GetContext(ctx, &sch.Open, `SELECT EXISTS (SELECT 1 FROM job WHERE job_type = ? AND status IN (?, ?, ?, ?, ?, ?))`,

@@ -130,23 +130,35 @@ func TestSchedule(t *testing.T) {
 			t.Errorf("%s (-want +got), due %s:\n%s", what, got.Due, diff)
 		}
 	}
-	want("at first", Schedule{HasQueries: true, NextMode: Full})
+	want("at first", Schedule{HasWork: true, NextMode: Full})
 	f.save(f.mark("one").Query)
-	want("a full update that is asked for stays", Schedule{HasQueries: true, NextMode: Full})
+	want("a full update that is asked for stays", Schedule{HasWork: true, NextMode: Full})
 	job, err := f.AddJob(ctx(), Scheduled, Delta, noon)
 	f.do(err)
 	if job.Mode != Full || job.Status != Pending || job.Number == 0 {
 		t.Errorf("queued %+v", job)
 	}
-	want("taken over", Schedule{HasQueries: true, LastScheduled: noon, Open: true})
+	want("taken over", Schedule{HasWork: true, LastScheduled: noon, Open: true})
 	done := noon.Add(time.Hour)
 	f.do(second(f.UpdateJob(ctx(), job.RequestID, func(j *Job) error {
 		j.Status, j.DateCompleted = ConfirmationRequired, &done
 		return nil
 	})))
-	want("completed", Schedule{HasQueries: true, LastScheduled: noon, LastFullRead: done, Completed: true})
+	want("completed", Schedule{HasWork: true, LastScheduled: noon, LastFullRead: done, Completed: true})
 	f.do(second(f.SaveQueries(ctx(), nil, "", Delta)))
 	want("no queries", Schedule{NextMode: Delta, LastScheduled: noon, LastFullRead: done, Completed: true})
 	f.do(second(f.AddJob(ctx(), AdHoc, Full, noon.Add(2*time.Hour))))
 	want("ad hoc", Schedule{NextMode: Delta, LastScheduled: noon, LastFullRead: done, Completed: true})
+}
+
+// What the last query gave stands in Sentinel until an update has seen that the query is gone.
+func TestScheduleAfterTheLastQuery(t *testing.T) {
+	f := newFixture(t)
+	f.apply(f.begin(Full), 0, 3)
+	f.do(second(f.SaveQueries(ctx(), nil, "", Full)))
+	s, err := f.Schedule(ctx())
+	f.do(err)
+	if !s.HasWork || s.NextMode != Full {
+		t.Errorf("the objects of a deleted query stay: %+v", s)
+	}
 }

@@ -37,7 +37,7 @@ func (s *server) jobsPage(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	queries, _, err := s.Store.Queries(ctx)
+	idle, err := s.nothingToRun(ctx)
 	if err != nil {
 		return err
 	}
@@ -48,13 +48,23 @@ func (s *server) jobsPage(c echo.Context) error {
 	view := templates.Jobs{
 		Frame: s.frame(c, "JOBS", "jobs"), RequestID: filter.RequestID, Statuses: statusChoices(chosen),
 		Pager: pager("jobs", params, filter.Offset, filter.Limit, len(jobs), total), Progress: s.progress(),
-		Filtered: len(params) > 0, NoQueries: len(queries) == 0, Paused: s.paused(), Ask: askRun(c),
+		Filtered: len(params) > 0, NothingToRun: idle, Paused: s.paused(), Ask: askRun(c),
 	}
 	view.Self = address("jobs", withOffset(params, filter.Offset))
 	for _, job := range jobs {
 		view.Jobs = append(view.Jobs, jobRow(job))
 	}
 	return render(c, http.StatusOK, templates.JobsPage(view))
+}
+
+// nothingToRun: there are no queries, and there never was a job whose objects a reconcile would retire.
+func (s *server) nothingToRun(ctx context.Context) (bool, error) {
+	queries, _, err := s.Store.Queries(ctx)
+	if err != nil || len(queries) > 0 {
+		return false, err
+	}
+	_, jobs, err := s.Store.Jobs(ctx, store.JobFilter{Limit: 1})
+	return jobs == 0, err
 }
 
 func filterParams(f store.JobFilter) url.Values {

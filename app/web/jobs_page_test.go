@@ -66,6 +66,17 @@ func TestJobsEmpty(t *testing.T) {
 	v.sees("No queries yet")
 }
 
+// Without queries a job is of use all the same, where there were some: it retires what they gave.
+func TestJobsWithoutQueries(t *testing.T) {
+	w := newWorld()
+	w.jobs = everyJob()
+	v := w.visit(t, "ui/jobs?request_id=nobody")
+	v.misses("nothing to run yet")
+	v.follow("Reconcile now")
+	v.press("Reconcile now")
+	w.mustHaveDone(t, "submit reconcile")
+}
+
 func TestJobFilters(t *testing.T) {
 	w := twoSaved()
 	w.jobs = everyJob()
