@@ -18,19 +18,34 @@ import (
 // idsPerRead is how many indicators are read by their ids at a time.
 const idsPerRead = 500
 
-// sweep takes out of the ledger what the queries that were read returned no more: later updates do not look back so far.
+// sweep takes out of the ledger what the queries of which everything was read returned no more: later updates do not look
+// back so far.
 func (p *Pipeline) sweep(r *run) error {
+	var numbers []int64
+	for _, q := range r.queries {
+		if p.readsAll(r, q) && !r.failed(q.Number) {
+			numbers = append(numbers, q.Number)
+		}
+	}
+	if len(numbers) == 0 && r.job.Mode == store.Delta {
+		return nil
+	}
 	if err := p.flush(r); err != nil {
 		return err
 	}
 	defer p.downloader.rest()()
 	err := p.persist(r.ctx, func(ctx context.Context) error {
-		return p.Store.SweepDeparted(ctx, r.job.Number, r.read())
+		return p.Store.SweepDeparted(ctx, r.job.Number, numbers)
 	})
 	if err != nil {
 		return fmt.Errorf("taking out of the ledger what no query returned: %w", err)
 	}
 	return nil
+}
+
+// readsAll tells whether everything that a query selects is read: by a delta update only where it was never read to the end.
+func (p *Pipeline) readsAll(r *run, q store.RunQuery) bool {
+	return r.job.Mode != store.Delta || p.from(q).IsZero()
 }
 
 // readDepartures takes out of the ledger what was deleted or set inactive since the last update, as far as the queries do

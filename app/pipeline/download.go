@@ -40,10 +40,8 @@ func (p *Pipeline) readAll(r *run) error {
 		return err
 	}
 	p.downloader.say("Looking for what has gone")
-	if r.job.Mode != store.Delta {
-		if err := p.sweep(r); err != nil {
-			return err
-		}
+	if err := p.sweep(r); err != nil {
+		return err
 	}
 	return p.fillVacancies(r)
 }
@@ -105,7 +103,7 @@ func (p *Pipeline) readQuery(r *run, q store.RunQuery) error {
 	if err := s.Check(); err != nil {
 		return p.queryFailed(r, q, fatal{err})
 	}
-	if r.job.Mode == store.Delta {
+	if !p.readsAll(r, q) {
 		s.From, s.To = p.from(q), r.end
 		if !s.From.Before(s.To) {
 			return nil

@@ -39,17 +39,6 @@ func (r *run) fail(q store.RunQuery, err error) {
 	}
 }
 
-// read gives the numbers of the queries that were read completely.
-func (r *run) read() []int64 {
-	var numbers []int64
-	for _, q := range r.queries {
-		if !r.failed(q.Number) {
-			numbers = append(numbers, q.Number)
-		}
-	}
-	return numbers
-}
-
 // behind gives the numbers of the queries whose marks the job moves: those that were read completely, unless a newer update
 // was faster.
 func (r *run) behind() []int64 {

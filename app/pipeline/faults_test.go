@@ -210,6 +210,29 @@ func TestWhatLeftWhileAQueryCouldNotBeRead(t *testing.T) {
 	})
 }
 
+// Of a query that was never read completely nobody knows since when to look for what has left: a delta update, which reads
+// it from the beginning, sees that by itself.
+func TestADeltaReadsAQueryThatWasReadInPart(t *testing.T) {
+	in(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.put("Alpha", "a.example")
+		late, gone := w.put("Alpha", "late.example"), w.put("Alpha", "gone.example")
+		owner := w.tc.Owners()[2]
+		w.must(w.tc.RemoveOwner(owner.Name))
+		if job := w.save(store.Full, query("", "Alpha", owner.Name)); job.Status != store.Failed || job.Uploaded != 3 {
+			t.Fatalf("%s: %s %+v", job.Status, job.Message, job.Counts)
+		}
+		w.must(w.tc.Delete(gone))
+		w.must(w.tc.AddOwner(owner))
+		time.Sleep(time.Hour)
+		w.must(w.tc.Modify(late, map[string]any{"confidence": 7})) // within the lag
+		job, err := w.p.Submit(t.Context(), store.Delta)
+		w.must(err)
+		w.counts(w.done(w.await(job.RequestID)), store.Counts{Downloaded: 2, Unchanged: 1, Queued: 2, Uploaded: 1, Retired: 1})
+		w.check(false)
+	})
+}
+
 func TestAnOwnerThatGoesAway(t *testing.T) {
 	in(t, func(t *testing.T) {
 		w := newWorld(t)

@@ -186,13 +186,13 @@ func (p *Pipeline) begin(r *run) error {
 	return nil
 }
 
-// doubtMarks has a delta update start at the beginning of time where a mark lies ahead: it was set while the clock was wrong,
-// and says nothing about what was read.
+// doubtMarks has a delta update read everything where a mark lies ahead: it was set while the clock was wrong, and says nothing
+// about what was read.
 func (p *Pipeline) doubtMarks(queries []store.RunQuery) {
 	now := time.Now()
 	for i := range queries {
 		if queries[i].Mark.After(now) {
-			queries[i].Mark = time.Unix(0, 0).UTC().Add(p.Overlap)
+			queries[i].Mark = time.Time{}
 		}
 	}
 }
