@@ -117,6 +117,9 @@ func TestStandaloneEndsTheWork(t *testing.T) {
 }
 
 func TestSignals(t *testing.T) {
+	hangup := make(chan os.Signal, 1)
+	signal.Notify(hangup, syscall.SIGHUP) // the tests themselves may run under nohup
+	defer signal.Stop(hangup)
 	for _, told := range []syscall.Signal{syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP} {
 		ctx, stop := untilTold()
 		if err := syscall.Kill(os.Getpid(), told); err != nil {
