@@ -140,7 +140,7 @@ func (r *run) stage() string {
 }
 
 // remaining estimates the time left from the pace of the upload so far, which includes its waits, and never promises more
-// than the limit on requests allows. It is 0 while there is nothing to go by.
+// than the limit on requests and the wait at hand allow. It is 0 while there is nothing to go by.
 func (p *Pipeline) remaining(r *run, v Progress) time.Duration {
 	left := float64(v.Queued - v.Uploaded)
 	if unread := v.Expected - v.Downloaded; unread > 0 && v.Downloaded > 0 && !done(r.sealed) {
@@ -153,7 +153,7 @@ func (p *Pipeline) remaining(r *run, v Progress) time.Duration {
 	if left <= 0 || pace == 0 {
 		return 0
 	}
-	return time.Duration(left / pace * float64(time.Second)).Round(time.Second)
+	return max(time.Duration(left/pace*float64(time.Second)), time.Until(v.WaitUntil)).Round(time.Second)
 }
 
 // wait is what Sentinel makes Upload wait for.

@@ -51,6 +51,10 @@ func TestRemaining(t *testing.T) {
 		if v := p.Progress(); v.Stage != "Upload" || v.Remaining != 90*time.Second {
 			t.Errorf("180 objects at 2 a second: %+v", v)
 		}
+		p.wait.set(time.Now().Add(2*time.Minute), "Sentinel is out of order")
+		if v := p.Progress(); v.Remaining != 2*time.Minute {
+			t.Errorf("less time left than there is to wait: %+v", v)
+		}
 	})
 }
 
