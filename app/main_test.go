@@ -1,0 +1,37 @@
+package main
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"mssentinel/app/config"
+	"mssentinel/app/platform"
+)
+
+// message.tc has the whole reason, or the names of the fields, or the end of the reason: the most that fits.
+func TestFail(t *testing.T) {
+	dir := t.TempDir()
+	fault := config.Fault{Label: "Client ID", Problem: "is not set: enter the Application (client) ID on the Overview page"}
+	many := config.Faults{fault, {Label: "Tenant ID", Problem: fault.Problem}, {Label: "Client Secret", Problem: fault.Problem}}
+	for name, test := range map[string]struct {
+		err        error
+		begin, end string
+	}{
+		"one fault":      {config.Faults{fault}, fault.Error(), fault.Error()},
+		"many faults":    {many, "Wrong or missing: Client ID, Tenant ID, Client Secret.", "The log says what to change."},
+		"another reason": {errors.New(strings.Repeat("x", 300) + "\nend"), "xxx", "x; end"},
+		"a secret":       {errors.New("not hidden"), "not ***", "not ***"},
+	} {
+		if code := fail(dir, strings.NewReplacer("hidden", "***").Replace, test.err); code != platform.ExitFailure {
+			t.Errorf("%s: exit code %d", name, code)
+		}
+		message, err := os.ReadFile(filepath.Join(dir, "message.tc"))
+		text := strings.TrimSuffix(string(message), "\n")
+		if err != nil || !strings.HasPrefix(text, test.begin) || !strings.HasSuffix(text, test.end) || len(message) > platform.MaxMessage {
+			t.Errorf("%s: %q, %v", name, message, err)
+		}
+	}
+}
