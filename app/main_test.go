@@ -15,13 +15,13 @@ import (
 func TestFail(t *testing.T) {
 	dir := t.TempDir()
 	fault := config.Fault{Label: "Client ID", Problem: "is not set: enter the Application (client) ID on the Overview page"}
-	many := config.Faults{fault, {Label: "Tenant ID", Problem: fault.Problem}, {Label: "Client Secret", Problem: fault.Problem}}
+	many := config.Faults{fault, {Label: "Tenant ID", Problem: fault.Problem}, {Label: "Client Secret", Problem: fault.Problem}, {Label: "Azure Cloud", Problem: "must be one"}}
 	for name, test := range map[string]struct {
 		err        error
 		begin, end string
 	}{
 		"one fault":      {config.Faults{fault}, fault.Error(), fault.Error()},
-		"many faults":    {many, "Wrong or missing: Client ID, Tenant ID, Client Secret.", "The log says what to change."},
+		"many faults":    {many, "Wrong or missing: Client ID, Tenant ID, Client Secret, Azure Cloud.", "The log says what to change."},
 		"another reason": {errors.New(strings.Repeat("x", 300) + "\nend"), "xxx", "x; end"},
 		"a secret":       {errors.New("not hidden"), "not ***", "not ***"},
 	} {
