@@ -121,6 +121,29 @@ func overwrite(t *testing.T, path string, at int64, text string) {
 	}
 }
 
+// A process that is killed while the database changes over to its log leaves an older kind of log, which has to be undone.
+func TestHotJournal(t *testing.T) {
+	f := newFixture(t)
+	f.fill(100)
+	path := filepath.Join(f.dir, FileName)
+	f.do(f.Close())
+	db, err := sql.Open("sqlite3", path)
+	f.do(err)
+	defer db.Close()
+	db.SetMaxOpenConns(1)
+	// With a cache of a page, what is not committed is in the file already.
+	_, err = db.Exec(`PRAGMA journal_mode = DELETE; PRAGMA cache_size = 1; BEGIN; DELETE FROM object; DELETE FROM setting`)
+	f.do(err)
+	f.dir = t.TempDir()
+	for _, suffix := range []string{"", "-journal"} {
+		content, err := os.ReadFile(path + suffix)
+		f.do(err)
+		f.do(os.WriteFile(filepath.Join(f.dir, FileName+suffix), content, 0o600))
+	}
+	f.open()
+	f.wantNumber(100, "objects", `SELECT count(*) FROM object`)
+}
+
 func TestSecondProcess(t *testing.T) {
 	f := newFixture(t)
 	if _, err := Open(ctx(), f.dir); err == nil || !strings.Contains(err.Error(), "another process") {

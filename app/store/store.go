@@ -12,6 +12,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -89,16 +90,19 @@ func (s *Store) open(ctx context.Context, path string) error {
 	if err := create(path); err != nil {
 		return err
 	}
-	version, err := inspect(ctx, path)
+	version, err := inspect(ctx, path, reading)
+	if readOnly(err) {
+		version, err = inspect(ctx, path, mending)
+	}
 	if err != nil {
 		return openError(path, err)
 	}
-	s.write = connect(path, "rw")
+	s.write = connect(path, writing)
 	s.write.SetMaxOpenConns(1)
 	if err := s.migrate(ctx, path, version); err != nil {
 		return openError(path, err)
 	}
-	s.read = connect(path, "ro")
+	s.read = connect(path, reading)
 	s.read.SetMaxOpenConns(4)
 	return openError(path, s.load(ctx))
 }
@@ -114,8 +118,8 @@ func create(path string) error {
 
 // inspect says which version of the schema a file has, 0 for an empty one. One of a newer version, or of another program,
 // is refused, before anything touches it.
-func inspect(ctx context.Context, path string) (version int, err error) {
-	db := connect(path, "ro")
+func inspect(ctx context.Context, path string, use url.Values) (version int, err error) {
+	db := connect(path, use)
 	defer db.Close()
 	var application, tables int
 	row := db.QueryRowxContext(ctx, `SELECT user_version, application_id, (SELECT count(*) FROM sqlite_schema)
@@ -130,6 +134,12 @@ func inspect(ctx context.Context, path string) (version int, err error) {
 		return 0, fmt.Errorf("%s was written by a newer version of this App (schema %d, this version knows %d); install that version again, or move the file away", path, version, len(steps))
 	}
 	return version, nil
+}
+
+// readOnly says that something has to be written before the file can be read.
+func readOnly(err error) bool {
+	var se sqlite3.Error
+	return errors.As(err, &se) && se.Code == sqlite3.ErrReadonly
 }
 
 // load reads what the writer keeps in memory.
@@ -152,14 +162,17 @@ type connector struct {
 	dsn    string
 }
 
-func connect(path, mode string) *sqlx.DB {
-	q := url.Values{"mode": {mode}, "_synchronous": {"NORMAL"}, "_foreign_keys": {"on"}, "_busy_timeout": {"5000"},
-		"_cache_size": {"-2000"}, "_stmt_cache_size": {"64"}, "_mutex": {"no"}}
-	if mode != "ro" {
-		q.Set("_journal", "WAL")
-		q.Set("_auto_vacuum", "incremental")
-		q.Set("_cache_size", "-32000")
-	}
+// The uses of a connection.
+var (
+	writing = url.Values{"mode": {"rw"}, "_journal": {"WAL"}, "_auto_vacuum": {"incremental"}, "_cache_size": {"-32000"}}
+	reading = url.Values{"mode": {"ro"}, "_cache_size": {"-2000"}}
+	// mending undoes what a crash left half-done, as every program that opens the file for writing does.
+	mending = url.Values{"mode": {"rw"}, "_query_only": {"on"}}
+)
+
+func connect(path string, use url.Values) *sqlx.DB {
+	q := url.Values{"_synchronous": {"NORMAL"}, "_foreign_keys": {"on"}, "_busy_timeout": {"5000"}, "_stmt_cache_size": {"64"}, "_mutex": {"no"}}
+	maps.Copy(q, use)
 	c := &connector{dsn: (&url.URL{Scheme: "file", Opaque: url.PathEscape(path), RawQuery: q.Encode()}).String()}
 	c.driver.ConnectHook = func(conn *sqlite3.SQLiteConn) error {
 		// The log is written back every 8 MB, and cut to 16 MB when a reader held it longer.
