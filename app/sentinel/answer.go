@@ -158,14 +158,14 @@ func readBody(body []byte, n int) said {
 		Message json.RawMessage `json:"message"`
 	}
 	json.Unmarshal(shape.Error, &envelope) //nolint:errcheck // may be a text, or missing
-	texts := slices.Concat(textsIn(envelope.Message), textsIn(shape.Message), textsIn(shape.Error), textsIn(envelope.Code))
-	if len(texts) > 0 {
+	failure := slices.Concat(textsIn(envelope.Message), textsIn(shape.Error), textsIn(envelope.Code))
+	s.failed = len(failure) > 0
+	if texts := append(failure, textsIn(shape.Message)...); len(texts) > 0 {
 		s.text = oneLine(texts[0])
 	}
 	if ids := textsIn(shape.Activity); len(ids) > 0 {
 		s.activity = oneLine(ids[0])
 	}
-	s.failed = len(shape.Error) > 0 && string(shape.Error) != "null"
 	s.readRecords(shape.Errors, n)
 	return s
 }

@@ -34,6 +34,7 @@ func TestDecide(t *testing.T) {
 		"something else":      {status: 200, body: `{"message":"ok","statusCode":200}`, action: accept},
 		"error with 200":      {status: 200, body: `{"error":{"code":"ServiceBusy","message":"busy"}}`, action: retry, text: "busy"},
 		"error null":          {status: 200, body: `{"error":null}`, action: accept},
+		"error empty":         {status: 200, body: `{"error":{}}`, action: accept},
 		"no content":          {status: 204, action: accept},
 		"accepted":            {status: 202, body: `[]`, action: accept},
 		"a page":              {status: 200, body: "<html>log in</html>", action: retry, text: "not Sentinel's"},
