@@ -158,11 +158,11 @@ func readBody(body []byte, n int) said {
 		Message json.RawMessage `json:"message"`
 	}
 	json.Unmarshal(shape.Error, &envelope) //nolint:errcheck // may be a text, or missing
-	failure := slices.Concat(textsIn(envelope.Message), textsIn(shape.Error), textsIn(envelope.Code))
-	s.failed = len(failure) > 0
-	if texts := append(failure, textsIn(shape.Message)...); len(texts) > 0 {
+	texts := slices.Concat(textsIn(envelope.Message), textsIn(shape.Message), textsIn(shape.Error), textsIn(envelope.Code))
+	if len(texts) > 0 {
 		s.text = oneLine(texts[0])
 	}
+	s.failed = len(texts) > len(textsIn(shape.Message)) // error says something, too
 	if ids := textsIn(shape.Activity); len(ids) > 0 {
 		s.activity = oneLine(ids[0])
 	}
