@@ -23,7 +23,7 @@ const idsPerRead = 500
 func (p *Pipeline) sweep(r *run) error {
 	var numbers []int64
 	for _, q := range r.queries {
-		if p.readsAll(r, q) && !r.failed(q.Number) {
+		if p.readsAll(r, q) && !r.failed(q.Number) && !slices.Contains(r.damaged, q.Number) {
 			numbers = append(numbers, q.Number)
 		}
 	}
@@ -236,7 +236,7 @@ func (p *Pipeline) recheckQuery(r *run, q store.RunQuery, ids []int64) error {
 	s := threatconnect.Selection{Query: tql(q), IDs: ids}
 	s.SortField, s.SortDirection = "", ""
 	d := reading{p: p, r: r, query: q, mode: store.Delta, returned: map[int64]bool{}}
-	if err := p.ThreatConnect.Download(r.ctx, s, d.handle, d.unseen); err != nil {
+	if err := p.ThreatConnect.Download(r.ctx, s, d.handle, d.unseen); err != nil || d.damaged {
 		return d.outcome(err)
 	}
 	gone := slices.DeleteFunc(slices.Clone(ids), func(id int64) bool { return d.returned[id] })

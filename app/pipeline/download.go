@@ -109,8 +109,11 @@ func (p *Pipeline) readQuery(r *run, q store.RunQuery) error {
 			return nil
 		}
 	}
-	d := reading{p: p, r: r, query: q, mode: r.job.Mode, unread: r.failedNumbers(), counts: true}
+	d := reading{p: p, r: r, query: q, mode: r.job.Mode, unread: append(r.failedNumbers(), r.damaged...), counts: true}
 	err := p.ThreatConnect.Download(r.ctx, s, d.handle, d.unseen)
+	if d.damaged {
+		r.damaged = append(r.damaged, q.Number)
+	}
 	return d.outcome(err)
 }
 
@@ -130,6 +133,8 @@ type reading struct {
 	counts bool
 	// returned are the ids that came; kept only where they are asked for.
 	returned map[int64]bool
+	// damaged: a row came that cannot be told from those that did not come.
+	damaged bool
 	// own is an error of ours, as opposed to one of ThreatConnect.
 	own error
 }
@@ -151,6 +156,7 @@ func (d *reading) handle(page threatconnect.Page) error {
 		}
 		d.place += int64(len(indicators))
 		for i := range indicators {
+			d.damaged = d.damaged || indicators[i].ID == 0
 			if d.returned != nil {
 				d.returned[indicators[i].ID] = true
 			}

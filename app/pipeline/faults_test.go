@@ -566,6 +566,26 @@ func TestADamagedRowCostsItself(t *testing.T) {
 	})
 }
 
+// Which indicator a damaged row was is not known: it may be any of those that did not come.
+func TestADamagedRowRetiresNothing(t *testing.T) {
+	in(t, func(t *testing.T) {
+		w := newWorld(t)
+		ids := w.fill(3)
+		w.put("Beta", "h2.example")
+		w.done(w.save(store.Full, query("", "Alpha"), query("", "Beta")))
+		w.must(w.tc.Delete(ids[0]))
+		w.must(w.tc.Inject(farthreatconnect.Fault{Kind: farthreatconnect.DamagedRow, Path: "/api/v3/indicators", Match: "Alpha", Count: -1}))
+		for _, mode := range []store.Mode{store.Reconcile, store.Delta} {
+			w.done(w.run(mode))
+			w.wantWinner("h1.example", "Alpha")
+			w.wantWinner("h2.example", "Alpha")
+		}
+		w.tc.ClearFaults()
+		w.done(w.run(store.Reconcile))
+		w.check(true)
+	})
+}
+
 // What hangs is killed by an operator, or ended by the watchdog; who waits for it is not blamed.
 func TestHangingMapper(t *testing.T) {
 	for _, c := range []struct {

@@ -38,6 +38,8 @@ type run struct {
 	cancel context.CancelCauseFunc
 	// failures are the queries that could not be read completely. Only Download touches them.
 	failures []failure
+	// damaged are the queries that returned a row which nobody can read: what it was may be anything. Only Download touches it.
+	damaged []int64
 	// retirement is what came of the question what may be retired; set before sealed is closed.
 	retirement store.Retirement
 	// sealed is closed when all that the job sends is in the outbox, emptied when the outbox was found empty after that,
