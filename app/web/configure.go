@@ -160,15 +160,24 @@ func (s *server) previewQuery(c echo.Context) error {
 // decode reads a JSON body that has the members of T and no others.
 func decode[T any](c echo.Context) (T, error) {
 	var v T
-	d := json.NewDecoder(c.Request().Body)
-	d.DisallowUnknownFields()
-	if err := d.Decode(&v); err != nil {
+	if err := decodeJSON(c.Request().Body, &v); err != nil {
 		return v, bodyFault(err)
 	}
-	if _, err := d.Token(); !errors.Is(err, io.EOF) {
-		return v, fault(http.StatusBadRequest, "There is something after the end of the JSON. Send one value alone.")
-	}
 	return v, nil
+}
+
+var errMore = errors.New("something after the end")
+
+func decodeJSON(r io.Reader, v any) error {
+	d := json.NewDecoder(r)
+	d.DisallowUnknownFields()
+	if err := d.Decode(v); err != nil {
+		return err
+	}
+	if _, err := d.Token(); !errors.Is(err, io.EOF) {
+		return errMore
+	}
+	return nil
 }
 
 // bodyFault says where a body is not what the call takes.
@@ -179,6 +188,8 @@ func bodyFault(err error) error {
 	switch {
 	case errors.As(err, &tooLong):
 		return err
+	case errors.Is(err, errMore):
+		return fault(http.StatusBadRequest, "There is something after the end of the JSON. Send one value alone.")
 	case errors.As(err, &syntax):
 		return fault(http.StatusBadRequest, "The body is not JSON: %v at byte %d.", syntax, syntax.Offset)
 	case errors.As(err, &kind):

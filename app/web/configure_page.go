@@ -36,21 +36,24 @@ func (s *server) exportQueries(c echo.Context) error {
 	return c.JSONPretty(http.StatusOK, list(queries), "  ")
 }
 
-// importQueries reads what exportQueries or GET api/tql-config gave.
+// importQueries reads what exportQueries or GET api/tql-config gave. A member of another name is no query of ours: it would be
+// lost without a word.
 func importQueries(content []byte) ([]store.Query, error) {
 	content = bytes.TrimSpace(bytes.TrimPrefix(content, []byte("\ufeff")))
 	if len(content) == 0 {
 		return nil, errors.New("there is nothing to import: choose a file, or paste its content")
 	}
 	var queries []store.Query
-	if err := json.Unmarshal(content, &queries); err == nil && queries != nil {
+	if err := decodeJSON(bytes.NewReader(content), &queries); err == nil && queries != nil {
 		return queries, nil
 	}
 	var answer struct {
-		Data []store.Query `json:"data"`
+		Data    []store.Query `json:"data"`
+		Count   int           `json:"count"`
+		Version string        `json:"version"`
 	}
-	if err := json.Unmarshal(content, &answer); err != nil || answer.Data == nil {
-		return nil, errors.New("this is not a list of queries: import a file that Export gave")
+	if err := decodeJSON(bytes.NewReader(content), &answer); err != nil || answer.Data == nil {
+		return nil, errors.New("this is not a list of queries, or has a member that queries do not have: import a file that Export gave")
 	}
 	return answer.Data, nil
 }

@@ -418,6 +418,9 @@ func TestImportFaults(t *testing.T) {
 		"{}":          "this is not a list of queries",
 		`{"data":""}`: "this is not a list of queries",
 		`["a"]`:       "this is not a list of queries",
+		`[]]`:         "this is not a list of queries",
+		`[{"owners":["Demo Organization"],"types":["Host"],"tql":"x","sortField":"rating"}]`:          "this is not a list of queries, or has a member that queries do not have",
+		`{"data":[{"owners":["Demo Organization"],"types":["Host"],"tql":"x","sortField":"rating"}]}`: "this is not a list of queries, or has a member that queries do not have",
 	} {
 		w := twoSaved()
 		v := w.visit(t, "ui/edit?window=import")
