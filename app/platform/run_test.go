@@ -346,6 +346,7 @@ func TestBrokerIsBackAfterAWhile(t *testing.T) {
 		time.Sleep(34 * time.Second)
 		b.down.Store(false)
 		time.Sleep(5 * time.Second)
+		synctest.Wait()
 		if b.connections != 2 {
 			t.Error("not connected within 5 s")
 		}
