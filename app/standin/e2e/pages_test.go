@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -46,9 +47,26 @@ func TestJobsFitALaptop(t *testing.T) {
 	asking.NeedsAnswer, asking.Held, failed.CanRetry = true, 1234567, true
 	b := showPage(t, "/ui/jobs", templates.JobsPage(templates.Jobs{Frame: templates.Frame{Root: "../"}, Self: "jobs",
 		Jobs: []templates.Job{asking, failed, job("Upload Complete")}}), http.NotFound)
-	hidden, err := chromedp.Run(b.ctx, chromedp.Evaluate[int](`(({scrollWidth, clientWidth}) => scrollWidth - clientWidth)(document.querySelector("#jobs-table"))`))
+	b.fits(".scroll")
+}
+
+// However long an owner's name is, CONFIGURE shows all columns on a laptop; on a telephone the table can be scrolled, not the
+// page.
+func TestConfigureFits(t *testing.T) {
+	b := showPage(t, "/ui/", templates.ConfigurePage(templates.Configure{Frame: templates.Frame{Root: "../"}, Queries: []templates.Query{{
+		Key: "a", Owners: []string{strings.Repeat("O", 100), "Common Community"}, Types: []string{"Address", "Registry Key"},
+		TQL: "summary like \"" + strings.Repeat("x", 1000) + "\"", SortField: "externalLastModified", SortDirection: "DESC"}}}), http.NotFound)
+	b.fits(".scroll")
+	b.do(chromedp.EmulateViewport(400, 800))
+	b.fits("html")
+}
+
+// fits checks that nothing of an element has to be scrolled to sideways.
+func (b *browser) fits(selector string) {
+	b.t.Helper()
+	hidden, err := chromedp.Run(b.ctx, chromedp.Evaluate[int](fmt.Sprintf("(({scrollWidth, clientWidth}) => scrollWidth - clientWidth)(document.querySelector(%q))", selector)))
 	if err != nil || hidden > 0 {
-		t.Errorf("in a window of 1280 the table is %d too wide: %v", hidden, err)
+		b.t.Errorf("%s is %d too wide: %v", selector, hidden, err)
 	}
 }
 
