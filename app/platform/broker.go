@@ -141,7 +141,7 @@ func (b *broker) open(ctx context.Context) (*session, error) {
 	connected := s.client.Connect().(*mqtt.ConnectToken)
 	if err := await(ctx, connected); err != nil {
 		s.abandon()
-		return nil, connectError(connected.ReturnCode(), err)
+		return nil, connectError(connected, err)
 	}
 	subscribed := s.client.Subscribe(b.in.ServerTopic, 0, nil).(*mqtt.SubscribeToken)
 	if err := await(ctx, subscribed); err != nil {
@@ -188,8 +188,14 @@ func (b *broker) clientOptions(s *session) *mqtt.ClientOptions {
 		SetConnectionLostHandler(func(mqtt.Client, error) { s.lose() })
 }
 
-// connectError puts the broker's answer into words; code is that of the CONNACK.
-func connectError(code byte, err error) error {
+// connectError puts the broker's answer into words.
+func connectError(connected *mqtt.ConnectToken, err error) error {
+	code := byte(packets.Accepted)
+	select {
+	case <-connected.Done():
+		code = connected.ReturnCode() // before, Paho may be writing it
+	default: // there is no CONNACK
+	}
 	switch code {
 	case packets.ErrRefusedBadUsernameOrPassword, packets.ErrRefusedNotAuthorised:
 		return fmt.Errorf("%w: bad token (CONNACK code %d). Turn the Service off and on in ThreatConnect, so that it gets a new broker token", errRefused, code)

@@ -140,11 +140,12 @@ func TestFaultsOfStandin(t *testing.T) {
 		{Kind: standin.Truncated}, {Kind: standin.Malformed}, {Kind: standin.SoftError}, {Kind: standin.HTMLPage},
 		{Kind: standin.RepeatedPage}, {Kind: standin.EmptyPage}, {Kind: standin.DamagedRow},
 	} {
+		fault.After = 1
 		for _, field := range []string{"dateAdded", "id"} {
 			t.Run(fmt.Sprint(fault.Kind, fault.Status, " by ", field), func(t *testing.T) {
 				t.Parallel()
 				s, c, q := against(t, standin.Options{})
-				fault.After, q.SortField = 1, field
+				q.SortField = field
 				if err := s.Inject(fault); err != nil {
 					t.Fatal(err)
 				}
