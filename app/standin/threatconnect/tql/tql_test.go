@@ -97,6 +97,7 @@ func TestEvaluate(t *testing.T) {
 		`summary like "%guy%"`: "one", `summary like "bad%ex%le"`: "one", `summary like "bad"`: "", `summary not like "%guy%"`: "big two", `summary like "%"`: "big one two",
 		`summary contains "guy"`: "one", `summary startswith "bad"`: "one", `summary ENDSWITH "example"`: "one", `summary not contains "guy"`: "big two",
 		`summary is null`: "bar", `summary > "s"`: "two", `summary <= "192.0.2.7"`: "big", `summary >= "s"`: "two", `summary < "a"`: "big",
+		`summary > "badguy.example"`: "two", `summary < "badguy.example"`: "big",
 		`indicatorActive = true`: "bar big one", `indicatorActive = FALSE`: "two", `indicatorActive != true`: "two", `indicatorActive in (true,false)`: "bar big one two",
 		`lastModified >= "2026-03-04T04:06:07Z"`: "big one", `lastModified > "2026-03-04T04:06:07Z"`: "big", `lastModified < "2024-05-02"`: "bar",
 		`lastModified = "2024-05-01"`: "bar", `lastModified = "05-01-2024"`: "bar", `lastModified = "2024-05-01 00:00:00"`: "bar", `lastModified = "2024-05-01 00:00"`: "bar",
