@@ -150,6 +150,14 @@ func TestMapKeepsOrder(t *testing.T) {
 	equal(t, mapped(t, h, "Mutex", "a", "b"), []string{`no mapper takes the type "Mutex"`, `no mapper takes the type "Mutex"`})
 }
 
+// A call is given 10 s and 40 ms a record: with 1,000 of them it stays within a minute.
+func TestCallsStayWithinAMinute(t *testing.T) {
+	n := fitting(make([][]byte, 2000))
+	if limit := defaultLimits.call + time.Duration(n)*defaultLimits.perRecord; n != 1000 || limit > time.Minute {
+		t.Errorf("%d records may take %v", n, limit)
+	}
+}
+
 func TestRequestsStayBelowTheBound(t *testing.T) {
 	h := openHost(t, Options{Dir: folder(t, builtinName)}, patient())
 	filler := strings.Repeat(" ", mapper.MaxMessage/3)
