@@ -112,13 +112,13 @@ func open(ctx context.Context, c config.Config, log *platform.Log) (_ *service, 
 	if s.mappers, err = openMappers(ctx, c, log); err != nil {
 		return nil, err
 	}
-	network := networkOf(c)
+	network, agent := networkOf(c), "ThreatConnect-Microsoft-Sentinel/"+version
 	tc := threatconnect.New(threatconnect.Options{BaseURL: c.TCAPIPath, AccessID: c.TCAccessID, SecretKey: c.TCSecretKey.Reveal,
-		Transport: network.ThreatConnect(), Logger: log.Logger})
+		Transport: network.ThreatConnect(), UserAgent: agent, Logger: log.Logger})
 	pacer := sentinel.NewPacer(slots{s.store}, c.UploadRequestsPerMinute, c.UploadWindow)
 	upload, err := sentinel.New(sentinel.Options{Cloud: c.AzureCloud, AuthorityURL: c.AuthorityURL, UploadURL: c.UploadURL,
 		TenantID: c.TenantID, ClientID: c.ClientID, Secret: c.ClientSecret.Reveal, WorkspaceID: c.WorkspaceID,
-		Transport: network.External(), Pacer: pacer, UserAgent: "ThreatConnect-Microsoft-Sentinel/" + version, Logger: log.Logger,
+		Transport: network.External(), Pacer: pacer, UserAgent: agent, Logger: log.Logger,
 		OnWait: func(until time.Time, reason string) { s.pipeline.Wait(until, reason) }})
 	if err != nil {
 		return nil, err

@@ -124,7 +124,7 @@ func newWorld(t *testing.T, population *threatconnect.Population, o sentinel.Opt
 	w.env = map[string]string{
 		"client_id": clientID, "client_secret": clientSecret, "tenant_id": tenantID, "sentinel_workspace_id": workspaceID,
 		"sentinel_source_name": sourceName, "tc_api_access_id": threatconnect.DefaultAccessID, "tc_api_secret_key": tcSecretKey,
-		"schedule_interval_hours": "8760", "tc_api_path": serve(t, w.tc) + "/api", "tc_out_path": w.state, "tc_log_path": w.logs,
+		"schedule_interval_hours": "8760", "tc_api_path": serve(t, asksByName(t, w.tc)) + "/api", "tc_out_path": w.state, "tc_log_path": w.logs,
 		"tc_temp_path": t.TempDir(), "http_addr": freeAddress(t), "upload_requests_per_minute": "0",
 	}
 	w.env["authority_url"] = serve(t, w.cloud)
@@ -138,6 +138,16 @@ func newWorld(t *testing.T, population *threatconnect.Population, o sentinel.Opt
 		w.lookForSecrets()
 	})
 	return w
+}
+
+// asksByName lets nobody through who does not say that it is the App, and which version.
+func asksByName(t *testing.T, h http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if name, version, _ := strings.Cut(r.UserAgent(), "/"); name != "ThreatConnect-Microsoft-Sentinel" || version == "" {
+			t.Errorf("%s asks for %s", r.UserAgent(), r.URL.Path)
+		}
+		h.ServeHTTP(w, r)
+	})
 }
 
 func serve(t *testing.T, h http.Handler) string {
