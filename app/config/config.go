@@ -44,7 +44,6 @@ type Config struct {
 	OutPath  string // state
 	LogPath  string // empty means standard error
 	TempPath string // empty means the system's
-	InPath   string
 	LogLevel string // as the platform writes it
 
 	Platform *PlatformInputs // nil in standalone mode
@@ -177,7 +176,6 @@ func (r *reader) readThreatConnect(c *Config) {
 		TC:       r.boolean("tc_proxy_tc", false),
 		External: r.boolean("tc_proxy_external", false),
 	}
-	c.InPath = r.text("tc_in_path")
 	c.OutPath = r.required("tc_out_path", "set it to the folder for the App's state")
 	c.LogPath = r.text("tc_log_path")
 	c.TempPath = r.text("tc_temp_path")

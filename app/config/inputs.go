@@ -44,7 +44,6 @@ type platformParameters struct {
 	Token        string `envconfig:"MS_SENTINEL_TC_TOKEN"`
 	TokenExpires string `envconfig:"MS_SENTINEL_TC_TOKEN_EXPIRES"`
 	Verify       string `envconfig:"MS_SENTINEL_TC_VERIFY"`
-	InPath       string `envconfig:"MS_SENTINEL_TC_IN_PATH"`
 	OutPath      string `envconfig:"MS_SENTINEL_TC_OUT_PATH"`
 	LogPath      string `envconfig:"MS_SENTINEL_TC_LOG_PATH"`
 	TempPath     string `envconfig:"MS_SENTINEL_TC_TEMP_PATH"`
