@@ -35,9 +35,10 @@ func (p *Pipeline) readAll(r *run) error {
 		if err := p.readQuery(r, q); err != nil {
 			return err
 		}
-	}
-	if err := p.checkOwnersAgain(r); err != nil {
-		return err
+		// Before the next query takes over what this one could not read.
+		if err := p.checkOwnersAgain(r); err != nil {
+			return err
+		}
 	}
 	p.downloader.say("Looking for what has gone")
 	if err := p.sweep(r); err != nil {
