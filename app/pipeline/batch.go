@@ -29,13 +29,10 @@ type outboxQueue struct {
 	flying map[int64]bool
 }
 
-// envelope is what a request has around its objects, in bytes, at most.
-const envelope = 1024
-
 // next composes a batch from the head of the queue. It is full when what comes next does not fit in. An object that is in it
 // already, or under way in another request, stays behind: of two versions the newer one must arrive last.
 func (q *outboxQueue) next() (b batch, full bool) {
-	taken := map[int64]bool{}
+	taken, room := map[int64]bool{}, 0
 	for ; b.from < len(q.rows); b.from++ {
 		row := q.rows[b.from]
 		if q.flying[row.Object] || taken[row.Object] {
@@ -43,7 +40,10 @@ func (q *outboxQueue) next() (b batch, full bool) {
 			continue
 		}
 		size := b.size + len(row.Payload) + 1
-		if len(b.rows) > 0 && (row.Source != b.source || size > sentinel.MaxBytes-envelope || len(b.rows) == sentinel.MaxObjects) {
+		switch {
+		case len(b.rows) == 0:
+			room = sentinel.Room(row.Source)
+		case row.Source != b.source || size > room || len(b.rows) == sentinel.MaxObjects:
 			return b, true
 		}
 		taken[row.Object] = true

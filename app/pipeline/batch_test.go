@@ -1,8 +1,10 @@
 package pipeline
 
 import (
+	"encoding/json"
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 
 	"pgregory.net/rapid"
@@ -56,8 +58,22 @@ func TestNextBatch(t *testing.T) {
 		})
 	}
 	q := outboxQueue{rows: many, flying: map[int64]bool{}}
-	if b, full := q.next(); len(b.rows) != sentinel.MaxObjects || !full {
-		t.Errorf("%d rows, full %t; want %d", len(b.rows), full, sentinel.MaxObjects)
+	if b, full := q.next(); len(b.rows) != 100 || !full {
+		t.Errorf("%d rows, full %t; want 100", len(b.rows), full)
+	}
+}
+
+// A request has at most 1 MiB, whatever its source system is called.
+func TestBatchFillsARequest(t *testing.T) {
+	for _, source := range []string{"ThreatConnect-Acme", "ThreatConnect-" + strings.Repeat("<", 242)} {
+		name, _ := json.Marshal(source)
+		rest := 1<<20 - len(`{"sourcesystem":`+string(name)+`,"stixobjects":[1,]}`)
+		for size, want := range map[int]string{rest: "[1 2]", rest + 1: "[1]"} {
+			q := outboxQueue{rows: []store.Outgoing{row(1, 1, source, 1), row(2, 2, source, size)}, flying: map[int64]bool{}}
+			if b, _ := q.next(); seqs(b.rows) != want {
+				t.Errorf("%.20s: %d bytes to spare and an object of %d: sent %s, want %s", source, rest, size, seqs(b.rows), want)
+			}
+		}
 	}
 }
 

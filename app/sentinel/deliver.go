@@ -20,7 +20,7 @@ type Outcome struct {
 var roleDelays = []time.Duration{time.Minute, 2 * time.Minute, 4 * time.Minute, 8 * time.Minute, 15 * time.Minute}
 
 // Deliver sends a batch of JSON objects under a source system and returns nil when every one is accepted or refused. The
-// batch keeps to [MaxObjects] and [MaxBytes], for which [Split] helps.
+// batch keeps to [MaxObjects] and [MaxBytes], for which [Room] helps.
 //
 // settle is called, from the goroutine of the caller, once for each request that decided about objects and once for each
 // record found guilty; each object is named once. What it notes is final even if Deliver fails later. Its error ends Deliver.

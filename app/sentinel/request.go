@@ -47,25 +47,9 @@ func requestBody(source string, objects [][]byte, part []int) []byte {
 	return append(body, envelopeClose...)
 }
 
-// Split says how to cut a list of objects of these sizes, in bytes, into batches for [Client.Deliver]: it returns the number of
-// objects in each, in order. A batch keeps to [MaxObjects] and [MaxBytes]; an object above that is a batch of its own.
-func Split(source string, sizes []int) []int {
-	name, _ := json.Marshal(source)
-	empty := len(envelopeOpen) + len(name) + len(envelopeList) + len(envelopeClose) - 1 // the first object has no comma before it
-	var batches []int
-	count, bytes := 0, empty
-	for _, size := range sizes {
-		if count > 0 && (count == MaxObjects || bytes+size+1 > MaxBytes) {
-			batches = append(batches, count)
-			count, bytes = 0, empty
-		}
-		count++
-		bytes += size + 1
-	}
-	if count > 0 {
-		batches = append(batches, count)
-	}
-	return batches
+// Room is how many bytes of objects, each with a comma behind it, fit into a request under a source system.
+func Room(source string) int {
+	return MaxBytes - len(requestBody(source, nil, nil)) + 1 // the last object has no comma
 }
 
 // exchange is one request that was made, and the answer to it.

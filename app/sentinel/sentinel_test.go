@@ -3,7 +3,6 @@ package sentinel
 import (
 	"io"
 	"net/http"
-	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -51,34 +50,24 @@ type transport func(*http.Request) (*http.Response, error)
 
 func (f transport) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
 
-func TestSplit(t *testing.T) {
+// A request that is filled as far as there is room has 1 MiB.
+func TestRoom(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		sizes := rapid.SliceOfN(rapid.OneOf(rapid.IntRange(1, 2000), rapid.IntRange(1, 2*MaxBytes)), 0, 300).Draw(t, "sizes")
-		from := 0
-		for _, n := range Split(source, sizes) {
-			list, part := make([][]byte, n), make([]int, n)
-			for i := range list {
-				list[i], part[i] = make([]byte, sizes[from+i]), i
-			}
-			body := requestBody(source, list, part)
-			if n < 1 || n > 100 || len(body) > 1<<20 && n > 1 {
-				t.Fatalf("a batch of %d objects, %d bytes", n, len(body))
-			}
-			if from += n; from < len(sizes) && n < MaxObjects && len(body)+1+sizes[from] <= MaxBytes {
-				t.Fatalf("a batch of %d objects, %d bytes, has room for %d more", n, len(body), sizes[from])
-			}
+		source := rapid.String().Draw(t, "source")
+		sizes := rapid.SliceOfN(rapid.IntRange(1, 5000), 1, 99).Draw(t, "sizes")
+		rest := Room(source)
+		for _, size := range sizes {
+			rest -= size + 1
 		}
-		if from != len(sizes) {
-			t.Fatalf("%d of %d", from, len(sizes))
+		var list [][]byte
+		var part []int
+		for i, size := range append(sizes, rest-1) {
+			list, part = append(list, make([]byte, size)), append(part, i)
+		}
+		if n := len(requestBody(source, list, part)); n != 1<<20 {
+			t.Fatalf("%d bytes", n)
 		}
 	})
-	if got := Split(source, make([]int, 201)); !slices.Equal(got, []int{100, 100, 1}) {
-		t.Fatalf("201 objects are cut into %v", got)
-	}
-	rest := 1<<20 - len(requestBody(source, [][]byte{nil, []byte("1")}, []int{0, 1}))
-	if full, over := Split(source, []int{rest, 1}), Split(source, []int{rest + 1, 1}); len(full) != 1 || len(over) != 2 {
-		t.Fatalf("what just fits is cut into %v, one byte more into %v", full, over)
-	}
 }
 
 // A server or a proxy that repeats our request in its answer must not carry the token into a log or an error.
