@@ -16,18 +16,19 @@ func TestForeignMappers(t *testing.T) {
 	if refused := h.Refused(); len(refused) != 0 {
 		t.Fatal(refused)
 	}
-	served := map[string]Type{}
-	for _, typ := range h.Types() {
-		served[typ.Name] = typ
-	}
-	for name, want := range map[string]Type{
-		"Mutex":   {DefaultTTL: 24 * time.Hour, Mapper: "packaged", File: filepath.Join(dir, "packaged")},
-		"Hashtag": {DefaultTTL: 48 * time.Hour, Mapper: "replacing", File: filepath.Join(extra, "replacing")},
-		"host":    {Mapper: "replacing", File: filepath.Join(extra, "replacing")},
+	for name, want := range map[string]struct {
+		ttl  time.Duration
+		file string
+	}{
+		"Mutex":   {24 * time.Hour, filepath.Join(dir, "packaged")},
+		"Hashtag": {48 * time.Hour, filepath.Join(extra, "replacing")},
+		"host":    {0, filepath.Join(extra, "replacing")},
 	} {
-		got := served[name]
-		if got.DefaultTTL != want.DefaultTTL || got.Mapper != want.Mapper || got.Version != "2" || got.File != want.File {
-			t.Errorf("%s: %+v", name, got)
+		if !slices.Contains(h.Types(), Type{name, want.ttl}) {
+			t.Errorf("%s is not among %v", name, h.Types())
+		}
+		if s := h.serving[name]; s.description.Name != filepath.Base(want.file) || s.description.Version != "2" || s.file.path != want.file {
+			t.Errorf("%s is served by %+v of %s", name, s.description, s.file.path)
 		}
 	}
 	equal(t, mapped(t, h, "Mutex", "a", "exit"), []string{"a", "the mapper packaged failed on this indicator: it ended (exit status 3)"})
@@ -80,7 +81,7 @@ func TestRefused(t *testing.T) {
 	if len(said) != 0 {
 		t.Errorf("refused as well: %v", said)
 	}
-	if !slices.ContainsFunc(h.Types(), func(typ Type) bool { return typ.Name == "Mutex" && typ.Mapper == "first" }) {
+	if s := h.serving["Mutex"]; s == nil || s.description.Name != "first" {
 		t.Errorf("types %v", h.Types())
 	}
 }

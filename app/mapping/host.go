@@ -20,17 +20,13 @@ import (
 	"mssentinel/plugins/mapper"
 )
 
-// Type is an indicator type and what serves it.
+// Type is an indicator type that a mapper serves.
 type Type struct {
 	// Name as ThreatConnect spells it.
 	Name string
 	// DefaultTTL is the time to live of a type that the App has no parameter for. It is 0 only for a type that a built-in
 	// mapper takes, too.
 	DefaultTTL time.Duration
-	// Mapper and Version are what the mapper calls itself.
-	Mapper, Version string
-	// File is the executable's path, Checksum its SHA-256 in hexadecimal.
-	File, Checksum string
 }
 
 // Options say where the mappers are. Dir is required.
@@ -288,14 +284,7 @@ func (h *Host) listTypes() []Type {
 	var types []Type
 	for name, s := range h.serving {
 		i := slices.IndexFunc(s.description.Types, func(t mapper.Type) bool { return t.Name == name })
-		types = append(types, Type{
-			Name:       name,
-			DefaultTTL: time.Duration(s.description.Types[i].DefaultTTLHours) * time.Hour,
-			Mapper:     s.description.Name,
-			Version:    s.description.Version,
-			File:       s.file.path,
-			Checksum:   fmt.Sprintf("%x", s.file.sum),
-		})
+		types = append(types, Type{Name: name, DefaultTTL: time.Duration(s.description.Types[i].DefaultTTLHours) * time.Hour})
 	}
 	slices.SortFunc(types, func(a, b Type) int { return strings.Compare(a.Name, b.Name) })
 	return types
