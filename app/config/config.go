@@ -144,10 +144,10 @@ func (r *reader) config() Config {
 		WorkspaceID:      r.guid("sentinel_workspace_id", "the Workspace ID on the Workspace settings tab of Microsoft Sentinel"),
 		SourceName:       r.sourceName(),
 		TCAccessID:       r.required("tc_api_access_id", "enter the Access ID of the ThreatConnect API user"),
-		TCSecretKey:      NewSecret(r.required("tc_api_secret_key", "enter the Secret Key of the ThreatConnect API user")),
 		ScheduleInterval: time.Duration(r.whole("schedule_interval_hours", 1, 8760)) * time.Hour,
 		TTL:              map[string]time.Duration{},
 	}
+	r.readSecretKey(&c)
 	c.SourceSystem = sourceSystem(c.SourceName)
 	for _, p := range ttlParameters {
 		c.TTL[p.typ] = time.Duration(r.whole(p.parameter, 1, 87600)) * time.Hour
@@ -180,6 +180,21 @@ func (r *reader) readThreatConnect(c *Config) {
 	c.LogPath = r.text("tc_log_path")
 	c.TempPath = r.text("tc_temp_path")
 	c.LogLevel = r.text("tc_log_level")
+}
+
+// readSecretKey leaves the key as it was typed: it may begin and end with any character (threatconnect-api.md §1). Blanks that
+// were pasted by mistake are worth a word, since ThreatConnect only says that the signature is wrong.
+func (r *reader) readSecretKey(c *Config) {
+	const name = "tc_api_secret_key"
+	trimmed := r.required(name, "enter the Secret Key of the ThreatConnect API user")
+	if trimmed == "" {
+		return
+	}
+	key := r.verbatim(name)
+	if key != trimmed {
+		c.Warnings = append(c.Warnings, "the ThreatConnect Secret Key begins or ends with a blank, which is taken for a part of it")
+	}
+	c.TCSecretKey = NewSecret(key)
 }
 
 // readTokenExpiry takes what it cannot read for not said: nobody but the platform could put it right.

@@ -254,6 +254,17 @@ func TestSummary(t *testing.T) {
 	}
 }
 
+// The key signs as it was typed.
+func TestSecretKeyIsNotTrimmed(t *testing.T) {
+	got, err := load(t, map[string]string{"tc_api_secret_key": " canary-key\n"}, nil)
+	if err != nil || got.TCSecretKey.Reveal() != " canary-key\n" || len(got.Warnings) != 1 || !strings.Contains(got.Warnings[0], "ThreatConnect Secret Key begins or ends with a blank") {
+		t.Errorf("got %q, %v", got.Warnings, err)
+	}
+	if _, err := load(t, map[string]string{"tc_api_secret_key": " "}, nil); err == nil || !strings.Contains(err.Error(), "ThreatConnect Secret Key is not set") {
+		t.Errorf("a blank key: %v", err)
+	}
+}
+
 func TestTokenExpiryThatCannotBeRead(t *testing.T) {
 	got, err := load(t, map[string]string{"tc_token_expires": "2026-01-01", "tc_token": "canary-token"}, nil)
 	if err != nil || !got.TCTokenExpires.IsZero() || len(got.Warnings) != 1 || !strings.HasPrefix(got.Warnings[0], "tc_token_expires ") {
