@@ -144,10 +144,13 @@ func (r *reader) config() Config {
 		WorkspaceID:      r.guid("sentinel_workspace_id", "the Workspace ID on the Workspace settings tab of Microsoft Sentinel"),
 		SourceName:       r.sourceName(),
 		TCAccessID:       r.required("tc_api_access_id", "enter the Access ID of the ThreatConnect API user"),
+		TCSecretKey:      r.secretKey(),
 		ScheduleInterval: time.Duration(r.whole("schedule_interval_hours", 1, 8760)) * time.Hour,
 		TTL:              map[string]time.Duration{},
 	}
-	r.readSecretKey(&c)
+	if key := c.TCSecretKey.Reveal(); key != strings.TrimSpace(key) { // pasted by mistake, perhaps: ThreatConnect would only say that the signature is wrong
+		c.Warnings = append(c.Warnings, "the ThreatConnect Secret Key begins or ends with a blank, which is taken for a part of it")
+	}
 	c.SourceSystem = sourceSystem(c.SourceName)
 	for _, p := range ttlParameters {
 		c.TTL[p.typ] = time.Duration(r.whole(p.parameter, 1, 87600)) * time.Hour
@@ -182,19 +185,13 @@ func (r *reader) readThreatConnect(c *Config) {
 	c.LogLevel = r.text("tc_log_level")
 }
 
-// readSecretKey leaves the key as it was typed: it may begin and end with any character (threatconnect-api.md §1). Blanks that
-// were pasted by mistake are worth a word, since ThreatConnect only says that the signature is wrong.
-func (r *reader) readSecretKey(c *Config) {
+// secretKey is the key as it was typed: it may begin and end with any character (threatconnect-api.md §1).
+func (r *reader) secretKey() Secret {
 	const name = "tc_api_secret_key"
-	trimmed := r.required(name, "enter the Secret Key of the ThreatConnect API user")
-	if trimmed == "" {
-		return
+	if r.required(name, "enter the Secret Key of the ThreatConnect API user") == "" {
+		return Secret{}
 	}
-	key := r.verbatim(name)
-	if key != trimmed {
-		c.Warnings = append(c.Warnings, "the ThreatConnect Secret Key begins or ends with a blank, which is taken for a part of it")
-	}
-	c.TCSecretKey = NewSecret(key)
+	return NewSecret(r.verbatim(name))
 }
 
 // readTokenExpiry takes what it cannot read for not said: nobody but the platform could put it right.
