@@ -46,12 +46,14 @@ func (s *Store) SetDestination(ctx context.Context, workspace, source string) (c
 	return change, s.tx(ctx, func(ctx context.Context, tx *transaction) error { return beginLedger(ctx, tx, workspace, source) })
 }
 
-// beginLedger makes a destination the current one; nothing was read for it yet.
+// beginLedger makes a destination the current one; nothing was read for it yet. What was read before is known until then: the
+// old destination may be put back while it is being left.
 func beginLedger(ctx context.Context, tx *transaction, workspace, source string) error {
 	for _, w := range []struct {
 		text string
 		args []any
 	}{
+		{`DELETE FROM candidate`, nil},
 		{`UPDATE destination SET current = 0`, nil},
 		{`INSERT INTO destination (workspace, source, current) VALUES (?, ?, 1) ON CONFLICT (workspace, source) DO UPDATE SET current = 1, asked = 0, kept = 0`, []any{workspace, source}},
 	} {
@@ -74,14 +76,11 @@ func forgetReading(ctx context.Context, tx *transaction) error {
 	return askUpdate(ctx, tx, Full)
 }
 
-// leave empties the current ledger: its candidates go, and what stands is retired or left behind.
+// leave empties the current ledger: what stands is retired or left behind.
 func (s *Store) leave(ctx context.Context, old destination, change DestinationChange) error {
 	err := s.tx(ctx, func(ctx context.Context, tx *transaction) error {
 		// A question about what is left behind is answered by leaving it.
 		if err := closeQuestions(ctx, tx, 0, "The destination was changed before the question was answered."); err != nil {
-			return err
-		}
-		if _, err := tx.ExecContext(ctx, `DELETE FROM candidate`); err != nil {
 			return err
 		}
 		// From here on the ledger is incomplete, even if the old destination is put back before the end.

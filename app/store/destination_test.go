@@ -1,6 +1,7 @@
 package store
 
 import (
+	"fmt"
 	"testing"
 	"time"
 )
@@ -37,6 +38,25 @@ func TestDestinationPutBackHalfway(t *testing.T) {
 	}
 	if sch, err := f.Schedule(ctx()); err != nil || sch.NextMode != Full || sch.Completed {
 		t.Errorf("%+v, %v", sch, err)
+	}
+}
+
+// What the change did not get to before it was put back is still known to have been read, and so is seen to leave.
+func TestWhatLeavesAfterADestinationWasPutBackHalfway(t *testing.T) {
+	f := newFixture(t)
+	f.fill(moveChunk + 500)
+	f.do(second(f.write.Exec(fmt.Sprintf(`CREATE TRIGGER cut BEFORE UPDATE ON object WHEN old.number > %d BEGIN SELECT raise(ABORT, 'cut short'); END`, moveChunk))))
+	if _, err := f.SetDestination(ctx(), "workspace", "other"); err == nil {
+		t.Fatal("the change was not cut short")
+	}
+	f.do(second(f.write.Exec(`DROP TRIGGER cut`)))
+	f.reopen()
+	f.do(second(f.SetDestination(ctx(), "workspace", "source")))
+	job := f.begin(Full)
+	f.apply(job, 0, moveChunk+400)
+	f.do(f.SweepDeparted(ctx(), job.Number, []int64{f.query}))
+	if got := f.retire(job); got != (Retirement{Queued: 100}) {
+		t.Errorf("retired %+v", got)
 	}
 }
 
