@@ -109,48 +109,49 @@ func TestSignatureVectors(t *testing.T) {
 	}
 }
 
+// While simulated time asks, no second passes.
 func TestAuthentication(t *testing.T) {
-	s := newTest(t, Options{Users: []User{{"12345", "key-$&/ "}}})
-	now := time.Now().Unix()
-	const target = "/api/v3/security/owners?resultLimit=1&tql=ownerName%20=%20%22x%22"
-	signed := func(id, key, signedTarget, method string, unix int64) []string {
-		return []string{"Authorization", "TC " + id + ":" + Signature(key, signedTarget, method, unix), "Timestamp", strconv.FormatInt(unix, 10)}
-	}
-	tests := map[string]struct {
-		header  []string
-		status  int
-		message string
-	}{
-		"right":            {signed("12345", "key-$&/ ", target, "GET", now), 200, ""},
-		"clock behind":     {signed("12345", "key-$&/ ", target, "GET", now-299), 200, ""},
-		"clock ahead":      {signed("12345", "key-$&/ ", target, "GET", now+299), 200, ""},
-		"too old":          {signed("12345", "key-$&/ ", target, "GET", now-302), 401, "Timestamp out of acceptable time range"},
-		"too new":          {signed("12345", "key-$&/ ", target, "GET", now+302), 401, "Timestamp out of acceptable time range"},
-		"key trimmed":      {signed("12345", "key-$&/", target, "GET", now), 401, "Signature data did not match expected result"},
-		"encoded anew":     {signed("12345", "key-$&/ ", strings.ReplaceAll(target, "%20", "+"), "GET", now), 401, "Signature data did not match expected result"},
-		"without query":    {signed("12345", "key-$&/ ", "/api/v3/security/owners", "GET", now), 401, "Signature data did not match expected result"},
-		"method":           {signed("12345", "key-$&/ ", target, "get", now), 401, "Signature data did not match expected result"},
-		"unknown user":     {signed("54321", "key-$&/ ", target, "GET", now), 401, "Access Denied"},
-		"no timestamp":     {append(signed("12345", "key-$&/ ", target, "GET", now)[:2], "Timestamp", ""), 401, "Invalid timestamp"},
-		"milliseconds":     {signed("12345", "key-$&/ ", target, "GET", now*1000), 401, "Timestamp out of acceptable time range"},
-		"none":             {[]string{"Authorization", ""}, 401, "Access Denied"},
-		"basic":            {[]string{"Authorization", "Basic YTpi"}, 401, "Access Denied"},
-		"unknown token":    {[]string{"Authorization", "TC-Token nothing"}, 401, "Unauthorized"},
-		"token, timestamp": {[]string{"Timestamp", "1"}, 200, ""},
-	}
-	for name, test := range tests {
-		t.Run(name, func(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newTest(t, Options{Users: []User{{"12345", "key-$&/ "}}})
+		now := time.Now().Unix()
+		const target = "/api/v3/security/owners?resultLimit=1&tql=ownerName%20=%20%22x%22"
+		signed := func(id, key, signedTarget, method string, unix int64) []string {
+			return []string{"Authorization", "TC " + id + ":" + Signature(key, signedTarget, method, unix), "Timestamp", strconv.FormatInt(unix, 10)}
+		}
+		tests := map[string]struct {
+			header  []string
+			status  int
+			message string
+		}{
+			"right":            {signed("12345", "key-$&/ ", target, "GET", now), 200, ""},
+			"clock behind":     {signed("12345", "key-$&/ ", target, "GET", now-300), 200, ""},
+			"clock ahead":      {signed("12345", "key-$&/ ", target, "GET", now+300), 200, ""},
+			"too old":          {signed("12345", "key-$&/ ", target, "GET", now-301), 401, "Timestamp out of acceptable time range"},
+			"too new":          {signed("12345", "key-$&/ ", target, "GET", now+301), 401, "Timestamp out of acceptable time range"},
+			"key trimmed":      {signed("12345", "key-$&/", target, "GET", now), 401, "Signature data did not match expected result"},
+			"encoded anew":     {signed("12345", "key-$&/ ", strings.ReplaceAll(target, "%20", "+"), "GET", now), 401, "Signature data did not match expected result"},
+			"without query":    {signed("12345", "key-$&/ ", "/api/v3/security/owners", "GET", now), 401, "Signature data did not match expected result"},
+			"method":           {signed("12345", "key-$&/ ", target, "get", now), 401, "Signature data did not match expected result"},
+			"unknown user":     {signed("54321", "key-$&/ ", target, "GET", now), 401, "Access Denied"},
+			"no timestamp":     {append(signed("12345", "key-$&/ ", target, "GET", now)[:2], "Timestamp", ""), 401, "Invalid timestamp"},
+			"milliseconds":     {signed("12345", "key-$&/ ", target, "GET", now*1000), 401, "Timestamp out of acceptable time range"},
+			"none":             {[]string{"Authorization", ""}, 401, "Access Denied"},
+			"basic":            {[]string{"Authorization", "Basic YTpi"}, 401, "Access Denied"},
+			"unknown token":    {[]string{"Authorization", "TC-Token nothing"}, 401, "Unauthorized"},
+			"token, timestamp": {[]string{"Timestamp", "1"}, 200, ""},
+		}
+		for name, test := range tests {
 			w := call(s, "GET", target, "", test.header...)
 			l := decode(t, w.Body.String())
 			if w.Code != test.status || l.Message != test.message || test.status == 401 && l.Status != "Error" {
-				t.Errorf("%d %q, want %d %q", w.Code, w.Body, test.status, test.message)
+				t.Errorf("%s: %d %q, want %d %q", name, w.Code, w.Body, test.status, test.message)
 			}
-		})
-	}
-	s.SetSecretKey("12345", "other")
-	if w := call(s, "GET", target, "", signed("12345", "key-$&/ ", target, "GET", now)...); w.Code != 401 {
-		t.Errorf("old secret key: %d", w.Code)
-	}
+		}
+		s.SetSecretKey("12345", "other")
+		if w := call(s, "GET", target, "", signed("12345", "key-$&/ ", target, "GET", now)...); w.Code != 401 {
+			t.Errorf("old secret key: %d", w.Code)
+		}
+	})
 }
 
 func TestTokensExpire(t *testing.T) {
