@@ -22,7 +22,7 @@ func TestFail(t *testing.T) {
 	}{
 		"one fault":      {config.Faults{fault}, fault.Error(), fault.Error()},
 		"many faults":    {many, "Wrong or missing: Client ID, Tenant ID, Client Secret, Azure Cloud.", "The log says what to change."},
-		"another reason": {errors.New(strings.Repeat("x", 300) + "\nend"), "xxx", "x; end"},
+		"another reason": {errors.New(strings.Repeat("a", 300) + "\nend"), "aaa", "a; end"},
 		"a secret":       {errors.New("not hidden"), "not ***", "not ***"},
 	} {
 		if code := fail(dir, strings.NewReplacer("hidden", "***").Replace, test.err); code != platform.ExitFailure {

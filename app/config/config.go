@@ -148,7 +148,8 @@ func (r *reader) config() Config {
 		ScheduleInterval: time.Duration(r.whole("schedule_interval_hours", 1, 8760)) * time.Hour,
 		TTL:              map[string]time.Duration{},
 	}
-	if key := c.TCSecretKey.Reveal(); key != strings.TrimSpace(key) { // pasted by mistake, perhaps: ThreatConnect would only say that the signature is wrong
+	// Pasted by mistake, perhaps: ThreatConnect would only say that the signature is wrong.
+	if key := c.TCSecretKey.Reveal(); key != strings.TrimSpace(key) {
 		c.Warnings = append(c.Warnings, "the ThreatConnect Secret Key begins or ends with a blank, which is taken for a part of it")
 	}
 	c.SourceSystem = sourceSystem(c.SourceName)

@@ -78,7 +78,7 @@ func (r *reader) unset(name, remedy string) { r.fail(name, "is not set: "+remedy
 // text returns an input without blanks around it. One with an unresolved variable counts as unset once it is reported.
 func (r *reader) text(name string) string { return strings.TrimSpace(r.verbatim(name)) }
 
-// verbatim returns an input with the blanks around it, which a password of the platform's may have.
+// verbatim returns an input with the blanks around it, which a password or a key may have.
 func (r *reader) verbatim(name string) string {
 	f, known := r.inputs[name]
 	if !known {

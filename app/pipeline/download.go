@@ -150,7 +150,7 @@ func (d *reading) handle(page threatconnect.Page) error {
 			return d.own
 		}
 		c := &chunk{run: d.r, query: d.query.Number, mode: d.mode, unread: d.unread, place: d.place, indicators: indicators}
-		if deleted := d.query.Rank == 0; !deleted {
+		if !wasDeleted(d.query) {
 			if d.own = d.p.send(c); d.own != nil {
 				return d.own
 			}
@@ -176,6 +176,9 @@ func (d *reading) unseen(ids []int64) ([]int64, error) {
 	return missing, d.own
 }
 
+// wasDeleted tells whether a query was deleted. It is asked for what it gave, takes in nothing, and fails nobody.
+func wasDeleted(q store.RunQuery) bool { return q.Rank == 0 }
+
 // outcome tells a failure of the query, which the others survive, from one that ends the run.
 func (d *reading) outcome(err error) error {
 	switch {
@@ -185,8 +188,8 @@ func (d *reading) outcome(err error) error {
 		return context.Cause(d.r.ctx)
 	case d.own != nil:
 		return fmt.Errorf("reading query %d: %w", d.r.place(d.query), d.own)
-	case d.query.Rank == 0:
-		return nil // it was deleted
+	case wasDeleted(d.query):
+		return nil
 	}
 	return d.p.queryFailed(d.r, d.query, err)
 }

@@ -162,9 +162,8 @@ func (s *Store) candidates(ctx context.Context, query string, args ...any) ([]Ca
 // more. The candidate has to be read, and applied as in a delta update, or forgotten.
 func (s *Store) Vacant(ctx context.Context, after int64, limit int) (candidates []Candidate, next int64, err error) {
 	rows, err := s.read.QueryContext(ctx, `SELECT o.number, c.query, c.indicator
-		FROM object o JOIN destination d ON d.number = o.destination AND d.current
-		JOIN candidate c ON c.object = o.number AND c.object <> 0 JOIN query q ON q.number = c.query AND q.rank IS NOT NULL
-		WHERE o.query < 1 AND o.query = -1 AND o.number > ? ORDER BY o.number, q.rank, c.place, c.indicator`, after)
+		FROM object o JOIN candidate c ON c.object = o.number AND c.object <> 0 JOIN query q ON q.number = c.query AND q.rank IS NOT NULL
+		WHERE o.query = -1 AND o.destination = (SELECT number FROM destination WHERE current) AND o.number > ? ORDER BY o.number, q.rank, c.place, c.indicator`, after)
 	if err != nil {
 		return nil, 0, fmt.Errorf("looking for objects without a winner: %w", err)
 	}

@@ -44,7 +44,7 @@ const (
 	// departed are the objects without any candidate that left after a generation. A deleted query's candidates go with the
 	// next complete read and not before: another query that selects the same may not have read them yet.
 	departed = ` FROM object LEFT JOIN outbox ON outbox.seq = object.queued
-		WHERE object.query < 1 AND object.query = -1 AND object.destination = ? AND object.lost > ? AND object.lost <= ?
+		WHERE object.query = -1 AND object.destination = ? AND object.lost > ? AND object.lost <= ?
 		AND NOT EXISTS (SELECT 1 FROM candidate WHERE candidate.object = object.number AND candidate.object <> 0)`
 	// standing are those of them that stand in Sentinel, or may by the time that their row is sent.
 	standing = ` AND (object.state = 1 AND object.valid_until > ? OR outbox.seq <= ? AND NOT outbox.retire)`
