@@ -57,13 +57,13 @@ build() {
   compile "$target/bin/mappers" ./plugins
   say "Writing the package"
   # shellcheck disable=SC2086 # MAPPERS is a list of paths
-  go run ./app/standin/cmd/package -executables "$target/bin" -target "$target" ${MAPPERS:-}
+  go run ./app/tools/package -executables "$target/bin" -target "$target" ${MAPPERS:-}
 }
 
 demo() {
   build
   say "Starting the stand-ins and the App"
-  go build -o "$target/bin/demo" ./app/standin/cmd/demo
+  go build -o "$target/bin/demo" ./app/tools/demo
   exec "$target/bin/demo" -package "$target/TCVA_-_Microsoft_Sentinel_v1.tcx" -state .demo "$@"
 }
 

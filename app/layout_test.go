@@ -44,8 +44,9 @@ var arrows = map[string][]string{
 	"plugins/mapper":      {"app/stix", "plugins/mapper/wire"},
 	"plugins/mapper/wire": {},
 	"plugins/*":           {"plugins/mapper", "app/stix"},
-	"app/standin/cmd/*":   {"app/standin/*"},
 	"app/standin/*":       {"app/standin/*"},
+	"app/tools/*":         {"app/standin/*"},
+	"app/e2e":             {"app/standin/*"},
 }
 
 type listed struct {
@@ -97,7 +98,7 @@ func allowedFor(name string) ([]string, bool) {
 	if allowed, found := arrows[name]; found {
 		return allowed, true
 	}
-	for _, pattern := range []string{"app/standin/cmd/*", "app/standin/*", "plugins/*"} {
+	for _, pattern := range []string{"app/standin/*", "app/tools/*", "plugins/*"} {
 		if matches(pattern, name) {
 			return arrows[pattern], true
 		}

@@ -8,8 +8,8 @@ import (
 	"testing"
 	"time"
 
-	farsentinel "mssentinel/app/standin/sentinel"
-	farthreatconnect "mssentinel/app/standin/threatconnect"
+	"mssentinel/app/standin/sentinelserver"
+	"mssentinel/app/standin/tcserver"
 	"mssentinel/app/store"
 )
 
@@ -17,11 +17,11 @@ import (
 // stand-ins, clients, mappers (without their processes), pipeline and store.
 func BenchmarkFullUpdate(b *testing.B) {
 	const n = 100_000
-	population := farthreatconnect.Generate(n, 1, time.Now())
+	population := tcserver.Generate(n, 1, time.Now())
 	for b.Loop() {
 		w := newWorld(b, func(w *world) {
-			w.keep = farsentinel.KeepHashes
-			w.tc = farthreatconnect.New(farthreatconnect.Options{Population: population})
+			w.keep = sentinelserver.KeepHashes
+			w.tc = tcserver.New(tcserver.Options{Population: population})
 		})
 		var q store.Query
 		for _, o := range w.tc.Owners() {

@@ -6,7 +6,7 @@ import (
 	"testing"
 	"time"
 
-	farthreatconnect "mssentinel/app/standin/threatconnect"
+	"mssentinel/app/standin/tcserver"
 	"mssentinel/app/store"
 )
 
@@ -74,7 +74,7 @@ func TestAQueryThatComesBackWhileAJobRuns(t *testing.T) {
 		w.done(w.save(store.Delta, both[0]))
 		time.Sleep(time.Hour)
 		w.must(w.tc.Delete(high))
-		w.must(w.tc.Inject(farthreatconnect.Fault{Kind: farthreatconnect.Slow, Seconds: 10, Path: "/api/v3/indicators/deleted"}))
+		w.must(w.tc.Inject(tcserver.Fault{Kind: tcserver.Slow, Seconds: 10, Path: "/api/v3/indicators/deleted"}))
 		job, err := w.p.Submit(t.Context(), store.Delta)
 		w.must(err)
 		time.Sleep(5 * time.Second)
@@ -98,7 +98,7 @@ func TestAnOwnerThatGoesAwayWhileItIsRead(t *testing.T) {
 		w.put("Home", "c.example")
 		w.done(w.save(store.Full, query("", "Alpha", "Beta"), query("", "Home")))
 		owner := w.tc.Owners()[2]
-		w.must(w.tc.Inject(farthreatconnect.Fault{Kind: farthreatconnect.Slow, Seconds: 10, Path: "/api/v3/indicators"}))
+		w.must(w.tc.Inject(tcserver.Fault{Kind: tcserver.Slow, Seconds: 10, Path: "/api/v3/indicators"}))
 		time.Sleep(DefaultLag + time.Second)
 		job, err := w.p.Submit(t.Context(), store.Reconcile)
 		w.must(err)
@@ -120,11 +120,11 @@ func TestOwnersThatCannotBeListedForAWhile(t *testing.T) {
 	in(t, func(t *testing.T) {
 		w := newWorld(t)
 		w.put("Alpha", "a.example")
-		w.must(w.tc.Inject(farthreatconnect.Fault{Kind: farthreatconnect.Slow, Seconds: 10, Path: "/api/v3/indicators"}))
+		w.must(w.tc.Inject(tcserver.Fault{Kind: tcserver.Slow, Seconds: 10, Path: "/api/v3/indicators"}))
 		w.saveOnly(store.Full, query("", "Alpha"))
 		time.Sleep(5 * time.Second)
 		id := w.p.Progress().RequestID
-		w.must(w.tc.Inject(farthreatconnect.Fault{Kind: farthreatconnect.Status, Status: http.StatusBadGateway, Path: "/api/v3/security/owners", Count: 20}))
+		w.must(w.tc.Inject(tcserver.Fault{Kind: tcserver.Status, Status: http.StatusBadGateway, Path: "/api/v3/security/owners", Count: 20}))
 		if job := w.done(w.await(id)); job.FailureCount != 0 {
 			t.Errorf("%d failures", job.FailureCount)
 		}

@@ -14,8 +14,8 @@ import (
 
 	"github.com/mattn/go-sqlite3"
 
-	farsentinel "mssentinel/app/standin/sentinel"
-	farthreatconnect "mssentinel/app/standin/threatconnect"
+	"mssentinel/app/standin/sentinelserver"
+	"mssentinel/app/standin/tcserver"
 	"mssentinel/app/store"
 )
 
@@ -46,11 +46,11 @@ func (w *world) problems(job store.Job) []store.Problem {
 }
 
 func TestOneRefusedRecordAmong99(t *testing.T) {
-	for _, kind := range []farsentinel.Kind{farsentinel.RefuseRecord, farsentinel.RefuseBatch} {
+	for _, kind := range []sentinelserver.Kind{sentinelserver.RefuseRecord, sentinelserver.RefuseBatch} {
 		in(t, func(t *testing.T) {
 			w := newWorld(t)
 			w.fill(100)
-			w.must(w.far.Inject(farsentinel.Fault{Kind: kind, Match: "'h42.example'", Count: -1}))
+			w.must(w.far.Inject(sentinelserver.Fault{Kind: kind, Match: "'h42.example'", Count: -1}))
 			job := w.done(w.save(store.Full, query("", "Alpha")))
 			w.counts(job, store.Counts{Downloaded: 100, Queued: 100, Uploaded: 99, Rejected: 1})
 			problems := w.problems(job)
@@ -70,17 +70,17 @@ func TestOneRefusedRecordAmong99(t *testing.T) {
 }
 
 func TestThrottleAndOutages(t *testing.T) {
-	for _, f := range []farsentinel.Fault{
-		{Kind: farsentinel.Throttle, Seconds: 20, Form: "header", Count: 3, After: 2},
-		{Kind: farsentinel.Throttle, Seconds: 20, Form: "date", Count: 3, After: 2},
-		{Kind: farsentinel.Throttle, Seconds: 20, Form: "message", Count: 3, After: 2},
-		{Kind: farsentinel.Throttle, Form: "html", Count: 3, After: 2},
-		{Kind: farsentinel.Throttle, Form: "empty", Count: 3, After: 2},
-		{Kind: farsentinel.Throttle, Seconds: 7200, Count: 9},
-		{Kind: farsentinel.Status, Status: 503, Count: 10, After: 1},
-		{Kind: farsentinel.Status, Status: 502, Form: "html", Count: 10, After: 1},
-		{Kind: farsentinel.CutBefore, Count: 5, After: 1},
-		{Kind: farsentinel.Unauthorized, Count: 1, After: 3},
+	for _, f := range []sentinelserver.Fault{
+		{Kind: sentinelserver.Throttle, Seconds: 20, Form: "header", Count: 3, After: 2},
+		{Kind: sentinelserver.Throttle, Seconds: 20, Form: "date", Count: 3, After: 2},
+		{Kind: sentinelserver.Throttle, Seconds: 20, Form: "message", Count: 3, After: 2},
+		{Kind: sentinelserver.Throttle, Form: "html", Count: 3, After: 2},
+		{Kind: sentinelserver.Throttle, Form: "empty", Count: 3, After: 2},
+		{Kind: sentinelserver.Throttle, Seconds: 7200, Count: 9},
+		{Kind: sentinelserver.Status, Status: 503, Count: 10, After: 1},
+		{Kind: sentinelserver.Status, Status: 502, Form: "html", Count: 10, After: 1},
+		{Kind: sentinelserver.CutBefore, Count: 5, After: 1},
+		{Kind: sentinelserver.Unauthorized, Count: 1, After: 3},
 	} {
 		in(t, func(t *testing.T) {
 			w := newWorld(t)
@@ -98,7 +98,7 @@ func TestAConnectionCutAfterTheServerStoredTheBatch(t *testing.T) {
 	in(t, func(t *testing.T) {
 		w := newWorld(t)
 		w.fill(1200)
-		w.must(w.far.Inject(farsentinel.Fault{Kind: farsentinel.CutAfter, Count: 2, After: 3}))
+		w.must(w.far.Inject(sentinelserver.Fault{Kind: sentinelserver.CutAfter, Count: 2, After: 3}))
 		w.counts(w.done(w.save(store.Full, query("", "Alpha"))), store.Counts{Downloaded: 1200, Queued: 1200, Uploaded: 1200})
 		w.check(true)
 		if stats := w.far.Stats(); stats.Accepted != 1400 {
@@ -117,8 +117,8 @@ func TestConfigurationErrors(t *testing.T) {
 	}{
 		{"secret of Microsoft", func(w *world) { w.far.SetSecret(clientID, "another") }, func(w *world) { w.far.SetSecret(clientID, secret) }, "Client Secret"},
 		{"role", func(w *world) { w.far.SetRole(clientID, false) }, func(w *world) { w.far.SetRole(clientID, true) }, "role"},
-		{"key of ThreatConnect", func(w *world) { w.tc.SetSecretKey(farthreatconnect.DefaultAccessID, "another") },
-			func(w *world) { w.tc.SetSecretKey(farthreatconnect.DefaultAccessID, farthreatconnect.DefaultSecretKey) }, "ThreatConnect Secret Key"},
+		{"key of ThreatConnect", func(w *world) { w.tc.SetSecretKey(tcserver.DefaultAccessID, "another") },
+			func(w *world) { w.tc.SetSecretKey(tcserver.DefaultAccessID, tcserver.DefaultSecretKey) }, "ThreatConnect Secret Key"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			in(t, func(t *testing.T) {
@@ -156,7 +156,7 @@ func TestAQueryThatCannotBeRead(t *testing.T) {
 		w.must(err)
 		time.Sleep(time.Hour)
 
-		w.must(w.tc.Inject(farthreatconnect.Fault{Kind: farthreatconnect.TQLRefuse, Match: "confidence > 1", Count: -1}))
+		w.must(w.tc.Inject(tcserver.Fault{Kind: tcserver.TQLRefuse, Match: "confidence > 1", Count: -1}))
 		w.put("Alpha", "new.example")
 		w.must(w.tc.Delete(gone))
 		for _, mode := range []store.Mode{store.Delta, store.Reconcile} {
@@ -196,7 +196,7 @@ func TestWhatLeftWhileAQueryCouldNotBeRead(t *testing.T) {
 		time.Sleep(time.Hour)
 		w.must(w.tc.Delete(gone))
 		time.Sleep(time.Hour)
-		w.must(w.tc.Inject(farthreatconnect.Fault{Kind: farthreatconnect.TQLRefuse, Match: "confidence > 1", Count: -1}))
+		w.must(w.tc.Inject(tcserver.Fault{Kind: tcserver.TQLRefuse, Match: "confidence > 1", Count: -1}))
 		if job := w.run(store.Reconcile); job.Status != store.UploadComplete || job.Retired != 0 {
 			t.Errorf("%s: %s %+v", job.Status, job.Message, job.Counts)
 		}
@@ -259,7 +259,7 @@ func TestRetries(t *testing.T) {
 	in(t, func(t *testing.T) {
 		w := newWorld(t)
 		w.fill(3)
-		w.must(w.tc.Inject(farthreatconnect.Fault{Kind: farthreatconnect.Status, Status: 500, Count: -1}))
+		w.must(w.tc.Inject(tcserver.Fault{Kind: tcserver.Status, Status: 500, Count: -1}))
 		job := w.save(store.Full, query("", "Alpha"))
 		if job.Status != store.Pending || job.FailureCount != 1 || job.Message == "" {
 			t.Fatalf("%s: %s, %d failures", job.Status, job.Message, job.FailureCount)
@@ -293,7 +293,7 @@ func TestHurry(t *testing.T) {
 	in(t, func(t *testing.T) {
 		w := newWorld(t)
 		w.fill(3)
-		w.must(w.tc.Inject(farthreatconnect.Fault{Kind: farthreatconnect.Status, Status: 500, Count: -1}))
+		w.must(w.tc.Inject(tcserver.Fault{Kind: tcserver.Status, Status: 500, Count: -1}))
 		job := w.save(store.Full, query("", "Alpha"))
 		if job.Status != store.Pending {
 			t.Fatal(job.Status)
@@ -453,7 +453,7 @@ func TestCrashInTheMiddle(t *testing.T) {
 	in(t, func(t *testing.T) {
 		w := newWorld(t, func(w *world) { w.limit = 3 })
 		w.fill(1500)
-		w.must(w.far.Inject(farsentinel.Fault{Kind: farsentinel.Slow, Seconds: 2, Count: -1}))
+		w.must(w.far.Inject(sentinelserver.Fault{Kind: sentinelserver.Slow, Seconds: 2, Count: -1}))
 		w.saveOnly(store.Full, query("", "Alpha"))
 		time.Sleep(time.Second)
 		for i := range 12 {
@@ -555,7 +555,7 @@ func TestADamagedRowCostsItself(t *testing.T) {
 	in(t, func(t *testing.T) {
 		w := newWorld(t)
 		w.fill(99)
-		w.must(w.tc.Inject(farthreatconnect.Fault{Kind: farthreatconnect.DamagedRow, Path: "/api/v3/indicators", Count: -1}))
+		w.must(w.tc.Inject(tcserver.Fault{Kind: tcserver.DamagedRow, Path: "/api/v3/indicators", Count: -1}))
 		q := query("", "Alpha")
 		q.SortField, q.SortDirection = "", ""
 		job := w.save(store.Full, q)
@@ -574,7 +574,7 @@ func TestADamagedRowRetiresNothing(t *testing.T) {
 		w.put("Beta", "h2.example")
 		w.done(w.save(store.Full, query("", "Alpha"), query("", "Beta")))
 		w.must(w.tc.Delete(ids[0]))
-		w.must(w.tc.Inject(farthreatconnect.Fault{Kind: farthreatconnect.DamagedRow, Path: "/api/v3/indicators", Match: "Alpha", Count: -1}))
+		w.must(w.tc.Inject(tcserver.Fault{Kind: tcserver.DamagedRow, Path: "/api/v3/indicators", Match: "Alpha", Count: -1}))
 		for _, mode := range []store.Mode{store.Reconcile, store.Delta} {
 			w.done(w.run(mode))
 			w.wantWinner("h1.example", "Alpha")
@@ -629,7 +629,7 @@ func TestKillDownload(t *testing.T) {
 	in(t, func(t *testing.T) {
 		w := newWorld(t)
 		w.fill(10)
-		w.must(w.tc.Inject(farthreatconnect.Fault{Kind: farthreatconnect.Hang, Path: "/api/v3/indicators"}))
+		w.must(w.tc.Inject(tcserver.Fault{Kind: tcserver.Hang, Path: "/api/v3/indicators"}))
 		w.saveOnly(store.Full, query("", "Alpha"))
 		time.Sleep(time.Minute)
 		id := w.p.Progress().RequestID
@@ -656,8 +656,8 @@ func TestProgressSaysThatThreatConnectIsSilent(t *testing.T) {
 			}
 			return strings.Contains(p.WaitReason, "ThreatConnect has not answered since 00:0") && p.WaitUntil.IsZero()
 		}
-		w.must(w.tc.Inject(farthreatconnect.Fault{Kind: farthreatconnect.Hang, Seconds: 600, Path: "/api/v3/indicators"}))
-		w.must(w.tc.Inject(farthreatconnect.Fault{Kind: farthreatconnect.Status, Status: 503, Count: 5, Path: "/api/v3/indicators"}))
+		w.must(w.tc.Inject(tcserver.Fault{Kind: tcserver.Hang, Seconds: 600, Path: "/api/v3/indicators"}))
+		w.must(w.tc.Inject(tcserver.Fault{Kind: tcserver.Status, Status: 503, Count: 5, Path: "/api/v3/indicators"}))
 		w.must(w.p.PauseTask(t.Context(), "convert", true))
 		w.saveOnly(store.Full, query("", "Alpha"))
 		if silent(10 * time.Second) {

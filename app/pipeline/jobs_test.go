@@ -10,8 +10,8 @@ import (
 
 	"github.com/mattn/go-sqlite3"
 
-	farsentinel "mssentinel/app/standin/sentinel"
-	farthreatconnect "mssentinel/app/standin/threatconnect"
+	"mssentinel/app/standin/sentinelserver"
+	"mssentinel/app/standin/tcserver"
 	"mssentinel/app/store"
 )
 
@@ -45,7 +45,7 @@ func TestCancelBesidesARunningJob(t *testing.T) {
 		w.done(w.save(store.Full, query("", "Alpha")))
 		w.put("Alpha", "new.example")
 		time.Sleep(time.Hour)
-		w.must(w.far.Inject(farsentinel.Fault{Kind: farsentinel.Throttle, Seconds: 3000, Count: 1}))
+		w.must(w.far.Inject(sentinelserver.Fault{Kind: sentinelserver.Throttle, Seconds: 3000, Count: 1}))
 		waiting := w.update()
 		time.Sleep(5 * time.Second)
 		w.must(w.p.KillTask(t.Context(), "upload"))
@@ -143,7 +143,7 @@ func TestCancelOfAJobThatFails(t *testing.T) {
 	in(t, func(t *testing.T) {
 		w := newWorld(t)
 		w.put("Alpha", "a.example")
-		w.must(w.tc.Inject(farthreatconnect.Fault{Kind: farthreatconnect.Hang, Path: "/api/v3/indicators"}))
+		w.must(w.tc.Inject(tcserver.Fault{Kind: tcserver.Hang, Path: "/api/v3/indicators"}))
 		w.saveOnly(store.Full, query("", "Alpha"))
 		time.Sleep(time.Minute)
 		id := w.p.Progress().RequestID

@@ -7,7 +7,7 @@ import (
 	"testing/synctest"
 	"time"
 
-	farthreatconnect "mssentinel/app/standin/threatconnect"
+	"mssentinel/app/standin/tcserver"
 	"mssentinel/app/stix"
 	"mssentinel/app/store"
 )
@@ -131,7 +131,7 @@ func TestAWindowThatEndsAhead(t *testing.T) {
 	in(t, func(t *testing.T) {
 		w := newWorld(t)
 		w.put("Alpha", "a.example")
-		w.must(w.tc.Inject(farthreatconnect.Fault{Kind: farthreatconnect.Status, Status: 500, Count: -1}))
+		w.must(w.tc.Inject(tcserver.Fault{Kind: tcserver.Status, Status: 500, Count: -1}))
 		job := w.save(store.Full, query("", "Alpha"))
 		_, err := w.store.UpdateJob(t.Context(), job.RequestID, func(j *store.Job) error {
 			ahead := j.WindowEnd.AddDate(1, 0, 0)

@@ -7,15 +7,15 @@ import (
 	"testing"
 	"time"
 
-	farsentinel "mssentinel/app/standin/sentinel"
-	farthreatconnect "mssentinel/app/standin/threatconnect"
+	"mssentinel/app/standin/sentinelserver"
+	"mssentinel/app/standin/tcserver"
 	"mssentinel/app/store"
 )
 
 // generated starts ThreatConnect with a generated population of all types.
 func generated(n int, seed uint64) func(*world) {
 	return func(w *world) {
-		w.tc = farthreatconnect.New(farthreatconnect.Options{Population: farthreatconnect.Generate(n, seed, time.Now())})
+		w.tc = tcserver.New(tcserver.Options{Population: tcserver.Generate(n, seed, time.Now())})
 	}
 }
 
@@ -55,7 +55,7 @@ func TestGeneratedPopulation(t *testing.T) {
 // The outbox stays bounded however slowly Sentinel takes things.
 func TestBackpressure(t *testing.T) {
 	in(t, func(t *testing.T) {
-		w := newWorld(t, generated(12_000, 1), func(w *world) { w.limit = 20; w.keep = farsentinel.KeepHashes })
+		w := newWorld(t, generated(12_000, 1), func(w *world) { w.limit = 20; w.keep = sentinelserver.KeepHashes })
 		w.saveOnly(store.Full, w.everything("", w.owners()...))
 		most := int64(0)
 		time.Sleep(time.Second)
@@ -96,7 +96,7 @@ func TestRandomChanges(t *testing.T) {
 type chaos struct {
 	*world
 	random  *rand.Rand
-	deleted []farthreatconnect.Row
+	deleted []tcserver.Row
 	// blurred: something changed that a delta update need not see.
 	blurred bool
 }
@@ -177,11 +177,11 @@ func (c *chaos) reorder() {
 func (c *chaos) disturb() {
 	switch c.random.IntN(10) {
 	case 0:
-		c.must(c.far.Inject(farsentinel.Fault{Kind: farsentinel.Throttle, Seconds: 30, Count: 1 + c.random.IntN(4)}))
+		c.must(c.far.Inject(sentinelserver.Fault{Kind: sentinelserver.Throttle, Seconds: 30, Count: 1 + c.random.IntN(4)}))
 	case 1:
-		c.must(c.far.Inject(farsentinel.Fault{Kind: farsentinel.CutAfter, Count: 1 + c.random.IntN(3)}))
+		c.must(c.far.Inject(sentinelserver.Fault{Kind: sentinelserver.CutAfter, Count: 1 + c.random.IntN(3)}))
 	case 2:
-		c.must(c.tc.Inject(farthreatconnect.Fault{Kind: farthreatconnect.Status, Status: 500, Count: 1 + c.random.IntN(30), Path: "/api/v3/indicators"}))
+		c.must(c.tc.Inject(tcserver.Fault{Kind: tcserver.Status, Status: 500, Count: 1 + c.random.IntN(30), Path: "/api/v3/indicators"}))
 	case 3:
 		c.restart()
 	case 4:

@@ -19,8 +19,8 @@ import (
 
 	"mssentinel/app/mapping"
 	"mssentinel/app/sentinel"
-	farsentinel "mssentinel/app/standin/sentinel"
-	farthreatconnect "mssentinel/app/standin/threatconnect"
+	"mssentinel/app/standin/sentinelserver"
+	"mssentinel/app/standin/tcserver"
 	"mssentinel/app/stix"
 	"mssentinel/app/store"
 	"mssentinel/app/threatconnect"
@@ -48,14 +48,14 @@ const (
 // world is the whole product without its screens, between two stand-ins, in memory and in simulated time.
 type world struct {
 	t       testing.TB
-	tc      *farthreatconnect.Server
-	far     *farsentinel.Server
-	end     *farsentinel.Endpoint
+	tc      *tcserver.Server
+	far     *sentinelserver.Server
+	end     *sentinelserver.Endpoint
 	mappers *inProcess
 	dir     string
 	options Options
 	limit   int // requests a minute; 0 for none
-	keep    farsentinel.Keep
+	keep    sentinelserver.Keep
 	// wrap puts something between the pipeline and its store.
 	wrap func(Store) Store
 	// full: the pacing cannot write to the disk.
@@ -81,10 +81,10 @@ func newWorld(t testing.TB, change ...func(*world)) *world {
 	}
 	limit := w.limit
 	if limit == 0 {
-		limit = farsentinel.Unlimited
+		limit = sentinelserver.Unlimited
 	}
-	w.far = farsentinel.New(farsentinel.Options{Limit: limit, Keep: w.keep, Workspaces: []string{workspace, otherWorkspace},
-		Apps: []farsentinel.App{{TenantID: tenant, ClientID: clientID, ClientSecret: secret}}})
+	w.far = sentinelserver.New(sentinelserver.Options{Limit: limit, Keep: w.keep, Workspaces: []string{workspace, otherWorkspace},
+		Apps: []sentinelserver.App{{TenantID: tenant, ClientID: clientID, ClientSecret: secret}}})
 	w.end = w.far.ListenInMemory()
 	t.Cleanup(func() {
 		w.stop()
@@ -100,9 +100,9 @@ const otherWorkspace = "bbbbbbbb-cccc-4ddd-8eee-000000000000"
 
 // populate starts ThreatConnect with indicators, one JSON object a line.
 func (w *world) populate(lines string) {
-	p, err := farthreatconnect.Read(strings.NewReader(lines))
+	p, err := tcserver.Read(strings.NewReader(lines))
 	w.must(err)
-	w.tc = farthreatconnect.New(farthreatconnect.Options{Population: p, MoreOwners: []farthreatconnect.Owner{
+	w.tc = tcserver.New(tcserver.Options{Population: p, MoreOwners: []tcserver.Owner{
 		{ID: 1, Name: "Home", Type: "Organization"}, {ID: 2, Name: "Alpha", Type: "Source"}, {ID: 3, Name: "Beta", Type: "Source"}}})
 }
 
@@ -124,8 +124,8 @@ func (w *world) start() {
 	if w.wrap != nil {
 		o.Store = w.wrap(w.store)
 	}
-	o.ThreatConnect = threatconnect.New(threatconnect.Options{BaseURL: "http://threatconnect.example/api", AccessID: farthreatconnect.DefaultAccessID,
-		SecretKey: func() string { return farthreatconnect.DefaultSecretKey }, Transport: direct{w.tc}, Logger: logger})
+	o.ThreatConnect = threatconnect.New(threatconnect.Options{BaseURL: "http://threatconnect.example/api", AccessID: tcserver.DefaultAccessID,
+		SecretKey: func() string { return tcserver.DefaultSecretKey }, Transport: direct{w.tc}, Logger: logger})
 	o.Sentinel, err = sentinel.New(sentinel.Options{AuthorityURL: w.end.URL, UploadURL: w.end.URL, Transport: w.end.Transport, TenantID: tenant, ClientID: clientID,
 		Secret: func() string { return secret }, WorkspaceID: o.Workspace, Logger: logger,
 		Pacer:  sentinel.NewPacer(slots{w.store, &w.full}, w.limit, time.Minute),
@@ -379,7 +379,7 @@ func (w *world) claims() map[string][]claim {
 		if q.TQL != "" {
 			parts = append(parts, "("+q.TQL+")")
 		}
-		rows, err := w.tc.Select(farthreatconnect.Query{TQL: strings.Join(parts, " and "), Sorting: sorting(q)})
+		rows, err := w.tc.Select(tcserver.Query{TQL: strings.Join(parts, " and "), Sorting: sorting(q)})
 		w.must(err)
 		for _, row := range rows {
 			ind, err := mapper.Parse(row.JSON())

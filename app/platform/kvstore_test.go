@@ -23,7 +23,7 @@ import (
 	"github.com/gomodule/redigo/redis"
 
 	"mssentinel/app/standin/daemon"
-	standin "mssentinel/app/standin/platform"
+	"mssentinel/app/standin/tcplatform"
 )
 
 // redisInputs point to a store on this machine.
@@ -99,11 +99,11 @@ func TestRedisLogin(t *testing.T) {
 }
 
 func TestRedisOverTLS(t *testing.T) {
-	certificates, err := standin.NewCertificates(t.TempDir(), true) // the name is not checked
+	certificates, err := tcplatform.NewCertificates(t.TempDir(), true) // the name is not checked
 	if err != nil {
 		t.Fatal(err)
 	}
-	others, err := standin.NewCertificates(t.TempDir(), false)
+	others, err := tcplatform.NewCertificates(t.TempDir(), false)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -142,7 +142,7 @@ func TestRedisOverTLS(t *testing.T) {
 }
 
 // tlsRedis asks for a client certificate and a password.
-func tlsRedis(t *testing.T, certificates *standin.Certificates) *miniredis.Miniredis {
+func tlsRedis(t *testing.T, certificates *tcplatform.Certificates) *miniredis.Miniredis {
 	t.Helper()
 	cert, err := tls.LoadX509KeyPair(certificates.ServerCertFile, certificates.ServerKeyFile)
 	if err != nil {

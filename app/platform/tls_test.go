@@ -13,11 +13,11 @@ import (
 	"testing"
 	"time"
 
-	standin "mssentinel/app/standin/platform"
+	"mssentinel/app/standin/tcplatform"
 )
 
 // handshake connects with the broker's configuration to a server that has a certificate of the authority.
-func handshake(t *testing.T, in Inputs, server *standin.Certificates) error {
+func handshake(t *testing.T, in Inputs, server *tcplatform.Certificates) error {
 	t.Helper()
 	cert, err := tls.LoadX509KeyPair(server.ServerCertFile, server.ServerKeyFile)
 	if err != nil {
@@ -67,11 +67,11 @@ func TestCommonNameBesideOtherNames(t *testing.T) {
 
 // The switch leaves out the name and nothing else.
 func TestBrokerNameUnchecked(t *testing.T) {
-	own, err := standin.NewCertificates(t.TempDir(), true)
+	own, err := tcplatform.NewCertificates(t.TempDir(), true)
 	if err != nil {
 		t.Fatal(err)
 	}
-	stranger, err := standin.NewCertificates(t.TempDir(), false)
+	stranger, err := tcplatform.NewCertificates(t.TempDir(), false)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -86,10 +86,10 @@ func TestBrokerNameUnchecked(t *testing.T) {
 
 // A certificate may name its host in the common name alone, spec §2.1; chain and name have to be right all the same.
 func TestBrokerCertificate(t *testing.T) {
-	certificates := map[string]*standin.Certificates{}
+	certificates := map[string]*tcplatform.Certificates{}
 	for name, commonNameOnly := range map[string]bool{"full": false, "common name": true, "stranger": false} {
 		var err error
-		if certificates[name], err = standin.NewCertificates(t.TempDir(), commonNameOnly); err != nil {
+		if certificates[name], err = tcplatform.NewCertificates(t.TempDir(), commonNameOnly); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -114,11 +114,11 @@ func TestBrokerCertificate(t *testing.T) {
 
 // A certificate that is refused at the start ends it: it will not be another one a second later.
 func TestRefusedCertificateIsFinal(t *testing.T) {
-	own, err := standin.NewCertificates(t.TempDir(), false)
+	own, err := tcplatform.NewCertificates(t.TempDir(), false)
 	if err != nil {
 		t.Fatal(err)
 	}
-	stranger, err := standin.NewCertificates(t.TempDir(), false)
+	stranger, err := tcplatform.NewCertificates(t.TempDir(), false)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -12,13 +12,13 @@ import (
 
 	"pgregory.net/rapid"
 
-	standin "mssentinel/app/standin/sentinel"
+	"mssentinel/app/standin/sentinelserver"
 )
 
 func TestDeliver(t *testing.T) {
-	for _, key := range []standin.MessageKey{standin.ErrorMessages, standin.ValidationErrorMessages, standin.BothMessages} {
+	for _, key := range []sentinelserver.MessageKey{sentinelserver.ErrorMessages, sentinelserver.ValidationErrorMessages, sentinelserver.BothMessages} {
 		synctest.Test(t, func(t *testing.T) {
-			l, start := newLab(t, setup{limit: 100, standin: standin.Options{MessageKey: key}}), time.Now()
+			l, start := newLab(t, setup{limit: 100, standin: sentinelserver.Options{MessageKey: key}}), time.Now()
 			list := objects(0, 100)
 			list[7] = bytes.Replace(list[7], []byte(`"pattern_type":"stix",`), nil, 1)
 			g, err := l.deliver(t.Context(), list)
@@ -47,37 +47,37 @@ func TestNothingToDeliver(t *testing.T) {
 func TestFaultsThatPass(t *testing.T) {
 	const many = 50
 	tests := map[string]struct {
-		fault        standin.Fault
+		fault        sentinelserver.Fault
 		atLeast      time.Duration
 		mayTakeLong  bool
 		requestsWant int
 	}{
-		"429 header":             {fault: standin.Fault{Kind: standin.Throttle, Seconds: 37, Count: 2}, atLeast: 76 * time.Second, requestsWant: 3},
-		"429 date":               {fault: standin.Fault{Kind: standin.Throttle, Seconds: 37, Form: "date", Count: 2}, atLeast: 76 * time.Second, requestsWant: 3},
-		"429 message":            {fault: standin.Fault{Kind: standin.Throttle, Seconds: 37, Form: "message", Count: 2}, atLeast: 76 * time.Second, requestsWant: 3},
-		"429 page":               {fault: standin.Fault{Kind: standin.Throttle, Form: "html", Count: 2}, atLeast: 122 * time.Second, requestsWant: 3},
-		"429 empty":              {fault: standin.Fault{Kind: standin.Throttle, Form: "empty", Count: 2}, atLeast: 122 * time.Second, requestsWant: 3},
-		"429 for hours":          {fault: standin.Fault{Kind: standin.Throttle, Form: "empty", Count: 500}, atLeast: 8 * time.Hour, mayTakeLong: true, requestsWant: 501},
-		"408":                    {fault: standin.Fault{Kind: standin.Status, Status: 408, Count: 3}, atLeast: 3 * time.Second, requestsWant: 4},
-		"500":                    {fault: standin.Fault{Kind: standin.Status, Status: 500, Count: 3}, atLeast: 3 * time.Second, requestsWant: 4},
-		"502":                    {fault: standin.Fault{Kind: standin.Status, Status: 502, Form: "html", Count: 3}, atLeast: 3 * time.Second, requestsWant: 4},
-		"503":                    {fault: standin.Fault{Kind: standin.Status, Status: 503, Form: "empty", Count: 3}, atLeast: 3 * time.Second, requestsWant: 4},
-		"503 for long":           {fault: standin.Fault{Kind: standin.Status, Status: 503, Count: many}, atLeast: many / 2 * time.Second, mayTakeLong: true, requestsWant: many + 1},
-		"504":                    {fault: standin.Fault{Kind: standin.Status, Status: 504, Count: 3}, atLeast: 3 * time.Second, requestsWant: 4},
-		"cut before storing":     {fault: standin.Fault{Kind: standin.CutBefore, Count: 3}, atLeast: 3 * time.Second, requestsWant: 4},
-		"cut after storing":      {fault: standin.Fault{Kind: standin.CutAfter, Count: 3}, atLeast: 3 * time.Second, requestsWant: 4},
-		"hangs":                  {fault: standin.Fault{Kind: standin.Hang, Count: 2}, atLeast: 2 * time.Minute, requestsWant: 3},
-		"slow":                   {fault: standin.Fault{Kind: standin.Slow, Seconds: 40, Count: 1}, atLeast: 40 * time.Second, requestsWant: 1},
-		"token revoked":          {fault: standin.Fault{Kind: standin.Unauthorized, Count: 1}, requestsWant: 2},
-		"role arrives as 401":    {fault: standin.Fault{Kind: standin.Unauthorized, Count: 3}, atLeast: 3 * time.Minute, requestsWant: 4},
-		"role arrives":           {fault: standin.Fault{Kind: standin.Forbidden, Count: 5}, atLeast: 30 * time.Minute, mayTakeLong: true, requestsWant: 6},
-		"200 {}":                 {fault: standin.Fault{Kind: standin.Reply, Body: "{}"}, requestsWant: 1},
-		"200 null":               {fault: standin.Fault{Kind: standin.Reply, Body: `{"errors":null}`}, requestsWant: 1},
-		"200 page":               {fault: standin.Fault{Kind: standin.Reply, Body: "<html>log in</html>"}, atLeast: time.Second, requestsWant: 2},
-		"200 cut":                {fault: standin.Fault{Kind: standin.Reply, Body: `{"errors":[{"rec`}, atLeast: time.Second, requestsWant: 2},
-		"200 index out of range": {fault: standin.Fault{Kind: standin.Reply, Body: `{"errors":[{"recordIndex":100,"errorMessages":["a"]}]}`}, requestsWant: 3},
-		"400 once":               {fault: standin.Fault{Kind: standin.Status, Status: 400}, requestsWant: 3},
-		"413 once":               {fault: standin.Fault{Kind: standin.Status, Status: 413, Form: "html"}, requestsWant: 3},
+		"429 header":             {fault: sentinelserver.Fault{Kind: sentinelserver.Throttle, Seconds: 37, Count: 2}, atLeast: 76 * time.Second, requestsWant: 3},
+		"429 date":               {fault: sentinelserver.Fault{Kind: sentinelserver.Throttle, Seconds: 37, Form: "date", Count: 2}, atLeast: 76 * time.Second, requestsWant: 3},
+		"429 message":            {fault: sentinelserver.Fault{Kind: sentinelserver.Throttle, Seconds: 37, Form: "message", Count: 2}, atLeast: 76 * time.Second, requestsWant: 3},
+		"429 page":               {fault: sentinelserver.Fault{Kind: sentinelserver.Throttle, Form: "html", Count: 2}, atLeast: 122 * time.Second, requestsWant: 3},
+		"429 empty":              {fault: sentinelserver.Fault{Kind: sentinelserver.Throttle, Form: "empty", Count: 2}, atLeast: 122 * time.Second, requestsWant: 3},
+		"429 for hours":          {fault: sentinelserver.Fault{Kind: sentinelserver.Throttle, Form: "empty", Count: 500}, atLeast: 8 * time.Hour, mayTakeLong: true, requestsWant: 501},
+		"408":                    {fault: sentinelserver.Fault{Kind: sentinelserver.Status, Status: 408, Count: 3}, atLeast: 3 * time.Second, requestsWant: 4},
+		"500":                    {fault: sentinelserver.Fault{Kind: sentinelserver.Status, Status: 500, Count: 3}, atLeast: 3 * time.Second, requestsWant: 4},
+		"502":                    {fault: sentinelserver.Fault{Kind: sentinelserver.Status, Status: 502, Form: "html", Count: 3}, atLeast: 3 * time.Second, requestsWant: 4},
+		"503":                    {fault: sentinelserver.Fault{Kind: sentinelserver.Status, Status: 503, Form: "empty", Count: 3}, atLeast: 3 * time.Second, requestsWant: 4},
+		"503 for long":           {fault: sentinelserver.Fault{Kind: sentinelserver.Status, Status: 503, Count: many}, atLeast: many / 2 * time.Second, mayTakeLong: true, requestsWant: many + 1},
+		"504":                    {fault: sentinelserver.Fault{Kind: sentinelserver.Status, Status: 504, Count: 3}, atLeast: 3 * time.Second, requestsWant: 4},
+		"cut before storing":     {fault: sentinelserver.Fault{Kind: sentinelserver.CutBefore, Count: 3}, atLeast: 3 * time.Second, requestsWant: 4},
+		"cut after storing":      {fault: sentinelserver.Fault{Kind: sentinelserver.CutAfter, Count: 3}, atLeast: 3 * time.Second, requestsWant: 4},
+		"hangs":                  {fault: sentinelserver.Fault{Kind: sentinelserver.Hang, Count: 2}, atLeast: 2 * time.Minute, requestsWant: 3},
+		"slow":                   {fault: sentinelserver.Fault{Kind: sentinelserver.Slow, Seconds: 40, Count: 1}, atLeast: 40 * time.Second, requestsWant: 1},
+		"token revoked":          {fault: sentinelserver.Fault{Kind: sentinelserver.Unauthorized, Count: 1}, requestsWant: 2},
+		"role arrives as 401":    {fault: sentinelserver.Fault{Kind: sentinelserver.Unauthorized, Count: 3}, atLeast: 3 * time.Minute, requestsWant: 4},
+		"role arrives":           {fault: sentinelserver.Fault{Kind: sentinelserver.Forbidden, Count: 5}, atLeast: 30 * time.Minute, mayTakeLong: true, requestsWant: 6},
+		"200 {}":                 {fault: sentinelserver.Fault{Kind: sentinelserver.Reply, Body: "{}"}, requestsWant: 1},
+		"200 null":               {fault: sentinelserver.Fault{Kind: sentinelserver.Reply, Body: `{"errors":null}`}, requestsWant: 1},
+		"200 page":               {fault: sentinelserver.Fault{Kind: sentinelserver.Reply, Body: "<html>log in</html>"}, atLeast: time.Second, requestsWant: 2},
+		"200 cut":                {fault: sentinelserver.Fault{Kind: sentinelserver.Reply, Body: `{"errors":[{"rec`}, atLeast: time.Second, requestsWant: 2},
+		"200 index out of range": {fault: sentinelserver.Fault{Kind: sentinelserver.Reply, Body: `{"errors":[{"recordIndex":100,"errorMessages":["a"]}]}`}, requestsWant: 3},
+		"400 once":               {fault: sentinelserver.Fault{Kind: sentinelserver.Status, Status: 400}, requestsWant: 3},
+		"413 once":               {fault: sentinelserver.Fault{Kind: sentinelserver.Status, Status: 413, Form: "html"}, requestsWant: 3},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -94,7 +94,7 @@ func TestFaultsThatPass(t *testing.T) {
 				if n := l.far.RequestCount(); n != tt.requestsWant {
 					t.Errorf("%d requests, want %d", n, tt.requestsWant)
 				}
-				if took > time.Second && tt.fault.Kind != standin.Hang && tt.fault.Kind != standin.Slow && len(l.waited) == 0 {
+				if took > time.Second && tt.fault.Kind != sentinelserver.Hang && tt.fault.Kind != sentinelserver.Slow && len(l.waited) == 0 {
 					t.Error("nobody was told of the wait")
 				}
 			})
@@ -104,18 +104,18 @@ func TestFaultsThatPass(t *testing.T) {
 
 func TestFaultsThatStay(t *testing.T) {
 	tests := map[string]struct {
-		fault   standin.Fault
+		fault   sentinelserver.Fault
 		config  bool
 		atLeast time.Duration
 		want    string
 	}{
-		"outage":      {standin.Fault{Kind: standin.Status, Status: 503}, false, time.Hour, "Service Unavailable"},
-		"cut":         {standin.Fault{Kind: standin.CutBefore}, false, time.Hour, "EOF"},
-		"hangs":       {standin.Fault{Kind: standin.Hang}, false, time.Hour, "no answer in time"},
-		"role":        {standin.Fault{Kind: standin.Forbidden}, true, 30 * time.Minute, "Microsoft Sentinel Contributor"},
-		"role as 401": {standin.Fault{Kind: standin.Unauthorized}, true, 30 * time.Minute, "Microsoft Sentinel Contributor"},
-		"workspace":   {standin.Fault{Kind: standin.Status, Status: 404}, true, 0, "Sentinel Workspace ID"},
-		"every batch": {standin.Fault{Kind: standin.Status, Status: 400}, true, 0, "stay queued"},
+		"outage":      {sentinelserver.Fault{Kind: sentinelserver.Status, Status: 503}, false, time.Hour, "Service Unavailable"},
+		"cut":         {sentinelserver.Fault{Kind: sentinelserver.CutBefore}, false, time.Hour, "EOF"},
+		"hangs":       {sentinelserver.Fault{Kind: sentinelserver.Hang}, false, time.Hour, "no answer in time"},
+		"role":        {sentinelserver.Fault{Kind: sentinelserver.Forbidden}, true, 30 * time.Minute, "Microsoft Sentinel Contributor"},
+		"role as 401": {sentinelserver.Fault{Kind: sentinelserver.Unauthorized}, true, 30 * time.Minute, "Microsoft Sentinel Contributor"},
+		"workspace":   {sentinelserver.Fault{Kind: sentinelserver.Status, Status: 404}, true, 0, "Sentinel Workspace ID"},
+		"every batch": {sentinelserver.Fault{Kind: sentinelserver.Status, Status: 400}, true, 0, "stay queued"},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -149,7 +149,7 @@ func TestOutagesAreCountedApart(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l, start := newLab(t, setup{limit: 100}), time.Now()
 		// Each takes a minute and a pause of at most another.
-		l.inject(standin.Fault{Kind: standin.Hang, Count: 25}, standin.Fault{Kind: standin.Throttle}, standin.Fault{Kind: standin.Hang, After: 1, Count: 25})
+		l.inject(sentinelserver.Fault{Kind: sentinelserver.Hang, Count: 25}, sentinelserver.Fault{Kind: sentinelserver.Throttle}, sentinelserver.Fault{Kind: sentinelserver.Hang, After: 1, Count: 25})
 		list := objects(0, 10)
 		g, err := l.deliver(t.Context(), list)
 		l.all(g, err, list)
@@ -164,7 +164,7 @@ func TestRoleIsTriedWithANewToken(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := newLab(t, setup{limit: 100})
 		logins := l.countLogins()
-		l.inject(standin.Fault{Kind: standin.Forbidden, Count: 2})
+		l.inject(sentinelserver.Fault{Kind: sentinelserver.Forbidden, Count: 2})
 		if _, err := l.deliver(t.Context(), objects(0, 1)); err != nil || logins.count() != 3 {
 			t.Fatalf("%v, %d logins", err, logins.count())
 		}
@@ -205,7 +205,7 @@ func TestCulpritsAreFound(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			l := newLab(t, setup{})
 			for _, i := range bad {
-				l.inject(standin.Fault{Kind: standin.RefuseBatch, Status: status, Form: form, Match: named(i), Count: -1})
+				l.inject(sentinelserver.Fault{Kind: sentinelserver.RefuseBatch, Status: status, Form: form, Match: named(i), Count: -1})
 			}
 			g, err = l.deliver(t.Context(), objects(0, n))
 			held = len(l.far.Objects(source))
@@ -228,7 +228,7 @@ func TestCulpritsAreFound(t *testing.T) {
 func TestManyCulpritsSideBySide(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := newLab(t, setup{})
-		l.inject(standin.Fault{Kind: standin.RefuseBatch, Match: "host-00001", Count: -1}) // 10 to 19
+		l.inject(sentinelserver.Fault{Kind: sentinelserver.RefuseBatch, Match: "host-00001", Count: -1}) // 10 to 19
 		list := objects(0, 100)
 		g, err := l.deliver(t.Context(), list)
 		l.all(g, err, list, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19)
@@ -254,7 +254,7 @@ func TestAllRecordsInvalid(t *testing.T) {
 func TestSomeRecordsNamedByA400(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := newLab(t, setup{limit: 100})
-		l.inject(standin.Fault{Kind: standin.Reply, Status: 400, Body: `{"errors":[{"recordIndex":1,"errorMessages":["no"]},{"recordIndex":"2"},{"recordIndex":9}]}`})
+		l.inject(sentinelserver.Fault{Kind: sentinelserver.Reply, Status: 400, Body: `{"errors":[{"recordIndex":1,"errorMessages":["no"]},{"recordIndex":"2"},{"recordIndex":9}]}`})
 		g, err := l.deliver(t.Context(), objects(0, 4))
 		if err != nil || fmt.Sprint(g.accepted) != "[0 3]" || len(g.refused) != 2 || l.far.RequestCount() != 2 {
 			t.Fatalf("%v: %+v after %d requests", err, g, l.far.RequestCount())
@@ -266,7 +266,7 @@ func TestSomeRecordsNamedByA400(t *testing.T) {
 func TestSettleEndsDelivery(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := newLab(t, setup{limit: 100})
-		l.inject(standin.Fault{Kind: standin.RefuseBatch, Match: named(3), Count: -1})
+		l.inject(sentinelserver.Fault{Kind: sentinelserver.RefuseBatch, Match: named(3), Count: -1})
 		broken := errors.New("disk full")
 		if err := l.client.Deliver(t.Context(), source, objects(0, 4), func(Outcome) error { return broken }); !errors.Is(err, broken) {
 			t.Fatalf("got %v", err)
@@ -299,7 +299,7 @@ func TestStop(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				l := newLab(t, setup{limit: 100})
-				l.inject(standin.Fault{Kind: standin.Slow, Seconds: tt.slow})
+				l.inject(sentinelserver.Fault{Kind: sentinelserver.Slow, Seconds: tt.slow})
 				ctx, cancel := context.WithCancel(t.Context())
 				start := time.Now()
 				time.AfterFunc(time.Second, cancel)
@@ -321,10 +321,10 @@ func TestStop(t *testing.T) {
 }
 
 func TestStopWhileWaiting(t *testing.T) {
-	for name, fault := range map[string]standin.Fault{
-		"throttled": {Kind: standin.Throttle, Form: "empty", Count: -1},
-		"outage":    {Kind: standin.Status, Count: -1},
-		"role":      {Kind: standin.Forbidden, Count: -1},
+	for name, fault := range map[string]sentinelserver.Fault{
+		"throttled": {Kind: sentinelserver.Throttle, Form: "empty", Count: -1},
+		"outage":    {Kind: sentinelserver.Status, Count: -1},
+		"role":      {Kind: sentinelserver.Forbidden, Count: -1},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -345,11 +345,11 @@ func TestStopWhileWaiting(t *testing.T) {
 func TestThrottleHoldsEverybody(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l, start := newLab(t, setup{limit: 100}), time.Now()
-		l.inject(standin.Fault{Kind: standin.Throttle, Seconds: 30})
+		l.inject(sentinelserver.Fault{Kind: sentinelserver.Throttle, Seconds: 30})
 		if _, err := l.deliver(t.Context(), objects(0, 1)); err != nil {
 			t.Fatal(err)
 		}
-		l.inject(standin.Fault{Kind: standin.Throttle, Seconds: 30})
+		l.inject(sentinelserver.Fault{Kind: sentinelserver.Throttle, Seconds: 30})
 		go l.deliver(t.Context(), objects(1, 1))
 		synctest.Wait()
 		if _, err := l.deliver(t.Context(), objects(2, 1)); err != nil || time.Since(start) != 62*time.Second {

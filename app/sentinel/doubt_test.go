@@ -8,7 +8,7 @@ import (
 	"testing/synctest"
 	"time"
 
-	standin "mssentinel/app/standin/sentinel"
+	"mssentinel/app/standin/sentinelserver"
 )
 
 func isConfig(err error) bool {
@@ -19,7 +19,7 @@ func isConfig(err error) bool {
 // refuseAll refuses every batch with an object of these numbers.
 func (l *lab) refuseAll(numbers ...int) {
 	for _, n := range numbers {
-		l.inject(standin.Fault{Kind: standin.RefuseBatch, Match: named(n), Count: -1})
+		l.inject(sentinelserver.Fault{Kind: sentinelserver.RefuseBatch, Match: named(n), Count: -1})
 	}
 }
 
@@ -50,7 +50,7 @@ func TestBatchesOfOneInARow(t *testing.T) {
 func TestBatchesOfOneAtOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := newLab(t, setup{})
-		l.inject(standin.Fault{Kind: standin.Slow, Seconds: 2}, standin.Fault{Kind: standin.Slow, Seconds: 1})
+		l.inject(sentinelserver.Fault{Kind: sentinelserver.Slow, Seconds: 2}, sentinelserver.Fault{Kind: sentinelserver.Slow, Seconds: 1})
 		l.refuseAll(0, 1, 2)
 		var settled, blamed atomic.Int32
 		together(3, func(i int) {
@@ -72,13 +72,15 @@ func TestOthersDecide(t *testing.T) {
 		third  func(*lab)
 		config bool
 	}{
-		"accepted":       {func(*lab) {}, false},
-		"judged":         {func(l *lab) { l.inject(standin.Fault{Kind: standin.RefuseRecord, Match: named(2)}) }, false},
-		"refused alike":  {func(l *lab) { l.refuseAll(2) }, true},
-		"other text":     {func(l *lab) { l.inject(standin.Fault{Kind: standin.RefuseBatch, Match: named(2), Status: 413}) }, false},
-		"role is gone":   {func(l *lab) { l.inject(standin.Fault{Kind: standin.Forbidden, After: 0, Count: -1}) }, false},
+		"accepted":      {func(*lab) {}, false},
+		"judged":        {func(l *lab) { l.inject(sentinelserver.Fault{Kind: sentinelserver.RefuseRecord, Match: named(2)}) }, false},
+		"refused alike": {func(l *lab) { l.refuseAll(2) }, true},
+		"other text": {func(l *lab) {
+			l.inject(sentinelserver.Fault{Kind: sentinelserver.RefuseBatch, Match: named(2), Status: 413})
+		}, false},
+		"role is gone":   {func(l *lab) { l.inject(sentinelserver.Fault{Kind: sentinelserver.Forbidden, After: 0, Count: -1}) }, false},
 		"login is gone":  {func(l *lab) { l.far.ExpireTokens(); l.far.SetSecret(clientID, "another") }, false},
-		"is out of work": {func(l *lab) { l.inject(standin.Fault{Kind: standin.Status, Count: -1}) }, false},
+		"is out of work": {func(l *lab) { l.inject(sentinelserver.Fault{Kind: sentinelserver.Status, Count: -1}) }, false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -94,7 +96,7 @@ func TestOthersDecide(t *testing.T) {
 				}
 				results := make(chan result, 2)
 				third := make(chan error, 1)
-				l.inject(standin.Fault{Kind: standin.Slow, Seconds: 10})
+				l.inject(sentinelserver.Fault{Kind: sentinelserver.Slow, Seconds: 10})
 				go func() {
 					_, err := l.deliver(t.Context(), objects(2, 1))
 					third <- err
@@ -141,7 +143,7 @@ func TestSuspectsStayQueuedWhenStopped(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := newLab(t, setup{})
 		l.refuseAll(0)
-		l.inject(standin.Fault{Kind: standin.Slow, Seconds: 10})
+		l.inject(sentinelserver.Fault{Kind: sentinelserver.Slow, Seconds: 10})
 		other := make(chan error, 1)
 		go func() {
 			_, err := l.deliver(t.Context(), objects(1, 1))
@@ -163,7 +165,7 @@ func TestSuspectsStayQueuedWhenStopped(t *testing.T) {
 func TestConfigurationSeenByAll(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := newLab(t, setup{limit: 100})
-		l.inject(standin.Fault{Kind: standin.RefuseBatch, Count: -1})
+		l.inject(sentinelserver.Fault{Kind: sentinelserver.RefuseBatch, Count: -1})
 		together(8, func(i int) {
 			if g, err := l.deliver(t.Context(), objects(i*100, 100)); !isConfig(err) || g.calls > 0 {
 				t.Errorf("%v, settled %+v", err, g)
@@ -183,7 +185,7 @@ func TestCulpritInEveryBatch(t *testing.T) {
 		for i := range 8 {
 			l.refuseAll(i * 100)
 		}
-		l.inject(standin.Fault{Kind: standin.Slow, Seconds: 0.1, Count: -1})
+		l.inject(sentinelserver.Fault{Kind: sentinelserver.Slow, Seconds: 0.1, Count: -1})
 		together(8, func(i int) {
 			g, err := l.deliver(t.Context(), objects(i*100, 100))
 			if err != nil || len(g.refused) != 1 || g.refused[0].Code != CodeBatchRefused || len(g.accepted) != 99 {

@@ -12,7 +12,7 @@ import (
 	"testing"
 	"time"
 
-	standin "mssentinel/app/standin/sentinel"
+	"mssentinel/app/standin/sentinelserver"
 )
 
 const (
@@ -45,7 +45,7 @@ func objects(from, n int) [][]byte {
 // lab is a client of a stand-in that runs in memory, in simulated time.
 type lab struct {
 	t      *testing.T
-	far    *standin.Server
+	far    *sentinelserver.Server
 	client *Client
 	slots  *memorySlots
 	log    *bytes.Buffer
@@ -55,20 +55,20 @@ type lab struct {
 }
 
 type setup struct {
-	standin standin.Options
+	standin sentinelserver.Options
 	options Options
 	limit   int // requests a minute; 0 means no limit on either side
 }
 
 func newLab(t *testing.T, s setup) *lab {
 	l := &lab{t: t, slots: &memorySlots{}, log: &bytes.Buffer{}}
-	s.standin.Apps = []standin.App{{TenantID: tenant, ClientID: clientID, ClientSecret: secret}}
+	s.standin.Apps = []sentinelserver.App{{TenantID: tenant, ClientID: clientID, ClientSecret: secret}}
 	s.standin.Workspaces = []string{workspace}
 	s.standin.Limit = s.limit
 	if s.limit == 0 {
-		s.standin.Limit = standin.Unlimited
+		s.standin.Limit = sentinelserver.Unlimited
 	}
-	l.far = standin.New(s.standin)
+	l.far = sentinelserver.New(s.standin)
 	far := l.far.ListenInMemory()
 	t.Cleanup(func() { far.Close() })
 	o := s.options
@@ -93,7 +93,7 @@ func newLab(t *testing.T, s setup) *lab {
 	return l
 }
 
-func (l *lab) inject(faults ...standin.Fault) {
+func (l *lab) inject(faults ...sentinelserver.Fault) {
 	l.t.Helper()
 	for _, f := range faults {
 		if err := l.far.Inject(f); err != nil {

@@ -9,7 +9,7 @@ import (
 	"testing/synctest"
 	"time"
 
-	standin "mssentinel/app/standin/sentinel"
+	"mssentinel/app/standin/sentinelserver"
 )
 
 // distance is a network that takes its time in both directions.
@@ -32,7 +32,7 @@ func TestAsFastAsSentinelAllows(t *testing.T) {
 		floor    = 540 * time.Second
 	)
 	synctest.Test(t, func(t *testing.T) {
-		l := newLab(t, setup{limit: 100, standin: standin.Options{Keep: standin.KeepHashes}})
+		l := newLab(t, setup{limit: 100, standin: sentinelserver.Options{Keep: sentinelserver.KeepHashes}})
 		l.client.http.Transport = distance{l.client.http.Transport, 100 * time.Millisecond}
 		work := make(chan int, requests)
 		for i := range requests {

@@ -11,7 +11,7 @@ import (
 	"testing/synctest"
 	"time"
 
-	standin "mssentinel/app/standin/sentinel"
+	"mssentinel/app/standin/sentinelserver"
 )
 
 // countLogins lets through what a transport does, and counts the requests for a token.
@@ -49,7 +49,7 @@ func TestTokenIsKeptAndRenewedEarly(t *testing.T) {
 		8 * time.Second: 6 * time.Second,
 	} {
 		synctest.Test(t, func(t *testing.T) {
-			l := newLab(t, setup{standin: standin.Options{TokenLifetime: life}})
+			l := newLab(t, setup{standin: sentinelserver.Options{TokenLifetime: life}})
 			logins := l.countLogins()
 			first, err := l.client.tokens.get(t.Context())
 			if err != nil {
@@ -71,7 +71,7 @@ func TestOneLoginForAll(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := newLab(t, setup{})
 		logins := l.countLogins()
-		l.inject(standin.Fault{Kind: standin.TokenSlow, Seconds: 5})
+		l.inject(sentinelserver.Fault{Kind: sentinelserver.TokenSlow, Seconds: 5})
 		together(8, func(int) {
 			if _, err := l.client.tokens.get(t.Context()); err != nil {
 				t.Error(err)
@@ -88,8 +88,8 @@ func TestOneRefusalForAll(t *testing.T) {
 		l := newLab(t, setup{})
 		logins := l.countLogins()
 		l.inject(
-			standin.Fault{Kind: standin.TokenSlow, Seconds: 5},
-			standin.Fault{Kind: standin.TokenError, Code: 7000222, Count: -1},
+			sentinelserver.Fault{Kind: sentinelserver.TokenSlow, Seconds: 5},
+			sentinelserver.Fault{Kind: sentinelserver.TokenError, Code: 7000222, Count: -1},
 		)
 		l.far.SetSecret(clientID, "another")
 		together(8, func(int) {
@@ -119,10 +119,10 @@ func TestRefusedLogin(t *testing.T) {
 		want   []string
 	}{
 		"wrong secret":       {func(l *lab) { l.far.SetSecret(clientID, "another") }, []string{"AADSTS7000215", "value, not its ID"}},
-		"expired secret":     {func(l *lab) { l.inject(standin.Fault{Kind: standin.TokenError, Code: 7000222}) }, []string{"AADSTS7000222", "expired", "Create a new one"}},
-		"unknown app":        {func(l *lab) { l.inject(standin.Fault{Kind: standin.TokenError, Code: 700016}) }, []string{"AADSTS700016", "Client ID"}},
-		"unknown tenant":     {func(l *lab) { l.inject(standin.Fault{Kind: standin.TokenError, Code: 90002}) }, []string{"AADSTS90002", "Tenant ID", "Azure Cloud"}},
-		"conditional access": {func(l *lab) { l.inject(standin.Fault{Kind: standin.TokenError, Code: 53003}) }, []string{"AADSTS53003", "Conditional Access"}},
+		"expired secret":     {func(l *lab) { l.inject(sentinelserver.Fault{Kind: sentinelserver.TokenError, Code: 7000222}) }, []string{"AADSTS7000222", "expired", "Create a new one"}},
+		"unknown app":        {func(l *lab) { l.inject(sentinelserver.Fault{Kind: sentinelserver.TokenError, Code: 700016}) }, []string{"AADSTS700016", "Client ID"}},
+		"unknown tenant":     {func(l *lab) { l.inject(sentinelserver.Fault{Kind: sentinelserver.TokenError, Code: 90002}) }, []string{"AADSTS90002", "Tenant ID", "Azure Cloud"}},
+		"conditional access": {func(l *lab) { l.inject(sentinelserver.Fault{Kind: sentinelserver.TokenError, Code: 53003}) }, []string{"AADSTS53003", "Conditional Access"}},
 		"no secret":          {func(l *lab) { l.client.tokens.secret = func() string { return "" } }, []string{"AADSTS7000218"}},
 		"wrong scope":        {func(l *lab) { l.client.tokens.scope = "https://example.org/.default" }, []string{"AADSTS70011", "Azure Cloud"}},
 	}
@@ -212,13 +212,13 @@ func TestTokenLife(t *testing.T) {
 }
 
 func TestLoginOutage(t *testing.T) {
-	tests := map[string]standin.Fault{
-		"status": {Kind: standin.TokenStatus, Status: 503},
-		"page":   {Kind: standin.TokenStatus, Status: 502, Form: "html"},
-		"cut":    {Kind: standin.TokenCut},
-		"hang":   {Kind: standin.TokenHang},
-		"slow":   {Kind: standin.TokenSlow, Seconds: 20},
-		"429":    {Kind: standin.TokenStatus, Status: 429, Seconds: 90},
+	tests := map[string]sentinelserver.Fault{
+		"status": {Kind: sentinelserver.TokenStatus, Status: 503},
+		"page":   {Kind: sentinelserver.TokenStatus, Status: 502, Form: "html"},
+		"cut":    {Kind: sentinelserver.TokenCut},
+		"hang":   {Kind: sentinelserver.TokenHang},
+		"slow":   {Kind: sentinelserver.TokenSlow, Seconds: 20},
+		"429":    {Kind: sentinelserver.TokenStatus, Status: 429, Seconds: 90},
 	}
 	for name, fault := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -244,7 +244,7 @@ func TestLoginOutage(t *testing.T) {
 func TestLoginOutageForGood(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l, start := newLab(t, setup{limit: 100}), time.Now()
-		l.inject(standin.Fault{Kind: standin.TokenStatus, Status: 503, Count: -1})
+		l.inject(sentinelserver.Fault{Kind: sentinelserver.TokenStatus, Status: 503, Count: -1})
 		_, err := l.deliver(t.Context(), objects(0, 3))
 		var config *ConfigError
 		if took := time.Since(start); err == nil || errors.As(err, &config) || took < time.Hour || took > 62*time.Minute {
@@ -262,7 +262,7 @@ func TestOldTokenServesWhileTheLoginIsDown(t *testing.T) {
 			t.Fatal(err)
 		}
 		logins := l.countLogins()
-		l.inject(standin.Fault{Kind: standin.TokenStatus, Status: 503, Count: -1})
+		l.inject(sentinelserver.Fault{Kind: sentinelserver.TokenStatus, Status: 503, Count: -1})
 		time.Sleep(56 * time.Minute)
 		for range 10 {
 			if again, err := l.client.tokens.get(t.Context()); err != nil || again != first {
@@ -283,7 +283,7 @@ func TestOldTokenServesWhileTheLoginIsDown(t *testing.T) {
 func TestLoginEndsWithItsContext(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := newLab(t, setup{})
-		l.inject(standin.Fault{Kind: standin.TokenHang, Count: -1})
+		l.inject(sentinelserver.Fault{Kind: sentinelserver.TokenHang, Count: -1})
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
 		together(3, func(int) {

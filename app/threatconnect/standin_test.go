@@ -10,23 +10,23 @@ import (
 	"testing"
 	"time"
 
-	standin "mssentinel/app/standin/threatconnect"
+	"mssentinel/app/standin/tcserver"
 )
 
-var population = sync.OnceValue(func() *standin.Population { return standin.Generate(3000, 7, time.Now()) })
+var population = sync.OnceValue(func() *tcserver.Population { return tcserver.Generate(3000, 7, time.Now()) })
 
 // against starts the stand-in with a generated population, and gives a client of it and a query of all that it has.
-func against(t *testing.T, o standin.Options) (*standin.Server, *Client, Query) {
+func against(t *testing.T, o tcserver.Options) (*tcserver.Server, *Client, Query) {
 	t.Helper()
 	o.Population = population()
-	o.MoreOwners = append(o.MoreOwners, standin.ManyOwners(180)...)
-	s := standin.New(o)
+	o.MoreOwners = append(o.MoreOwners, tcserver.ManyOwners(180)...)
+	s := tcserver.New(o)
 	server := httptest.NewServer(s)
 	t.Cleanup(func() {
 		s.Close()
 		server.Close()
 	})
-	c := New(Options{BaseURL: server.URL + "/api", AccessID: standin.DefaultAccessID, SecretKey: func() string { return standin.DefaultSecretKey }})
+	c := New(Options{BaseURL: server.URL + "/api", AccessID: tcserver.DefaultAccessID, SecretKey: func() string { return tcserver.DefaultSecretKey }})
 	q := Query{SortField: "dateAdded", SortDirection: "DESC"}
 	for _, r := range s.Rows() {
 		if !slices.Contains(q.Types, r.Type) {
@@ -39,8 +39,8 @@ func against(t *testing.T, o standin.Options) (*standin.Server, *Client, Query) 
 	return s, c, q
 }
 
-func active(s *standin.Server) map[int64]standin.Row {
-	rows := map[int64]standin.Row{}
+func active(s *tcserver.Server) map[int64]tcserver.Row {
+	rows := map[int64]tcserver.Row{}
 	for _, r := range s.Rows() {
 		if r.Active {
 			rows[r.ID] = r
@@ -50,7 +50,7 @@ func active(s *standin.Server) map[int64]standin.Row {
 }
 
 func TestDownloadFromStandin(t *testing.T) {
-	s, c, q := against(t, standin.Options{LinkBase: "https://inner.example"})
+	s, c, q := against(t, tcserver.Options{LinkBase: "https://inner.example"})
 	want := active(s)
 	for _, field := range SortFields {
 		q.SortField = field
@@ -81,7 +81,7 @@ func TestDownloadFromStandin(t *testing.T) {
 }
 
 func TestWindowFromStandin(t *testing.T) {
-	s, c, q := against(t, standin.Options{})
+	s, c, q := against(t, tcserver.Options{})
 	var times []time.Time
 	for _, r := range active(s) {
 		times = append(times, r.LastModified)
@@ -103,7 +103,7 @@ func TestWindowFromStandin(t *testing.T) {
 
 // The population changes before each answer: nothing that stays is missed.
 func TestChangingStandin(t *testing.T) {
-	s, c, q := against(t, standin.Options{})
+	s, c, q := against(t, tcserver.Options{})
 	q.SortField = "lastModified"
 	lasting := active(s)
 	rows := s.Rows()
@@ -134,17 +134,17 @@ func TestChangingStandin(t *testing.T) {
 }
 
 func TestFaultsOfStandin(t *testing.T) {
-	for _, fault := range []standin.Fault{
-		{Kind: standin.Status, Status: 500}, {Kind: standin.Status, Status: 502, Form: "html"}, {Kind: standin.Status, Status: 503, Form: "empty"},
-		{Kind: standin.Status, Status: 401, Message: "Unauthorized"}, {Kind: standin.Throttle, Seconds: 1}, {Kind: standin.CutBefore},
-		{Kind: standin.Truncated}, {Kind: standin.Malformed}, {Kind: standin.SoftError}, {Kind: standin.HTMLPage},
-		{Kind: standin.RepeatedPage}, {Kind: standin.EmptyPage}, {Kind: standin.DamagedRow},
+	for _, fault := range []tcserver.Fault{
+		{Kind: tcserver.Status, Status: 500}, {Kind: tcserver.Status, Status: 502, Form: "html"}, {Kind: tcserver.Status, Status: 503, Form: "empty"},
+		{Kind: tcserver.Status, Status: 401, Message: "Unauthorized"}, {Kind: tcserver.Throttle, Seconds: 1}, {Kind: tcserver.CutBefore},
+		{Kind: tcserver.Truncated}, {Kind: tcserver.Malformed}, {Kind: tcserver.SoftError}, {Kind: tcserver.HTMLPage},
+		{Kind: tcserver.RepeatedPage}, {Kind: tcserver.EmptyPage}, {Kind: tcserver.DamagedRow},
 	} {
 		fault.After = 1
 		for _, field := range []string{"dateAdded", "id"} {
 			t.Run(fmt.Sprint(fault.Kind, fault.Status, " by ", field), func(t *testing.T) {
 				t.Parallel()
-				s, c, q := against(t, standin.Options{})
+				s, c, q := against(t, tcserver.Options{})
 				q.SortField = field
 				if err := s.Inject(fault); err != nil {
 					t.Fatal(err)
@@ -164,7 +164,7 @@ func TestFaultsOfStandin(t *testing.T) {
 }
 
 func TestOwnersOfStandin(t *testing.T) {
-	s, c, _ := against(t, standin.Options{})
+	s, c, _ := against(t, tcserver.Options{})
 	hidden := s.Owners()[1].Name
 	if err := s.SetPermission(hidden, "NONE"); err != nil {
 		t.Fatal(err)
@@ -176,7 +176,7 @@ func TestOwnersOfStandin(t *testing.T) {
 }
 
 func TestDepartedFromStandin(t *testing.T) {
-	s, c, q := against(t, standin.Options{LinkBase: "https://inner.example"})
+	s, c, q := against(t, tcserver.Options{LinkBase: "https://inner.example"})
 	since := time.Now().UTC().Truncate(time.Second)
 	want, inactive := map[Deleted]bool{}, map[int64]bool{}
 	for n, r := range s.Rows() {
@@ -228,7 +228,7 @@ func TestDepartedFromStandin(t *testing.T) {
 func TestLongQueryOfStandin(t *testing.T) {
 	long := "(" + strings.Repeat(`summary != "no such value at all" and `, 60) + "confidence >= 0 or confidence is null)"
 	for _, old := range []bool{false, true} {
-		_, c, q := against(t, standin.Options{NoBody: old})
+		_, c, q := against(t, tcserver.Options{NoBody: old})
 		q.TQL, q.Types = long, q.Types[:2]
 		l := newLedger()
 		err := l.download(c, Selection{Query: q})
@@ -243,7 +243,7 @@ func TestLongQueryOfStandin(t *testing.T) {
 
 // A ThreatConnect from before queries could travel in a body is asked for fewer ids at a time.
 func TestManyIDsOfStandin(t *testing.T) {
-	s, c, q := against(t, standin.Options{NoBody: true})
+	s, c, q := against(t, tcserver.Options{NoBody: true})
 	q.Owners, q.Types = q.Owners[:1], q.Types[:2]
 	l := newLedger()
 	if err := l.download(c, Selection{Query: q}); err != nil || len(l.seen) == 0 {
@@ -261,7 +261,7 @@ func TestManyIDsOfStandin(t *testing.T) {
 
 // ThreatConnect's own words reach whoever wrote the query.
 func TestRefusalsOfStandin(t *testing.T) {
-	_, c, q := against(t, standin.Options{})
+	_, c, q := against(t, tcserver.Options{})
 	q.TQL = "nonsense >= 4"
 	var refused *Error
 	if _, err := c.Count(t.Context(), q); !errors.As(err, &refused) || !refused.IsTQL() || refused.Code != "0x2001" {

@@ -14,7 +14,7 @@ import (
 	"sync"
 	"time"
 
-	"mssentinel/app/standin/platform"
+	"mssentinel/app/standin/tcplatform"
 )
 
 // Daemon is a server that may be stopped and started again on the same port.
@@ -129,7 +129,7 @@ int mosquitto_plugin_cleanup(void *data, struct mosquitto_opt *options, int n) {
 `
 
 // Mosquitto starts a broker that admits Apps by their token. It uses TLS where there are certificates; dir is for its files.
-func Mosquitto(dir string, certificates *platform.Certificates) (*Daemon, *platform.Broker, error) {
+func Mosquitto(dir string, certificates *tcplatform.Certificates) (*Daemon, *tcplatform.Broker, error) {
 	program, err := find("mosquitto")
 	if err != nil {
 		return nil, nil, err
@@ -142,7 +142,7 @@ func Mosquitto(dir string, certificates *platform.Certificates) (*Daemon, *platf
 	if err != nil {
 		return nil, nil, err
 	}
-	at := &platform.Broker{Host: "127.0.0.1", Port: port, Token: "app-token", User: "core", Secret: "core-secret"}
+	at := &tcplatform.Broker{Host: "127.0.0.1", Port: port, Token: "app-token", User: "core", Secret: "core-secret"}
 	lines := []string{"allow_anonymous false", "plugin " + plugin, "log_dest stdout", "user root", fmt.Sprintf("listener %d 127.0.0.1", port)}
 	if certificates != nil {
 		lines = append(lines, "cafile "+certificates.CAFile, "certfile "+certificates.ServerCertFile, "keyfile "+certificates.ServerKeyFile)
@@ -170,7 +170,7 @@ func compile(dir string) (string, error) {
 }
 
 // Redis starts a store with a password. Where there are certificates it uses TLS and asks for that of the clients.
-func Redis(dir string, certificates *platform.Certificates) (*Daemon, *platform.Store, error) {
+func Redis(dir string, certificates *tcplatform.Certificates) (*Daemon, *tcplatform.Store, error) {
 	program, err := find("redis-server")
 	if err != nil {
 		return nil, nil, err
@@ -179,7 +179,7 @@ func Redis(dir string, certificates *platform.Certificates) (*Daemon, *platform.
 	if err != nil {
 		return nil, nil, err
 	}
-	at := &platform.Store{Host: "127.0.0.1", Port: port, Password: "redis-secret"}
+	at := &tcplatform.Store{Host: "127.0.0.1", Port: port, Password: "redis-secret"}
 	command := []string{program, "--bind", "127.0.0.1", "--dir", dir, "--save", "", "--requirepass", at.Password}
 	if certificates == nil {
 		command = append(command, "--port", fmt.Sprint(port))

@@ -14,7 +14,7 @@ import (
 	"strings"
 	"syscall"
 
-	"mssentinel/app/standin/platform"
+	"mssentinel/app/standin/tcplatform"
 )
 
 func main() {
@@ -40,7 +40,7 @@ func (p pairs) Set(text string) error {
 
 func run() error {
 	parameters, environ := pairs{}, pairs{}
-	var o platform.Options
+	var o tcplatform.Options
 	tcx := flag.String("package", "target/TCVA_-_Microsoft_Sentinel_v1.tcx", "package to install")
 	layout := flag.String("layout", "layout.json", "file that groups the parameters")
 	api := flag.String("api", "http://127.0.0.1:8401", "server of the ThreatConnect API, without /api")
@@ -70,10 +70,10 @@ func run() error {
 }
 
 // serve runs until it is interrupted.
-func serve(o platform.Options, tcx string, parameters map[string]string, on bool) error {
+func serve(o tcplatform.Options, tcx string, parameters map[string]string, on bool) error {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	p, err := platform.Start(o)
+	p, err := tcplatform.Start(o)
 	if err != nil {
 		return err
 	}
@@ -82,7 +82,7 @@ func serve(o platform.Options, tcx string, parameters map[string]string, on bool
 	if err != nil {
 		return err
 	}
-	service, err := p.AddService(app, platform.ServiceOptions{Parameters: parameters})
+	service, err := p.AddService(app, tcplatform.ServiceOptions{Parameters: parameters})
 	if err != nil {
 		return err
 	}

@@ -11,7 +11,7 @@ import (
 	"strings"
 	"syscall"
 
-	"mssentinel/app/standin/sentinel"
+	"mssentinel/app/standin/sentinelserver"
 )
 
 func main() {
@@ -22,35 +22,35 @@ func main() {
 }
 
 func run() error {
-	var app sentinel.App
-	o := sentinel.Options{}
+	var app sentinelserver.App
+	o := sentinelserver.Options{}
 	addr := flag.String("addr", "127.0.0.1:8402", "address to serve on; port 0 picks a free one")
 	flag.StringVar(&app.TenantID, "tenant", "11111111-2222-4333-8444-555555555555", "tenant id")
 	flag.StringVar(&app.ClientID, "client-id", "66666666-7777-4888-9999-aaaaaaaaaaaa", "id of the registered application")
 	flag.StringVar(&app.ClientSecret, "client-secret", "stand-in-secret", "its secret")
 	workspaces := flag.String("workspace", "bbbbbbbb-cccc-4ddd-8eee-ffffffffffff", "workspace ids, separated by commas")
-	flag.DurationVar(&o.Window, "window", sentinel.DefaultWindow, "window of the throttle")
-	flag.IntVar(&o.Limit, "limit", sentinel.DefaultLimit, "calls in a window, -1 for no limit")
-	flag.Int64Var(&o.MaxBody, "max-body", sentinel.DefaultMaxBody, "largest body in bytes")
-	flag.DurationVar(&o.TokenLifetime, "token-lifetime", sentinel.DefaultTokenLifetime, "life of a token")
+	flag.DurationVar(&o.Window, "window", sentinelserver.DefaultWindow, "window of the throttle")
+	flag.IntVar(&o.Limit, "limit", sentinelserver.DefaultLimit, "calls in a window, -1 for no limit")
+	flag.Int64Var(&o.MaxBody, "max-body", sentinelserver.DefaultMaxBody, "largest body in bytes")
+	flag.DurationVar(&o.TokenLifetime, "token-lifetime", sentinelserver.DefaultTokenLifetime, "life of a token")
 	flag.DurationVar(&o.Lag, "lag", 0, "between an upload and the time its rows carry")
-	flag.StringVar((*string)(&o.MessageKey), "message-key", string(sentinel.ErrorMessages), "errorMessages, validationErrorMessages or both")
+	flag.StringVar((*string)(&o.MessageKey), "message-key", string(sentinelserver.ErrorMessages), "errorMessages, validationErrorMessages or both")
 	flag.IntVar(&o.NoRoleStatus, "no-role-status", http.StatusForbidden, "answer to a token without role, 403 or 401")
 	flag.BoolVar(&o.StrictVersion, "strict-version", false, "refuse objects without spec_version")
 	keep := flag.String("keep", "rows", "what to remember: rows, objects or hashes")
 	flag.Uint64Var(&o.Seed, "seed", 1, "of faults that strike at random")
 	flag.Parse()
 
-	kept, ok := map[string]sentinel.Keep{"rows": sentinel.KeepRows, "objects": sentinel.KeepObjects, "hashes": sentinel.KeepHashes}[*keep]
+	kept, ok := map[string]sentinelserver.Keep{"rows": sentinelserver.KeepRows, "objects": sentinelserver.KeepObjects, "hashes": sentinelserver.KeepHashes}[*keep]
 	if !ok {
 		return fmt.Errorf("-keep %q: use rows, objects or hashes", *keep)
 	}
-	o.Keep, o.Apps, o.Workspaces = kept, []sentinel.App{app}, strings.Split(*workspaces, ",")
-	return serve(*addr, sentinel.New(o))
+	o.Keep, o.Apps, o.Workspaces = kept, []sentinelserver.App{app}, strings.Split(*workspaces, ",")
+	return serve(*addr, sentinelserver.New(o))
 }
 
 // serve runs until it is interrupted.
-func serve(addr string, standin *sentinel.Server) error {
+func serve(addr string, standin *sentinelserver.Server) error {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	endpoint, err := standin.Listen(addr)

@@ -15,7 +15,7 @@ import (
 	"syscall"
 	"time"
 
-	"mssentinel/app/standin/threatconnect"
+	"mssentinel/app/standin/tcserver"
 )
 
 func main() {
@@ -26,15 +26,15 @@ func main() {
 }
 
 func run() error {
-	var o threatconnect.Options
-	var user threatconnect.User
+	var o tcserver.Options
+	var user tcserver.User
 	addr := flag.String("addr", "127.0.0.1:8401", "address to serve on; port 0 picks a free one")
 	population := flag.String("population", "", "file of indicators, one JSON object a line, plain or packed by gzip; generated when empty")
-	count := flag.Int("count", threatconnect.DefaultCount, "indicators to generate")
+	count := flag.Int("count", tcserver.DefaultCount, "indicators to generate")
 	flag.Uint64Var(&o.Seed, "seed", 1, "of the generated indicators and of faults that strike at random")
 	now := flag.String("now", "", "end of the two years in which indicators are generated, as 2026-01-02T03:04:05Z; the current time when empty")
-	flag.StringVar(&user.AccessID, "access-id", threatconnect.DefaultAccessID, "Access ID of the API user")
-	flag.StringVar(&user.SecretKey, "secret-key", threatconnect.DefaultSecretKey, "its Secret Key")
+	flag.StringVar(&user.AccessID, "access-id", tcserver.DefaultAccessID, "Access ID of the API user")
+	flag.StringVar(&user.SecretKey, "secret-key", tcserver.DefaultSecretKey, "its Secret Key")
 	tokens := flag.String("token", "", "tokens that are valid, separated by commas")
 	owners := flag.Int("owners", 0, "owners without indicators to add")
 	flag.StringVar(&o.LinkBase, "link-base", "", "scheme and host of the links to other pages, when another than that of the request")
@@ -50,21 +50,21 @@ func run() error {
 	if o.Population, err = readPopulation(*population, *count, o.Seed, *now); err != nil {
 		return err
 	}
-	o.Users = []threatconnect.User{user}
-	o.MoreOwners = threatconnect.ManyOwners(*owners)
+	o.Users = []tcserver.User{user}
+	o.MoreOwners = tcserver.ManyOwners(*owners)
 	if *tokens != "" {
 		o.Tokens = strings.Split(*tokens, ",")
 	}
-	standin := threatconnect.New(o)
+	standin := tcserver.New(o)
 	if err := inject(standin, *faults); err != nil {
 		return err
 	}
 	return serve(*addr, standin, o.Population.Len())
 }
 
-func readPopulation(path string, count int, seed uint64, now string) (*threatconnect.Population, error) {
+func readPopulation(path string, count int, seed uint64, now string) (*tcserver.Population, error) {
 	if path != "" {
-		return threatconnect.Load(path)
+		return tcserver.Load(path)
 	}
 	if count < 0 {
 		return nil, fmt.Errorf("-count %d: use a number from 0", count)
@@ -76,14 +76,14 @@ func readPopulation(path string, count int, seed uint64, now string) (*threatcon
 			return nil, fmt.Errorf("-now: %w", err)
 		}
 	}
-	return threatconnect.Generate(count, seed, end), nil
+	return tcserver.Generate(count, seed, end), nil
 }
 
-func inject(standin *threatconnect.Server, faults string) error {
+func inject(standin *tcserver.Server, faults string) error {
 	if faults == "" {
 		return nil
 	}
-	var list []threatconnect.Fault
+	var list []tcserver.Fault
 	if err := json.Unmarshal([]byte(faults), &list); err != nil {
 		return fmt.Errorf("-faults: %w", err)
 	}
@@ -96,7 +96,7 @@ func inject(standin *threatconnect.Server, faults string) error {
 }
 
 // serve runs until it is interrupted.
-func serve(addr string, standin *threatconnect.Server, count int) error {
+func serve(addr string, standin *tcserver.Server, count int) error {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	listener, err := net.Listen("tcp", addr)

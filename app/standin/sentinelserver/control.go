@@ -1,0 +1,84 @@
+package sentinelserver
+
+import (
+	"encoding/json"
+	"net/http"
+	"slices"
+	"strconv"
+)
+
+// control serves the stand-in's own routes:
+//
+//	GET    /_standin/ThreatIntelIndicators, /_standin/ThreatIntelObjects   the rows; ?id= ?source= ?limit= (the newest)
+//	GET    /_standin/objects?source=&workspace=                            the current objects by STIX id
+//	GET    /_standin/requests?limit=                                       the calls, and the most in any window
+//	GET    /_standin/stats                                                 counts and sources
+//	POST   /_standin/fault      a Fault, or a list of them
+//	DELETE /_standin/fault      ends all faults
+//	POST   /_standin/role?client_id=&granted=true|false
+//	POST   /_standin/expire-tokens, /_standin/republish
+func (s *Server) control(w http.ResponseWriter, r *http.Request, name string) {
+	query := r.URL.Query()
+	limit, err := strconv.Atoi(query.Get("limit"))
+	if err != nil || limit < 0 {
+		limit = 1000
+	}
+	keep := func(id, source string) bool {
+		return (query.Get("id") == "" || query.Get("id") == id) && (query.Get("source") == "" || query.Get("source") == source)
+	}
+	switch r.Method + " " + name {
+	case "GET ThreatIntelIndicators":
+		rows := slices.DeleteFunc(s.Rows(), func(r Row) bool { return !keep(r.ID, r.SourceSystem) })
+		writeJSON(w, http.StatusOK, map[string]any{"count": len(rows), "rows": newest(rows, limit)})
+	case "GET ThreatIntelObjects":
+		rows := slices.DeleteFunc(s.ObjectRows(), func(r ObjectRow) bool { return !keep(r.ID, r.SourceSystem) })
+		writeJSON(w, http.StatusOK, map[string]any{"count": len(rows), "rows": newest(rows, limit)})
+	case "GET objects":
+		writeJSON(w, http.StatusOK, s.ObjectsIn(query.Get("workspace"), query.Get("source")))
+	case "GET requests":
+		writeJSON(w, http.StatusOK, map[string]any{
+			"count": s.RequestCount(), "max_in_window": s.MaxInWindow(false), "max_in_window_worst": s.MaxInWindow(true),
+			"requests": newest(s.Requests(), limit),
+		})
+	case "GET stats":
+		writeJSON(w, http.StatusOK, map[string]any{"requests": s.RequestCount(), "sources": s.Sources(), "objects": s.Stats()})
+	case "POST fault":
+		s.controlFault(w, r)
+	case "DELETE fault":
+		s.ClearFaults()
+		w.WriteHeader(http.StatusNoContent)
+	case "POST role":
+		s.SetRole(query.Get("client_id"), query.Get("granted") == "true")
+		w.WriteHeader(http.StatusNoContent)
+	case "POST expire-tokens":
+		s.ExpireTokens()
+		w.WriteHeader(http.StatusNoContent)
+	case "POST republish":
+		s.Republish()
+		w.WriteHeader(http.StatusNoContent)
+	default:
+		gatewayError(w, http.StatusNotFound, "The stand-in has no "+r.Method+" /_standin/"+name)
+	}
+}
+
+func (s *Server) controlFault(w http.ResponseWriter, r *http.Request) {
+	var raw json.RawMessage
+	err := json.NewDecoder(http.MaxBytesReader(w, r.Body, 1<<20)).Decode(&raw)
+	var list []Fault
+	if err == nil && len(raw) > 0 && raw[0] == '[' {
+		err = json.Unmarshal(raw, &list)
+	} else if err == nil {
+		list = make([]Fault, 1)
+		err = json.Unmarshal(raw, &list[0])
+	}
+	for i := 0; err == nil && i < len(list); i++ {
+		err = s.Inject(list[i])
+	}
+	if err != nil {
+		badRequest(w, err.Error())
+		return
+	}
+	w.WriteHeader(http.StatusNoContent)
+}
+
+func newest[T any](list []T, limit int) []T { return list[max(0, len(list)-limit):] }

@@ -1,0 +1,188 @@
+package sentinelserver
+
+import (
+	"fmt"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"mssentinel/app/standin/faults"
+)
+
+// Kind names a fault.
+type Kind string
+
+// Faults of the upload API. Unauthorized and Forbidden strike where the token is checked, RefuseBatch and RefuseRecord
+// when everything else about a request is in order, the others once a call has been counted and its body read.
+const (
+	Status       Kind = "status"        // answers Status in the shape Form: json (default), html, empty
+	Throttle     Kind = "throttle"      // 429 with Seconds in the shape Form: header (default), date, message, html, empty
+	Hang         Kind = "hang"          // answers nothing until the client leaves, or for Seconds if given, then goes on
+	Slow         Kind = "slow"          // waits Seconds, then goes on
+	Reply        Kind = "reply"         // stores what is good, then answers Status (200) with Body, whatever that is
+	CutBefore    Kind = "cut-before"    // breaks the connection, nothing stored
+	CutAfter     Kind = "cut-after"     // stores the objects, then breaks the connection
+	Unauthorized Kind = "unauthorized"  // 401 whatever the token
+	Forbidden    Kind = "forbidden"     // as if the role were missing
+	RefuseBatch  Kind = "refuse-batch"  // Status (400, 413) for every batch with an object whose id is Match or whose pattern contains it
+	RefuseRecord Kind = "refuse-record" // a record error for such an object
+)
+
+// Faults of the token endpoint.
+const (
+	TokenStatus Kind = "token-status" // answers Status (503, 429 with Seconds …) in the shape Form
+	TokenError  Kind = "token-error"  // one of Entra's errors, by Code: 7000215, 7000222, 700016, 90002, 53003
+	TokenCut    Kind = "token-cut"    // breaks the connection
+	TokenSlow   Kind = "token-slow"   // waits Seconds, then goes on
+	TokenHang   Kind = "token-hang"   // answers nothing
+	TokenShort  Kind = "token-short"  // the token lives for Seconds
+)
+
+var (
+	tokenKinds = []Kind{TokenStatus, TokenError, TokenCut, TokenSlow, TokenHang, TokenShort}
+	accessKind = []Kind{Unauthorized, Forbidden}
+	delayKinds = []Kind{Slow, Hang}
+	callKinds  = []Kind{Status, Throttle, Reply, CutBefore, CutAfter}
+	batchKinds = []Kind{RefuseBatch}
+	recordKind = []Kind{RefuseRecord}
+)
+
+// Fault is one way to fail, and for how long.
+type Fault struct {
+	Kind    Kind    `json:"kind"`
+	Count   int     `json:"count"`   // how many times it strikes; 0 is once, negative until it is cleared
+	After   int     `json:"after"`   // how many requests it lets pass first
+	Rate    float64 `json:"rate"`    // above 0: the share of requests it strikes, at random
+	Status  int     `json:"status"`  // HTTP status
+	Form    string  `json:"form"`    // shape of the answer
+	Body    string  `json:"body"`    // the answer itself (Reply)
+	Seconds float64 `json:"seconds"` // wait, delay or lifetime
+	Code    int     `json:"code"`    // AADSTS number
+	Match   string  `json:"match"`   // which object
+	Source  string  `json:"source"`  // only uploads under this sourcesystem (RefuseBatch, RefuseRecord)
+}
+
+func when(f *Fault) faults.When { return faults.When{Count: &f.Count, After: &f.After, Rate: f.Rate} }
+
+func (f Fault) wait() time.Duration { return time.Duration(f.Seconds * float64(time.Second)) }
+
+func (f Fault) hits(o *record) bool {
+	return f.Match == "" || o.id == f.Match || strings.Contains(o.pattern, f.Match)
+}
+
+// Inject adds a fault. Several stand side by side; of those that could strike a request, the oldest does.
+func (s *Server) Inject(f Fault) error {
+	all := slices.Concat(tokenKinds, accessKind, delayKinds, callKinds, batchKinds, recordKind)
+	if !slices.Contains(all, f.Kind) {
+		return fmt.Errorf("unknown kind of fault %q: use one of %q", f.Kind, all)
+	}
+	if f.Count == 0 {
+		f.Count = 1
+	}
+	if f.Status == 0 {
+		f.Status = defaultStatus(f.Kind)
+	}
+	if f.Status < 100 || f.Status > 999 || f.Rate < 0 || f.Rate > 1 || f.Seconds < 0 {
+		return fmt.Errorf("fault %q: status must be an HTTP status, rate within 0 and 1, seconds not negative", f.Kind)
+	}
+	if (f.Kind == Slow || f.Kind == TokenSlow || f.Kind == TokenShort) && f.Seconds == 0 {
+		return fmt.Errorf("fault %q: give the seconds", f.Kind)
+	}
+	s.faults.Add(f)
+	return nil
+}
+
+func defaultStatus(k Kind) int {
+	switch k {
+	case RefuseBatch:
+		return http.StatusBadRequest
+	case Reply:
+		return http.StatusOK
+	}
+	return http.StatusServiceUnavailable
+}
+
+// ClearFaults ends all faults.
+func (s *Server) ClearFaults() { s.faults.Clear() }
+
+// take finds the fault of these kinds that strikes now, and counts it.
+func (s *Server) take(kinds []Kind, concerns func(Fault) bool) (Fault, bool) {
+	return s.faults.Take(func(f Fault) bool { return slices.Contains(kinds, f.Kind) && (concerns == nil || concerns(f)) })
+}
+
+// callFault answers as the fault says, for those that strike before anything is stored.
+func callFault(w http.ResponseWriter, f Fault) {
+	switch {
+	case f.Kind == CutBefore:
+		panic(http.ErrAbortHandler)
+	case f.Kind == Throttle:
+		throttled(w, f)
+	case f.Form == "html":
+		htmlPage(w, f.Status)
+	case f.Form == "empty":
+		w.WriteHeader(f.Status)
+	case f.Status == http.StatusInternalServerError:
+		gatewayError(w, f.Status, "Internal server error")
+	case f.Status < 500 && f.Status != http.StatusRequestTimeout && f.Status != http.StatusNotFound:
+		envelopeError(w, f.Status, strings.ReplaceAll(http.StatusText(f.Status), " ", ""), http.StatusText(f.Status))
+	default:
+		gatewayError(w, f.Status, http.StatusText(f.Status))
+	}
+}
+
+// throttled answers 429 in each form seen in the field.
+func throttled(w http.ResponseWriter, f Fault) {
+	seconds := wholeSeconds(f.wait())
+	switch f.Form {
+	case "date":
+		at := time.Now().Add(time.Duration(seconds) * time.Second).UTC()
+		tooManyRequests(w, seconds, at.Format(http.TimeFormat))
+	case "message":
+		tooManyRequests(w, seconds, "")
+	case "html":
+		htmlPage(w, http.StatusTooManyRequests)
+	case "empty":
+		w.WriteHeader(http.StatusTooManyRequests)
+	default:
+		tooManyRequests(w, seconds, strconv.Itoa(seconds))
+	}
+}
+
+func (s *Server) tokenFault(w http.ResponseWriter, r *http.Request, f Fault) {
+	switch f.Kind {
+	case TokenCut:
+		panic(http.ErrAbortHandler)
+	case TokenSlow:
+		faults.Pause(r, f.wait(), s.closed)
+	case TokenHang:
+		faults.Pause(r, 0, s.closed)
+		panic(http.ErrAbortHandler)
+	case TokenError:
+		entraFault(w, f.Code, r.PostForm.Get("client_id"))
+	case TokenStatus:
+		if f.Status == http.StatusTooManyRequests {
+			throttled(w, f)
+			return
+		}
+		callFault(w, f)
+	}
+}
+
+func entraFault(w http.ResponseWriter, code int, clientID string) {
+	switch code {
+	case 7000222:
+		entraError(w, 401, "invalid_client", code, "The provided client secret keys for app '"+clientID+"' are expired.")
+	case 700016:
+		entraError(w, 400, "unauthorized_client", code, "Application with identifier '"+clientID+"' was not found in the directory.")
+	case 90002:
+		entraError(w, 400, "invalid_request", code, "Tenant not found.")
+	case 53003:
+		entraError(w, 401, "access_denied", code, "Access has been blocked by Conditional Access policies.")
+	case 50196:
+		entraError(w, 429, "invalid_grant", code, "The server terminated an operation because it encountered a client request loop.")
+	default:
+		entraError(w, 401, "invalid_client", 7000215, wrongSecret(clientID))
+	}
+}

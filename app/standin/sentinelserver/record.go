@@ -1,0 +1,301 @@
+package sentinelserver
+
+import (
+	"hash/maphash"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/tidwall/gjson"
+)
+
+// record is one element of stixobjects, read once.
+type record struct {
+	raw     string // as it was sent
+	kind    string // its STIX type
+	id      string
+	pattern string
+	content uint64 // hash of everything but modified and valid_until
+	unnamed bool   // has no spec_version: accepted, and noted as a warning
+}
+
+// recordFault is why one record was refused.
+type recordFault struct {
+	index    int
+	messages []string
+}
+
+// form is what a member has to look like.
+type form int
+
+const (
+	text form = iota + 1
+	filledText
+	texts
+	boolean
+	percent
+	timestamp
+	identifier
+	identity
+	marking
+	markings
+	object
+	references
+	granular
+	phases
+)
+
+// common members of every type; table 1.4 of the specification this package was written from.
+var common = map[string]form{
+	"type": filledText, "id": identifier, "spec_version": filledText, "created": timestamp, "modified": timestamp,
+	"created_by_ref": identity, "revoked": boolean, "labels": texts, "confidence": percent, "lang": text,
+	"object_marking_refs": markings, "external_references": references, "granular_markings": granular, "extensions": object,
+}
+
+// members of each type beyond the common ones.
+var members = map[string]map[string]form{
+	"indicator": {
+		"pattern": filledText, "pattern_type": filledText, "valid_from": timestamp, "valid_until": timestamp,
+		"name": text, "description": text, "indicator_types": texts, "pattern_version": text, "kill_chain_phases": phases,
+	},
+	"attack-pattern": {"name": filledText, "description": text, "aliases": texts, "kill_chain_phases": phases},
+	"identity": {
+		"name": filledText, "description": text, "roles": texts, "identity_class": text, "sectors": texts, "contact_information": text,
+	},
+	"threat-actor": {
+		"name": filledText, "description": text, "threat_actor_types": texts, "aliases": texts, "first_seen": timestamp,
+		"last_seen": timestamp, "roles": texts, "goals": texts, "sophistication": text, "resource_level": text,
+		"primary_motivation": text, "secondary_motivations": texts, "personal_motivations": texts,
+	},
+	"relationship": {
+		"relationship_type": filledText, "source_ref": marking, "target_ref": marking, "description": text,
+		"start_time": timestamp, "stop_time": timestamp,
+	},
+}
+
+// required members of each type, and those that only an explicit version asks for.
+var (
+	required = map[string][]string{
+		"indicator":      {"id", "created", "modified", "pattern", "valid_from"},
+		"attack-pattern": {"id", "created", "modified", "name"},
+		"identity":       {"id", "created", "modified", "name"},
+		"threat-actor":   {"id", "created", "modified", "name"},
+		"relationship":   {"id", "created", "modified", "relationship_type", "source_ref", "target_ref"},
+	}
+	required20 = map[string][]string{"indicator": {"labels"}, "threat-actor": {"labels"}, "identity": {"identity_class"}}
+	required21 = map[string][]string{"indicator": {"pattern_type"}}
+)
+
+// member is a known member that the record under check has.
+type member struct {
+	name  string
+	value gjson.Result
+}
+
+// checker reads records one after the other and keeps its memory between them.
+type checker struct {
+	strictVersion bool
+	seed          maphash.Seed
+	seen          []member
+	messages      []string
+}
+
+func (c *checker) refuse(property, reason, value string) {
+	if value == "" {
+		value = "NULL"
+	}
+	c.messages = append(c.messages, "Error for Property="+property+": "+reason+" Actual value: "+value+".")
+}
+
+func (c *checker) missing(property string) {
+	c.refuse(property, "Required property is missing.", "")
+}
+
+func (c *checker) get(name string) gjson.Result {
+	for i := range c.seen {
+		if c.seen[i].name == name {
+			return c.seen[i].value
+		}
+	}
+	return gjson.Result{}
+}
+
+// check reads a record and says what is wrong with it; nil for a good one. What it reads of a bad one is not complete.
+func (c *checker) check(value gjson.Result) (record, []string) {
+	c.seen, c.messages = c.seen[:0], nil
+	r := record{raw: value.Raw}
+	if !value.IsObject() {
+		c.refuse("stixobjects", "Every element must be an object.", shorten(value.Raw))
+		return r, c.messages
+	}
+	value.ForEach(func(key, v gjson.Result) bool {
+		if key.Str != "modified" && key.Str != "valid_until" {
+			r.content += maphash.String(c.seed, v.Raw) ^ maphash.String(c.seed, key.Str)
+		}
+		if key.Str == "type" {
+			r.kind = v.Str
+		}
+		c.seen = append(c.seen, member{key.Str, v})
+		return true
+	})
+	r.id, r.pattern = c.get("id").Str, c.get("pattern").Str
+	own, known := members[r.kind]
+	switch v := c.get("type"); {
+	case v.Type == gjson.Null:
+		c.missing("type")
+		return r, c.messages
+	case !known:
+		c.refuse("type", "Must be a supported STIX object.", shorten(v.Raw))
+		return r, c.messages
+	}
+	c.forms(own)
+	c.completeness(&r)
+	c.relations(r.kind)
+	return r, c.messages
+}
+
+// forms checks each known member by itself. Unknown ones are welcome.
+func (c *checker) forms(own map[string]form) {
+	for i, m := range c.seen {
+		f := own[m.name]
+		if f == 0 {
+			f = common[m.name]
+		}
+		if f == 0 {
+			continue
+		}
+		if slices.ContainsFunc(c.seen[:i], func(e member) bool { return e.name == m.name }) {
+			c.refuse(m.name, "Property is given twice.", shorten(m.value.Raw))
+		}
+		if m.value.Type == gjson.Null {
+			continue // as good as absent
+		}
+		if reason := f.fault(m.value); reason != "" {
+			c.refuse(m.name, reason, shorten(m.value.Raw))
+		}
+	}
+}
+
+func (c *checker) completeness(r *record) {
+	need := required[r.kind]
+	more := required21
+	version := c.get("spec_version")
+	switch {
+	case version.Type == gjson.Null:
+		if c.strictVersion {
+			c.missing("spec_version")
+		}
+		r.unnamed, more = true, nil
+	case version.Str == "2.0":
+		more = required20
+	case version.Str != "2.1":
+		c.refuse("spec_version", "Must be 2.0 or 2.1.", shorten(version.Raw))
+	}
+	for _, list := range [][]string{need, more[r.kind]} {
+		for _, name := range list {
+			if c.get(name).Type == gjson.Null {
+				c.missing(name)
+			}
+		}
+	}
+}
+
+// relations checks members against each other.
+func (c *checker) relations(kind string) {
+	if id := c.get("id").Str; id != "" && !strings.HasPrefix(id, kind+"--") {
+		c.refuse("id", "Must begin with the type of the object.", id)
+	}
+	created, ok1 := parseTime(c.get("created").Str)
+	modified, ok2 := parseTime(c.get("modified").Str)
+	if ok1 && ok2 && modified.Before(created) {
+		c.refuse("modified", "Must not be earlier than created.", c.get("modified").Str)
+	}
+	from, ok1 := parseTime(c.get("valid_from").Str)
+	until, ok2 := parseTime(c.get("valid_until").Str)
+	if ok1 && ok2 && !until.After(from) {
+		c.refuse("valid_until", "Must be later than valid_from.", c.get("valid_until").Str)
+	}
+}
+
+// fault says what is wrong with a value, or nothing.
+func (f form) fault(v gjson.Result) string {
+	ok, want := true, ""
+	switch f {
+	case text:
+		ok, want = v.Type == gjson.String, "Must be a string."
+	case filledText:
+		ok, want = v.Type == gjson.String && v.Str != "", "Must be a string that is not empty."
+	case texts:
+		ok, want = everyElement(v, func(e gjson.Result) bool { return e.Type == gjson.String && e.Str != "" }), "Must be a list of strings."
+	case boolean:
+		ok, want = v.IsBool(), "Must be true or false."
+	case percent:
+		n, err := strconv.Atoi(v.Raw)
+		ok, want = err == nil && n >= 0 && n <= 100, "Must be a whole number from 0 to 100."
+	case timestamp:
+		_, ok = parseTime(v.Str)
+		want = "Must be a timestamp such as 2026-01-02T03:04:05.000Z."
+	case identifier, marking:
+		ok, want = isID(v.Str, ""), "Must be a type, two hyphens and a UUID in lower case."
+	case identity:
+		ok, want = isID(v.Str, "identity"), "Must be the id of an identity."
+	case markings:
+		ok, want = everyElement(v, func(e gjson.Result) bool { return isID(e.Str, "marking-definition") }), "Must be a list of ids of marking definitions."
+	case object:
+		ok, want = v.IsObject(), "Must be an object."
+	case references:
+		ok, want = everyElement(v, func(e gjson.Result) bool { return hasText(e, "source_name") }), "Must be a list of objects with source_name."
+	case granular:
+		ok, want = everyElement(v, func(e gjson.Result) bool { return e.IsObject() && e.Get("selectors").IsArray() }), "Must be a list of objects with selectors."
+	case phases:
+		ok, want = everyElement(v, func(e gjson.Result) bool { return hasText(e, "kill_chain_name") && hasText(e, "phase_name") }), "Must be a list of objects with kill_chain_name and phase_name."
+	}
+	if ok {
+		return ""
+	}
+	return want
+}
+
+func everyElement(v gjson.Result, good func(gjson.Result) bool) bool {
+	all := v.IsArray()
+	if all {
+		v.ForEach(func(_, e gjson.Result) bool {
+			all = good(e)
+			return all
+		})
+	}
+	return all
+}
+
+func hasText(v gjson.Result, name string) bool {
+	e := v.Get(name)
+	return v.IsObject() && e.Type == gjson.String && e.Str != ""
+}
+
+// isID says whether s is an id of that type, or of any type for "".
+func isID(s, kind string) bool {
+	at := strings.Index(s, "--")
+	if at <= 0 || kind != "" && s[:at] != kind || len(s) != at+2+36 {
+		return false
+	}
+	u, err := uuid.Parse(s[at+2:])
+	return err == nil && u.Version() >= 1 && u.Version() <= 8 && u.Variant() == uuid.RFC4122 && strings.ToLower(s) == s
+}
+
+// parseTime reads a STIX timestamp: RFC 3339 in UTC with T, Z and at most six digits of a second's fraction.
+func parseTime(s string) (time.Time, bool) {
+	if len(s) < 20 || len(s) > 27 || s[10] != 'T' || s[len(s)-1] != 'Z' || s[19] != '.' && s[19] != 'Z' {
+		return time.Time{}, false
+	}
+	t, err := time.Parse(time.RFC3339, s)
+	return t, err == nil
+}
+
+func shorten(s string) string {
+	if len(s) > 100 {
+		s = strings.ToValidUTF8(s[:100], "") + "…"
+	}
+	return s
+}

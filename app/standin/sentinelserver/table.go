@@ -1,0 +1,211 @@
+package sentinelserver
+
+import (
+	"encoding/json"
+	"maps"
+	"os"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+)
+
+// Stats count what happened since the start.
+type Stats struct {
+	Accepted  int `json:"accepted"`  // records
+	Created   int `json:"created"`   // of them, objects that were not there
+	Updated   int `json:"updated"`   // objects that were there with other content
+	Unchanged int `json:"unchanged"` // objects that were there and differ in modified and valid_until at most
+	Identical int `json:"identical"` // of these, the ones sent again to the byte
+	Twice     int `json:"twice"`     // records whose id an earlier record of the same request had
+	Live      int `json:"live"`      // objects that stand and have not expired, over all sources
+}
+
+// place is where an id means something.
+type place struct{ workspace, source string }
+
+type entry struct {
+	raw     string // "" with KeepHashes
+	content uint64
+	sent    int
+	at      time.Time
+	until   time.Time // zero for ever
+}
+
+func (e *entry) expired(now time.Time) bool { return !e.until.IsZero() && !e.until.After(now) }
+
+// version is one stored version of an object: what rows are made from when someone asks.
+type version struct {
+	place
+	raw    string
+	kind   string
+	at     time.Time
+	method string
+}
+
+type table struct {
+	keep Keep
+
+	mu       sync.Mutex
+	live     map[place]map[string]*entry
+	versions []version
+	stats    Stats
+	journal  *os.File // nil for none
+}
+
+func newTable(keep Keep) table {
+	return table{keep: keep, live: map[place]map[string]*entry{}}
+}
+
+// put stores the good records of one request.
+func (t *table) put(workspace, source string, at time.Time, records []record) {
+	if len(records) == 0 {
+		return
+	}
+	p := place{workspace, source}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.note(p, at, records)
+	objects := t.live[p]
+	if objects == nil {
+		objects = map[string]*entry{}
+		t.live[p] = objects
+	}
+	for i, r := range records {
+		if slices.ContainsFunc(records[:i], func(e record) bool { return e.id == r.id }) {
+			t.stats.Twice++
+		}
+		t.upsert(objects, r, at)
+		if t.keep == KeepRows {
+			t.versions = append(t.versions, version{p, r.raw, r.kind, at, "UploadApi"})
+		}
+	}
+	t.stats.Accepted += len(records)
+}
+
+func (t *table) upsert(objects map[string]*entry, r record, at time.Time) {
+	e := objects[r.id]
+	switch {
+	case e == nil:
+		e = &entry{}
+		objects[strings.Clone(r.id)] = e
+		t.stats.Created++
+	case e.content != r.content:
+		t.stats.Updated++
+	default:
+		t.stats.Unchanged++
+		if e.raw == r.raw {
+			t.stats.Identical++
+		}
+	}
+	e.content, e.at = r.content, at
+	e.until, _ = validUntil(r.raw)
+	e.sent++
+	if t.keep != KeepHashes {
+		e.raw = r.raw
+	}
+}
+
+// Stats returns the counts so far.
+func (s *Server) Stats() Stats {
+	s.table.mu.Lock()
+	defer s.table.mu.Unlock()
+	stats, now := s.table.stats, time.Now()
+	for _, objects := range s.table.live {
+		for _, e := range objects {
+			if !e.expired(now) {
+				stats.Live++
+			}
+		}
+	}
+	return stats
+}
+
+// Sources lists the source systems that uploaded something, in order.
+func (s *Server) Sources() []string {
+	s.table.mu.Lock()
+	defer s.table.mu.Unlock()
+	names := map[string]bool{}
+	for p := range s.table.live {
+		names[p.source] = true
+	}
+	return slices.Sorted(maps.Keys(names))
+}
+
+// Objects returns the current version of every object of a source, by STIX id, over all workspaces.
+// A retired or revoked object is among them. With KeepHashes the values are null.
+func (s *Server) Objects(source string) map[string]json.RawMessage {
+	return s.ObjectsIn("", source)
+}
+
+// ObjectsIn is Objects of one workspace, or of all for "".
+func (s *Server) ObjectsIn(workspace, source string) map[string]json.RawMessage {
+	s.table.mu.Lock()
+	defer s.table.mu.Unlock()
+	found := map[string]json.RawMessage{}
+	for p, objects := range s.table.live {
+		if p.source != source || workspace != "" && !strings.EqualFold(p.workspace, workspace) {
+			continue
+		}
+		for id, e := range objects {
+			found[id] = json.RawMessage("null")
+			if e.raw != "" {
+				found[id] = json.RawMessage(e.raw)
+			}
+		}
+	}
+	return found
+}
+
+// Sent returns how many times each object of a source was accepted.
+func (s *Server) Sent(source string) map[string]int {
+	s.table.mu.Lock()
+	defer s.table.mu.Unlock()
+	found := map[string]int{}
+	for p, objects := range s.table.live {
+		if p.source == source {
+			for id, e := range objects {
+				found[id] += e.sent
+			}
+		}
+	}
+	return found
+}
+
+// Republish appends a row for every object that stands and has not expired, as Sentinel does every 7 to 10 days: such rows
+// lack external_references. It does nothing unless rows are kept.
+func (s *Server) Republish() {
+	t := &s.table
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.keep != KeepRows {
+		return
+	}
+	now := time.Now()
+	for p, objects := range t.live {
+		for _, e := range objects {
+			if !e.expired(now) {
+				t.versions = append(t.versions, version{p, e.raw, kindOf(e.raw), now, "LogARepublisher"})
+			}
+		}
+	}
+}
+
+// snapshot returns the versions that rows are made from: all of them, or the current ones.
+func (t *table) snapshot() []version {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.keep == KeepRows {
+		return slices.Clone(t.versions)
+	}
+	var current []version
+	for p, objects := range t.live {
+		for _, e := range objects {
+			if e.raw != "" {
+				current = append(current, version{p, e.raw, kindOf(e.raw), e.at, "UploadApi"})
+			}
+		}
+	}
+	slices.SortFunc(current, func(a, b version) int { return a.at.Compare(b.at) })
+	return current
+}

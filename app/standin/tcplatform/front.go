@@ -1,0 +1,123 @@
+package tcplatform
+
+import (
+	"encoding/json"
+	"errors"
+	"io"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+)
+
+const (
+	requestBody  = "request.body"
+	responseBody = "response.body"
+	maxBody      = 64 << 20 // bytes
+)
+
+// handler routes what reaches the front.
+func (p *Platform) handler() http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("/api/services/", p.serveRequest)
+	p.routeInternal(mux)
+	pages := http.NewServeMux()
+	p.routePages(pages)
+	mux.Handle("/services", http.NewCrossOriginProtection().Handler(pages))
+	mux.Handle("/services/", http.NewCrossOriginProtection().Handler(pages))
+	mux.Handle("GET /{$}", http.RedirectHandler("/services", http.StatusFound))
+	if p.o.API != nil {
+		mux.Handle("/", p.o.API)
+	}
+	return mux
+}
+
+// serveRequest carries a request to its Service and the answer back.
+func (p *Platform) serveRequest(w http.ResponseWriter, r *http.Request) {
+	path, rest, _ := strings.Cut(strings.TrimPrefix(r.URL.Path, "/api/services/"), "/")
+	version, rest, _ := strings.Cut(rest, "/")
+	service := p.byPath(path)
+	if service == nil || version != service.App.Manifest.major() {
+		http.Error(w, "no Service has this path", http.StatusNotFound)
+		return
+	}
+	l := service.launched()
+	if l == nil {
+		http.Error(w, "the Service is not running", http.StatusServiceUnavailable)
+		return
+	}
+	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
+	if err != nil {
+		http.Error(w, "the body cannot be read: "+err.Error(), http.StatusBadRequest)
+		return
+	}
+	if p.o.FormsAsQuery && strings.HasPrefix(r.Header.Get("Content-Type"), "application/x-www-form-urlencoded") {
+		r.URL.RawQuery, body = strings.Trim(r.URL.RawQuery+"&"+string(body), "&"), nil
+	}
+	key := uuid.NewString()
+	defer p.store.remove(key)
+	reply, status, err := l.exchange(r, key, rest, body)
+	if err != nil {
+		p.log.Warn("no answer", "path", r.URL.Path, "error", err)
+		http.Error(w, err.Error(), status)
+		return
+	}
+	p.writeAnswer(w, key, reply)
+}
+
+// exchange passes a request on and waits for the answer. The status is for an error.
+func (l *launch) exchange(r *http.Request, key, path string, body []byte) (answer, int, error) {
+	p := l.service.platform
+	if len(body) > 0 {
+		if err := p.store.put(key, requestBody, body); err != nil {
+			return answer{}, http.StatusBadGateway, err
+		}
+	}
+	wait := l.expect(key)
+	defer func() {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		delete(l.pending, key)
+	}()
+	request, err := json.Marshal(p.runService(r, key, path, len(body) > 0))
+	if err != nil {
+		return answer{}, http.StatusInternalServerError, err
+	}
+	if err := p.bus.publish(l.server, request); err != nil {
+		return answer{}, http.StatusBadGateway, err
+	}
+	limit := time.NewTimer(p.o.AnswerTimeout)
+	defer limit.Stop()
+	select {
+	case reply := <-wait:
+		return reply, 0, nil
+	case <-l.ended:
+		return answer{}, http.StatusBadGateway, errors.New("the Service ended before it answered")
+	case <-limit.C:
+		return answer{}, http.StatusGatewayTimeout, errors.New("the Service did not answer in time")
+	case <-r.Context().Done():
+		return answer{}, http.StatusGatewayTimeout, r.Context().Err()
+	}
+}
+
+func (p *Platform) writeAnswer(w http.ResponseWriter, key string, reply answer) {
+	body, err := p.store.get(key, reply.bodyVariable)
+	if err != nil {
+		http.Error(w, "the answer cannot be read: "+err.Error(), http.StatusBadGateway)
+		return
+	}
+	if reply.status == 0 {
+		http.Error(w, "the answer has no status", http.StatusBadGateway)
+		return
+	}
+	for _, h := range reply.headers {
+		w.Header().Add(h.Name, h.Value)
+	}
+	if body != nil {
+		w.Header().Set("Content-Length", strconv.Itoa(len(body)))
+	}
+	w.WriteHeader(reply.status)
+	w.Write(body) //nolint:errcheck // the client may have gone
+}

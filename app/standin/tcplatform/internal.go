@@ -1,0 +1,137 @@
+package tcplatform
+
+import (
+	"crypto/rand"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+	"sync"
+	"time"
+)
+
+type tokenKind string
+
+const (
+	longToken    tokenKind = "API" // outlives a request and can be renewed
+	requestToken tokenKind = "SVC" // for one request
+	tokenLife              = 4 * time.Hour
+)
+
+// tokens knows the API tokens that were handed out.
+type tokens struct {
+	mu      sync.Mutex
+	expires map[string]time.Time
+}
+
+func (t *tokens) issue(kind tokenKind) (string, time.Time) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	now := time.Now()
+	if t.expires == nil {
+		t.expires = map[string]time.Time{}
+	}
+	for token, end := range t.expires {
+		if now.Sub(end) > tokenLife { // until then it can be renewed
+			delete(t.expires, token)
+		}
+	}
+	end := now.Add(tokenLife).Truncate(time.Second)
+	token := fmt.Sprintf("%s:5:%s:%d:95:%s", kind, rand.Text()[:6], end.UnixMilli(), rand.Text())
+	t.expires[token] = end
+	return token, end
+}
+
+// valid looks at an Authorization header.
+func (t *tokens) valid(authorization string) bool {
+	token, found := strings.CutPrefix(authorization, "TC-Token ")
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return found && time.Now().Before(t.expires[token])
+}
+
+// renew exchanges a token that was issued, expired or not.
+func (t *tokens) renew(old string) (string, time.Time, bool) {
+	t.mu.Lock()
+	_, known := t.expires[old]
+	delete(t.expires, old)
+	t.mu.Unlock()
+	if !known {
+		return "", time.Time{}, false
+	}
+	token, end := t.issue(longToken)
+	return token, end, true
+}
+
+// routeInternal adds the REST endpoints that the platform offers to Apps alone.
+func (p *Platform) routeInternal(mux *http.ServeMux) {
+	mux.HandleFunc("GET /api/appAuth", p.renewToken)
+	mux.HandleFunc("GET /api/appAuth/{$}", p.renewToken)
+	mux.Handle("GET /api/internal/playbooks/keyValue/{key}/{field}", p.withToken(p.readValue))
+	mux.Handle("PUT /api/internal/playbooks/keyValue/{key}/{field}", p.withToken(p.writeValue))
+	mux.Handle("GET /api/internal/variable/runtime/{provider}/{name}", p.withToken(p.readVariable))
+}
+
+func (p *Platform) withToken(next http.HandlerFunc) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		if !p.tokens.valid(r.Header.Get("Authorization")) {
+			writeJSON(w, http.StatusUnauthorized, map[string]any{"status": "Failure", "message": "Access Denied"})
+			return
+		}
+		next(w, r)
+	}
+}
+
+func (p *Platform) renewToken(w http.ResponseWriter, r *http.Request) {
+	token, end, known := p.tokens.renew(r.URL.Query().Get("expiredToken"))
+	if !known {
+		writeJSON(w, http.StatusOK, map[string]any{"success": false, "message": "Invalid token"})
+		return
+	}
+	writeJSON(w, http.StatusOK, map[string]any{"success": true, "apiToken": token, "apiTokenExpires": p.chance.number(end.Unix())})
+}
+
+func (p *Platform) readValue(w http.ResponseWriter, r *http.Request) {
+	value, err := p.store.get(r.PathValue("key"), r.PathValue("field"))
+	switch {
+	case err != nil:
+		http.Error(w, err.Error(), http.StatusBadGateway)
+	case value == nil:
+		http.Error(w, "no such key", http.StatusNotFound)
+	default:
+		w.Header().Set("Content-Type", "application/octet-stream")
+		w.Write(value) //nolint:errcheck // the App may have gone
+	}
+}
+
+func (p *Platform) writeValue(w http.ResponseWriter, r *http.Request) {
+	if r.Header.Get("Content-Type") != "application/octet-stream" {
+		http.Error(w, "send application/octet-stream", http.StatusUnsupportedMediaType)
+		return
+	}
+	value, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
+	if err == nil {
+		err = p.store.put(r.PathValue("key"), r.PathValue("field"), value)
+	}
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusBadGateway)
+		return
+	}
+	w.WriteHeader(http.StatusNoContent)
+}
+
+func (p *Platform) readVariable(w http.ResponseWriter, r *http.Request) {
+	value, found := p.o.Variables[r.PathValue("provider")+"/"+r.PathValue("name")]
+	if !found {
+		writeJSON(w, http.StatusNotFound, map[string]any{"status": "Failure", "message": "no such variable"})
+		return
+	}
+	writeJSON(w, http.StatusOK, map[string]any{"data": value})
+}
+
+func writeJSON(w http.ResponseWriter, status int, value any) {
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(status)
+	json.NewEncoder(w).Encode(value) //nolint:errcheck // the client may have gone
+}

@@ -1,0 +1,217 @@
+package tcplatform
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+)
+
+// launch is one run of an App's process.
+type launch struct {
+	service        *Service
+	server, client string // topics
+	command        *exec.Cmd
+	output         tail
+	ready          chan struct{}
+	ended          chan struct{}
+
+	mu         sync.Mutex
+	isReady    bool
+	pending    map[string]chan answer // by requestKey
+	unanswered time.Time              // of the first heartbeat without an answer; zero: none
+}
+
+// run launches the App, waits for its end and brings that about when ctx ends.
+func (s *Service) run(ctx context.Context) Exit {
+	l := &launch{service: s, ready: make(chan struct{}), ended: make(chan struct{}), pending: map[string]chan answer{}}
+	l.server, l.client = topics()
+	stop := s.platform.bus.listen(l.client, l.receive)
+	defer stop()
+	if err := l.start(); err != nil {
+		return Exit{Code: -1, Message: err.Error()}
+	}
+	s.change(func() { s.current, s.status.PID = l, l.command.Process.Pid })
+	s.platform.log.Info("service launched", "path", s.o.Path, "pid", l.command.Process.Pid)
+	go func() {
+		defer close(l.ended)
+		l.command.Wait() //nolint:errcheck // ProcessState tells
+	}()
+	l.accompany(ctx)
+	return l.exit()
+}
+
+// start runs the script as the platform does: with Python, in the App's folder, with the two variables.
+func (l *launch) start() error {
+	s := l.service
+	file, key, err := s.writeParameters(l)
+	if err != nil {
+		return fmt.Errorf("writing the parameter file: %w", err)
+	}
+	if err := os.Remove(s.path("out", "message.tc")); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	l.command = exec.Command(s.platform.o.Python, s.App.Manifest.ProgramMain)
+	l.command.Dir = s.App.Dir
+	l.command.Env = append([]string{
+		"PATH=" + os.Getenv("PATH"), "HOME=" + os.Getenv("HOME"), "LANG=C.UTF-8", "TMPDIR=" + s.path("tmp"),
+		"TC_APP_PARAM_FILE=" + file, "TC_APP_PARAM_KEY=" + key,
+	}, s.platform.o.Environ...)
+	l.command.Stdout, l.command.Stderr = &l.output, &l.output
+	l.command.WaitDelay = time.Second                           // for what the App's children still hold open
+	l.command.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // an interrupt at the terminal is for the platform alone
+	return l.command.Start()
+}
+
+func (s *Service) path(elements ...string) string {
+	return filepath.Join(append([]string{s.dir}, elements...)...)
+}
+
+// accompany sends heartbeats until the process ends. It returns after that.
+func (l *launch) accompany(ctx context.Context) {
+	p := l.service.platform
+	late := time.NewTimer(p.o.ReadyTimeout)
+	defer late.Stop()
+	beat := time.NewTicker(p.o.HeartbeatEvery)
+	defer beat.Stop()
+	ready := l.ready
+	for {
+		select {
+		case <-l.ended:
+			return
+		case <-ctx.Done():
+			l.stop()
+			return
+		case <-late.C:
+			p.log.Warn("service is not ready in time", "path", l.service.o.Path)
+			l.kill()
+			return
+		case <-ready:
+			ready = nil
+			late.Stop()
+			l.service.change(func() { l.service.status.State = Running })
+		case <-beat.C:
+			l.heartbeat()
+			if l.isDead() {
+				l.stray("no heartbeat was answered for %v", p.o.HeartbeatTimeout)
+				l.kill()
+				return
+			}
+		}
+	}
+}
+
+// setReady reports whether it is the first time.
+func (l *launch) setReady() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.isReady {
+		return false
+	}
+	l.isReady = true
+	close(l.ready)
+	return true
+}
+
+func (l *launch) heartbeat() {
+	s := l.service
+	s.mu.Lock()
+	silent := s.silent
+	s.mu.Unlock()
+	if silent {
+		return
+	}
+	if err := s.platform.bus.publish(l.server, s.platform.heartbeatMessage()); err != nil {
+		s.platform.log.Warn("heartbeat not sent", "path", s.o.Path, "error", err)
+		return
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.isReady && l.unanswered.IsZero() {
+		l.unanswered = time.Now()
+	}
+}
+
+func (l *launch) answeredHeartbeat() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.unanswered = time.Time{}
+}
+
+// isDead: what the platform itself does about an App that does not answer is not known; it is asked to within the limit that
+// the App has for the platform.
+func (l *launch) isDead() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return !l.unanswered.IsZero() && time.Since(l.unanswered) > l.service.platform.o.HeartbeatTimeout
+}
+
+// stop asks the App to end, then insists.
+func (l *launch) stop() {
+	s := l.service
+	s.change(func() { s.status.State = Stopping })
+	message, _ := json.Marshal(map[string]any{"command": "Shutdown", "appId": 95, "reason": "Service disabled by user."})
+	if err := s.platform.bus.publish(l.server, message); err != nil {
+		s.platform.log.Warn("shutdown not sent", "path", s.o.Path, "error", err)
+	}
+	if l.wait(s.platform.o.StopTimeout) {
+		return
+	}
+	s.platform.log.Warn("service does not end, terminating it", "path", s.o.Path)
+	l.kill()
+}
+
+func (l *launch) kill() {
+	group := -l.command.Process.Pid
+	syscall.Kill(group, syscall.SIGTERM) //nolint:errcheck // it may be gone
+	if !l.wait(2 * time.Second) {
+		syscall.Kill(group, syscall.SIGKILL) //nolint:errcheck // it may be gone
+		<-l.ended
+	}
+}
+
+func (l *launch) wait(limit time.Duration) bool {
+	select {
+	case <-l.ended:
+		return true
+	case <-time.After(limit):
+		return false
+	}
+}
+
+func (l *launch) exit() Exit {
+	message, _ := os.ReadFile(l.service.path("out", "message.tc"))
+	return Exit{Code: l.command.ProcessState.ExitCode(), Message: strings.TrimSpace(string(message)), Output: l.output.String()}
+}
+
+// tail keeps the end of what is written to it.
+type tail struct {
+	mu   sync.Mutex
+	data []byte
+}
+
+const tailSize = 16 << 10
+
+func (t *tail) Write(p []byte) (int, error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.data = append(t.data, p...)
+	if extra := len(t.data) - tailSize; extra > 0 {
+		t.data = append([]byte(nil), t.data[extra:]...)
+	}
+	return len(p), nil
+}
+
+func (t *tail) String() string {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return strings.TrimSpace(string(t.data))
+}

@@ -1,0 +1,103 @@
+package tcplatform
+
+import (
+	"encoding/json"
+	"fmt"
+	"strconv"
+)
+
+// maxStrays bounds how many wrong messages of a Service are remembered.
+const maxStrays = 100
+
+// message is what an App may send. What only some commands have is checked where it is used.
+type message struct {
+	Command      string           `json:"command"`
+	Type         string           `json:"type"`
+	RequestKey   string           `json:"requestKey"`
+	StatusCode   json.RawMessage  `json:"statusCode"`
+	Status       string           `json:"status"`
+	Headers      []header         `json:"headers"`
+	BodyVariable string           `json:"bodyVariable"`
+	Metric       map[string]int64 `json:"metric"`
+}
+
+type header struct {
+	Name  string `json:"name"`
+	Value string `json:"value"`
+}
+
+// answer is a RunService acknowledgement, checked.
+type answer struct {
+	status       int
+	headers      []header
+	bodyVariable string
+}
+
+// receive takes one message of the App.
+func (l *launch) receive(payload []byte) {
+	var m message
+	if err := json.Unmarshal(payload, &m); err != nil {
+		l.stray("no message of the protocol: %.200s", payload)
+		return
+	}
+	kind := m.Command
+	if m.Type != "" {
+		kind += "/" + m.Type
+	}
+	l.service.platform.log.Debug("received", "path", l.service.o.Path, "kind", kind)
+	switch kind {
+	case "Ready":
+		if !l.setReady() {
+			l.stray("Ready came again")
+		}
+	case "Heartbeat":
+		l.answeredHeartbeat()
+		l.service.change(func() { l.service.status.Metrics = m.Metric })
+	case "Acknowledged/RunService":
+		l.acknowledged(m)
+	case "Acknowledged/Shutdown":
+	default:
+		l.stray("unknown message: %.200s", payload)
+	}
+	l.service.change(func() { l.service.status.Received[kind]++ })
+}
+
+// acknowledged hands an answer to whoever waits for it. A second one for the same request is a fault of the App.
+func (l *launch) acknowledged(m message) {
+	l.mu.Lock()
+	wait, found := l.pending[m.RequestKey]
+	delete(l.pending, m.RequestKey)
+	l.mu.Unlock()
+	if !found {
+		l.stray("an answer to no open request: %s", m.RequestKey)
+		return
+	}
+	var code string
+	if err := json.Unmarshal(m.StatusCode, &code); err != nil {
+		l.stray("the status code is no string: %s", m.StatusCode)
+	}
+	status, err := strconv.Atoi(code)
+	if err != nil || status < 200 || status > 599 || m.Status == "" || m.Headers == nil || m.BodyVariable != responseBody {
+		l.stray("an answer that is not complete: %+v", m)
+	}
+	wait <- answer{status: status, headers: m.Headers, bodyVariable: m.BodyVariable}
+}
+
+func (l *launch) stray(format string, args ...any) {
+	text := fmt.Sprintf(format, args...)
+	l.service.platform.log.Warn("wrong message", "path", l.service.o.Path, "what", text)
+	l.service.change(func() {
+		if len(l.service.status.Strays) < maxStrays {
+			l.service.status.Strays = append(l.service.status.Strays, text)
+		}
+	})
+}
+
+// expect opens a request; the channel gets its answer.
+func (l *launch) expect(requestKey string) <-chan answer {
+	wait := make(chan answer, 1)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.pending[requestKey] = wait
+	return wait
+}

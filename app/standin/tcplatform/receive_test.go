@@ -1,0 +1,45 @@
+package tcplatform
+
+import (
+	"log/slog"
+	"strings"
+	"testing"
+)
+
+// What an App sends is held to the protocol to the letter, spec §2.4 and §3.4: otherwise its tests would prove nothing.
+func TestStrays(t *testing.T) {
+	const answered = `{"command":"Acknowledged","type":"RunService","requestKey":"k","statusCode":"200","status":"OK","headers":[],"bodyVariable":"response.body"}`
+	without := func(part string) string { return strings.Replace(answered, part, "", 1) }
+	for name, test := range map[string]struct {
+		messages []string
+		stray    string // "" for none
+	}{
+		"ready":                  {[]string{`{"command":"Ready"}`}, ""},
+		"ready twice":            {[]string{`{"command":"Ready"}`, `{"command":"Ready"}`}, "Ready came again"},
+		"in small letters":       {[]string{`{"command":"ready"}`}, "unknown message"},
+		"heartbeat":              {[]string{`{"command":"Heartbeat","metric":{"Errors":0,"Requests":1,"Responses":1}}`}, ""},
+		"metrics that are texts": {[]string{`{"command":"Heartbeat","metric":{"Errors":"0"}}`}, "no message of the protocol"},
+		"end":                    {[]string{`{"command":"Acknowledged","type":"Shutdown"}`}, ""},
+		"no JSON":                {[]string{`Ready`}, "no message of the protocol"},
+		"of a trigger service":   {[]string{`{"command":"FireEvent","triggerId":1}`}, "unknown message"},
+		"answered":               {[]string{answered}, ""},
+		"answered twice":         {[]string{answered, answered}, "an answer to no open request: k"},
+		"another request":        {[]string{strings.Replace(answered, `"k"`, `"l"`, 1)}, "an answer to no open request: l"},
+		"status as a number":     {[]string{strings.Replace(answered, `"200"`, `200`, 1)}, "the status code is no string"},
+		"status out of range":    {[]string{strings.Replace(answered, `"200"`, `"99"`, 1)}, "not complete"},
+		"no phrase":              {[]string{without(`"status":"OK",`)}, "not complete"},
+		"no headers":             {[]string{without(`"headers":[],`)}, "not complete"},
+		"no body variable":       {[]string{without(`,"bodyVariable":"response.body"`)}, "not complete"},
+	} {
+		s := &Service{platform: &Platform{log: slog.New(slog.DiscardHandler)}, status: Status{Received: map[string]int{}}, changed: make(chan struct{})}
+		l := &launch{service: s, ready: make(chan struct{}), pending: map[string]chan answer{}}
+		l.expect("k")
+		for _, m := range test.messages {
+			l.receive([]byte(m))
+		}
+		got := strings.Join(s.status.Strays, "; ")
+		if test.stray == "" && got != "" || !strings.Contains(got, test.stray) {
+			t.Errorf("%s: got %q, want %q", name, got, test.stray)
+		}
+	}
+}

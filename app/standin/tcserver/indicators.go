@@ -1,0 +1,209 @@
+package tcserver
+
+import (
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// indicators answers GET /v3/indicators (spec §2).
+func (s *Server) indicators(r *http.Request, p parameters, entry *Request) (answer, error) {
+	defer s.countPage()
+	s.callBetweenPages()
+	want, err := s.fields(p)
+	if err != nil {
+		return answer{}, err
+	}
+	owner, err := s.table.readableOwner(p.get("owner"))
+	if err != nil {
+		return answer{}, err
+	}
+	rows, err := s.selectRows(Query{TQL: p.get("tql"), Owner: owner, Sorting: p.get("sorting")})
+	if err != nil {
+		return answer{}, err
+	}
+	w, err := s.page(r, p, len(rows))
+	if err != nil {
+		return answer{}, err
+	}
+	shown := rows[w.start:w.end]
+	fault, _ := s.take(pageKinds, r, p)
+	if fault.Kind != "" {
+		entry.Fault = fault.Kind
+	}
+	shown = s.swapPage(shown, fault)
+	entry.Rows = len(shown)
+	count := -1
+	if p.get("count") == "true" && w.first {
+		count = len(rows)
+	}
+	return answer{status: http.StatusOK, body: listBody(shown, want, w, count, fault.Kind == DamagedRow), pooled: true}, nil
+}
+
+func (s *Server) callBetweenPages() {
+	s.mu.Lock()
+	f, pages := s.betweenPages, s.pages
+	s.mu.Unlock()
+	if f != nil {
+		f(pages)
+	}
+}
+
+func (s *Server) countPage() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.pages++
+}
+
+// swapPage remembers the rows of a page, and puts others in their place when a fault asks for it.
+func (s *Server) swapPage(rows []*row, f Fault) []*row {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch {
+	case f.Kind == RepeatedPage && s.lastPage != nil:
+		return s.lastPage
+	case f.Kind == EmptyPage:
+		return nil
+	}
+	s.lastPage = slices.Clone(rows)
+	return rows
+}
+
+func (s *Server) fields(p parameters) (fields, error) {
+	return parseFields(p.values["fields"], s.options.LinkLimit, s.options.LinkLimitStatus)
+}
+
+// rowSize is about what a row takes with the usual fields.
+const rowSize = 2600
+
+// listBody writes the envelope in the order in which the documentation shows it.
+func listBody(rows []*row, want fields, w window, count int, damaged bool) []byte {
+	b := append(newBody(512+len(rows)*rowSize), '{')
+	if w.next != "" {
+		b = append(appendText(append(b, `"next":`...), w.next), ',')
+	}
+	b = append(b, `"data":[`...)
+	for i, r := range rows {
+		if i > 0 {
+			b = append(b, ',')
+		}
+		if damaged && i == len(rows)/2 {
+			b = append(b, `{"id":"none","type":7}`...)
+			continue
+		}
+		b = r.append(b, want)
+	}
+	b = append(b, ']')
+	if w.prev != "" {
+		b = appendText(append(b, `,"prev":`...), w.prev)
+	}
+	if count >= 0 {
+		b = strconv.AppendInt(append(b, `,"count":`...), int64(count), 10)
+	}
+	return append(b, `,"status":"Success"}`...)
+}
+
+// oneIndicator answers GET /v3/indicators/{id or summary}. A summary is looked for in one owner alone: the user's
+// Organization unless another is named.
+func (s *Server) oneIndicator(_ *http.Request, p parameters, entry *Request) (answer, error) {
+	want, err := s.fields(p)
+	if err != nil {
+		return answer{}, err
+	}
+	owner, err := s.table.readableOwner(p.get("owner"))
+	if err != nil {
+		return answer{}, err
+	}
+	r := s.table.one(p.id, owner)
+	if r == nil {
+		return answer{}, refuse(http.StatusNotFound, codeNotFound, "The requested item(s) were not found.")
+	}
+	entry.Rows = 1
+	body := append(r.append([]byte(`{"data":`), want), `,"status":"Success"}`...)
+	return answer{status: http.StatusOK, body: body}, nil
+}
+
+func (t *table) one(idOrSummary, owner string) *row {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if id, err := strconv.ParseInt(idOrSummary, 10, 64); err == nil {
+		if at, err := t.find(id); err == nil && !t.hidden[t.rows[at].owner.id] && (owner == "" || owner == t.rows[at].owner.name) {
+			return t.rows[at]
+		}
+	}
+	if owner == "" {
+		owner = t.organization().Name
+	}
+	for _, r := range t.rows {
+		if r.owner.name == owner && strings.EqualFold(exported(r).Summary(), idOrSummary) {
+			return r
+		}
+	}
+	return nil
+}
+
+// deletedRow is a row of /v3/indicators/deleted: without an id (spec §7.1).
+type deletedRow struct {
+	Owner     string `json:"ownerName"`
+	DateAdded string `json:"dateAdded"`
+	Type      string `json:"type"`
+	Summary   string `json:"summary"`
+}
+
+// deletedIndicators answers GET /v3/indicators/deleted, of one owner: the user's Organization unless another is named.
+func (s *Server) deletedIndicators(r *http.Request, p parameters, entry *Request) (answer, error) {
+	owner, err := s.table.readableOwner(p.get("owner"))
+	if err != nil {
+		return answer{}, err
+	}
+	since := time.Time{}
+	if text := p.get("deletedSince"); text != "" {
+		if since, err = time.Parse(timeLayout, text); err != nil || strings.Contains(text, ".") {
+			return answer{}, refuse(http.StatusBadRequest, codeBadRequest, "The parameter deletedSince is not a date such as 2024-05-01T00:00:00Z.")
+		}
+	}
+	rows := s.deletedRows(owner, p.get("type"), since)
+	w, err := s.page(r, p, len(rows))
+	if err != nil {
+		return answer{}, err
+	}
+	entry.Rows = w.end - w.start
+	return envelope(rows[w.start:w.end], w, len(rows)), nil
+}
+
+func (s *Server) deletedRows(owner, typ string, since time.Time) []deletedRow {
+	s.table.mu.Lock()
+	defer s.table.mu.Unlock()
+	if owner == "" {
+		owner = s.table.organization().Name
+	}
+	rows := []deletedRow{}
+	for _, d := range s.table.deleted {
+		if d.Owner != owner || typ != "" && !strings.EqualFold(typ, d.Type) || d.Deleted.Before(since) {
+			continue
+		}
+		at := d.Deleted
+		if s.options.DeletedShowsAdded {
+			at = d.Added
+		}
+		rows = append(rows, deletedRow{d.Owner, at.UTC().Format(timeLayout), d.Type, d.Summary})
+	}
+	return rows
+}
+
+// envelope wraps a page of a list that always tells its count; a negative one is left out.
+func envelope(data any, w window, count int) answer {
+	body := struct {
+		Next   string `json:"next,omitempty"`
+		Data   any    `json:"data"`
+		Prev   string `json:"prev,omitempty"`
+		Count  *int   `json:"count,omitempty"`
+		Status string `json:"status"`
+	}{w.next, data, w.prev, &count, "Success"}
+	if count < 0 {
+		body.Count = nil
+	}
+	return jsonAnswer(http.StatusOK, body)
+}

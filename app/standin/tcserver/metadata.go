@@ -1,0 +1,121 @@
+package tcserver
+
+import (
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// indicatorTypes answers GET /v2/types/indicatorTypes (spec §8). Truth values are strings there.
+func (s *Server) indicatorTypes(_ *http.Request, p parameters, _ *Request) (answer, error) {
+	rows := []map[string]any{}
+	for _, t := range types {
+		row := map[string]any{
+			"name": t.name, "custom": strconv.FormatBool(t.custom), "parsable": strconv.FormatBool(!t.custom),
+			"apiBranch": t.branch, "apiEntity": t.entity, "casePreference": t.casePreference,
+		}
+		keys := map[string]string{}
+		for i, member := range t.members {
+			label := member
+			if t.labels != nil {
+				label = t.labels[i]
+			}
+			keys["key"+strconv.Itoa(i+1)] = member
+			if i < 2 || p.get("includeAdditional") == "true" {
+				row["value"+strconv.Itoa(i+1)+"Label"] = label
+				row["value"+strconv.Itoa(i+1)+"Type"] = "text"
+			}
+		}
+		if p.get("includeAdditional") == "true" {
+			row["keys"] = keys
+		}
+		rows = append(rows, row)
+	}
+	return successV2(map[string]any{"resultCount": len(rows), "indicatorType": rows})
+}
+
+// attributeTypes answers GET /v3/attributeTypes.
+func (s *Server) attributeTypes(r *http.Request, p parameters, _ *Request) (answer, error) {
+	rows := []map[string]any{}
+	for i, name := range []string{"Description", "Source", "Phase of Intrusion", "First Seen", "Last Seen", "Additional Analysis and Context"} {
+		row := map[string]any{
+			"id": i + 1, "name": name, "description": name + " of an indicator", "maxSize": 65535, "allowMarkdown": name == "Description",
+			"errorMessage": "Please enter a valid " + name + ".",
+		}
+		if name == "Phase of Intrusion" {
+			row["validationRule"] = map[string]any{
+				"id": 7, "name": name, "type": "SelectOne", "description": name, "version": "1.0", "text": strings.Join(phases[:7], ";") + ";",
+			}
+		}
+		rows = append(rows, row)
+	}
+	w, err := s.page(r, p, len(rows))
+	if err != nil {
+		return answer{}, err
+	}
+	return envelope(rows[w.start:w.end], w, len(rows)), nil
+}
+
+// fieldOptions answers OPTIONS /v3/indicators/fields.
+func (s *Server) fieldOptions(*http.Request, parameters, *Request) (answer, error) {
+	rows := []map[string]any{}
+	for _, name := range fieldNames {
+		rows = append(rows, map[string]any{"name": name, "description": "Adds " + name, "includedByDefault": false})
+	}
+	return envelope(rows, window{}, len(rows)), nil
+}
+
+// tqlOptions answers OPTIONS /v3/indicators/tql.
+func (s *Server) tqlOptions(*http.Request, parameters, *Request) (answer, error) {
+	rows := []map[string]any{}
+	for _, f := range indicatorKeywords() {
+		typ := string(f.Type)
+		if f.Nested {
+			typ = "Undefined"
+		}
+		rows = append(rows, map[string]any{"keyword": f.Name, "name": f.Name, "type": typ})
+	}
+	slices.SortFunc(rows, func(a, b map[string]any) int { return strings.Compare(a["keyword"].(string), b["keyword"].(string)) })
+	return envelope(rows, window{}, len(rows)), nil
+}
+
+// memberTypes are the types of the members that hold no text.
+var memberTypes = map[string]string{
+	"id": "Integer", "ownerId": "Integer", "dateAdded": "DateTime", "lastModified": "DateTime", "rating": "BigDecimal",
+	"confidence": "Integer", "active": "Boolean", "activeLocked": "Boolean", "privateFlag": "Boolean",
+}
+
+// indicatorOptions answers OPTIONS /v3/indicators: the members of an indicator by name.
+func (s *Server) indicatorOptions(_ *http.Request, p parameters, _ *Request) (answer, error) {
+	all := map[string]any{}
+	add := func(name string, readOnly bool, appliesTo ...string) {
+		if readOnly && p.get("show") != "readonly" {
+			return
+		}
+		typ, ok := memberTypes[name]
+		if !ok {
+			typ = "String"
+		}
+		row := map[string]any{"type": typ, "required": name == "type", "readOnly": readOnly, "updatable": !readOnly}
+		if appliesTo != nil {
+			row["appliesTo"] = appliesTo
+		}
+		all[name] = row
+	}
+	for _, name := range strings.Fields("id ownerId dateAdded lastModified summary webLink legacyLink") {
+		add(name, true)
+	}
+	for _, name := range strings.Fields("ownerName type rating confidence active activeLocked privateFlag") {
+		add(name, false)
+	}
+	for _, t := range types {
+		for _, member := range t.members {
+			add(member, false, t.name)
+		}
+	}
+	for _, name := range []string{"tags", "attributes", "securityLabels", "associatedGroups", "associatedIndicators"} {
+		all[name] = map[string]any{"data": []any{map[string]any{"type": "Object", "required": false, "readOnly": false, "updatable": true}}}
+	}
+	return jsonAnswer(http.StatusOK, all), nil
+}

@@ -1,0 +1,105 @@
+package tcserver
+
+import (
+	"fmt"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+)
+
+// parameters of a request, from its query or its body.
+type parameters struct {
+	values url.Values
+	raw    []string // pairs as they were sent, for the links to other pages
+	id     string   // last part of the path
+}
+
+func (p parameters) get(name string) string { return p.values.Get(name) }
+
+func queryParameters(raw string) (p parameters, err error) {
+	if p.values, err = url.ParseQuery(raw); err != nil {
+		return p, refuse(http.StatusBadRequest, codeBadRequest, "The request was not properly formed")
+	}
+	if raw != "" {
+		p.raw = strings.Split(raw, "&")
+	}
+	return p, nil
+}
+
+// bodyParameters takes the members of {"data":{…}}.
+func bodyParameters(data map[string]any) parameters {
+	p := parameters{values: url.Values{}}
+	for name, value := range data {
+		list, ok := value.([]any)
+		if !ok {
+			list = []any{value}
+		}
+		for _, v := range list {
+			p.values.Add(name, fmt.Sprint(v))
+		}
+	}
+	p.raw = strings.Split(p.values.Encode(), "&")
+	return p
+}
+
+// paging reads resultStart and resultLimit.
+func (s *Server) paging(p parameters) (start, limit int, err error) {
+	start, limit = 0, defaultLimit
+	for name, to := range map[string]*int{"resultStart": &start, "resultLimit": &limit} {
+		text := p.get(name)
+		if text == "" {
+			continue
+		}
+		if *to, err = strconv.Atoi(text); err != nil || *to < 0 {
+			return 0, 0, refuse(http.StatusBadRequest, codeBadRequest, fmt.Sprintf("The parameter %s is not a whole number.", name))
+		}
+	}
+	if limit > maxLimit && !s.options.ClampLimit {
+		return 0, 0, refuse(http.StatusBadRequest, codeBadRequest, "The parameter resultLimit exceeds the maximum of 10000.")
+	}
+	if limit == 0 {
+		limit = defaultLimit
+	}
+	return start, min(limit, maxLimit), nil
+}
+
+// window is the part of a list that a page shows.
+type window struct {
+	start, end int
+	first      bool   // resultStart is 0
+	next, prev string // links, empty when there is nothing there
+}
+
+// page cuts a list of that length, and makes the links that keep all other parameters as they were sent.
+func (s *Server) page(r *http.Request, p parameters, length int) (window, error) {
+	start, limit, err := s.paging(p)
+	if err != nil {
+		return window{}, err
+	}
+	w := window{start: min(start, length), end: min(start+limit, length), first: start == 0}
+	if start+limit < length {
+		w.next = s.link(r, p, start+limit, limit)
+	}
+	if start > 0 {
+		w.prev = s.link(r, p, max(0, start-limit), limit)
+	}
+	return w, nil
+}
+
+func (s *Server) link(r *http.Request, p parameters, start, limit int) string {
+	base := s.options.LinkBase
+	if base == "" {
+		base = "http://" + r.Host
+		if r.TLS != nil {
+			base = "https://" + r.Host
+		}
+	}
+	pairs := []string{"resultStart=" + strconv.Itoa(start), "resultLimit=" + strconv.Itoa(limit)}
+	for _, pair := range p.raw {
+		if name, _, _ := strings.Cut(pair, "="); name != "resultStart" && name != "resultLimit" {
+			pairs = append(pairs, pair)
+		}
+	}
+	return base + r.URL.EscapedPath() + "?" + strings.Join(pairs, "&")
+}

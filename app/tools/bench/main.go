@@ -1,0 +1,114 @@
+// Command bench measures what updates of the packaged App cost, between stand-ins on the same machine that do not slow it
+// down: a full update, a second one, a reconcile that finds nothing changed, and a delta update of a few changes.
+//
+//	./package.sh build && go run ./app/tools/bench -count 100000
+//
+// Processor time is what to compare: time that passes also depends on the stand-ins, and on who else uses the machine.
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"flag"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"os/signal"
+	"syscall"
+	"time"
+
+	"mssentinel/app/standin/sentinelserver"
+	"mssentinel/app/standin/tcserver"
+)
+
+type options struct {
+	app, state string
+	population string
+	count      int
+	sort       string
+	limit      int
+	changes    int
+	json       bool
+}
+
+func main() {
+	var o options
+	flag.StringVar(&o.app, "app", "target/TCVA_-_Microsoft_Sentinel_v1", "folder of the unpacked package")
+	flag.StringVar(&o.state, "state", "", "folder for the App's database and logs, which stay; removed in the end when empty")
+	flag.StringVar(&o.population, "population", "", "file of indicators, one JSON object a line, plain or packed by gzip; generated when empty")
+	flag.IntVar(&o.count, "count", 100_000, "indicators to generate")
+	flag.StringVar(&o.sort, "sort", "", "sort field of the query, such as lastModified; none when empty")
+	flag.IntVar(&o.limit, "limit", 0, "requests to Sentinel a minute, 0 for no limit")
+	flag.IntVar(&o.changes, "changes", 100, "indicators that change before the delta update")
+	flag.BoolVar(&o.json, "json", false, "print JSON")
+	flag.Parse()
+
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	r, err := measure(ctx, o)
+	if err == nil && o.json {
+		err = json.NewEncoder(os.Stdout).Encode(r)
+	} else if err == nil {
+		err = r.print(os.Stdout)
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "bench:", err)
+		os.Exit(1)
+	}
+}
+
+// measure runs the App from its start to its end.
+func measure(ctx context.Context, o options) (r report, err error) {
+	population, err := readPopulation(o)
+	if err != nil {
+		return r, err
+	}
+	if o.state == "" {
+		if o.state, err = os.MkdirTemp("", "bench"); err != nil {
+			return r, err
+		}
+		defer func() { err = errors.Join(err, os.RemoveAll(o.state)) }()
+	}
+	b := &bench{options: o, tc: tcserver.New(tcserver.Options{Population: population}), cloud: newSentinel(o)}
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return r, err
+	}
+	server := &http.Server{Handler: b.tc, ReadHeaderTimeout: 10 * time.Second}
+	go server.Serve(listener) //nolint:errcheck // the App says it when nobody answers
+	defer server.Close()
+	endpoint, err := b.cloud.Listen("127.0.0.1:0")
+	if err != nil {
+		return r, err
+	}
+	defer func() { err = errors.Join(err, endpoint.Close()) }()
+	if b.app, err = startApp(ctx, o, "http://"+listener.Addr().String()+"/api", endpoint.URL); err != nil {
+		return r, err
+	}
+	defer func() { err = errors.Join(err, b.app.stop()) }()
+	r = report{Indicators: population.Len(), ReadySeconds: b.app.ready.Seconds()}
+	r.Updates, err = b.updates(ctx)
+	return r, err
+}
+
+// readPopulation gives the same generated indicators at every start.
+func readPopulation(o options) (*tcserver.Population, error) {
+	if o.population != "" {
+		return tcserver.Load(o.population)
+	}
+	if o.count < 1 {
+		return nil, fmt.Errorf("-count %d: use a number from 1", o.count)
+	}
+	return tcserver.Generate(o.count, 1, time.Date(2026, time.January, 1, 0, 0, 0, 0, time.UTC)), nil
+}
+
+func newSentinel(o options) *sentinelserver.Server {
+	limit := o.limit
+	if limit == 0 {
+		limit = sentinelserver.Unlimited
+	}
+	return sentinelserver.New(sentinelserver.Options{Limit: limit, Workspaces: []string{workspaceID}, Keep: sentinelserver.KeepHashes,
+		Apps: []sentinelserver.App{{TenantID: tenantID, ClientID: clientID, ClientSecret: clientSecret}}})
+}
