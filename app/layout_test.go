@@ -3,9 +3,11 @@ package main
 import (
 	"bytes"
 	"encoding/json"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -41,10 +43,11 @@ var arrows = map[string][]string{
 	"app/stix":            {},
 	"app/threatconnect":   {},
 	"app/sentinel":        {},
-	"app/store":           {"app/stix"},
+	"app/job":             {},
+	"app/store":           {"app/job", "app/stix"},
 	"app/mapping":         {"app/stix", "plugins/mapper"},
-	"app/pipeline":        {"app/stix", "app/store", "app/threatconnect", "app/sentinel", "app/mapping", "plugins/mapper"},
-	"app/web":             {"app/store", "app/threatconnect", "templates"},
+	"app/pipeline":        {"app/job", "app/stix", "app/store", "app/threatconnect", "app/sentinel", "app/mapping", "plugins/mapper"},
+	"app/web":             {"app/job", "app/pipeline", "app/store", "app/threatconnect", "templates"},
 	"templates":           {},
 	"plugins":             {"plugins/*"},
 	"plugins/mapper":      {"app/stix", "plugins/mapper/wire"},
@@ -178,4 +181,30 @@ func read(t *testing.T, folder, pattern string) map[string][]byte {
 		files[filepath.Base(name)] = data
 	}
 	return files
+}
+
+// A status is changed by a transition of app/job, and is written down in one place.
+func TestOnlyTransitionsChangeAStatus(t *testing.T) {
+	assigned := regexp.MustCompile(`(?m)^[^/\n]*\b\w+\.Status\b[^=\n:!<>]*[^=\n:!<>]=[^=]`)
+	written := regexp.MustCompile(`(?i)\bset\s+status\b|\bstatus\s*=\s*:status`)
+	found := 0
+	err := filepath.WalkDir("..", func(path string, d fs.DirEntry, err error) error {
+		if err != nil || !strings.HasSuffix(path, ".go") || strings.HasSuffix(path, "_test.go") || strings.HasPrefix(path, filepath.Join("..", "app", "job")) {
+			return err
+		}
+		data, err := os.ReadFile(path)
+		if err != nil {
+			return err
+		}
+		if bytes.Contains(data, []byte(`"mssentinel/app/job"`)) {
+			for _, line := range assigned.FindAll(data, -1) {
+				t.Errorf("%s changes a status itself: %s", path, bytes.TrimSpace(line))
+			}
+		}
+		found += len(written.FindAll(data, -1))
+		return nil
+	})
+	if err != nil || found != 1 {
+		t.Errorf("a status is written in %d places, want 1 (%v)", found, err)
+	}
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"time"
 
+	"mssentinel/app/job"
 	"mssentinel/app/store"
 )
 
@@ -47,7 +48,7 @@ func (p *Pipeline) applyChunk(c *chunk) error {
 		return err
 	}
 	batch := store.Batch{Job: c.run.job.Number, Mode: c.mode, Query: c.query, Unread: c.unread, Place: c.place, Found: c.found, Now: c.now}
-	var counts store.Counts
+	var counts job.Counts
 	err := p.persist(ctx, func(ctx context.Context) (err error) {
 		counts, err = p.Store.Apply(ctx, batch)
 		return err
@@ -60,7 +61,7 @@ func (p *Pipeline) applyChunk(c *chunk) error {
 }
 
 // handedOver tells Upload and the screens about new rows in the outbox.
-func (p *Pipeline) handedOver(r *run, counts store.Counts) {
+func (p *Pipeline) handedOver(r *run, counts job.Counts) {
 	r.downloaded.Add(counts.Downloaded)
 	r.queued.Add(counts.Queued)
 	p.outbox.Add(counts.Queued)
@@ -74,13 +75,13 @@ func (p *Pipeline) startConvert(r *run) error {
 		return nil
 	}
 	r.converting = true
-	return p.advance(r, func(j *store.Job, now *time.Time) { j.DateConvertStart = now })
+	return p.advance(r, (*job.Job).NoteFirstConverted)
 }
 
 // finishConvert comes when everything that was read is in the ledger: what nobody gives any more is retired, unless a query
 // could not be read.
 func (p *Pipeline) finishConvert(r *run) error {
-	if err := p.advance(r, func(j *store.Job, _ *time.Time) { j.Status = store.ConvertInProgress }); err != nil {
+	if err := p.advance(r, func(j *job.Job, _ time.Time) error { return j.BeginRetiring() }); err != nil {
 		return err
 	}
 	if len(r.failures) == 0 {
@@ -88,10 +89,7 @@ func (p *Pipeline) finishConvert(r *run) error {
 			return err
 		}
 	}
-	err := p.advance(r, func(j *store.Job, now *time.Time) {
-		j.Status, j.DateConvertComplete = store.ConvertComplete, now
-	})
-	if err != nil {
+	if err := p.advance(r, (*job.Job).FinishConvert); err != nil {
 		return err
 	}
 	p.Logger.Info("job converted", "job", r.job.RequestID, "downloaded", r.downloaded.Load(), "objects", r.converted.Load(),

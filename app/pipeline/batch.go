@@ -19,8 +19,8 @@ type batch struct {
 }
 
 // holds tells whether an object of the job is among them.
-func (b *batch) holds(job int64) bool {
-	return slices.ContainsFunc(b.rows, func(row store.Outgoing) bool { return row.Job == job })
+func (b *batch) holds(j int64) bool {
+	return slices.ContainsFunc(b.rows, func(row store.Outgoing) bool { return row.Job == j })
 }
 
 // outboxQueue are the rows of the outbox that Upload has read, in order, and the objects that are under way.

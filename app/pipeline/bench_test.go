@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"mssentinel/app/job"
 	"mssentinel/app/standin/sentinelserver"
 	"mssentinel/app/standin/tcserver"
 	"mssentinel/app/store"
@@ -32,26 +33,26 @@ func BenchmarkFullUpdate(b *testing.B) {
 		}
 		q.SortField, q.SortDirection = "lastModified", "DESC"
 		began, cpu := time.Now(), cpuTime()
-		w.saveOnly(store.Full, q)
-		var job store.Job
-		for job.Status != store.UploadComplete {
+		w.saveOnly(job.Full, q)
+		var j job.Job
+		for j.Status != job.UploadComplete {
 			time.Sleep(20 * time.Millisecond)
 			jobs, _, err := w.store.Jobs(context.Background(), store.JobFilter{Limit: 1})
 			w.must(err)
 			if len(jobs) > 0 {
-				job = jobs[0]
+				j = jobs[0]
 			}
-			if job.Status == store.Failed || job.FailureCount > 0 {
-				b.Fatal(job.Message)
+			if j.Status == job.Failed || j.FailureCount > 0 {
+				b.Fatal(j.Message)
 			}
 		}
-		objects := float64(job.Uploaded)
+		objects := float64(j.Uploaded)
 		b.ReportMetric(objects/time.Since(began).Seconds(), "objects/s")
 		b.ReportMetric((cpuTime()-cpu).Seconds()*1e6/objects, "cpu-µs/object")
 		size, err := os.Stat(filepath.Join(w.dir, store.FileName))
 		w.must(err)
 		b.ReportMetric(float64(size.Size())/objects, "db-bytes/object")
-		b.Logf("%+v", job.Counts)
+		b.Logf("%+v", j.Counts)
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	"mssentinel/app/job"
 	"mssentinel/app/stix"
 	"mssentinel/app/store"
 	"mssentinel/app/threatconnect"
@@ -25,7 +26,7 @@ const (
 type chunk struct {
 	run        *run
 	query      int64
-	mode       store.Mode
+	mode       job.Mode
 	unread     []int64
 	place      int64
 	indicators []threatconnect.Indicator
@@ -108,14 +109,14 @@ func (p *Pipeline) startMapping(c *chunk) {
 		ind := &c.indicators[i]
 		c.found[i] = store.Found{Indicator: ind.ID, Owner: ind.Owner, Type: ind.Type, Modified: ind.LastModified}
 		if ind.ID == 0 {
-			c.refuse([]int{i}, "unreadable", "ThreatConnect's answer has an indicator that cannot be read: it has no id.")
+			c.refuse([]int{i}, job.CodeUnreadable, "ThreatConnect's answer has an indicator that cannot be read: it has no id.")
 			continue
 		}
 		byType[ind.Type] = append(byType[ind.Type], i)
 	}
 	for typ, all := range byType {
 		if _, taken := p.types[typ]; !taken {
-			c.refuse(all, "no-mapper", fmt.Sprintf("No installed mapper takes the type %q.", typ))
+			c.refuse(all, job.CodeNoMapper, fmt.Sprintf("No installed mapper takes the type %q.", typ))
 			continue
 		}
 		for len(all) > 0 {
@@ -133,9 +134,9 @@ func (p *Pipeline) startMapping(c *chunk) {
 }
 
 // refuse reports indicators that nobody can map. What they gave before stands.
-func (c *chunk) refuse(indexes []int, code, message string) {
+func (c *chunk) refuse(indexes []int, code job.Code, message string) {
 	for _, i := range indexes {
-		c.found[i].Problems = []store.Problem{c.problem(&c.indicators[i], code, message, false)}
+		c.found[i].Problems = []job.Problem{c.problem(&c.indicators[i], code, message, false)}
 		c.found[i].Unconverted = true
 	}
 }
@@ -176,21 +177,21 @@ func (c *chunk) take(i int, a *mapper.Answer, objects []store.FoundObject, until
 		}
 		objects = append(objects, store.FoundObject{Indicator: o, ID: stix.ID(o.Pattern), Hash: o.ContentHash(), ValidUntil: until})
 	}
-	code := "invalid-value"
+	code := job.CodeInvalidValue
 	if f.Unconverted = a.Failed; a.Failed {
-		code = "mapper-failed"
+		code = job.CodeMapperFailed
 	}
 	for _, text := range a.Problems {
 		f.Problems = append(f.Problems, c.problem(ind, code, text, false))
 	}
 	for _, text := range a.Notes {
-		f.Problems = append(f.Problems, c.problem(ind, "note", text, true))
+		f.Problems = append(f.Problems, c.problem(ind, job.CodeNote, text, true))
 	}
 	return objects
 }
 
-func (c *chunk) problem(ind *threatconnect.Indicator, code, message string, note bool) store.Problem {
-	return store.Problem{RequestID: c.run.job.RequestID, DateAdded: c.now, Step: "Convert", Code: code, Message: message, Note: note, Raw: showRaw(ind)}
+func (c *chunk) problem(ind *threatconnect.Indicator, code job.Code, message string, note bool) job.Problem {
+	return job.Problem{RequestID: c.run.job.RequestID, DateAdded: c.now, Step: job.StepConvert, Code: code, Message: message, Note: note, Raw: showRaw(ind)}
 }
 
 // showRaw is the indicator as ThreatConnect wrote it, or the head of one that is too long.

@@ -10,6 +10,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"mssentinel/app/job"
 	"mssentinel/app/stix"
 	"mssentinel/app/store"
 	"mssentinel/app/threatconnect"
@@ -27,7 +28,7 @@ func (p *Pipeline) sweep(r *run) error {
 			numbers = append(numbers, q.Number)
 		}
 	}
-	if len(numbers) == 0 && r.job.Mode == store.Delta {
+	if len(numbers) == 0 && r.job.Mode == job.Delta {
 		return nil
 	}
 	if err := p.flush(r); err != nil {
@@ -45,7 +46,7 @@ func (p *Pipeline) sweep(r *run) error {
 
 // readsAll tells whether everything that a query selects is read: by a delta update only where it was never read to the end.
 func (p *Pipeline) readsAll(r *run, q store.RunQuery) bool {
-	return r.job.Mode != store.Delta || p.from(q).IsZero()
+	return r.job.Mode != job.Delta || p.from(q).IsZero()
 }
 
 // readDepartures takes out of the ledger what was deleted or set inactive since the last update, as far as the queries do
@@ -182,13 +183,13 @@ func (p *Pipeline) objectIDs(r *run, typ string, raws [][]byte) ([]uuid.UUID, er
 		return nil, fmt.Errorf("mapping deleted indicators of type %s: %w", typ, err)
 	}
 	var ids []uuid.UUID
-	var problems []store.Problem
+	var problems []job.Problem
 	for i, a := range answers {
 		for _, o := range a.Objects {
 			ids = append(ids, stix.ID(o.Pattern))
 		}
 		if a.Failed {
-			problems = append(problems, store.Problem{RequestID: r.job.RequestID, DateAdded: now, Step: "Convert", Code: "mapper-failed", Raw: string(raws[i]),
+			problems = append(problems, job.Problem{RequestID: r.job.RequestID, DateAdded: now, Step: job.StepConvert, Code: job.CodeMapperFailed, Raw: string(raws[i]),
 				Message: "This indicator was deleted, but stays in Sentinel until the next full update or reconcile: " + strings.Join(a.Problems, "; ")})
 		}
 	}
@@ -235,7 +236,7 @@ func (p *Pipeline) recheck(r *run, candidates []store.Candidate) error {
 func (p *Pipeline) recheckQuery(r *run, q store.RunQuery, ids []int64) error {
 	s := threatconnect.Selection{Query: tql(q), IDs: ids}
 	s.SortField, s.SortDirection = "", ""
-	d := reading{p: p, r: r, query: q, mode: store.Delta, returned: map[int64]bool{}}
+	d := reading{p: p, r: r, query: q, mode: job.Delta, returned: map[int64]bool{}}
 	if err := p.ThreatConnect.Download(r.ctx, s, d.handle, d.unseen); err != nil || d.damaged {
 		return d.outcome(err)
 	}

@@ -6,8 +6,8 @@ import (
 	"testing"
 	"time"
 
+	"mssentinel/app/job"
 	"mssentinel/app/standin/tcserver"
-	"mssentinel/app/store"
 )
 
 // A copy that its mapper fails on stays a copy, and is not asked for again and again.
@@ -16,7 +16,7 @@ func TestAVacancyThatCannotBeFilled(t *testing.T) {
 		w := newWorld(t)
 		high := w.put("Alpha", "a.example")
 		w.put("Beta", "a.example")
-		w.done(w.save(store.Full, query("", "Alpha"), query("", "Beta")))
+		w.done(w.save(job.Full, query("", "Alpha"), query("", "Beta")))
 		w.must(w.tc.Delete(high))
 		failed := 0
 		w.mappers.fails = func(raw []byte) bool {
@@ -26,13 +26,13 @@ func TestAVacancyThatCannotBeFilled(t *testing.T) {
 			failed++
 			return true
 		}
-		w.done(w.run(store.Delta))
+		w.done(w.run(job.Delta))
 		if failed > 3 {
 			t.Errorf("the mapper failed %d times", failed)
 		}
 		w.wantWinner("a.example", "Alpha") // it stands until it is known what takes its place
 		w.mappers.fails = nil
-		w.done(w.run(store.Delta))
+		w.done(w.run(job.Delta))
 		w.check(false)
 	})
 }
@@ -45,18 +45,18 @@ func TestDeletedAndInactiveThatOnlyADeletedQueryGave(t *testing.T) {
 		w.put("Alpha", "a.example")
 		gone, off := w.put("Beta", "gone.example"), w.put("Beta", "off.example")
 		w.put("Beta", "stays.example")
-		w.done(w.save(store.Full, query("", "Alpha"), query("", "Beta")))
+		w.done(w.save(job.Full, query("", "Alpha"), query("", "Beta")))
 		time.Sleep(time.Hour)
-		w.done(w.save(store.Delta, w.queries[0]))
+		w.done(w.save(job.Delta, w.queries[0]))
 		time.Sleep(time.Hour)
 		w.must(w.tc.Delete(gone))
 		w.must(w.tc.SetActive(off, false))
-		w.counts(w.done(w.run(store.Delta)), store.Counts{Queued: 2, Retired: 2})
+		w.counts(w.done(w.run(job.Delta)), job.Counts{Queued: 2, Retired: 2})
 		w.wantWinner("stays.example", "Beta")
 		// An owner that nobody asks for any more may go away, and a query that nobody has may be refused.
 		w.must(w.tc.RemoveOwner("Beta"))
-		w.counts(w.done(w.run(store.Delta)), store.Counts{})
-		w.counts(w.done(w.run(store.Reconcile)), store.Counts{Downloaded: 1, Unchanged: 1, Queued: 1, Retired: 1})
+		w.counts(w.done(w.run(job.Delta)), job.Counts{})
+		w.counts(w.done(w.run(job.Reconcile)), job.Counts{Downloaded: 1, Unchanged: 1, Queued: 1, Retired: 1})
 		w.check(true)
 	})
 }
@@ -68,22 +68,22 @@ func TestAQueryThatComesBackWhileAJobRuns(t *testing.T) {
 		high := w.put("Alpha", "a.example")
 		w.put("Beta", "a.example")
 		time.Sleep(time.Hour)
-		w.done(w.save(store.Full, query("", "Alpha"), query("", "Beta")))
+		w.done(w.save(job.Full, query("", "Alpha"), query("", "Beta")))
 		both := w.queries
 		time.Sleep(time.Hour)
-		w.done(w.save(store.Delta, both[0]))
+		w.done(w.save(job.Delta, both[0]))
 		time.Sleep(time.Hour)
 		w.must(w.tc.Delete(high))
 		w.must(w.tc.Inject(tcserver.Fault{Kind: tcserver.Slow, Seconds: 10, Path: "/api/v3/indicators/deleted"}))
-		job, err := w.p.Submit(t.Context(), store.Delta)
+		j, err := w.p.Submit(t.Context(), job.Delta)
 		w.must(err)
 		time.Sleep(5 * time.Second)
-		if w.p.Progress().RequestID != job.RequestID {
+		if w.p.Progress().RequestID != j.RequestID {
 			t.Fatal("the update does not run")
 		}
-		w.saveOnly(store.Delta, both...)
-		w.done(w.await(job.RequestID))
-		w.awaitIdle(store.Delta)
+		w.saveOnly(job.Delta, both...)
+		w.done(w.await(j.RequestID))
+		w.awaitIdle(job.Delta)
 		w.check(false)
 	})
 }
@@ -96,21 +96,21 @@ func TestAnOwnerThatGoesAwayWhileItIsRead(t *testing.T) {
 		w.put("Beta", "b.example")
 		w.put("Beta", "c.example")
 		w.put("Home", "c.example")
-		w.done(w.save(store.Full, query("", "Alpha", "Beta"), query("", "Home")))
+		w.done(w.save(job.Full, query("", "Alpha", "Beta"), query("", "Home")))
 		owner := w.tc.Owners()[2]
 		w.must(w.tc.Inject(tcserver.Fault{Kind: tcserver.Slow, Seconds: 10, Path: "/api/v3/indicators"}))
 		time.Sleep(DefaultLag + time.Second)
-		job, err := w.p.Submit(t.Context(), store.Reconcile)
+		j, err := w.p.Submit(t.Context(), job.Reconcile)
 		w.must(err)
 		time.Sleep(5 * time.Second)
 		w.must(w.tc.RemoveOwner(owner.Name))
-		if got := w.await(job.RequestID); got.Status != store.UploadComplete || !strings.Contains(got.Message, `"Beta"`) {
+		if got := w.await(j.RequestID); got.Status != job.UploadComplete || !strings.Contains(got.Message, `"Beta"`) {
 			t.Errorf("%s: %s", got.Status, got.Message)
 		}
 		w.wantWinner("b.example", "Beta")
 		w.wantWinner("c.example", "Beta") // nor does a copy of the next query take its place
 		w.must(w.tc.AddOwner(owner))
-		w.done(w.run(store.Reconcile))
+		w.done(w.run(job.Reconcile))
 		w.check(true)
 	})
 }
@@ -121,12 +121,12 @@ func TestOwnersThatCannotBeListedForAWhile(t *testing.T) {
 		w := newWorld(t)
 		w.put("Alpha", "a.example")
 		w.must(w.tc.Inject(tcserver.Fault{Kind: tcserver.Slow, Seconds: 10, Path: "/api/v3/indicators"}))
-		w.saveOnly(store.Full, query("", "Alpha"))
+		w.saveOnly(job.Full, query("", "Alpha"))
 		time.Sleep(5 * time.Second)
 		id := w.p.Progress().RequestID
 		w.must(w.tc.Inject(tcserver.Fault{Kind: tcserver.Status, Status: http.StatusBadGateway, Path: "/api/v3/security/owners", Count: 20}))
-		if job := w.done(w.await(id)); job.FailureCount != 0 {
-			t.Errorf("%d failures", job.FailureCount)
+		if j := w.done(w.await(id)); j.FailureCount != 0 {
+			t.Errorf("%d failures", j.FailureCount)
 		}
 		w.check(true)
 	})

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"mssentinel/app/job"
 	"mssentinel/app/store"
 	"mssentinel/app/threatconnect"
 )
@@ -24,7 +25,7 @@ func (p *Pipeline) readAll(r *run) error {
 		return err
 	}
 	p.downloader.say("Looking for what has gone")
-	if r.job.Mode == store.Delta {
+	if r.job.Mode == job.Delta {
 		// Before what has come: what was deleted and created again is on both lists.
 		if err := p.readDepartures(r); err != nil {
 			return err
@@ -127,7 +128,7 @@ type reading struct {
 	p      *Pipeline
 	r      *run
 	query  store.RunQuery
-	mode   store.Mode
+	mode   job.Mode
 	unread []int64
 	place  int64
 	// counts: this is the first reading of the query, whose size the screens show.
@@ -205,12 +206,12 @@ func (p *Pipeline) queryFailed(r *run, q store.RunQuery, err error) error {
 	}
 	r.fail(q, judge(err))
 	p.Logger.Warn("query not read", "job", r.job.RequestID, "query", r.place(q), "error", err)
-	return p.report(r, store.Problem{RequestID: r.job.RequestID, DateAdded: time.Now().UTC(), Step: "Download", Code: "query-failed",
+	return p.report(r, job.Problem{RequestID: r.job.RequestID, DateAdded: time.Now().UTC(), Step: job.StepDownload, Code: job.CodeQueryFailed,
 		Message: sentence(failure{q, err}.text(r)), Raw: showQuery(q)})
 }
 
 // report puts lines on REPORT.
-func (p *Pipeline) report(r *run, problems ...store.Problem) error {
+func (p *Pipeline) report(r *run, problems ...job.Problem) error {
 	return p.persist(r.ctx, func(ctx context.Context) error {
 		return p.Store.AddProblems(ctx, r.job.Number, problems)
 	})

@@ -14,6 +14,7 @@ import (
 
 	"github.com/mattn/go-sqlite3"
 
+	"mssentinel/app/job"
 	"mssentinel/app/standin/sentinelserver"
 	"mssentinel/app/standin/tcserver"
 	"mssentinel/app/store"
@@ -38,9 +39,9 @@ func (w *world) sentOnce() {
 	}
 }
 
-func (w *world) problems(job store.Job) []store.Problem {
+func (w *world) problems(j job.Job) []job.Problem {
 	w.t.Helper()
-	problems, _, err := w.store.Problems(context.Background(), store.ProblemFilter{RequestID: job.RequestID, Limit: 500})
+	problems, _, err := w.store.Problems(context.Background(), store.ProblemFilter{RequestID: j.RequestID, Limit: 500})
 	w.must(err)
 	return problems
 }
@@ -51,19 +52,19 @@ func TestOneRefusedRecordAmong99(t *testing.T) {
 			w := newWorld(t)
 			w.fill(100)
 			w.must(w.far.Inject(sentinelserver.Fault{Kind: kind, Match: "'h42.example'", Count: -1}))
-			job := w.done(w.save(store.Full, query("", "Alpha")))
-			w.counts(job, store.Counts{Downloaded: 100, Queued: 100, Uploaded: 99, Rejected: 1})
-			problems := w.problems(job)
+			j := w.done(w.save(job.Full, query("", "Alpha")))
+			w.counts(j, job.Counts{Downloaded: 100, Queued: 100, Uploaded: 99, Rejected: 1})
+			problems := w.problems(j)
 			if len(problems) != 1 || problems[0].Step != "Upload" || !strings.Contains(problems[0].Raw, "h42.example") {
 				t.Errorf("%s: %+v", kind, problems)
 			}
 			w.sentOnce()
 			// It is not tried again before it changes.
 			w.far.ClearFaults()
-			if job := w.done(w.run(store.Delta)); job.Queued != 0 {
-				t.Errorf("%+v", job.Counts)
+			if j := w.done(w.run(job.Delta)); j.Queued != 0 {
+				t.Errorf("%+v", j.Counts)
 			}
-			w.done(w.run(store.Full))
+			w.done(w.run(job.Full))
 			w.check(true)
 		})
 	}
@@ -86,8 +87,8 @@ func TestThrottleAndOutages(t *testing.T) {
 			w := newWorld(t)
 			w.fill(1200)
 			w.must(w.far.Inject(f))
-			job := w.done(w.save(store.Full, query("", "Alpha")))
-			w.counts(job, store.Counts{Downloaded: 1200, Queued: 1200, Uploaded: 1200})
+			j := w.done(w.save(job.Full, query("", "Alpha")))
+			w.counts(j, job.Counts{Downloaded: 1200, Queued: 1200, Uploaded: 1200})
 			w.sentOnce()
 			w.check(true)
 		})
@@ -99,7 +100,7 @@ func TestAConnectionCutAfterTheServerStoredTheBatch(t *testing.T) {
 		w := newWorld(t)
 		w.fill(1200)
 		w.must(w.far.Inject(sentinelserver.Fault{Kind: sentinelserver.CutAfter, Count: 2, After: 3}))
-		w.counts(w.done(w.save(store.Full, query("", "Alpha"))), store.Counts{Downloaded: 1200, Queued: 1200, Uploaded: 1200})
+		w.counts(w.done(w.save(job.Full, query("", "Alpha"))), job.Counts{Downloaded: 1200, Queued: 1200, Uploaded: 1200})
 		w.check(true)
 		if stats := w.far.Stats(); stats.Accepted != 1400 {
 			t.Errorf("%+v", stats)
@@ -125,17 +126,17 @@ func TestConfigurationErrors(t *testing.T) {
 				w := newWorld(t)
 				w.fill(250)
 				c.spoil(w)
-				job := w.save(store.Full, query("", "Alpha"))
-				if job.Status != store.Failed || job.DateFailed == nil || !strings.Contains(job.Message, c.want) {
-					t.Fatalf("%s: %s", job.Status, job.Message)
+				update := w.save(job.Full, query("", "Alpha"))
+				if update.Status != job.Failed || update.DateFailed == nil || !strings.Contains(update.Message, c.want) {
+					t.Fatalf("%s: %s", update.Status, update.Message)
 				}
-				if strings.Contains(w.log.String(), secret) || strings.Contains(job.Message, secret) {
+				if strings.Contains(w.log.String(), secret) || strings.Contains(update.Message, secret) {
 					t.Error("the secret is shown")
 				}
 				c.heal(w)
-				w.must(w.p.Retry(t.Context(), job.RequestID))
-				again := w.done(w.awaitJob(job.RequestID, func(j store.Job) bool { return j.Status == store.UploadComplete || j.Status == store.Failed }))
-				if again.RequestID != job.RequestID || again.Uploaded != 250 || again.DateFailed != nil {
+				w.must(w.p.Retry(t.Context(), update.RequestID))
+				again := w.done(w.awaitJob(update.RequestID, func(j job.Job) bool { return j.Status == job.UploadComplete || j.Status == job.Failed }))
+				if again.RequestID != update.RequestID || again.Uploaded != 250 || again.DateFailed != nil {
 					t.Errorf("%+v", again)
 				}
 				w.sentOnce()
@@ -151,7 +152,7 @@ func TestAQueryThatCannotBeRead(t *testing.T) {
 		w.put("Alpha", "a.example")
 		gone := w.put("Alpha", "gone.example")
 		w.put("Beta", "b.example")
-		w.done(w.save(store.Full, query("", "Alpha"), query("confidence > 1", "Beta")))
+		w.done(w.save(job.Full, query("", "Alpha"), query("confidence > 1", "Beta")))
 		before, err := w.store.RunQueries(t.Context())
 		w.must(err)
 		time.Sleep(time.Hour)
@@ -159,12 +160,12 @@ func TestAQueryThatCannotBeRead(t *testing.T) {
 		w.must(w.tc.Inject(tcserver.Fault{Kind: tcserver.TQLRefuse, Match: "confidence > 1", Count: -1}))
 		w.put("Alpha", "new.example")
 		w.must(w.tc.Delete(gone))
-		for _, mode := range []store.Mode{store.Delta, store.Reconcile} {
-			job := w.run(mode)
-			if job.Status != store.UploadComplete || !strings.Contains(job.Message, "Query 2 could not be read") || !strings.Contains(job.Message, "nothing is retired until it can be read") {
-				t.Fatalf("%s: %s", job.Status, job.Message)
+		for _, mode := range []job.Mode{job.Delta, job.Reconcile} {
+			j := w.run(mode)
+			if j.Status != job.UploadComplete || !strings.Contains(j.Message, "Query 2 could not be read") || !strings.Contains(j.Message, "nothing is retired until it can be read") {
+				t.Fatalf("%s: %s", j.Status, j.Message)
 			}
-			if p := w.problems(job); len(p) != 1 || p[0].Step != "Download" || !strings.Contains(p[0].Raw, "confidence > 1") {
+			if p := w.problems(j); len(p) != 1 || p[0].Step != "Download" || !strings.Contains(p[0].Raw, "confidence > 1") {
 				t.Errorf("%+v", p)
 			}
 			w.wantWinner("new.example", "Alpha")
@@ -178,7 +179,7 @@ func TestAQueryThatCannotBeRead(t *testing.T) {
 		}
 
 		w.tc.ClearFaults()
-		w.done(w.run(store.Delta))
+		w.done(w.run(job.Delta))
 		w.check(false)
 	})
 }
@@ -191,21 +192,21 @@ func TestWhatLeftWhileAQueryCouldNotBeRead(t *testing.T) {
 		w.put("Alpha", "a.example")
 		w.put("Beta", "b.example")
 		w.put("Home", "c.example")
-		w.done(w.save(store.Full, query("", "Alpha"), query("confidence > 1", "Beta"), query("", "Home")))
-		w.done(w.save(store.Delta, w.queries[:2]...))
+		w.done(w.save(job.Full, query("", "Alpha"), query("confidence > 1", "Beta"), query("", "Home")))
+		w.done(w.save(job.Delta, w.queries[:2]...))
 		time.Sleep(time.Hour)
 		w.must(w.tc.Delete(gone))
 		time.Sleep(time.Hour)
 		w.must(w.tc.Inject(tcserver.Fault{Kind: tcserver.TQLRefuse, Match: "confidence > 1", Count: -1}))
-		if job := w.run(store.Reconcile); job.Status != store.UploadComplete || job.Retired != 0 {
-			t.Errorf("%s: %s %+v", job.Status, job.Message, job.Counts)
+		if j := w.run(job.Reconcile); j.Status != job.UploadComplete || j.Retired != 0 {
+			t.Errorf("%s: %s %+v", j.Status, j.Message, j.Counts)
 		}
 		w.tc.ClearFaults()
 		time.Sleep(time.Hour)
-		w.done(w.run(store.Delta))
+		w.done(w.run(job.Delta))
 		w.wantWinner("gone.example", "")
 		w.wantWinner("c.example", "Home") // what a deleted query gave takes a read that is complete
-		w.done(w.run(store.Reconcile))
+		w.done(w.run(job.Reconcile))
 		w.check(true)
 	})
 }
@@ -219,16 +220,16 @@ func TestADeltaReadsAQueryThatWasReadInPart(t *testing.T) {
 		late, gone := w.put("Alpha", "late.example"), w.put("Alpha", "gone.example")
 		owner := w.tc.Owners()[2]
 		w.must(w.tc.RemoveOwner(owner.Name))
-		if job := w.save(store.Full, query("", "Alpha", owner.Name)); job.Status != store.Failed || job.Uploaded != 3 {
-			t.Fatalf("%s: %s %+v", job.Status, job.Message, job.Counts)
+		if j := w.save(job.Full, query("", "Alpha", owner.Name)); j.Status != job.Failed || j.Uploaded != 3 {
+			t.Fatalf("%s: %s %+v", j.Status, j.Message, j.Counts)
 		}
 		w.must(w.tc.Delete(gone))
 		w.must(w.tc.AddOwner(owner))
 		time.Sleep(time.Hour)
 		w.must(w.tc.Modify(late, map[string]any{"confidence": 7})) // within the lag
-		job, err := w.p.Submit(t.Context(), store.Delta)
+		j, err := w.p.Submit(t.Context(), job.Delta)
 		w.must(err)
-		w.counts(w.done(w.await(job.RequestID)), store.Counts{Downloaded: 2, Unchanged: 1, Queued: 2, Uploaded: 1, Retired: 1})
+		w.counts(w.done(w.await(j.RequestID)), job.Counts{Downloaded: 2, Unchanged: 1, Queued: 2, Uploaded: 1, Retired: 1})
 		w.check(false)
 	})
 }
@@ -238,18 +239,18 @@ func TestAnOwnerThatGoesAway(t *testing.T) {
 		w := newWorld(t)
 		w.put("Alpha", "a.example")
 		w.put("Beta", "b.example")
-		w.done(w.save(store.Full, query("", "Alpha", "Beta")))
+		w.done(w.save(job.Full, query("", "Alpha", "Beta")))
 		owner := w.tc.Owners()[2]
 		w.must(w.tc.RemoveOwner(owner.Name))
 		w.put("Alpha", "new.example")
-		job := w.run(store.Reconcile)
-		if !strings.Contains(job.Message, `"Beta"`) || job.Status != store.Failed {
-			t.Errorf("%s: %s", job.Status, job.Message)
+		j := w.run(job.Reconcile)
+		if !strings.Contains(j.Message, `"Beta"`) || j.Status != job.Failed {
+			t.Errorf("%s: %s", j.Status, j.Message)
 		}
 		w.wantWinner("new.example", "Alpha")
 		w.wantWinner("b.example", "Beta")
 		w.must(w.tc.AddOwner(owner))
-		w.done(w.run(store.Reconcile))
+		w.done(w.run(job.Reconcile))
 		w.check(true)
 	})
 }
@@ -260,26 +261,26 @@ func TestRetries(t *testing.T) {
 		w := newWorld(t)
 		w.fill(3)
 		w.must(w.tc.Inject(tcserver.Fault{Kind: tcserver.Status, Status: 500, Count: -1}))
-		job := w.save(store.Full, query("", "Alpha"))
-		if job.Status != store.Pending || job.FailureCount != 1 || job.Message == "" {
-			t.Fatalf("%s: %s, %d failures", job.Status, job.Message, job.FailureCount)
+		update := w.save(job.Full, query("", "Alpha"))
+		if update.Status != job.Pending || update.FailureCount != 1 || update.Message == "" {
+			t.Fatalf("%s: %s, %d failures", update.Status, update.Message, update.FailureCount)
 		}
-		if wait := time.Until(*job.RetryAfter); wait < 4*time.Minute || wait > 6*time.Minute {
+		if wait := time.Until(*update.RetryAfter); wait < 4*time.Minute || wait > 6*time.Minute {
 			t.Errorf("tried again after %v", wait)
 		}
-		adhoc := w.run(store.Full)
-		if adhoc.Status != store.Failed || adhoc.FailureCount != 1 || adhoc.DateFailed == nil {
+		adhoc := w.run(job.Full)
+		if adhoc.Status != job.Failed || adhoc.FailureCount != 1 || adhoc.DateFailed == nil {
 			t.Errorf("%s: %s", adhoc.Status, adhoc.Message)
 		}
-		failed := w.awaitJob(job.RequestID, func(j store.Job) bool { return j.Status == store.Failed })
-		if failed.FailureCount != maxRetries+1 {
+		failed := w.awaitJob(update.RequestID, func(j job.Job) bool { return j.Status == job.Failed })
+		if failed.FailureCount != job.MaxRetries+1 {
 			t.Errorf("%d failures", failed.FailureCount)
 		}
 		w.tc.ClearFaults()
-		w.must(w.p.Retry(t.Context(), job.RequestID))
-		w.done(w.awaitJob(job.RequestID, func(j store.Job) bool { return j.Status == store.UploadComplete }))
+		w.must(w.p.Retry(t.Context(), update.RequestID))
+		w.done(w.awaitJob(update.RequestID, func(j job.Job) bool { return j.Status == job.UploadComplete }))
 		w.check(true)
-		if err := w.p.Retry(t.Context(), job.RequestID); !errors.Is(err, store.ErrState) {
+		if err := w.p.Retry(t.Context(), update.RequestID); !errors.Is(err, job.ErrState) {
 			t.Errorf("retry of a job that is complete: %v", err)
 		}
 		if err := w.p.Retry(t.Context(), "nonsense"); !errors.Is(err, store.ErrNotFound) {
@@ -294,14 +295,14 @@ func TestHurry(t *testing.T) {
 		w := newWorld(t)
 		w.fill(3)
 		w.must(w.tc.Inject(tcserver.Fault{Kind: tcserver.Status, Status: 500, Count: -1}))
-		job := w.save(store.Full, query("", "Alpha"))
-		if job.Status != store.Pending {
-			t.Fatal(job.Status)
+		update := w.save(job.Full, query("", "Alpha"))
+		if update.Status != job.Pending {
+			t.Fatal(update.Status)
 		}
 		w.tc.ClearFaults()
 		at := time.Now()
 		w.must(w.p.RunTask(t.Context(), "download"))
-		w.done(w.awaitJob(job.RequestID, func(j store.Job) bool { return j.Status == store.UploadComplete }))
+		w.done(w.awaitJob(update.RequestID, func(j job.Job) bool { return j.Status == job.UploadComplete }))
 		if took := time.Since(at); took > time.Minute {
 			t.Errorf("took %v", took)
 		}
@@ -312,20 +313,20 @@ func TestCancel(t *testing.T) {
 	in(t, func(t *testing.T) {
 		w := newWorld(t, func(w *world) { w.limit = 2 })
 		w.fill(1000)
-		w.saveOnly(store.Full, query("", "Alpha"))
+		w.saveOnly(job.Full, query("", "Alpha"))
 		time.Sleep(10 * time.Second)
 		running := w.p.Progress().RequestID
-		waiting, err := w.p.Submit(t.Context(), store.Full)
+		waiting, err := w.p.Submit(t.Context(), job.Full)
 		w.must(err)
 		w.must(w.p.Cancel(t.Context(), waiting.RequestID))
 		w.must(w.p.Cancel(t.Context(), running))
 		for _, id := range []string{running, waiting.RequestID} {
-			job, err := w.store.Job(t.Context(), id)
+			update, err := w.store.Job(t.Context(), id)
 			w.must(err)
-			if job.Status != store.Cancelled {
-				t.Errorf("%s is %s", id, job.Status)
+			if update.Status != job.Cancelled {
+				t.Errorf("%s is %s", id, update.Status)
 			}
-			if err := w.p.Cancel(t.Context(), id); !errors.Is(err, store.ErrState) {
+			if err := w.p.Cancel(t.Context(), id); !errors.Is(err, job.ErrState) {
 				t.Errorf("cancelled twice: %v", err)
 			}
 		}
@@ -337,7 +338,7 @@ func TestCancel(t *testing.T) {
 			t.Errorf("%d objects were sent", sent)
 		}
 		w.must(w.p.Retry(t.Context(), running))
-		w.done(w.awaitJob(running, func(j store.Job) bool { return j.Status == store.UploadComplete }))
+		w.done(w.awaitJob(running, func(j job.Job) bool { return j.Status == job.UploadComplete }))
 		w.check(true)
 	})
 }
@@ -361,7 +362,7 @@ func TestCancelStopsUploadOnce(t *testing.T) {
 			w.wrap = func(s Store) Store { return cancels{s, &stops} }
 		})
 		w.fill(1000)
-		w.saveOnly(store.Full, query("", "Alpha"))
+		w.saveOnly(job.Full, query("", "Alpha"))
 		time.Sleep(10 * time.Second)
 		w.must(w.p.Cancel(t.Context(), w.p.Progress().RequestID))
 		if n := stops.Load(); n != 1 {
@@ -377,7 +378,7 @@ func TestPauseResumeAndKill(t *testing.T) {
 				w := newWorld(t, func(w *world) { w.limit = 4 })
 				w.fill(1500)
 				w.must(w.p.PauseTask(t.Context(), slug, true))
-				w.saveOnly(store.Full, query("", "Alpha"))
+				w.saveOnly(job.Full, query("", "Alpha"))
 				time.Sleep(30 * time.Hour)
 				w.restart()
 				time.Sleep(30 * time.Hour)
@@ -393,11 +394,11 @@ func TestPauseResumeAndKill(t *testing.T) {
 					t.Fatal("no job runs")
 				}
 				w.must(w.p.KillTask(t.Context(), "upload"))
-				killed := w.awaitJob(id, func(j store.Job) bool { return j.Status == store.Pending })
+				killed := w.awaitJob(id, func(j job.Job) bool { return j.Status == job.Pending })
 				if !strings.Contains(killed.Message, "killed") || killed.RetryAfter == nil {
 					t.Errorf("%s: %s", killed.Status, killed.Message)
 				}
-				w.done(w.awaitJob(id, func(j store.Job) bool { return j.Status == store.UploadComplete }))
+				w.done(w.awaitJob(id, func(j job.Job) bool { return j.Status == job.UploadComplete }))
 				w.check(true)
 			})
 		})
@@ -411,14 +412,14 @@ func TestRestartInTheMiddle(t *testing.T) {
 			in(t, func(t *testing.T) {
 				w := newWorld(t, func(w *world) { w.limit = 3 })
 				w.fill(1500)
-				w.saveOnly(store.Full, query("", "Alpha"))
+				w.saveOnly(job.Full, query("", "Alpha"))
 				time.Sleep(after + 500*time.Millisecond)
 				id := w.p.Progress().RequestID
 				w.restart()
 				if id != "" {
-					w.done(w.awaitJob(id, func(j store.Job) bool { return !j.Status.Active() }))
+					w.done(w.awaitJob(id, func(j job.Job) bool { return !j.Status.Active() }))
 				}
-				w.awaitIdle(store.Full)
+				w.awaitIdle(job.Full)
 				w.sentOnce()
 				w.check(true)
 				if jobs, n, _ := w.store.Jobs(t.Context(), store.JobFilter{}); n != 1 {
@@ -454,13 +455,13 @@ func TestCrashInTheMiddle(t *testing.T) {
 		w := newWorld(t, func(w *world) { w.limit = 3 })
 		w.fill(1500)
 		w.must(w.far.Inject(sentinelserver.Fault{Kind: sentinelserver.Slow, Seconds: 2, Count: -1}))
-		w.saveOnly(store.Full, query("", "Alpha"))
+		w.saveOnly(job.Full, query("", "Alpha"))
 		time.Sleep(time.Second)
 		for i := range 12 {
 			time.Sleep(time.Duration(i) * 777 * time.Millisecond)
 			w.crash()
 		}
-		w.awaitIdle(store.Full)
+		w.awaitIdle(job.Full)
 		w.check(true)
 		if jobs, n, _ := w.store.Jobs(t.Context(), store.JobFilter{}); n != 1 {
 			t.Errorf("%d jobs: %+v", n, jobs)
@@ -477,9 +478,9 @@ type fullDisk struct {
 	full func() bool
 }
 
-func (f fullDisk) Apply(ctx context.Context, b store.Batch) (store.Counts, error) {
+func (f fullDisk) Apply(ctx context.Context, b store.Batch) (job.Counts, error) {
 	if f.full() {
-		return store.Counts{}, fmt.Errorf("applying: %w", sqlite3.Error{Code: sqlite3.ErrFull})
+		return job.Counts{}, fmt.Errorf("applying: %w", sqlite3.Error{Code: sqlite3.ErrFull})
 	}
 	return f.Store.Apply(ctx, b)
 }
@@ -498,11 +499,11 @@ func (f fullDisk) Outgoing(ctx context.Context, after int64, limit int) ([]store
 	return f.Store.Outgoing(ctx, after, limit)
 }
 
-func (f fullDisk) Unseen(ctx context.Context, job, query int64, ids []int64) ([]int64, error) {
+func (f fullDisk) Unseen(ctx context.Context, j, query int64, ids []int64) ([]int64, error) {
 	if f.full() {
 		return nil, fmt.Errorf("reading: %w", sqlite3.Error{Code: sqlite3.ErrIoErr})
 	}
-	return f.Store.Unseen(ctx, job, query, ids)
+	return f.Store.Unseen(ctx, j, query, ids)
 }
 
 func TestAFullDiskPausesTheJob(t *testing.T) {
@@ -513,7 +514,7 @@ func TestAFullDiskPausesTheJob(t *testing.T) {
 			w.wrap = func(s Store) Store { return fullDisk{s, full.Load} }
 		})
 		w.fill(1500)
-		w.saveOnly(store.Full, query("", "Alpha"))
+		w.saveOnly(job.Full, query("", "Alpha"))
 		for range 3 {
 			full.Store(true)
 			time.Sleep(70 * time.Second)
@@ -524,7 +525,7 @@ func TestAFullDiskPausesTheJob(t *testing.T) {
 			full.Store(false)
 			time.Sleep(unavailableRetry + time.Second)
 		}
-		w.awaitIdle(store.Full)
+		w.awaitIdle(job.Full)
 		if trouble := w.p.Trouble(); trouble != "" {
 			t.Error(trouble)
 		}
@@ -538,14 +539,14 @@ func TestADiskThatIsFullForThePacingAlone(t *testing.T) {
 		w := newWorld(t, func(w *world) { w.limit = 4 })
 		w.fill(1500)
 		w.full.Store(true)
-		w.saveOnly(store.Full, query("", "Alpha"))
+		w.saveOnly(job.Full, query("", "Alpha"))
 		time.Sleep(time.Hour)
 		synctest.Wait()
 		if !strings.Contains(w.p.Trouble(), "cannot write") || w.p.Progress().Stage != "Upload" || w.far.RequestCount() != 0 {
 			t.Errorf("trouble: %q, %+v, %d requests", w.p.Trouble(), w.p.Progress(), w.far.RequestCount())
 		}
 		w.full.Store(false)
-		w.awaitIdle(store.Full)
+		w.awaitIdle(job.Full)
 		w.sentOnce()
 		w.check(true)
 	})
@@ -558,9 +559,9 @@ func TestADamagedRowCostsItself(t *testing.T) {
 		w.must(w.tc.Inject(tcserver.Fault{Kind: tcserver.DamagedRow, Path: "/api/v3/indicators", Count: -1}))
 		q := query("", "Alpha")
 		q.SortField, q.SortDirection = "", ""
-		job := w.save(store.Full, q)
-		w.counts(job, store.Counts{Downloaded: 99, Invalid: 1, Queued: 98, Uploaded: 98})
-		if p := w.problems(job); len(p) != 1 || p[0].Code != "unreadable" {
+		j := w.save(job.Full, q)
+		w.counts(j, job.Counts{Downloaded: 99, Invalid: 1, Queued: 98, Uploaded: 98})
+		if p := w.problems(j); len(p) != 1 || p[0].Code != "unreadable" {
 			t.Errorf("%+v", p)
 		}
 	})
@@ -572,16 +573,16 @@ func TestADamagedRowRetiresNothing(t *testing.T) {
 		w := newWorld(t)
 		ids := w.fill(3)
 		w.put("Beta", "h2.example")
-		w.done(w.save(store.Full, query("", "Alpha"), query("", "Beta")))
+		w.done(w.save(job.Full, query("", "Alpha"), query("", "Beta")))
 		w.must(w.tc.Delete(ids[0]))
 		w.must(w.tc.Inject(tcserver.Fault{Kind: tcserver.DamagedRow, Path: "/api/v3/indicators", Match: "Alpha", Count: -1}))
-		for _, mode := range []store.Mode{store.Reconcile, store.Delta} {
+		for _, mode := range []job.Mode{job.Reconcile, job.Delta} {
 			w.done(w.run(mode))
 			w.wantWinner("h1.example", "Alpha")
 			w.wantWinner("h2.example", "Alpha")
 		}
 		w.tc.ClearFaults()
-		w.done(w.run(store.Reconcile))
+		w.done(w.run(job.Reconcile))
 		w.check(true)
 	})
 }
@@ -606,7 +607,7 @@ func TestHangingMapper(t *testing.T) {
 					return ctx.Err()
 				}
 				w.fill(2500)
-				w.saveOnly(store.Full, query("", "Alpha"))
+				w.saveOnly(job.Full, query("", "Alpha"))
 				time.Sleep(30 * time.Minute)
 				id := w.p.Progress().RequestID
 				if id == "" {
@@ -614,11 +615,11 @@ func TestHangingMapper(t *testing.T) {
 				}
 				sound.Store(true)
 				w.must(c.kill(w))
-				job := w.await(id)
-				if job.Status != store.Pending || !strings.Contains(job.Message, c.message) {
-					t.Errorf("%s: %s", job.Status, job.Message)
+				update := w.await(id)
+				if update.Status != job.Pending || !strings.Contains(update.Message, c.message) {
+					t.Errorf("%s: %s", update.Status, update.Message)
 				}
-				w.done(w.awaitJob(id, func(j store.Job) bool { return j.Status == store.UploadComplete }))
+				w.done(w.awaitJob(id, func(j job.Job) bool { return j.Status == job.UploadComplete }))
 				w.check(true)
 			})
 		})
@@ -630,15 +631,15 @@ func TestKillDownload(t *testing.T) {
 		w := newWorld(t)
 		w.fill(10)
 		w.must(w.tc.Inject(tcserver.Fault{Kind: tcserver.Hang, Path: "/api/v3/indicators"}))
-		w.saveOnly(store.Full, query("", "Alpha"))
+		w.saveOnly(job.Full, query("", "Alpha"))
 		time.Sleep(time.Minute)
 		id := w.p.Progress().RequestID
 		w.must(w.p.KillTask(t.Context(), "download"))
-		job := w.await(id)
-		if job.Status != store.Pending || !strings.Contains(job.Message, "Download was killed") {
-			t.Fatalf("%s: %s\n%s", job.Status, job.Message, w.log.String())
+		update := w.await(id)
+		if update.Status != job.Pending || !strings.Contains(update.Message, "Download was killed") {
+			t.Fatalf("%s: %s\n%s", update.Status, update.Message, w.log.String())
 		}
-		w.done(w.awaitJob(id, func(j store.Job) bool { return j.Status == store.UploadComplete }))
+		w.done(w.awaitJob(id, func(j job.Job) bool { return j.Status == job.UploadComplete }))
 		w.sentOnce()
 	})
 }
@@ -659,7 +660,7 @@ func TestProgressSaysThatThreatConnectIsSilent(t *testing.T) {
 		w.must(w.tc.Inject(tcserver.Fault{Kind: tcserver.Hang, Seconds: 600, Path: "/api/v3/indicators"}))
 		w.must(w.tc.Inject(tcserver.Fault{Kind: tcserver.Status, Status: 503, Count: 5, Path: "/api/v3/indicators"}))
 		w.must(w.p.PauseTask(t.Context(), "convert", true))
-		w.saveOnly(store.Full, query("", "Alpha"))
+		w.saveOnly(job.Full, query("", "Alpha"))
 		if silent(10 * time.Second) {
 			t.Error("said so at once")
 		}
@@ -670,7 +671,7 @@ func TestProgressSaysThatThreatConnectIsSilent(t *testing.T) {
 			t.Errorf("%+v", w.p.Progress())
 		}
 		w.must(w.p.PauseTask(t.Context(), "convert", false))
-		w.awaitIdle(store.Full)
+		w.awaitIdle(job.Full)
 	})
 }
 
@@ -678,10 +679,10 @@ func TestProgressSaysThatThreatConnectIsSilent(t *testing.T) {
 func TestUploadGoesOnWithoutAJob(t *testing.T) {
 	in(t, func(t *testing.T) {
 		w, _ := brakeWorld(t)
-		job := w.run(store.Delta)
+		j := w.run(job.Delta)
 		w.far.SetSecret(clientID, "another")
 		w.far.ExpireTokens()
-		w.must(w.p.AnswerRetirement(t.Context(), job.RequestID, true))
+		w.must(w.p.AnswerRetirement(t.Context(), j.RequestID, true))
 		time.Sleep(time.Hour)
 		synctest.Wait()
 		if len(w.live()) != 300 {
@@ -709,22 +710,22 @@ func TestQueriesChangedWhileAJobRuns(t *testing.T) {
 		w.put("Beta", "c.example")
 		time.Sleep(time.Hour)
 		w.must(w.p.PauseTask(t.Context(), "convert", true))
-		w.saveOnly(store.Full, query(`tag = "x"`, "Alpha"), query("", "Beta"))
+		w.saveOnly(job.Full, query(`tag = "x"`, "Alpha"), query("", "Beta"))
 		time.Sleep(time.Minute)
 		id := w.p.Progress().RequestID
 		edited := w.queries[0]
 		edited.TQL = `tag = "y"`
-		w.saveOnly(store.Delta, edited)
+		w.saveOnly(job.Delta, edited)
 		w.must(w.p.PauseTask(t.Context(), "convert", false))
 		w.await(id)
 		// So the update that was saved reads the query from the beginning.
-		next := w.awaitIdle(store.Delta)
+		next := w.awaitIdle(job.Delta)
 		if next.RequestID == id || next.WindowStart != nil || next.Downloaded != 1 {
 			t.Errorf("%+v", next)
 		}
 		w.wantWinner("b.example", "Alpha")
 		time.Sleep(time.Minute)
-		w.done(w.run(store.Reconcile))
+		w.done(w.run(job.Reconcile))
 		w.check(true)
 	})
 }

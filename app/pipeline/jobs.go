@@ -6,18 +6,18 @@ import (
 	"fmt"
 	"time"
 
-	"mssentinel/app/store"
+	"mssentinel/app/job"
 )
 
 // Submit queues an ad hoc job.
-func (p *Pipeline) Submit(ctx context.Context, mode store.Mode) (store.Job, error) {
-	job, err := p.Store.AddJob(ctx, store.AdHoc, mode, time.Now().UTC())
+func (p *Pipeline) Submit(ctx context.Context, mode job.Mode) (job.Job, error) {
+	j, err := p.Store.AddJob(ctx, job.AdHoc, mode, time.Now().UTC())
 	if err != nil {
-		return store.Job{}, fmt.Errorf("queueing a job: %w", err)
+		return job.Job{}, fmt.Errorf("queueing a job: %w", err)
 	}
-	p.Logger.Info("job queued", "job", job.RequestID, "type", job.JobType, "mode", job.Mode)
+	p.Logger.Info("job queued", "job", j.RequestID, "type", j.Type, "mode", j.Mode)
 	p.downloader.wake()
-	return job, nil
+	return j, nil
 }
 
 // Cancel ends a job that waits or runs. What it queued and was not sent is dropped; a later update sends it.
@@ -30,7 +30,7 @@ func (p *Pipeline) Cancel(ctx context.Context, requestID string) error {
 		return ctx.Err()
 	}
 	err := p.cancelStored(ctx, requestID)
-	if ran && errors.Is(err, store.ErrState) {
+	if ran && errors.Is(err, job.ErrState) {
 		return nil // it is over; had it just failed, it would be tried again
 	}
 	p.cancelRunning(ctx, requestID) // it may have started meanwhile
@@ -64,18 +64,9 @@ func (p *Pipeline) cancelStored(ctx context.Context, requestID string) error {
 	return nil
 }
 
-// Retry queues a job again that failed or was cancelled, under the same request ID. Its window ends where it did: what came
-// and went since is for the next update.
+// Retry queues a job again that failed or was cancelled, as [job.Job.Retry] has it.
 func (p *Pipeline) Retry(ctx context.Context, requestID string) error {
-	_, err := p.Store.UpdateJob(ctx, requestID, func(j *store.Job) error {
-		if j.Status != store.Failed && j.Status != store.Cancelled {
-			return fmt.Errorf("a job that is %s: %w", j.Status, store.ErrState)
-		}
-		j.Status, j.Message, j.FailureCount = store.Pending, "", 0
-		j.DateStarted, j.DateFailed, j.DateCompleted, j.RetryAfter = nil, nil, nil, nil
-		return nil
-	})
-	if err != nil {
+	if _, err := p.Store.UpdateJob(ctx, requestID, (*job.Job).Retry); err != nil {
 		return fmt.Errorf("queueing a job again: %w", err)
 	}
 	p.Logger.Info("job queued again", "job", requestID)

@@ -10,6 +10,7 @@ import (
 
 	"github.com/mattn/go-sqlite3"
 
+	"mssentinel/app/job"
 	"mssentinel/app/standin/sentinelserver"
 	"mssentinel/app/standin/tcserver"
 	"mssentinel/app/store"
@@ -22,17 +23,17 @@ func TestADeltaSendsWhatACancelledOneDidNot(t *testing.T) {
 		w := newWorld(t)
 		high := w.put("Alpha", "a.example")
 		w.put("Beta", "a.example")
-		w.done(w.save(store.Full, query("", "Alpha"), query("", "Beta")))
+		w.done(w.save(job.Full, query("", "Alpha"), query("", "Beta")))
 		time.Sleep(time.Hour)
-		w.done(w.run(store.Delta))
+		w.done(w.run(job.Delta))
 		w.must(w.tc.Delete(high))
 		w.must(w.p.PauseTask(t.Context(), "upload", true))
-		job, err := w.p.Submit(t.Context(), store.Delta)
+		j, err := w.p.Submit(t.Context(), job.Delta)
 		w.must(err)
 		time.Sleep(time.Minute)
-		w.must(w.p.Cancel(t.Context(), job.RequestID))
+		w.must(w.p.Cancel(t.Context(), j.RequestID))
 		w.must(w.p.PauseTask(t.Context(), "upload", false))
-		w.done(w.run(store.Delta))
+		w.done(w.run(job.Delta))
 		w.check(false)
 	})
 }
@@ -42,7 +43,7 @@ func TestCancelBesidesARunningJob(t *testing.T) {
 	in(t, func(t *testing.T) {
 		w := newWorld(t)
 		w.put("Alpha", "a.example")
-		w.done(w.save(store.Full, query("", "Alpha")))
+		w.done(w.save(job.Full, query("", "Alpha")))
 		w.put("Alpha", "new.example")
 		time.Sleep(time.Hour)
 		w.must(w.far.Inject(sentinelserver.Fault{Kind: sentinelserver.Throttle, Seconds: 3000, Count: 1}))
@@ -50,10 +51,10 @@ func TestCancelBesidesARunningJob(t *testing.T) {
 		time.Sleep(5 * time.Second)
 		w.must(w.p.KillTask(t.Context(), "upload"))
 		w.must(w.p.PauseTask(t.Context(), "upload", true))
-		if job := w.await(waiting); job.Status != store.Pending || job.Queued != 1 {
-			t.Fatalf("%s, %+v", job.Status, job.Counts)
+		if j := w.await(waiting); j.Status != job.Pending || j.Queued != 1 {
+			t.Fatalf("%s, %+v", j.Status, j.Counts)
 		}
-		running, err := w.p.Submit(t.Context(), store.Delta)
+		running, err := w.p.Submit(t.Context(), job.Delta)
 		w.must(err)
 		time.Sleep(time.Minute)
 		if p := w.p.Progress(); p.RequestID != running.RequestID || p.Stage != "Upload" {
@@ -63,8 +64,8 @@ func TestCancelBesidesARunningJob(t *testing.T) {
 		w.must(w.p.PauseTask(t.Context(), "upload", false))
 		w.done(w.await(running.RequestID))
 		time.Sleep(time.Hour)
-		w.done(w.run(store.Delta))
-		w.done(w.run(store.Delta))
+		w.done(w.run(job.Delta))
+		w.done(w.run(job.Delta))
 		w.check(false)
 	})
 }
@@ -85,9 +86,9 @@ type unwritable struct {
 	full func() bool
 }
 
-func (u unwritable) UpdateJob(ctx context.Context, id string, change func(*store.Job) error) (store.Job, error) {
+func (u unwritable) UpdateJob(ctx context.Context, id string, change func(*job.Job) error) (job.Job, error) {
 	if u.full() {
-		return store.Job{}, fmt.Errorf("writing: %w", sqlite3.Error{Code: sqlite3.ErrFull})
+		return job.Job{}, fmt.Errorf("writing: %w", sqlite3.Error{Code: sqlite3.ErrFull})
 	}
 	return u.Store.UpdateJob(ctx, id, change)
 }
@@ -104,7 +105,7 @@ func TestCommandsWhileTheDiskIsFull(t *testing.T) {
 	for _, c := range []struct {
 		name    string
 		command func(w *world, id string) error
-		want    store.Status
+		want    job.Status
 	}{
 		{"cancel", func(w *world, id string) error {
 			ctx, stop := context.WithTimeout(context.Background(), 25*time.Second)
@@ -113,24 +114,24 @@ func TestCommandsWhileTheDiskIsFull(t *testing.T) {
 				return fmt.Errorf("cancelled at once: %w", err)
 			}
 			return nil
-		}, store.Cancelled},
-		{"kill", func(w *world, _ string) error { return w.p.KillTask(context.Background(), "download") }, store.Failed},
+		}, job.Cancelled},
+		{"kill", func(w *world, _ string) error { return w.p.KillTask(context.Background(), "download") }, job.Failed},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			in(t, func(t *testing.T) {
 				var full atomic.Bool
 				w := newWorld(t, func(w *world) { w.wrap = func(s Store) Store { return unwritable{s, full.Load} } })
 				w.put("Alpha", "a.example")
-				w.done(w.save(store.Full, query("", "Alpha")))
+				w.done(w.save(job.Full, query("", "Alpha")))
 				full.Store(true)
-				job, err := w.p.Submit(t.Context(), store.Full)
+				j, err := w.p.Submit(t.Context(), job.Full)
 				w.must(err)
 				time.Sleep(time.Minute)
-				w.must(c.command(w, job.RequestID))
+				w.must(c.command(w, j.RequestID))
 				time.Sleep(time.Minute)
 				full.Store(false)
 				time.Sleep(2 * time.Minute)
-				if got := w.await(job.RequestID); got.Status != c.want {
+				if got := w.await(j.RequestID); got.Status != c.want {
 					t.Errorf("%s: %s", got.Status, got.Message)
 				}
 			})
@@ -144,13 +145,13 @@ func TestCancelOfAJobThatFails(t *testing.T) {
 		w := newWorld(t)
 		w.put("Alpha", "a.example")
 		w.must(w.tc.Inject(tcserver.Fault{Kind: tcserver.Hang, Path: "/api/v3/indicators"}))
-		w.saveOnly(store.Full, query("", "Alpha"))
+		w.saveOnly(job.Full, query("", "Alpha"))
 		time.Sleep(time.Minute)
 		id := w.p.Progress().RequestID
 		w.must(w.p.KillTask(t.Context(), "download"))
 		w.must(w.p.Cancel(t.Context(), id))
-		if job := w.await(id); job.Status != store.Cancelled {
-			t.Errorf("%s: %s", job.Status, job.Message)
+		if j := w.await(id); j.Status != job.Cancelled {
+			t.Errorf("%s: %s", j.Status, j.Message)
 		}
 	})
 }

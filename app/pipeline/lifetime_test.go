@@ -7,9 +7,9 @@ import (
 	"testing/synctest"
 	"time"
 
+	"mssentinel/app/job"
 	"mssentinel/app/standin/tcserver"
 	"mssentinel/app/stix"
-	"mssentinel/app/store"
 )
 
 // validUntil is until when Sentinel holds a pattern to be valid.
@@ -42,27 +42,27 @@ func TestTimeToLive(t *testing.T) {
 			}
 		}
 		time.Sleep(time.Hour)
-		first := w.done(w.save(store.Full, q)).DateStarted
+		first := w.done(w.save(job.Full, q)).DateStarted
 		want("host", host, first.Add(100*time.Hour))
 		want("ASN", asn, first.Add(7*time.Hour))
 
 		time.Sleep(time.Hour)
 		w.must(w.tc.Modify(id, map[string]any{}))
-		confirmed := w.done(w.run(store.Delta))
-		w.counts(confirmed, store.Counts{Downloaded: 1, Queued: 1, Uploaded: 1})
+		confirmed := w.done(w.run(job.Delta))
+		w.counts(confirmed, job.Counts{Downloaded: 1, Queued: 1, Uploaded: 1})
 		want("confirmed", host, confirmed.DateStarted.Add(100*time.Hour))
 
 		// It runs out, selected or not: nothing changed in ThreatConnect.
 		time.Sleep(8 * time.Hour)
-		w.counts(w.done(w.run(store.Reconcile)), store.Counts{Downloaded: 2, Unchanged: 2})
+		w.counts(w.done(w.run(job.Reconcile)), job.Counts{Downloaded: 2, Unchanged: 2})
 		want("expired", asn, first.Add(7*time.Hour))
 
 		w.stop()
 		w.options.TTL["Host"] = 10 * time.Hour
 		w.start()
-		w.counts(w.done(w.run(store.Reconcile)), store.Counts{Downloaded: 2, Unchanged: 2})
+		w.counts(w.done(w.run(job.Reconcile)), job.Counts{Downloaded: 2, Unchanged: 2})
 		want("not sent since the change", host, confirmed.DateStarted.Add(100*time.Hour))
-		last := w.done(w.run(store.Full))
+		last := w.done(w.run(job.Full))
 		want("sent since the change", host, last.DateStarted.Add(10*time.Hour))
 	})
 }
@@ -82,24 +82,24 @@ func TestMarksMoveAtTheEnd(t *testing.T) {
 		w.put("Alpha", "new.example")
 		w.far.SetSecret(clientID, "another")
 		w.far.ExpireTokens()
-		failed := w.run(store.Delta)
-		if failed.Status != store.Failed || !mark().Equal(before) {
+		failed := w.run(job.Delta)
+		if failed.Status != job.Failed || !mark().Equal(before) {
 			t.Errorf("%s, marked %v, before %v", failed.Status, mark(), before)
 		}
 		w.must(w.p.PauseTask(t.Context(), "upload", true))
 		w.far.SetSecret(clientID, secret)
 		time.Sleep(time.Hour)
-		job, err := w.p.Submit(t.Context(), store.Delta)
+		j, err := w.p.Submit(t.Context(), job.Delta)
 		w.must(err)
 		time.Sleep(time.Hour)
 		if !mark().Equal(before) {
 			t.Errorf("marked %v while everything waits for upload", mark())
 		}
 		w.must(w.p.PauseTask(t.Context(), "upload", false))
-		done := w.await(job.RequestID)
+		done := w.await(j.RequestID)
 		synctest.Wait()
-		if done.Status != store.ConfirmationRequired || done.CountRetirementHeld != 150 || !mark().Equal(*done.WindowEnd) {
-			t.Errorf("%s, %d held, marked %v, the window ends at %v", done.Status, done.CountRetirementHeld, mark(), done.WindowEnd)
+		if done.Status != job.ConfirmationRequired || done.Question() != 150 || !mark().Equal(*done.WindowEnd) {
+			t.Errorf("%s, %d held, marked %v, the window ends at %v", done.Status, done.Question(), mark(), done.WindowEnd)
 		}
 	})
 }
@@ -110,18 +110,18 @@ func TestAMarkThatLiesAhead(t *testing.T) {
 		w := newWorld(t)
 		gone := w.put("Alpha", "gone.example")
 		w.put("Alpha", "a.example")
-		job := w.done(w.save(store.Full, query("", "Alpha")))
+		j := w.done(w.save(job.Full, query("", "Alpha")))
 		queries, err := w.store.RunQueries(t.Context())
 		w.must(err)
-		w.must(w.store.SetMarks(t.Context(), job.Number, []int64{queries[0].Number}, time.Now().AddDate(1, 0, 0)))
+		w.must(w.store.SetMarks(t.Context(), j.Number, []int64{queries[0].Number}, time.Now().AddDate(1, 0, 0)))
 		w.put("Alpha", "new.example")
 		w.must(w.tc.Delete(gone))
 		time.Sleep(time.Hour)
-		w.done(w.run(store.Delta))
+		w.done(w.run(job.Delta))
 		w.check(false)
 		time.Sleep(time.Hour)
-		w.done(w.run(store.Delta))
-		w.counts(w.done(w.run(store.Delta)), store.Counts{})
+		w.done(w.run(job.Delta))
+		w.counts(w.done(w.run(job.Delta)), job.Counts{})
 	})
 }
 
@@ -132,8 +132,8 @@ func TestAWindowThatEndsAhead(t *testing.T) {
 		w := newWorld(t)
 		w.put("Alpha", "a.example")
 		w.must(w.tc.Inject(tcserver.Fault{Kind: tcserver.Status, Status: 500, Count: -1}))
-		job := w.save(store.Full, query("", "Alpha"))
-		_, err := w.store.UpdateJob(t.Context(), job.RequestID, func(j *store.Job) error {
+		update := w.save(job.Full, query("", "Alpha"))
+		_, err := w.store.UpdateJob(t.Context(), update.RequestID, func(j *job.Job) error {
 			ahead := j.WindowEnd.AddDate(1, 0, 0)
 			j.WindowEnd, j.DateStarted = &ahead, &ahead
 			return nil
@@ -141,11 +141,11 @@ func TestAWindowThatEndsAhead(t *testing.T) {
 		w.must(err)
 		w.tc.ClearFaults()
 		w.must(w.p.RunTask(t.Context(), "download"))
-		job = w.awaitJob(job.RequestID, func(j store.Job) bool { return j.Status == store.UploadComplete })
+		update = w.awaitJob(update.RequestID, func(j job.Job) bool { return j.Status == job.UploadComplete })
 		queries, err := w.store.RunQueries(t.Context())
 		w.must(err)
-		if mark := queries[0].Mark; mark.After(time.Now()) || job.DateStarted.After(time.Now()) {
-			t.Errorf("marked until %v, began at %v", mark, job.DateStarted)
+		if mark := queries[0].Mark; mark.After(time.Now()) || update.DateStarted.After(time.Now()) {
+			t.Errorf("marked until %v, began at %v", mark, update.DateStarted)
 		}
 	})
 }

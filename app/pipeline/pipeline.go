@@ -21,6 +21,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"mssentinel/app/job"
 	"mssentinel/app/mapping"
 	"mssentinel/app/sentinel"
 	"mssentinel/app/store"
@@ -43,12 +44,14 @@ type Store interface {
 	RunQueries(ctx context.Context) ([]store.RunQuery, error)
 	DeletedQueries(ctx context.Context) ([]store.RunQuery, error)
 
-	AddJob(ctx context.Context, kind store.JobType, mode store.Mode, now time.Time) (store.Job, error)
-	NextJob(ctx context.Context, now time.Time) (store.Job, bool, error)
-	UpdateJob(ctx context.Context, requestID string, change func(*store.Job) error) (store.Job, error)
+	AddJob(ctx context.Context, kind job.Type, mode job.Mode, now time.Time) (job.Job, error)
+	NextJob(ctx context.Context, now time.Time) (job.Job, bool, error)
+	BeginAttempt(ctx context.Context, requestID string, now, windowEnd time.Time) (job.Job, error)
+	UpdateJob(ctx context.Context, requestID string, transition func(*job.Job) error) (job.Job, error)
+	CompleteJob(ctx context.Context, requestID string, now time.Time, message string) (job.Job, error)
 	CancelJob(ctx context.Context, requestID string, now time.Time) error
 
-	Apply(ctx context.Context, b store.Batch) (store.Counts, error)
+	Apply(ctx context.Context, b store.Batch) (job.Counts, error)
 	Unseen(ctx context.Context, job, query int64, ids []int64) ([]int64, error)
 	Forget(ctx context.Context, job, query int64, indicators []int64) error
 	SweepDeparted(ctx context.Context, job int64, queries []int64) error
@@ -58,7 +61,7 @@ type Store interface {
 	Retire(ctx context.Context, job int64, now time.Time) (store.Retirement, error)
 	AnswerRetirement(ctx context.Context, requestID string, confirm bool, now time.Time) error
 	SetMarks(ctx context.Context, job int64, queries []int64, end time.Time) error
-	AddProblems(ctx context.Context, job int64, problems []store.Problem) error
+	AddProblems(ctx context.Context, job int64, problems []job.Problem) error
 
 	Outgoing(ctx context.Context, after int64, limit int) ([]store.Outgoing, error)
 	OutboxSize(ctx context.Context, job int64) (total, ofJob int64, err error)

@@ -7,6 +7,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"mssentinel/app/job"
 	"mssentinel/app/store"
 )
 
@@ -39,10 +40,10 @@ type counters struct {
 }
 
 // startCounting takes over what earlier attempts sent: it is not sent again.
-func (r *run) startCounting(job store.Job) {
+func (r *run) startCounting(j job.Job) {
 	r.started = time.Now()
-	r.before = job.Uploaded + job.Rejected + job.Retired
-	r.queued.Store(job.Queued)
+	r.before = j.Uploaded + j.Rejected + j.Retired
+	r.queued.Store(j.Queued)
 	r.uploaded.Store(r.before)
 }
 

@@ -5,6 +5,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"mssentinel/app/job"
 	"mssentinel/app/store"
 )
 
@@ -32,7 +33,7 @@ func TestRemaining(t *testing.T) {
 		if (p.Progress() != Progress{}) {
 			t.Error("progress without a job")
 		}
-		r := newRun(t.Context(), store.Job{RequestID: "x", Counts: store.Counts{Queued: 100, Uploaded: 100}})
+		r := newRun(t.Context(), job.Job{RequestID: "x", Counts: job.Counts{Queued: 100, Uploaded: 100}})
 		defer r.cancel(nil)
 		p.setCurrent(r)
 		r.expect(1000)

@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"mssentinel/app/job"
 	"mssentinel/app/standin/sentinelserver"
 	"mssentinel/app/standin/tcserver"
 	"mssentinel/app/store"
@@ -39,13 +40,13 @@ func TestGeneratedPopulation(t *testing.T) {
 	in(t, func(t *testing.T) {
 		w := newWorld(t, generated(4000, 3))
 		owners := w.owners()
-		job := w.done(w.save(store.Full, w.everything("", owners[2]), w.everything("rating >= 3", owners...), w.everything("", owners...)))
+		j := w.done(w.save(job.Full, w.everything("", owners[2]), w.everything("rating >= 3", owners...), w.everything("", owners...)))
 		w.sentOnce()
 		w.check(true)
-		if job.Invalid == 0 || job.Duplicate == 0 || job.Uploaded != int64(len(w.live())) || job.Queued != job.Uploaded {
-			t.Errorf("%+v, %d live", job.Counts, len(w.live()))
+		if j.Invalid == 0 || j.Duplicate == 0 || j.Uploaded != int64(len(w.live())) || j.Queued != j.Uploaded {
+			t.Errorf("%+v, %d live", j.Counts, len(w.live()))
 		}
-		if again := w.done(w.run(store.Reconcile)); again.Queued != 0 || again.Unchanged != job.Uploaded {
+		if again := w.done(w.run(job.Reconcile)); again.Queued != 0 || again.Unchanged != j.Uploaded {
 			t.Errorf("%+v", again.Counts)
 		}
 		w.sentOnce()
@@ -56,23 +57,23 @@ func TestGeneratedPopulation(t *testing.T) {
 func TestBackpressure(t *testing.T) {
 	in(t, func(t *testing.T) {
 		w := newWorld(t, generated(12_000, 1), func(w *world) { w.limit = 20; w.keep = sentinelserver.KeepHashes })
-		w.saveOnly(store.Full, w.everything("", w.owners()...))
+		w.saveOnly(job.Full, w.everything("", w.owners()...))
 		most := int64(0)
 		time.Sleep(time.Second)
 		id := w.p.Progress().RequestID
-		job := w.awaitJob(id, func(j store.Job) bool {
+		update := w.awaitJob(id, func(j job.Job) bool {
 			total, _, err := w.store.OutboxSize(t.Context(), 0)
 			w.must(err)
 			most = max(most, total)
 			return !j.Status.Active()
 		})
-		w.done(job)
+		w.done(update)
 		if most < outboxRoom || most > outboxFull+2*chunkSize {
 			t.Errorf("up to %d rows waited", most)
 		}
 		w.sentOnce()
 		floor := time.Duration(w.far.RequestCount()/20) * time.Minute
-		if took := job.DateCompleted.Sub(*job.DateStarted); took > floor+time.Minute/4 {
+		if took := update.DateCompleted.Sub(*update.DateStarted); took > floor+time.Minute/4 {
 			t.Errorf("%d requests took %v; the limit allows %v", w.far.RequestCount(), took, floor)
 		}
 		if most := w.far.MaxInWindow(true); most > 20 {
@@ -104,7 +105,7 @@ type chaos struct {
 func newChaos(t *testing.T, seed uint64) *chaos {
 	c := &chaos{random: rand.New(rand.NewPCG(seed, 7)), world: newWorld(t, generated(700, seed+10), func(w *world) { w.limit = 60 })}
 	owners := c.owners()
-	c.done(c.save(store.Full, c.everything("rating >= 4", owners...), c.everything("", owners[1], owners[3]), c.everything("", owners...)))
+	c.done(c.save(job.Full, c.everything("rating >= 4", owners...), c.everything("", owners[1], owners[3]), c.everything("", owners...)))
 	c.check(true)
 	return c
 }
@@ -115,15 +116,15 @@ func (c *chaos) run(rounds int) {
 			c.change()
 		}
 		c.disturb()
-		mode := []store.Mode{store.Delta, store.Delta, store.Reconcile, store.Full}[c.random.IntN(4)]
-		job := c.world.run(mode)
-		if job.Status == store.Pending || job.Status == store.Failed {
+		mode := []job.Mode{job.Delta, job.Delta, job.Reconcile, job.Full}[c.random.IntN(4)]
+		j := c.world.run(mode)
+		if j.Status == job.Pending || j.Status == job.Failed {
 			c.tc.ClearFaults()
 			c.far.ClearFaults()
-			job = c.world.run(mode)
+			j = c.world.run(mode)
 		}
-		c.done(job)
-		decided := mode != store.Delta
+		c.done(j)
+		decided := mode != job.Delta
 		if decided {
 			c.blurred = false
 		}
@@ -169,7 +170,7 @@ func (c *chaos) change() {
 
 func (c *chaos) reorder() {
 	c.random.Shuffle(len(c.queries), func(i, j int) { c.queries[i], c.queries[j] = c.queries[j], c.queries[i] })
-	c.save(store.Delta, c.queries...)
+	c.save(job.Delta, c.queries...)
 	c.blurred = true
 }
 
@@ -211,13 +212,13 @@ func (c *chaos) stage() string { return []string{"download", "convert", "upload"
 
 // interrupt does something in the middle of an update.
 func (c *chaos) interrupt(do func()) {
-	job, err := c.p.Submit(c.t.Context(), []store.Mode{store.Delta, store.Reconcile, store.Full}[c.random.IntN(3)])
+	j, err := c.p.Submit(c.t.Context(), []job.Mode{job.Delta, job.Reconcile, job.Full}[c.random.IntN(3)])
 	c.must(err)
 	time.Sleep(time.Duration(c.random.IntN(10_000)) * time.Millisecond)
 	do()
-	ended := c.await(job.RequestID)
-	killed := ended.Status == store.Failed && strings.Contains(ended.Message, "killed")
-	if ended.Status != store.UploadComplete && ended.Status != store.Cancelled && !killed || strings.Contains(ended.Message, "could not") {
+	ended := c.await(j.RequestID)
+	killed := ended.Status == job.Failed && strings.Contains(ended.Message, "killed")
+	if ended.Status != job.UploadComplete && ended.Status != job.Cancelled && !killed || strings.Contains(ended.Message, "could not") {
 		c.t.Errorf("%s: %s", ended.Status, ended.Message)
 	}
 }

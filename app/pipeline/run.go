@@ -9,16 +9,13 @@ import (
 	"sync/atomic"
 	"time"
 
+	"mssentinel/app/job"
 	"mssentinel/app/store"
 )
 
 const (
 	// lookEvery is how often Download looks for a job whose next attempt is due.
 	lookEvery = 30 * time.Second
-	// A scheduled job that fails is tried again after firstRetry, then after twice as long each time, up to lastRetry.
-	firstRetry = 5 * time.Minute
-	lastRetry  = 3 * time.Hour
-	maxRetries = 10
 )
 
 // errCancelled ends a job that an operator does not want any more.
@@ -27,7 +24,7 @@ var errCancelled = errors.New("the job was cancelled")
 // run is one attempt at a job.
 type run struct {
 	// job is as it was when the attempt began: only what never changes is of use.
-	job     store.Job
+	job     job.Job
 	queries []store.RunQuery
 	// deleted are the queries that were deleted, and what they gave may still stand.
 	deleted []store.RunQuery
@@ -55,10 +52,10 @@ type run struct {
 	counters
 }
 
-func newRun(ctx context.Context, job store.Job) *run {
-	r := &run{job: job, sealed: make(chan struct{}), emptied: make(chan struct{}), ended: make(chan struct{})}
+func newRun(ctx context.Context, j job.Job) *run {
+	r := &run{job: j, sealed: make(chan struct{}), emptied: make(chan struct{}), ended: make(chan struct{})}
 	r.ctx, r.cancel = context.WithCancelCause(ctx)
-	r.startCounting(job)
+	r.startCounting(j)
 	return r
 }
 
@@ -76,12 +73,12 @@ func done(c chan struct{}) bool {
 func (p *Pipeline) download(ctx context.Context) {
 	defer close(p.chunks)
 	for ctx.Err() == nil {
-		job, found, err := p.nextJob(ctx)
+		j, found, err := p.nextJob(ctx)
 		if err != nil && ctx.Err() == nil {
 			p.Logger.Error("looking for the next job", "error", err)
 		}
 		if found {
-			p.process(ctx, job)
+			p.process(ctx, j)
 			continue
 		}
 		select {
@@ -93,20 +90,20 @@ func (p *Pipeline) download(ctx context.Context) {
 }
 
 // nextJob takes the next job; one that waits for its next attempt only when its time has come or someone is in a hurry.
-func (p *Pipeline) nextJob(ctx context.Context) (store.Job, bool, error) {
+func (p *Pipeline) nextJob(ctx context.Context) (job.Job, bool, error) {
 	if p.downloader.isPaused() {
-		return store.Job{}, false, nil
+		return job.Job{}, false, nil
 	}
 	now := time.Now().UTC()
 	if p.hurry.Swap(false) {
-		now = now.Add(2 * lastRetry)
+		now = now.Add(2 * job.RetryPauses.Longest)
 	}
 	return p.Store.NextJob(ctx, now)
 }
 
 // process makes one attempt at a job and writes down what came of it.
-func (p *Pipeline) process(ctx context.Context, job store.Job) {
-	r := newRun(ctx, job)
+func (p *Pipeline) process(ctx context.Context, j job.Job) {
+	r := newRun(ctx, j)
 	p.setCurrent(r)
 	defer close(r.ended)
 	defer p.setCurrent(nil)
@@ -117,7 +114,7 @@ func (p *Pipeline) process(ctx context.Context, job store.Job) {
 	r.cancel(err)
 	p.drainChunks(r)
 	if err := p.conclude(ctx, r, err); err != nil {
-		p.Logger.Error("the end of a job could not be kept; it is taken up again", "job", job.RequestID, "error", err)
+		p.Logger.Error("the end of a job could not be kept; it is taken up again", "job", j.RequestID, "error", err)
 		p.stall(ctx, err)
 	}
 	p.scheduler.wake()
@@ -133,7 +130,7 @@ func (p *Pipeline) attempt(r *run) error {
 	if err := p.readAll(r); err != nil {
 		return err
 	}
-	if err := p.advance(r, func(j *store.Job, now *time.Time) { j.Status, j.DateDownloadComplete = store.DownloadComplete, now }); err != nil {
+	if err := p.advance(r, (*job.Job).FinishDownload); err != nil {
 		return err
 	}
 	r.allRead.Store(true)
@@ -149,25 +146,19 @@ func (p *Pipeline) attempt(r *run) error {
 	}
 }
 
-// begin starts an attempt. The end of the window stays what it was at the first one. The start is dated before the queries
-// are read: the mark of one that is changed later does not move.
+// begin starts an attempt. The start is dated before the queries are read: the mark of one that is changed later does not
+// move.
 func (p *Pipeline) begin(r *run) error {
-	err := p.advance(r, func(j *store.Job, now *time.Time) {
-		// What lies ahead was dated while the clock was wrong.
-		if j.DateStarted == nil || j.DateStarted.After(*now) {
-			j.DateStarted = now
+	err := p.persist(r.ctx, func(ctx context.Context) error {
+		now := time.Now().UTC()
+		j, err := p.Store.BeginAttempt(ctx, r.job.RequestID, now, now.Add(-p.Lag).Truncate(time.Second))
+		if err == nil {
+			r.end = *j.WindowEnd
 		}
-		if j.WindowEnd == nil || j.WindowEnd.After(*now) {
-			end := now.Add(-p.Lag).Truncate(time.Second)
-			j.WindowEnd = &end
-		}
-		r.end = *j.WindowEnd
-		j.Status, j.Message, j.RetryAfter, j.DateFailed = store.DownloadInProgress, "", nil, nil
-		j.DateDownloadStart, j.DateDownloadComplete = now, nil
-		j.DateConvertStart, j.DateConvertComplete, j.DateUploadStart, j.DateUploadComplete = nil, nil, nil, nil
+		return err
 	})
 	if err != nil {
-		return err
+		return fmt.Errorf("beginning an attempt: %w", err)
 	}
 	if r.queries, err = p.Store.RunQueries(r.ctx); err != nil {
 		return fmt.Errorf("reading the saved queries: %w", err)
@@ -177,13 +168,13 @@ func (p *Pipeline) begin(r *run) error {
 	}
 	p.doubtMarks(r.queries)
 	if start := p.windowStart(r.job.Mode, r.queries); start != nil {
-		if err := p.advance(r, func(j *store.Job, _ *time.Time) { j.WindowStart = start }); err != nil {
+		if err := p.advance(r, func(j *job.Job, _ time.Time) error { return j.SetWindowStart(*start) }); err != nil {
 			return err
 		}
 	}
 	p.Mappers.StartJob()
 	p.uploader.wake()
-	p.Logger.Info("job started", "job", r.job.RequestID, "type", r.job.JobType, "mode", r.job.Mode, "queries", len(r.queries),
+	p.Logger.Info("job started", "job", r.job.RequestID, "type", r.job.Type, "mode", r.job.Mode, "queries", len(r.queries),
 		"window_end", r.end.Format(time.RFC3339), "failures_before", r.job.FailureCount)
 	return nil
 }
@@ -200,8 +191,8 @@ func (p *Pipeline) doubtMarks(queries []store.RunQuery) {
 }
 
 // windowStart is where a delta update starts reading: the earliest of its queries. nil is the beginning.
-func (p *Pipeline) windowStart(mode store.Mode, queries []store.RunQuery) *time.Time {
-	if mode != store.Delta || len(queries) == 0 {
+func (p *Pipeline) windowStart(mode job.Mode, queries []store.RunQuery) *time.Time {
+	if mode != job.Delta || len(queries) == 0 {
 		return nil
 	}
 	first := p.from(queries[0])
@@ -224,17 +215,11 @@ func (p *Pipeline) from(q store.RunQuery) time.Time {
 	return q.Mark.Add(-p.Overlap)
 }
 
-// advance changes the record of the job in hand, unless it was cancelled meanwhile.
-func (p *Pipeline) advance(r *run, change func(j *store.Job, now *time.Time)) error {
+// advance carries out a transition of the job in hand. [job.ErrState] means that it was cancelled meanwhile.
+func (p *Pipeline) advance(r *run, transition func(j *job.Job, now time.Time) error) error {
 	return p.persist(r.ctx, func(ctx context.Context) error {
 		now := time.Now().UTC()
-		_, err := p.Store.UpdateJob(ctx, r.job.RequestID, func(j *store.Job) error {
-			if j.Status != store.Pending && !j.Status.Active() {
-				return fmt.Errorf("job %s is %s: %w", j.RequestID, j.Status, store.ErrState)
-			}
-			change(j, &now)
-			return nil
-		})
+		_, err := p.Store.UpdateJob(ctx, r.job.RequestID, func(j *job.Job) error { return transition(j, now) })
 		if err != nil {
 			return fmt.Errorf("keeping how far the job is: %w", err)
 		}
@@ -259,7 +244,7 @@ func (p *Pipeline) conclude(ctx context.Context, r *run, cause error) (err error
 	default:
 		err = p.giveUp(ctx, r, cause)
 	}
-	if ctx.Err() != nil || errors.Is(err, store.ErrState) {
+	if ctx.Err() != nil || errors.Is(err, job.ErrState) {
 		return nil
 	}
 	return err
@@ -279,63 +264,38 @@ func (p *Pipeline) complete(ctx context.Context, r *run) error {
 	if err := r.unread(); err != nil && (!permanent(err) || len(r.failures) == len(r.queries)) {
 		return p.giveUp(ctx, r, err)
 	}
-	return p.finish(ctx, r, func(j *store.Job, now *time.Time) {
-		j.Status, j.DateUploadComplete, j.DateCompleted = store.UploadComplete, now, now
-		if r.retirement.Held > 0 {
-			j.Status = store.ConfirmationRequired
-		}
-		j.Message = r.message()
+	return p.finish(ctx, r, func(ctx context.Context, now time.Time) (job.Job, error) {
+		return p.Store.CompleteJob(ctx, r.job.RequestID, now, r.message())
 	})
 }
 
 // giveUp ends an attempt that failed: a scheduled job is tried again later, unless that cannot help.
 func (p *Pipeline) giveUp(ctx context.Context, r *run, cause error) error {
-	return p.finish(ctx, r, func(j *store.Job, now *time.Time) {
-		j.FailureCount++
-		j.Message = explain(cause)
-		if j.JobType == store.Scheduled && !permanent(cause) && j.FailureCount <= maxRetries {
-			after := now.Add(retryDelay(j.FailureCount))
-			j.Status, j.RetryAfter = store.Pending, &after
-			return
-		}
-		j.Status, j.DateFailed = store.Failed, now
+	return p.finish(ctx, r, func(ctx context.Context, now time.Time) (job.Job, error) {
+		return p.Store.UpdateJob(ctx, r.job.RequestID, func(j *job.Job) error {
+			return j.Fail(now, explain(cause), !permanent(cause), rand.Float64())
+		})
 	})
 }
 
 // finish writes the last word of an attempt.
-func (p *Pipeline) finish(ctx context.Context, r *run, change func(j *store.Job, now *time.Time)) error {
+func (p *Pipeline) finish(ctx context.Context, r *run, end func(ctx context.Context, now time.Time) (job.Job, error)) error {
 	return p.persist(ctx, func(ctx context.Context) error {
-		now := time.Now().UTC()
-		job, err := p.Store.UpdateJob(ctx, r.job.RequestID, func(j *store.Job) error {
-			if j.Status != store.Pending && !j.Status.Active() {
-				return store.ErrState
-			}
-			change(j, &now)
-			return nil
-		})
+		j, err := end(ctx, time.Now().UTC())
 		if err != nil {
 			return err
 		}
-		p.Logger.Info("job ended", "job", job.RequestID, "status", job.Status, "message", job.Message, again(job),
-			"downloaded", job.Downloaded, "invalid", job.Invalid, "queued", job.Queued, "uploaded", job.Uploaded,
-			"rejected", job.Rejected, "retired", job.Retired, "held", r.retirement.Held, "seconds", int(r.age().Seconds()))
+		p.Logger.Info("job ended", "job", j.RequestID, "status", j.Status, "message", j.Message, again(j),
+			"downloaded", j.Downloaded, "invalid", j.Invalid, "queued", j.Queued, "uploaded", j.Uploaded,
+			"rejected", j.Rejected, "retired", j.Retired, "held", r.retirement.Held, "seconds", int(r.age().Seconds()))
 		return nil
 	})
 }
 
 // again tells the log when a job is tried again, if it is.
-func again(job store.Job) slog.Attr {
-	if job.RetryAfter == nil {
+func again(j job.Job) slog.Attr {
+	if j.RetryAfter == nil {
 		return slog.Attr{} // which is left out
 	}
-	return slog.Time("retry_after", *job.RetryAfter)
-}
-
-// retryDelay is how long a job waits after its nth failure: twice as long each time, with some jitter.
-func retryDelay(n int) time.Duration {
-	delay := lastRetry
-	if n <= 6 {
-		delay = min(firstRetry<<(n-1), lastRetry)
-	}
-	return time.Duration(float64(delay) * (0.9 + 0.2*rand.Float64()))
+	return slog.Time("retry_after", *j.RetryAfter)
 }

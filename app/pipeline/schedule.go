@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"time"
 
+	"mssentinel/app/job"
 	"mssentinel/app/store"
 )
 
@@ -74,15 +75,15 @@ func (p *Pipeline) queueUpdate(ctx context.Context) (time.Time, error) {
 	if due := p.nextUpdate(s, now); due.After(now) && !forced {
 		return due, nil
 	}
-	var job store.Job
+	var j job.Job
 	err = p.persist(ctx, func(ctx context.Context) (err error) {
-		job, err = p.Store.AddJob(ctx, store.Scheduled, p.nextMode(s, now), now)
+		j, err = p.Store.AddJob(ctx, job.Scheduled, p.nextMode(s, now), now)
 		return err
 	})
 	if err != nil {
 		return time.Time{}, fmt.Errorf("queueing an update: %w", err)
 	}
-	p.Logger.Info("job queued", "job", job.RequestID, "type", job.JobType, "mode", job.Mode)
+	p.Logger.Info("job queued", "job", j.RequestID, "type", j.Type, "mode", j.Mode)
 	p.downloader.wake()
 	return now.Add(p.Interval), nil
 }
@@ -101,14 +102,14 @@ func (p *Pipeline) nextUpdate(s store.Schedule, now time.Time) time.Time {
 
 // nextMode is what the next scheduled update is: the first one full, one that was saved as it was saved. A last complete read
 // that lies ahead of now is a clock that was put back.
-func (p *Pipeline) nextMode(s store.Schedule, now time.Time) store.Mode {
+func (p *Pipeline) nextMode(s store.Schedule, now time.Time) job.Mode {
 	switch {
 	case !s.Completed:
-		return store.Full
+		return job.Full
 	case s.NextMode != "":
 		return s.NextMode
 	case p.FullInterval > 0 && (now.Sub(s.LastFullRead) >= p.FullInterval || s.LastFullRead.After(now)):
-		return store.Reconcile
+		return job.Reconcile
 	}
-	return store.Delta
+	return job.Delta
 }

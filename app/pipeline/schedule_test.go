@@ -10,6 +10,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"mssentinel/app/job"
 	"mssentinel/app/mapping"
 	"mssentinel/app/sentinel"
 	"mssentinel/app/store"
@@ -20,13 +21,13 @@ import (
 type fakeStore struct {
 	Store
 	schedule func() (store.Schedule, error)
-	addJob   func(store.JobType, store.Mode, time.Time) (store.Job, error)
+	addJob   func(job.Type, job.Mode, time.Time) (job.Job, error)
 	clean    func(context.Context) error
 }
 
 func (f fakeStore) Schedule(context.Context) (store.Schedule, error) { return f.schedule() }
 func (f fakeStore) Clean(ctx context.Context, _ time.Time) error     { return f.clean(ctx) }
-func (f fakeStore) AddJob(_ context.Context, kind store.JobType, mode store.Mode, now time.Time) (store.Job, error) {
+func (f fakeStore) AddJob(_ context.Context, kind job.Type, mode job.Mode, now time.Time) (job.Job, error) {
 	return f.addJob(kind, mode, now)
 }
 func (fakeStore) AddWait(context.Context, time.Time, time.Duration) error { return nil }
@@ -50,16 +51,16 @@ func TestNextMode(t *testing.T) {
 		name  string
 		s     store.Schedule
 		every time.Duration
-		want  store.Mode
+		want  job.Mode
 	}{
-		{"the first is full", store.Schedule{}, week, store.Full},
-		{"the first is full, whatever was saved", store.Schedule{NextMode: store.Delta}, week, store.Full},
-		{"delta", store.Schedule{Completed: true, LastFullRead: now.Add(-week + time.Second)}, week, store.Delta},
-		{"reconcile after a week", store.Schedule{Completed: true, LastFullRead: now.Add(-week)}, week, store.Reconcile},
-		{"reconcile after a clock was put back", store.Schedule{Completed: true, LastFullRead: now.Add(time.Hour)}, week, store.Reconcile},
-		{"never a reconcile", store.Schedule{Completed: true}, 0, store.Delta},
-		{"as saved: full", store.Schedule{Completed: true, LastFullRead: now, NextMode: store.Full}, week, store.Full},
-		{"as saved: delta, though a reconcile is due", store.Schedule{Completed: true, NextMode: store.Delta}, week, store.Delta},
+		{"the first is full", store.Schedule{}, week, job.Full},
+		{"the first is full, whatever was saved", store.Schedule{NextMode: job.Delta}, week, job.Full},
+		{"delta", store.Schedule{Completed: true, LastFullRead: now.Add(-week + time.Second)}, week, job.Delta},
+		{"reconcile after a week", store.Schedule{Completed: true, LastFullRead: now.Add(-week)}, week, job.Reconcile},
+		{"reconcile after a clock was put back", store.Schedule{Completed: true, LastFullRead: now.Add(time.Hour)}, week, job.Reconcile},
+		{"never a reconcile", store.Schedule{Completed: true}, 0, job.Delta},
+		{"as saved: full", store.Schedule{Completed: true, LastFullRead: now, NextMode: job.Full}, week, job.Full},
+		{"as saved: delta, though a reconcile is due", store.Schedule{Completed: true, NextMode: job.Delta}, week, job.Delta},
 	} {
 		p := &Pipeline{Options: Options{FullInterval: c.every}}
 		if got := p.nextMode(c.s, now); got != c.want {
@@ -75,7 +76,7 @@ type plan struct {
 	began time.Time
 	// queued is when, after the start.
 	queued []time.Duration
-	modes  []store.Mode
+	modes  []job.Mode
 }
 
 func (f *plan) set(change func(*store.Schedule)) {
@@ -84,12 +85,12 @@ func (f *plan) set(change func(*store.Schedule)) {
 	change(&f.Schedule)
 }
 
-func (f *plan) add(mode store.Mode, now time.Time) {
+func (f *plan) add(mode job.Mode, now time.Time) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.queued, f.modes = append(f.queued, now.Sub(f.began)), append(f.modes, mode)
 	f.LastScheduled, f.NextMode, f.Completed = now, "", true
-	if mode != store.Delta {
+	if mode != job.Delta {
 		f.LastFullRead = now
 	}
 }
@@ -115,12 +116,12 @@ func scheduling(t *testing.T, s store.Schedule, interval time.Duration) (*Pipeli
 	f := &plan{Schedule: s, began: time.Now()}
 	p := New(Options{Interval: interval, FullInterval: 7 * 24 * time.Hour, Logger: quiet(), Mappers: noMappers{}, Store: fakeStore{
 		schedule: func() (store.Schedule, error) { return f.read(), nil },
-		addJob: func(kind store.JobType, mode store.Mode, now time.Time) (store.Job, error) {
-			if kind != store.Scheduled {
+		addJob: func(kind job.Type, mode job.Mode, now time.Time) (job.Job, error) {
+			if kind != job.Scheduled {
 				t.Errorf("queued a job that is %s", kind)
 			}
 			f.add(mode, now)
-			return store.Job{}, nil
+			return job.Job{}, nil
 		},
 	}})
 	ctx, cancel := context.WithCancel(t.Context())
@@ -142,7 +143,7 @@ func TestScheduleByInterval(t *testing.T) {
 				t.Errorf("update %d after %v, not %v", i, at, due)
 			}
 		}
-		want := []store.Mode{store.Full, store.Delta, store.Delta, store.Delta, store.Delta, store.Delta, store.Delta, store.Reconcile, store.Delta}
+		want := []job.Mode{job.Full, job.Delta, job.Delta, job.Delta, job.Delta, job.Delta, job.Delta, job.Reconcile, job.Delta}
 		if !slices.Equal(f.modes, want) {
 			t.Errorf("modes %v, want %v", f.modes, want)
 		}
@@ -172,10 +173,10 @@ func TestSavedQueriesAreDueAtOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p, f := scheduling(t, upToDate(), 24*time.Hour)
 		time.Sleep(time.Hour)
-		f.set(func(s *store.Schedule) { s.NextMode, s.Due = store.Full, time.Now() })
+		f.set(func(s *store.Schedule) { s.NextMode, s.Due = job.Full, time.Now() })
 		p.QueriesSaved()
 		f.want(t, 1)
-		if f.queued[0] != time.Hour || f.modes[0] != store.Full {
+		if f.queued[0] != time.Hour || f.modes[0] != job.Full {
 			t.Errorf("queued after %v, %v", f.queued, f.modes)
 		}
 	})
@@ -187,7 +188,7 @@ func TestAClockThatWasPutBackDoesNotStopTheSchedule(t *testing.T) {
 		s.LastScheduled = time.Now().AddDate(1, 0, 0)
 		_, f := scheduling(t, s, 24*time.Hour)
 		f.want(t, 1)
-		f.set(func(s *store.Schedule) { s.NextMode, s.Due = store.Delta, time.Now().AddDate(1, 0, 0) })
+		f.set(func(s *store.Schedule) { s.NextMode, s.Due = job.Delta, time.Now().AddDate(1, 0, 0) })
 		time.Sleep(scheduleEvery)
 		f.want(t, 2)
 	})
@@ -205,19 +206,6 @@ func TestRunNowQueuesAnUpdate(t *testing.T) {
 			t.Errorf("next run at %v", next)
 		}
 	})
-}
-
-func TestRetryDelay(t *testing.T) {
-	for n, minutes := range []float64{1: 5, 2: 10, 3: 20, 4: 40, 5: 80, 6: 160, 7: 180, 8: 180, 10: 180, 60: 180} {
-		if n == 0 || minutes == 0 {
-			continue
-		}
-		for range 100 {
-			if got := retryDelay(n).Minutes(); got < 0.9*minutes || got > 1.1*minutes {
-				t.Fatalf("failure %d: %v minutes, not %v", n, got, minutes)
-			}
-		}
-	}
 }
 
 func TestExplain(t *testing.T) {

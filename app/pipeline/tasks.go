@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	"mssentinel/app/job"
 	"mssentinel/app/store"
 )
 
@@ -67,14 +68,14 @@ func (p *Pipeline) Tasks() []Task {
 }
 
 // RunTask makes a task look for work at once: Schedule Downloads queues the next update without waiting for its time,
-// Download takes up a job that waits for its next attempt, Cleaner cleans. A paused task is [store.ErrState].
+// Download takes up a job that waits for its next attempt, Cleaner cleans. A paused task is [job.ErrState].
 func (p *Pipeline) RunTask(_ context.Context, slug string) error {
 	t, err := p.findTask(slug)
 	if err != nil {
 		return err
 	}
 	if t.isPaused() {
-		return fmt.Errorf("%s is paused, resume it first: %w", t.name, store.ErrState)
+		return fmt.Errorf("%s is paused, resume it first: %w", t.name, job.ErrState)
 	}
 	switch t {
 	case p.scheduler:

@@ -9,6 +9,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"mssentinel/app/job"
 	"mssentinel/app/store"
 )
 
@@ -38,7 +39,7 @@ func TestPausedTaskWaitsAndIsNotRun(t *testing.T) {
 		if err := p.PauseTask(t.Context(), "convert", true); err != nil {
 			t.Fatal(err)
 		}
-		if err := p.RunTask(t.Context(), "convert"); !errors.Is(err, store.ErrState) {
+		if err := p.RunTask(t.Context(), "convert"); !errors.Is(err, job.ErrState) {
 			t.Errorf("running a paused task: %v", err)
 		}
 		passed := make(chan error, 1)
@@ -162,16 +163,16 @@ func TestPauseInTheMiddle(t *testing.T) {
 						pause()
 					}
 				})
-				w.saveOnly(store.Full, query("", "Alpha"))
+				w.saveOnly(job.Full, query("", "Alpha"))
 				time.Sleep(30 * time.Hour)
 				p := w.p.Progress()
 				if p.Downloaded == 6000 && slug != "upload" || p.RequestID == "" {
 					t.Fatalf("%+v\n%s", p, w.log.String())
 				}
 				w.must(w.p.PauseTask(t.Context(), slug, false))
-				job := w.done(w.await(p.RequestID))
-				if job.FailureCount != 0 {
-					t.Errorf("%d failures", job.FailureCount)
+				j := w.done(w.await(p.RequestID))
+				if j.FailureCount != 0 {
+					t.Errorf("%d failures", j.FailureCount)
 				}
 				w.sentOnce()
 				w.check(true)

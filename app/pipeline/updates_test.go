@@ -10,6 +10,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"mssentinel/app/job"
 	"mssentinel/app/store"
 )
 
@@ -25,24 +26,24 @@ func TestFirstUpdateIsFullAndTheNextSendsWhatChanged(t *testing.T) {
 		w.put("Alpha", "a.example")
 		b := w.put("Alpha", "b.example")
 		w.put("Beta", "a.example")
-		job := w.done(w.save(store.Delta, query("", "Alpha", "Beta")))
-		if job.Mode != store.Full || job.JobType != store.Scheduled {
-			t.Errorf("%s %s", job.JobType, job.Mode)
+		j := w.done(w.save(job.Delta, query("", "Alpha", "Beta")))
+		if j.Mode != job.Full || j.Type != job.Scheduled {
+			t.Errorf("%s %s", j.Type, j.Mode)
 		}
-		w.counts(job, store.Counts{Downloaded: 3, Duplicate: 1, Queued: 2, Uploaded: 2})
+		w.counts(j, job.Counts{Downloaded: 3, Duplicate: 1, Queued: 2, Uploaded: 2})
 		w.check(true)
 
 		// The overlap is read again, and not sent again.
-		w.counts(w.done(w.run(store.Delta)), store.Counts{Downloaded: 3, Duplicate: 1, Unchanged: 2})
+		w.counts(w.done(w.run(job.Delta)), job.Counts{Downloaded: 3, Duplicate: 1, Unchanged: 2})
 		time.Sleep(time.Hour)
-		w.done(w.run(store.Delta))
-		w.counts(w.done(w.run(store.Delta)), store.Counts{})
+		w.done(w.run(job.Delta))
+		w.counts(w.done(w.run(job.Delta)), job.Counts{})
 		w.must(w.tc.Modify(b, map[string]any{"confidence": 77}))
-		w.counts(w.done(w.run(store.Delta)), store.Counts{Downloaded: 1, Queued: 1, Uploaded: 1})
+		w.counts(w.done(w.run(job.Delta)), job.Counts{Downloaded: 1, Queued: 1, Uploaded: 1})
 		w.check(false)
-		w.counts(w.done(w.run(store.Full)), store.Counts{Downloaded: 3, Duplicate: 1, Queued: 2, Uploaded: 2})
+		w.counts(w.done(w.run(job.Full)), job.Counts{Downloaded: 3, Duplicate: 1, Queued: 2, Uploaded: 2})
 		w.check(true)
-		w.counts(w.done(w.run(store.Reconcile)), store.Counts{Downloaded: 3, Duplicate: 1, Unchanged: 2})
+		w.counts(w.done(w.run(job.Reconcile)), job.Counts{Downloaded: 3, Duplicate: 1, Unchanged: 2})
 		w.check(true)
 	})
 }
@@ -51,24 +52,24 @@ func TestStatusesAndDates(t *testing.T) {
 	in(t, func(t *testing.T) {
 		w := newWorld(t)
 		w.put("Alpha", "a.example")
-		job := w.done(w.save(store.Full, query("", "Alpha")))
-		last := job.DateQueued
-		for i, date := range []*time.Time{job.DateStarted, job.DateDownloadStart, job.DateConvertStart, job.DateConvertComplete, job.DateUploadComplete, job.DateCompleted} {
+		j := w.done(w.save(job.Full, query("", "Alpha")))
+		last := j.DateQueued
+		for i, date := range []*time.Time{j.DateStarted, j.DateDownloadStart, j.DateConvertStart, j.DateConvertComplete, j.DateUploadComplete, j.DateCompleted} {
 			if date == nil || date.Before(last) {
 				t.Errorf("date %d is %v, the one before %v", i, date, last)
 				continue
 			}
 			last = *date
 		}
-		if job.DateDownloadComplete == nil || job.DateUploadStart == nil || job.DateFailed != nil || job.WindowStart != nil || job.WindowEnd == nil {
-			t.Errorf("%+v", job)
+		if j.DateDownloadComplete == nil || j.DateUploadStart == nil || j.DateFailed != nil || j.WindowStart != nil || j.WindowEnd == nil {
+			t.Errorf("%+v", j)
 		}
-		if lag := job.DateStarted.Sub(*job.WindowEnd); lag < DefaultLag || lag > DefaultLag+time.Second {
+		if lag := j.DateStarted.Sub(*j.WindowEnd); lag < DefaultLag || lag > DefaultLag+time.Second {
 			t.Errorf("the window ends %v before the start", lag)
 		}
-		delta := w.done(w.run(store.Delta))
-		if delta.WindowStart == nil || !delta.WindowStart.Equal(job.WindowEnd.Add(-DefaultOverlap)) {
-			t.Errorf("the delta starts at %v; the last update ended at %v", delta.WindowStart, job.WindowEnd)
+		delta := w.done(w.run(job.Delta))
+		if delta.WindowStart == nil || !delta.WindowStart.Equal(j.WindowEnd.Add(-DefaultOverlap)) {
+			t.Errorf("the delta starts at %v; the last update ended at %v", delta.WindowStart, j.WindowEnd)
 		}
 	})
 }
@@ -79,30 +80,30 @@ func TestPrecedenceAcrossRuns(t *testing.T) {
 		w := newWorld(t)
 		high := w.put("Alpha", "a.example")
 		low := w.put("Beta", "a.example")
-		w.done(w.save(store.Full, query("", "Alpha"), query("", "Beta")))
+		w.done(w.save(job.Full, query("", "Alpha"), query("", "Beta")))
 		w.wantWinner("a.example", "Alpha")
 
 		w.must(w.tc.Modify(low, map[string]any{"confidence": 99}))
-		if job := w.done(w.run(store.Delta)); job.Queued != 0 || job.Duplicate != 1 {
-			t.Errorf("%+v", job.Counts)
+		if j := w.done(w.run(job.Delta)); j.Queued != 0 || j.Duplicate != 1 {
+			t.Errorf("%+v", j.Counts)
 		}
 		w.check(false)
 
 		w.must(w.tc.Delete(high))
-		w.done(w.run(store.Delta))
+		w.done(w.run(job.Delta))
 		w.wantWinner("a.example", "Beta")
 		w.check(false)
 
 		higher := w.put("Alpha", "a.example")
-		w.done(w.run(store.Delta))
+		w.done(w.run(job.Delta))
 		w.wantWinner("a.example", "Alpha")
 		w.check(false)
 
 		w.must(w.tc.SetActive(higher, false))
-		w.done(w.run(store.Delta))
+		w.done(w.run(job.Delta))
 		w.wantWinner("a.example", "Beta")
 		w.must(w.tc.SetActive(higher, true))
-		w.done(w.run(store.Delta))
+		w.done(w.run(job.Delta))
 		w.wantWinner("a.example", "Alpha")
 		w.check(false)
 	})
@@ -114,16 +115,16 @@ func TestAnIndicatorThatFallsToALowerQuery(t *testing.T) {
 		w := newWorld(t)
 		id := w.putMembers("Alpha", "Host", map[string]any{"hostName": "a.example", "summary": "a.example", "rating": 5})
 		time.Sleep(time.Hour)
-		w.done(w.save(store.Full, query("rating >= 4", "Alpha"), query("", "Alpha")))
+		w.done(w.save(job.Full, query("rating >= 4", "Alpha"), query("", "Alpha")))
 		w.must(w.tc.Modify(id, map[string]any{"rating": 1}))
-		if job := w.done(w.run(store.Delta)); job.Downloaded != 1 || job.Uploaded != 1 {
-			t.Errorf("%+v", job.Counts)
+		if j := w.done(w.run(job.Delta)); j.Downloaded != 1 || j.Uploaded != 1 {
+			t.Errorf("%+v", j.Counts)
 		}
 		w.check(false)
 		w.must(w.tc.Modify(id, map[string]any{"rating": 5}))
-		w.done(w.run(store.Delta))
+		w.done(w.run(job.Delta))
 		w.check(false)
-		w.counts(w.done(w.run(store.Reconcile)), store.Counts{Downloaded: 2, Duplicate: 1, Unchanged: 1})
+		w.counts(w.done(w.run(job.Reconcile)), job.Counts{Downloaded: 2, Duplicate: 1, Unchanged: 1})
 	})
 }
 
@@ -136,9 +137,9 @@ func TestDeletedAndInactiveAreRetiredByADelta(t *testing.T) {
 		w.put("Alpha", "stays.example")
 		q := query("", "Alpha")
 		q.Types = append(q.Types, "File")
-		w.done(w.save(store.Full, q))
+		w.done(w.save(job.Full, q))
 		time.Sleep(time.Hour)
-		w.done(w.run(store.Delta))
+		w.done(w.run(job.Delta))
 
 		w.must(w.tc.Delete(gone))
 		w.must(w.tc.Delete(file))
@@ -148,17 +149,17 @@ func TestDeletedAndInactiveAreRetiredByADelta(t *testing.T) {
 		w.must(w.tc.Delete(again))
 		_, err = w.tc.Recreate(row)
 		w.must(err)
-		job := w.done(w.run(store.Delta))
-		w.counts(job, store.Counts{Downloaded: 1, Queued: 5, Uploaded: 1, Retired: 4})
+		j := w.done(w.run(job.Delta))
+		w.counts(j, job.Counts{Downloaded: 1, Queued: 5, Uploaded: 1, Retired: 4})
 		w.check(false)
 
 		// It comes back under the same id.
 		w.must(w.tc.SetActive(off, true))
-		w.done(w.run(store.Delta))
+		w.done(w.run(job.Delta))
 		w.wantWinner("off.example", "Alpha")
 		w.check(false)
-		if job := w.done(w.run(store.Reconcile)); job.Queued != 0 {
-			t.Errorf("%+v", job.Counts)
+		if j := w.done(w.run(job.Reconcile)); j.Queued != 0 {
+			t.Errorf("%+v", j.Counts)
 		}
 	})
 }
@@ -170,14 +171,14 @@ func TestReconcileSendsWhatDiffersAndRetiresWhatFellOut(t *testing.T) {
 		tagged := w.put("Alpha", "a.example", "send", "one")
 		out := w.put("Alpha", "b.example", "send")
 		w.put("Alpha", "c.example", "send")
-		w.done(w.save(store.Full, query(`tag = "send"`, "Alpha")))
+		w.done(w.save(job.Full, query(`tag = "send"`, "Alpha")))
 		time.Sleep(time.Hour)
-		w.done(w.run(store.Delta))
+		w.done(w.run(job.Delta))
 
 		w.must(w.tc.SetTags(tagged, "send", "two"))
 		w.must(w.tc.SetTags(out))
-		w.counts(w.done(w.run(store.Delta)), store.Counts{})
-		w.counts(w.done(w.run(store.Reconcile)), store.Counts{Downloaded: 2, Unchanged: 1, Queued: 2, Uploaded: 1, Retired: 1})
+		w.counts(w.done(w.run(job.Delta)), job.Counts{})
+		w.counts(w.done(w.run(job.Reconcile)), job.Counts{Downloaded: 2, Unchanged: 1, Queued: 2, Uploaded: 1, Retired: 1})
 		w.check(true)
 	})
 }
@@ -187,15 +188,15 @@ func TestAnIndicatorThatGivesNothingAnyMore(t *testing.T) {
 		w := newWorld(t)
 		id := w.put("Alpha", "a.example")
 		w.put("Beta", "a.example")
-		w.done(w.save(store.Full, query("", "Alpha"), query("", "Beta")))
+		w.done(w.save(job.Full, query("", "Alpha"), query("", "Beta")))
 		w.must(w.tc.Modify(id, map[string]any{"hostName": "*.example", "summary": "*.example"}))
-		job := w.done(w.run(store.Delta))
-		if job.Invalid != 1 {
-			t.Errorf("%+v", job.Counts)
+		j := w.done(w.run(job.Delta))
+		if j.Invalid != 1 {
+			t.Errorf("%+v", j.Counts)
 		}
 		w.wantWinner("a.example", "Beta")
 		w.check(false)
-		problems, _, err := w.store.Problems(t.Context(), store.ProblemFilter{RequestID: job.RequestID})
+		problems, _, err := w.store.Problems(t.Context(), store.ProblemFilter{RequestID: j.RequestID})
 		w.must(err)
 		if len(problems) != 1 || problems[0].Step != "Convert" || problems[0].Code != "invalid-value" || !strings.Contains(problems[0].Raw, "*.example") {
 			t.Errorf("%+v", problems)
@@ -209,12 +210,12 @@ func TestAMapperThatFailsRetiresNothing(t *testing.T) {
 		w := newWorld(t)
 		w.put("Alpha", "a.example")
 		w.put("Alpha", "b.example")
-		w.done(w.save(store.Full, query("", "Alpha")))
+		w.done(w.save(job.Full, query("", "Alpha")))
 		w.mappers.fails = func(raw []byte) bool { return strings.Contains(string(raw), "b.example") }
-		job := w.done(w.run(store.Reconcile))
-		w.counts(job, store.Counts{Downloaded: 2, Invalid: 1, Unchanged: 1})
+		j := w.done(w.run(job.Reconcile))
+		w.counts(j, job.Counts{Downloaded: 2, Invalid: 1, Unchanged: 1})
 		w.check(true)
-		problems, _, err := w.store.Problems(t.Context(), store.ProblemFilter{RequestID: job.RequestID})
+		problems, _, err := w.store.Problems(t.Context(), store.ProblemFilter{RequestID: j.RequestID})
 		w.must(err)
 		if len(problems) != 1 || problems[0].Code != "mapper-failed" {
 			t.Errorf("%+v", problems)
@@ -229,9 +230,9 @@ func TestATypeWithoutMapperIsReported(t *testing.T) {
 		w.putMembers("Alpha", "ASN", map[string]any{"AS Number": "ASN1", "summary": "ASN1"})
 		q := query("", "Alpha")
 		q.Types = append(q.Types, "ASN")
-		job := w.done(w.save(store.Full, q))
-		w.counts(job, store.Counts{Downloaded: 2, Invalid: 1, Queued: 1, Uploaded: 1})
-		problems, _, err := w.store.Problems(t.Context(), store.ProblemFilter{RequestID: job.RequestID})
+		j := w.done(w.save(job.Full, q))
+		w.counts(j, job.Counts{Downloaded: 2, Invalid: 1, Queued: 1, Uploaded: 1})
+		problems, _, err := w.store.Problems(t.Context(), store.ProblemFilter{RequestID: j.RequestID})
 		w.must(err)
 		if len(problems) != 1 || problems[0].Code != "no-mapper" || !strings.Contains(problems[0].Message, `"ASN"`) {
 			t.Errorf("%+v", problems)
@@ -246,29 +247,29 @@ func TestQueriesDeletedReorderedAndEdited(t *testing.T) {
 		w.put("Beta", "both.example")
 		w.put("Alpha", "alpha.example", "x")
 		w.put("Beta", "beta.example")
-		w.done(w.save(store.Full, query("", "Alpha"), query("", "Beta")))
+		w.done(w.save(job.Full, query("", "Alpha"), query("", "Beta")))
 		w.wantWinner("both.example", "Alpha")
 		time.Sleep(time.Hour)
 
 		// Reordered: the next copy that is read shows that the other one is to win.
 		first, second := w.queries[0], w.queries[1]
-		w.done(w.save(store.Delta, second, first))
+		w.done(w.save(job.Delta, second, first))
 		w.must(w.tc.Modify(a, map[string]any{"confidence": 1}))
-		w.done(w.run(store.Delta))
+		w.done(w.run(job.Delta))
 		w.wantWinner("both.example", "Beta")
-		w.done(w.run(store.Reconcile))
+		w.done(w.run(job.Reconcile))
 		w.check(true)
 
 		// Edited: what it selects beyond now comes with the next complete read.
 		second.TQL, first.TQL = "", `tag = "x"`
-		w.done(w.save(store.Delta, first, second))
-		w.done(w.run(store.Reconcile))
+		w.done(w.save(job.Delta, first, second))
+		w.done(w.run(job.Reconcile))
 		w.check(true)
 		w.wantWinner("both.example", "Beta")
 
 		// Deleted.
-		w.done(w.save(store.Delta, first))
-		w.done(w.run(store.Reconcile))
+		w.done(w.save(job.Delta, first))
+		w.done(w.run(job.Reconcile))
 		w.check(true)
 		if len(w.live()) != 1 {
 			t.Errorf("%d objects are live", len(w.live()))
@@ -282,14 +283,14 @@ func TestAQueryThatIsAddedStartsWhereTheLastUpdateEnded(t *testing.T) {
 		w.put("Alpha", "a.example")
 		w.put("Beta", "old.example")
 		time.Sleep(time.Hour)
-		w.done(w.save(store.Full, query("", "Alpha")))
+		w.done(w.save(job.Full, query("", "Alpha")))
 		time.Sleep(time.Hour)
 		w.put("Beta", "new.example")
 		time.Sleep(time.Hour)
-		w.done(w.save(store.Delta, w.queries[0], query("", "Beta")))
+		w.done(w.save(job.Delta, w.queries[0], query("", "Beta")))
 		w.wantWinner("old.example", "")
 		w.wantWinner("new.example", "Beta")
-		w.done(w.run(store.Reconcile))
+		w.done(w.run(job.Reconcile))
 		w.check(true)
 	})
 }
@@ -299,12 +300,12 @@ func TestSourceNameAndWorkspaceChange(t *testing.T) {
 		w := newWorld(t)
 		w.put("Alpha", "a.example")
 		w.put("Alpha", "b.example")
-		w.done(w.save(store.Full, query("", "Alpha")))
+		w.done(w.save(job.Full, query("", "Alpha")))
 
 		w.stop()
 		w.options.Source = "ThreatConnect-New"
 		w.start()
-		w.awaitIdle(store.Full)
+		w.awaitIdle(job.Full)
 		w.check(true)
 		w.options.Source = source
 		if live := w.live(); len(live) != 0 {
@@ -314,7 +315,7 @@ func TestSourceNameAndWorkspaceChange(t *testing.T) {
 		w.stop()
 		w.options.Source, w.options.Workspace = "ThreatConnect-New", otherWorkspace
 		w.start()
-		w.awaitIdle(store.Full)
+		w.awaitIdle(job.Full)
 		w.check(true)
 		w.options.Workspace = workspace
 		if live := w.live(); len(live) != 2 {
@@ -324,16 +325,16 @@ func TestSourceNameAndWorkspaceChange(t *testing.T) {
 }
 
 // awaitIdle waits until a scheduled job of the mode, queued by itself, is over.
-func (w *world) awaitIdle(mode store.Mode) store.Job {
+func (w *world) awaitIdle(mode job.Mode) job.Job {
 	w.t.Helper()
 	time.Sleep(scheduleEvery)
 	jobs, _, err := w.store.Jobs(context.Background(), store.JobFilter{Limit: 1})
 	w.must(err)
-	job := w.await(jobs[0].RequestID)
-	if job.Mode != mode || job.Status != store.UploadComplete {
-		w.t.Fatalf("%s job is %s: %s\n%s", job.Mode, job.Status, job.Message, w.log.String())
+	j := w.await(jobs[0].RequestID)
+	if j.Mode != mode || j.Status != job.UploadComplete {
+		w.t.Fatalf("%s job is %s: %s\n%s", j.Mode, j.Status, j.Message, w.log.String())
 	}
-	return job
+	return j
 }
 
 // brakeWorld has 300 hosts in Sentinel, 150 of which leave the query.
@@ -345,7 +346,7 @@ func brakeWorld(t *testing.T) (w *world, ids []int64) {
 			ids = append(ids, id)
 		}
 	}
-	w.done(w.save(store.Full, query("", "Alpha")))
+	w.done(w.save(job.Full, query("", "Alpha")))
 	for _, id := range ids {
 		w.must(w.tc.Delete(id))
 	}
@@ -355,26 +356,26 @@ func brakeWorld(t *testing.T) (w *world, ids []int64) {
 func TestTheBrakeAsksAndTheOperatorConfirms(t *testing.T) {
 	in(t, func(t *testing.T) {
 		w, _ := brakeWorld(t)
-		job := w.run(store.Delta)
-		if job.Status != store.ConfirmationRequired || job.CountRetirementHeld != 150 || !strings.Contains(job.Message, "only when you confirm it") {
-			t.Fatalf("%s: %s, %+v", job.Status, job.Message, job)
+		j := w.run(job.Delta)
+		if j.Status != job.ConfirmationRequired || j.Question() != 150 || !strings.Contains(j.Message, "only when you confirm it") {
+			t.Fatalf("%s: %s, %+v", j.Status, j.Message, j)
 		}
 		if len(w.live()) != 300 {
 			t.Errorf("%d objects are live", len(w.live()))
 		}
 		// Nothing else is held back.
 		w.put("Alpha", "new.example")
-		if next := w.run(store.Delta); next.Status != store.UploadComplete || next.Uploaded != 1 {
+		if next := w.run(job.Delta); next.Status != job.UploadComplete || next.Uploaded != 1 {
 			t.Errorf("%s: %s %+v", next.Status, next.Message, next.Counts)
 		}
-		w.must(w.p.AnswerRetirement(t.Context(), job.RequestID, true))
+		w.must(w.p.AnswerRetirement(t.Context(), j.RequestID, true))
 		time.Sleep(10 * time.Second)
 		synctest.Wait()
 		w.check(false)
 		if len(w.live()) != 151 {
 			t.Errorf("%d objects are live", len(w.live()))
 		}
-		if err := w.p.AnswerRetirement(t.Context(), job.RequestID, true); err == nil {
+		if err := w.p.AnswerRetirement(t.Context(), j.RequestID, true); err == nil {
 			t.Error("answered twice")
 		}
 	})
@@ -383,9 +384,9 @@ func TestTheBrakeAsksAndTheOperatorConfirms(t *testing.T) {
 func TestTheBrakeAsksAndTheOperatorDismisses(t *testing.T) {
 	in(t, func(t *testing.T) {
 		w, _ := brakeWorld(t)
-		job := w.run(store.Reconcile)
-		w.must(w.p.AnswerRetirement(t.Context(), job.RequestID, false))
-		if next := w.run(store.Reconcile); next.Status != store.UploadComplete || len(w.live()) != 300 {
+		j := w.run(job.Reconcile)
+		w.must(w.p.AnswerRetirement(t.Context(), j.RequestID, false))
+		if next := w.run(job.Reconcile); next.Status != job.UploadComplete || len(w.live()) != 300 {
 			t.Errorf("%s: %s, %d live", next.Status, next.Message, len(w.live()))
 		}
 	})
@@ -395,9 +396,9 @@ func TestTheBrakeAsksAndTheOperatorDismisses(t *testing.T) {
 func TestConfirmedRetirementsTakeRoom(t *testing.T) {
 	in(t, func(t *testing.T) {
 		w, _ := brakeWorld(t)
-		job := w.run(store.Delta)
+		j := w.run(job.Delta)
 		w.must(w.p.PauseTask(t.Context(), "upload", true))
-		w.must(w.p.AnswerRetirement(t.Context(), job.RequestID, true))
+		w.must(w.p.AnswerRetirement(t.Context(), j.RequestID, true))
 		if n := w.p.outbox.Load(); n != 150 {
 			t.Errorf("%d rows are known", n)
 		}
@@ -422,9 +423,9 @@ func TestRowsThatMoveBetweenPages(t *testing.T) {
 				_ = w.tc.Modify(ids[(pages*977+i*13)%len(ids)], map[string]any{"confidence": pages % 100})
 			}
 		})
-		w.done(w.save(store.Full, query("", "Alpha")))
+		w.done(w.save(job.Full, query("", "Alpha")))
 		w.tc.BetweenPages(nil)
-		w.done(w.run(store.Delta))
+		w.done(w.run(job.Delta))
 		w.check(false)
 	})
 }
@@ -435,7 +436,7 @@ func TestProgressAndTasksWhileAJobRuns(t *testing.T) {
 		for i := range 2500 {
 			w.put("Alpha", fmt.Sprintf("h%d.example", i))
 		}
-		w.saveOnly(store.Full, query("", "Alpha"))
+		w.saveOnly(job.Full, query("", "Alpha"))
 		time.Sleep(20 * time.Second)
 		synctest.Wait()
 		p := w.p.Progress()
@@ -454,8 +455,8 @@ func TestProgressAndTasksWhileAJobRuns(t *testing.T) {
 		if !slices.Equal(running, []string{"upload"}) {
 			t.Errorf("running: %v", running)
 		}
-		job := w.done(w.await(p.RequestID))
-		if took := job.DateCompleted.Sub(*job.DateStarted); took < 2*time.Minute || took > 2*time.Minute+10*time.Second {
+		j := w.done(w.await(p.RequestID))
+		if took := j.DateCompleted.Sub(*j.DateStarted); took < 2*time.Minute || took > 2*time.Minute+10*time.Second {
 			t.Errorf("25 requests at 10 a minute took %v", took)
 		}
 		if w.far.RequestCount() != 25 || w.far.MaxInWindow(true) > 10 {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"mssentinel/app/job"
 	"mssentinel/app/sentinel"
 	"mssentinel/app/store"
 )
@@ -241,20 +242,14 @@ func (d *draining) startUpload(b batch) error {
 		return nil
 	}
 	r.uploading = true
-	return d.keep(r, func(j *store.Job, now *time.Time) { j.DateUploadStart = now })
+	return d.keep(r, (*job.Job).NoteFirstUploaded)
 }
 
 // see tells a job that is converted how its upload stands. The outbox is empty: whatever the job queued has been settled.
 func (d *draining) see(r *run) error {
 	if !r.finishing {
 		r.finishing = true
-		err := d.keep(r, func(j *store.Job, now *time.Time) {
-			j.Status = store.UploadInProgress
-			if j.DateUploadStart == nil {
-				j.DateUploadStart = now
-			}
-		})
-		if err != nil {
+		if err := d.keep(r, (*job.Job).BeginUpload); err != nil {
 			return err
 		}
 	}
@@ -264,10 +259,10 @@ func (d *draining) see(r *run) error {
 	return nil
 }
 
-// keep changes the record of the job in hand. A job that is over meanwhile is nothing that keeps Upload from its work.
-func (d *draining) keep(r *run, change func(j *store.Job, now *time.Time)) error {
-	err := d.p.advance(r, change)
-	if r.ctx.Err() != nil || errors.Is(err, store.ErrState) {
+// keep carries out a transition of the job in hand. A job that is over meanwhile is nothing that keeps Upload from its work.
+func (d *draining) keep(r *run, transition func(j *job.Job, now time.Time) error) error {
+	err := d.p.advance(r, transition)
+	if r.ctx.Err() != nil || errors.Is(err, job.ErrState) {
 		return nil
 	}
 	return err

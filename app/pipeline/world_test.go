@@ -17,6 +17,7 @@ import (
 
 	"github.com/mattn/go-sqlite3"
 
+	"mssentinel/app/job"
 	"mssentinel/app/mapping"
 	"mssentinel/app/sentinel"
 	"mssentinel/app/standin/sentinelserver"
@@ -298,22 +299,22 @@ func query(tql string, owners ...string) store.Query {
 }
 
 // save keeps the queries, as CONFIGURE does, and waits until the update that follows is over.
-func (w *world) save(mode store.Mode, queries ...store.Query) store.Job {
+func (w *world) save(mode job.Mode, queries ...store.Query) job.Job {
 	w.t.Helper()
 	w.saveOnly(mode, queries...)
 	for range 20 {
 		time.Sleep(time.Second)
-		jobs, _, err := w.store.Jobs(context.Background(), store.JobFilter{JobType: store.Scheduled, Limit: 1})
+		jobs, _, err := w.store.Jobs(context.Background(), store.JobFilter{Type: job.Scheduled, Limit: 1})
 		w.must(err)
 		if s, err := w.store.Schedule(context.Background()); err == nil && s.NextMode == "" && len(jobs) > 0 {
 			return w.await(jobs[0].RequestID)
 		}
 	}
 	w.t.Fatal("saving queued no update")
-	return store.Job{}
+	return job.Job{}
 }
 
-func (w *world) saveOnly(mode store.Mode, queries ...store.Query) {
+func (w *world) saveOnly(mode job.Mode, queries ...store.Query) {
 	w.t.Helper()
 	ctx := context.Background()
 	_, err := w.store.SaveQueries(ctx, queries, "", mode)
@@ -324,43 +325,43 @@ func (w *world) saveOnly(mode store.Mode, queries ...store.Query) {
 }
 
 // run runs a job and waits for its end. The window's lag has passed before.
-func (w *world) run(mode store.Mode) store.Job {
+func (w *world) run(mode job.Mode) job.Job {
 	w.t.Helper()
 	time.Sleep(DefaultLag + time.Second)
-	job, err := w.p.Submit(context.Background(), mode)
+	j, err := w.p.Submit(context.Background(), mode)
 	w.must(err)
-	return w.await(job.RequestID)
+	return w.await(j.RequestID)
 }
 
 // await waits until a job is over, or waits for another attempt.
-func (w *world) await(requestID string) store.Job {
+func (w *world) await(requestID string) job.Job {
 	w.t.Helper()
-	job := w.awaitJob(requestID, func(j store.Job) bool {
-		return !j.Status.Active() && (j.Status != store.Pending || j.RetryAfter != nil)
+	update := w.awaitJob(requestID, func(j job.Job) bool {
+		return !j.Status.Active() && (j.Status != job.Pending || j.RetryAfter != nil)
 	})
-	return job
+	return update
 }
 
-func (w *world) awaitJob(requestID string, met func(store.Job) bool) store.Job {
+func (w *world) awaitJob(requestID string, met func(job.Job) bool) job.Job {
 	w.t.Helper()
 	for began := time.Now(); time.Since(began) < 100*time.Hour; time.Sleep(max(time.Second/4, time.Since(began)/50)) {
-		job, err := w.store.Job(context.Background(), requestID)
+		j, err := w.store.Job(context.Background(), requestID)
 		w.must(err)
-		if met(job) {
-			return job
+		if met(j) {
+			return j
 		}
 	}
 	w.t.Fatalf("job %s does not get there\n%s", requestID, w.log.String())
-	return store.Job{}
+	return job.Job{}
 }
 
 // done fails the test unless the job ended well.
-func (w *world) done(job store.Job) store.Job {
+func (w *world) done(j job.Job) job.Job {
 	w.t.Helper()
-	if job.Status != store.UploadComplete || job.Message != "" {
-		w.t.Fatalf("job is %s: %s\n%s", job.Status, job.Message, w.log.String())
+	if j.Status != job.UploadComplete || j.Message != "" {
+		w.t.Fatalf("job is %s: %s\n%s", j.Status, j.Message, w.log.String())
 	}
-	return job
+	return j
 }
 
 // claim is a copy of an object that a query gives.
@@ -492,9 +493,9 @@ func (w *world) wantWinner(host, owner string) {
 }
 
 // counts fails the test unless the job counted this.
-func (w *world) counts(job store.Job, want store.Counts) {
+func (w *world) counts(j job.Job, want job.Counts) {
 	w.t.Helper()
-	if job.Counts != want {
-		w.t.Errorf("counted %+v, want %+v", job.Counts, want)
+	if j.Counts != want {
+		w.t.Errorf("counted %+v, want %+v", j.Counts, want)
 	}
 }

@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"slices"
+
+	"mssentinel/app/job"
 )
 
 // later is added to the place of a candidate that a delta update finds: its place in the whole order is not known, and
@@ -15,9 +17,9 @@ const later = 1 << 30
 //
 // In a full or reconcile update queries are read in rank order, and the first copy of an object that is read wins it. In a
 // delta update the ledger is asked who is best. The counts returned are those that were added to the job.
-func (s *Store) Apply(ctx context.Context, b Batch) (Counts, error) {
-	var added Counts
-	err := s.tx(ctx, func(ctx context.Context, tx *transaction) error {
+func (s *Store) Apply(ctx context.Context, b Batch) (job.Counts, error) {
+	var added job.Counts
+	err := s.inTransaction(ctx, func(ctx context.Context, tx *transaction) error {
 		a := &application{Batch: b, store: s, tx: tx, payloads: s.payloads[:0]}
 		defer func() { s.keepBuffer(a.payloads) }()
 		if err := a.load(ctx); err != nil {
@@ -31,7 +33,7 @@ func (s *Store) Apply(ctx context.Context, b Batch) (Counts, error) {
 		if err := a.write(ctx); err != nil {
 			return err
 		}
-		added = a.tally.total(b.Job)
+		added = a.tally.Total(b.Job)
 		return nil
 	})
 	return added, err
@@ -55,6 +57,7 @@ type application struct {
 
 	// run is the attempt at the job; a better or first copy is one of the same run, what was counted is of the same job.
 	run         int64
+	attempts    []int64
 	destination destination
 	ranks       map[int64]int64
 	// objects by pattern and by number; claims of this query by indicator; all claims of those objects that need them.
@@ -73,14 +76,14 @@ type application struct {
 	problems   []any
 	// reported is what this job put on REPORT about an indicator, as far as it was asked for.
 	reported map[int64]map[line]bool
-	tally    tally
+	tally    job.Tally
 }
 
 // line is what makes a line on REPORT the same as another of the same indicator.
 type line struct{ message, raw string }
 
 // complete says that the run reads everything, and so decides anew who wins.
-func (a *application) complete() bool { return a.Mode != Delta }
+func (a *application) complete() bool { return a.Mode != job.Delta }
 
 // take takes in one indicator.
 func (a *application) take(ctx context.Context, f *Found, place int64) error {
@@ -89,10 +92,10 @@ func (a *application) take(ctx context.Context, f *Found, place int64) error {
 		// It has no identity: only its problems tell whether it was here before.
 		return a.takeUnreadable(ctx, f)
 	}
-	count := a.tally.of(a.Job, a.Query, f.Type)
+	count := a.tally.Of(a.Job, a.Query, f.Type)
 	if first {
 		count.Downloaded++
-		if len(f.Objects) == 0 || slices.ContainsFunc(f.Problems, func(p Problem) bool { return !p.Note }) {
+		if len(f.Objects) == 0 || slices.ContainsFunc(f.Problems, func(p job.Problem) bool { return !p.Note }) {
 			count.Invalid++
 		}
 	}
@@ -113,7 +116,7 @@ func (a *application) take(ctx context.Context, f *Found, place int64) error {
 func (a *application) takeUnreadable(ctx context.Context, f *Found) error {
 	reported, err := a.report(ctx, f)
 	if err == nil && reported > 0 {
-		count := a.tally.of(a.Job, a.Query, f.Type)
+		count := a.tally.Of(a.Job, a.Query, f.Type)
 		count.Downloaded++
 		count.Invalid++
 	}
@@ -122,8 +125,11 @@ func (a *application) takeUnreadable(ctx context.Context, f *Found) error {
 
 // seen says that this job has read the indicator from this query before.
 func (a *application) seen(indicator int64) bool {
-	return slices.ContainsFunc(a.claims[indicator], func(c *claim) bool { return jobOf(c.seen) == a.Job })
+	return slices.ContainsFunc(a.claims[indicator], func(c *claim) bool { return a.isOwn(c.seen) })
 }
+
+// isOwn says that an attempt is one at this job.
+func (a *application) isOwn(attempt int64) bool { return slices.Contains(a.attempts, attempt) }
 
 // keep notes that an indicator was read, and leaves what it gave as it is.
 func (a *application) keep(f *Found, owner, place int64) {
@@ -215,7 +221,7 @@ func (a *application) stake(indicator, object, owner, place int64) (first bool) 
 		if !a.complete() {
 			place = c.place
 		}
-		first = jobOf(c.seen) != a.Job
+		first = !a.isOwn(c.seen)
 		if c.seen != a.run || c.owner != owner || c.place != place {
 			c.seen, c.owner, c.place, c.changed = a.run, owner, place, true
 		}
@@ -240,7 +246,7 @@ func (a *application) touch(indicator int64) {
 
 // weigh decides whether this copy wins the object, and if so whether it is sent.
 func (a *application) weigh(f *Found, e *FoundObject, o *object, typ int64, first bool) {
-	count := a.tally.of(a.Job, a.Query, f.Type)
+	count := a.tally.Of(a.Job, a.Query, f.Type)
 	if !a.elect(f, o) {
 		if first {
 			count.Duplicate++
@@ -250,7 +256,7 @@ func (a *application) weigh(f *Found, e *FoundObject, o *object, typ int64, firs
 	changedHands := o.Query != a.Query || o.Indicator != f.Indicator
 	modified, hash := millis(f.Modified), int64(e.Hash)
 	send := !o.Hash.Valid || o.Hash.Int64 != hash || modified > o.Modified
-	if a.Mode == Full && o.Job != a.Job {
+	if a.Mode == job.Full && o.Job != a.Job {
 		send = true
 	}
 	if changedHands || o.Elected != a.run || o.Modified != modified || o.Type != typ {

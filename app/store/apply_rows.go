@@ -6,6 +6,7 @@ import (
 	"maps"
 	"slices"
 
+	"mssentinel/app/job"
 	"mssentinel/app/stix"
 )
 
@@ -31,7 +32,7 @@ func (a *application) enqueue(f *Found, e *FoundObject, o *object) {
 		created: millis(e.Created), validUntil: millis(e.ValidUntil), from: from, to: len(a.payloads)}
 	a.store.nextSeq++
 	a.queue = append(a.queue, q)
-	a.tally.of(a.Job, a.Query, f.Type).Queued++
+	a.tally.Of(a.Job, a.Query, f.Type).Queued++
 	o.Job, o.Queued, o.changed = a.Job, q.seq, true
 }
 
@@ -42,19 +43,22 @@ func (a *application) unqueue(o *object) bool {
 	}
 	q := &a.queue[o.Queued-a.queue[0].seq]
 	q.dropped = true
-	a.tally.of(a.Job, a.Query, q.typ).Queued--
+	a.tally.Of(a.Job, a.Query, q.typ).Queued--
 	if q.indicator != o.Indicator {
-		a.tally.of(a.Job, a.Query, q.typ).Duplicate++
+		a.tally.Of(a.Job, a.Query, q.typ).Duplicate++
 	}
 	return true
 }
 
 // load reads the rows that the batch touches.
 func (a *application) load(ctx context.Context) (err error) {
-	a.tally, a.reported, a.superseded = tally{}, map[int64]map[line]bool{}, map[int64]int64{}
+	a.tally, a.reported, a.superseded = job.Tally{}, map[int64]map[line]bool{}, map[int64]int64{}
 	a.objects, a.numbers = map[string]*object{}, map[int64]*object{}
 	a.claims, a.rivals = map[int64][]*claim{}, map[int64][]*claim{}
-	if a.run, err = runOf(ctx, a.tx, a.Job); err != nil {
+	if a.run, err = presentAttempt(ctx, a.tx, a.Job); err != nil {
+		return err
+	}
+	if a.attempts, err = attemptsAt(ctx, a.tx, a.Job); err != nil {
 		return err
 	}
 	if a.destination, err = currentDestination(ctx, a.tx); err != nil {
@@ -204,7 +208,7 @@ func (a *application) write(ctx context.Context) error {
 	if err := addProblems(ctx, a.tx, a.problems); err != nil {
 		return err
 	}
-	return a.tally.write(ctx, a.tx)
+	return writeTally(ctx, a.tx, a.tally)
 }
 
 var (
@@ -268,7 +272,7 @@ func (a *application) dropSuperseded(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		a.tally.of(a.Job, r.query, typ).Duplicate++
+		a.tally.Of(a.Job, r.query, typ).Duplicate++
 	}
 	return nil
 }

@@ -1,17 +1,21 @@
 package store
 
-import "testing"
+import (
+	"testing"
+
+	"mssentinel/app/job"
+)
 
 // An indicator that is read twice in a page, and between the two lost what it gave, counts no copy that lost to another.
 func TestEmptiedWithinAPage(t *testing.T) {
 	f := newFixture(t)
-	job := f.begin(Full)
-	f.apply(job, 0, 1)
+	j := f.begin(job.Full)
+	f.apply(j, 0, 1)
 	changed, emptied := f.found(0, 1), f.found(0, 2)
 	emptied.Objects = nil
-	counts, err := f.Apply(ctx(), Batch{Job: job.Number, Mode: Full, Query: f.query, Now: f.now, Found: []Found{changed, emptied}})
+	counts, err := f.Apply(ctx(), Batch{Job: j.Number, Mode: job.Full, Query: f.query, Now: f.now, Found: []Found{changed, emptied}})
 	f.do(err)
-	if counts != (Counts{}) {
+	if counts != (job.Counts{}) {
 		t.Errorf("counted %+v, want nothing: one row took the other's place", counts)
 	}
 }
@@ -20,10 +24,10 @@ func TestEmptiedWithinAPage(t *testing.T) {
 func TestReportedOnceAJob(t *testing.T) {
 	f := newFixture(t)
 	bad := f.found(0, 0)
-	bad.Objects, bad.Problems = nil, []Problem{{Step: "Convert", Code: "invalid-value", Message: "no value"}}
-	first, second := f.begin(Full), f.begin(Full)
-	for _, job := range []Job{first, second, first} {
-		_, err := f.Apply(ctx(), Batch{Job: job.Number, Mode: Full, Query: f.query, Now: f.now, Found: []Found{bad}})
+	bad.Objects, bad.Problems = nil, []job.Problem{{Step: "Convert", Code: "invalid-value", Message: "no value"}}
+	first, second := f.begin(job.Full), f.begin(job.Full)
+	for _, j := range []job.Job{first, second, first} {
+		_, err := f.Apply(ctx(), Batch{Job: j.Number, Mode: job.Full, Query: f.query, Now: f.now, Found: []Found{bad}})
 		f.do(err)
 	}
 	f.wantNumber(1, "lines", `SELECT count(*) FROM problem WHERE job = ?`, first.Number)

@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"mssentinel/app/job"
 	"mssentinel/app/stix"
 )
 
@@ -41,7 +42,7 @@ const benchBatch = 500
 type bench struct {
 	tb      testing.TB
 	store   *Store
-	job     Job
+	job     job.Job
 	query   int64
 	applied time.Duration
 	sent    time.Duration
@@ -56,10 +57,10 @@ func cpu() time.Duration {
 	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
 
-func (b *bench) run(mode Mode, n int, rating int, at time.Time) {
+func (b *bench) run(mode job.Mode, n int, rating int, at time.Time) {
 	ctx := context.Background()
 	var err error
-	if b.job, err = b.store.AddJob(ctx, AdHoc, mode, at); err != nil {
+	if b.job, err = b.store.AddJob(ctx, job.AdHoc, mode, at); err != nil {
 		b.tb.Fatal(err)
 	}
 	for from := 0; from < n; from += benchBatch {
@@ -110,7 +111,7 @@ func newBench(tb testing.TB, dir string) *bench {
 	if _, err := s.SetDestination(ctx, "workspace", "source"); err != nil {
 		tb.Fatal(err)
 	}
-	if _, err := s.SaveQueries(ctx, []Query{{Owners: []string{"o"}, Types: []string{"Host"}, TQL: "x"}}, "", Full); err != nil {
+	if _, err := s.SaveQueries(ctx, []Query{{Owners: []string{"o"}, Types: []string{"Host"}, TQL: "x"}}, "", job.Full); err != nil {
 		tb.Fatal(err)
 	}
 	queries, err := s.RunQueries(ctx)
@@ -139,16 +140,16 @@ func BenchmarkUpdate(b *testing.B) {
 					b.ReportMetric(float64(x.sent.Microseconds())/float64(n), what+"-send-µs/object")
 					x.reset()
 				}
-				x.run(Full, n, 1, at)
+				x.run(job.Full, n, 1, at)
 				report("first")
-				x.run(Full, n, 2, at.Add(time.Hour))
+				x.run(job.Full, n, 2, at.Add(time.Hour))
 				report("second")
 				start := cpu()
 				if err := x.store.Clean(context.Background(), at); err != nil {
 					b.Fatal(err)
 				}
 				b.ReportMetric(float64((cpu() - start).Milliseconds()), "clean-ms")
-				x.run(Delta, 100, 3, at.Add(2*time.Hour))
+				x.run(job.Delta, 100, 3, at.Add(2*time.Hour))
 				b.ReportMetric(float64((x.applied+x.sent).Microseconds())/1000, "delta-ms")
 				b.ReportMetric(x.bytes(), "B/object")
 			}

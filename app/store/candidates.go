@@ -12,8 +12,8 @@ import (
 const sweepChunk = 2000
 
 // Unseen are those of ids that the job, in its present attempt, has not read from the query yet, in the order given.
-func (s *Store) Unseen(ctx context.Context, job, query int64, ids []int64) ([]int64, error) {
-	run, err := runOf(ctx, s.read, job)
+func (s *Store) Unseen(ctx context.Context, number, query int64, ids []int64) ([]int64, error) {
+	run, err := presentAttempt(ctx, s.read, number)
 	if err != nil {
 		return nil, err
 	}
@@ -37,9 +37,9 @@ func (s *Store) Unseen(ctx context.Context, job, query int64, ids []int64) ([]in
 }
 
 // Forget takes indicators that a query selects no more out of the ledger. Objects that they won become vacant.
-func (s *Store) Forget(ctx context.Context, job, query int64, indicators []int64) error {
+func (s *Store) Forget(ctx context.Context, number, query int64, indicators []int64) error {
 	for chunk := range slices.Chunk(indicators, sweepChunk) {
-		err := s.tx(ctx, func(ctx context.Context, tx *transaction) error {
+		err := s.inTransaction(ctx, func(ctx context.Context, tx *transaction) error {
 			var gone []claimRow
 			err := tx.SelectContext(ctx, &gone, `DELETE FROM candidate WHERE query = ? AND indicator IN (SELECT value FROM json_each(?))
 				RETURNING query, indicator, object`, query, set(chunk))
@@ -82,8 +82,8 @@ func vacateLost(ctx context.Context, tx *transaction, gone []claimRow) error {
 // SweepDeparted takes out of the ledger what these queries, which the job has read completely, select no more, and, where no
 // saved query is missing among them, all that deleted queries selected. It works in transactions of bounded size, and may be
 // called again after it was cut short.
-func (s *Store) SweepDeparted(ctx context.Context, job int64, queries []int64) error {
-	run, err := runOf(ctx, s.read, job)
+func (s *Store) SweepDeparted(ctx context.Context, number int64, queries []int64) error {
+	run, err := presentAttempt(ctx, s.read, number)
 	if err != nil {
 		return err
 	}
@@ -96,7 +96,7 @@ func (s *Store) SweepDeparted(ctx context.Context, job int64, queries []int64) e
 	for _, query := range slices.Compact(slices.Sorted(slices.Values(append(deleted, queries...)))) {
 		at := claimRow{Query: query, Indicator: -1 << 63}
 		for more := true; more; {
-			err := s.tx(ctx, func(ctx context.Context, tx *transaction) (err error) {
+			err := s.inTransaction(ctx, func(ctx context.Context, tx *transaction) (err error) {
 				more, err = sweep(ctx, tx, run, &at)
 				return err
 			})

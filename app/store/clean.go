@@ -62,7 +62,7 @@ const oldJobs = `SELECT number FROM job WHERE status IN ('Upload Complete', 'Fai
 func (s *Store) dropChunks(ctx context.Context, text string, args []any) error {
 	args = append(args, cleanChunk)
 	for n := int64(cleanChunk); n >= cleanChunk; {
-		err := s.tx(ctx, func(ctx context.Context, tx *transaction) error {
+		err := s.inTransaction(ctx, func(ctx context.Context, tx *transaction) error {
 			r, err := tx.ExecContext(ctx, text, args...)
 			if err != nil {
 				return err
@@ -89,7 +89,7 @@ func (s *Store) dropGone(ctx context.Context, now time.Time) error {
 
 func (s *Store) dropGoneOf(ctx context.Context, giver int64, now time.Time) error {
 	for after, more := int64(0), true; more; {
-		err := s.tx(ctx, func(ctx context.Context, tx *transaction) error {
+		err := s.inTransaction(ctx, func(ctx context.Context, tx *transaction) error {
 			var gone []int64
 			err := tx.SelectContext(ctx, &gone, `SELECT number FROM object WHERE query < 1 AND query = ? AND number > ? AND queued = 0
 				AND coalesce(valid_until, 0) < ? AND NOT EXISTS (SELECT 1 FROM candidate WHERE candidate.object = number AND candidate.object <> 0)
@@ -122,7 +122,7 @@ func (s *Store) dropSends(ctx context.Context) error {
 	}
 	for ; len(many) > 0; many = many[min(cleanChunk, len(many)):] {
 		chunk := many[:min(cleanChunk, len(many))]
-		err := s.tx(ctx, func(ctx context.Context, tx *transaction) error {
+		err := s.inTransaction(ctx, func(ctx context.Context, tx *transaction) error {
 			_, err := tx.ExecContext(ctx, `DELETE FROM send WHERE (object, at) IN (
 				SELECT object, at FROM (SELECT object, at, row_number() OVER (PARTITION BY object ORDER BY at DESC) AS n
 					FROM send WHERE object IN (SELECT value FROM json_each(?))) WHERE n > ?)`, set(chunk), keptSends)

@@ -5,33 +5,35 @@ import (
 	"path/filepath"
 	"testing"
 	"time"
+
+	"mssentinel/app/job"
 )
 
 // The last 500 jobs are kept, and older ones that still mean something: that wait for an answer, that have something in the
 // outbox, whose errors are not old enough.
 func TestCleanJobs(t *testing.T) {
 	f := newFixture(t)
-	asking, waiting, reporting, reported := f.begin(Full), f.begin(Full), f.begin(Full), f.begin(Full)
+	asking, waiting, reporting, reported := f.begin(job.Full), f.begin(job.Full), f.begin(job.Full), f.begin(job.Full)
 	f.apply(waiting, 0, 3)
-	f.do(f.AddProblems(ctx(), reporting.Number, []Problem{{Step: "Convert", Code: "x", Message: "new", DateAdded: f.now.Add(-keptProblems)}}))
-	f.do(f.AddProblems(ctx(), reported.Number, []Problem{{Step: "Convert", Code: "x", Message: "old", DateAdded: f.now.Add(-keptProblems - time.Second)}}))
-	f.status(asking, ConfirmationRequired)
-	f.status(waiting, Failed)
-	f.status(reporting, Failed)
-	f.status(reported, UploadComplete)
+	f.do(f.AddProblems(ctx(), reporting.Number, []job.Problem{{Step: "Convert", Code: "x", Message: "new", DateAdded: f.now.Add(-keptProblems)}}))
+	f.do(f.AddProblems(ctx(), reported.Number, []job.Problem{{Step: "Convert", Code: "x", Message: "old", DateAdded: f.now.Add(-keptProblems - time.Second)}}))
+	f.status(asking, job.ConfirmationRequired)
+	f.status(waiting, job.Failed)
+	f.status(reporting, job.Failed)
+	f.status(reported, job.UploadComplete)
 	for i := range 502 {
-		f.status(f.begin(Delta), []Status{UploadComplete, Failed, Cancelled}[i%3])
+		f.status(f.begin(job.Delta), []job.Status{job.UploadComplete, job.Failed, job.Cancelled}[i%3])
 	}
 	f.do(f.Clean(ctx(), f.now))
 	f.wantNumber(503, "jobs", `SELECT count(*) FROM job`)
 	f.wantNumber(500, "newest jobs", `SELECT count(*) FROM job WHERE number > (SELECT max(number) - 500 FROM job)`)
 	f.wantNumber(1, "errors", `SELECT count(*) FROM problem`)
-	for _, job := range []Job{asking, waiting, reporting} {
-		f.get(job)
+	for _, j := range []job.Job{asking, waiting, reporting} {
+		f.get(j)
 	}
 	// What kept them is over.
 	f.upload()
-	f.status(asking, UploadComplete)
+	f.status(asking, job.UploadComplete)
 	f.do(f.Clean(ctx(), f.now.Add(time.Second)))
 	f.wantNumber(500, "jobs", `SELECT count(*) FROM job`)
 	f.wantNumber(0, "errors", `SELECT count(*) FROM problem`)
@@ -65,16 +67,16 @@ func TestCleanDays(t *testing.T) {
 // A query that is deleted while a job reads it stays until what it gave was taken out of the ledger again.
 func TestCleanKeepsAQueryThatIsBeingRead(t *testing.T) {
 	f := newFixture(t)
-	job := f.begin(Full)
+	j := f.begin(job.Full)
 	other := f.save(Query{Owners: []string{"o"}, Types: []string{"Host"}, TQL: "two"})[0].Number
 	f.do(f.Clean(ctx(), f.now))
-	f.apply(job, 0, 3)
-	f.status(job, Failed)
+	f.apply(j, 0, 3)
+	f.status(j, job.Failed)
 	f.do(f.Clean(ctx(), f.now))
 	f.wantNumber(2, "queries", `SELECT count(*) FROM query`)
-	job = f.begin(Full)
-	f.do(f.SweepDeparted(ctx(), job.Number, []int64{other}))
-	f.status(job, UploadComplete)
+	j = f.begin(job.Full)
+	f.do(f.SweepDeparted(ctx(), j.Number, []int64{other}))
+	f.status(j, job.UploadComplete)
 	f.wantNumber(0, "candidates", `SELECT count(*) FROM candidate`)
 }
 
@@ -97,7 +99,7 @@ func TestCleanObjects(t *testing.T) {
 	}
 }
 
-func (f *fixture) newest() Job {
+func (f *fixture) newest() job.Job {
 	f.Helper()
 	jobs, _, err := f.Jobs(ctx(), JobFilter{Limit: 1})
 	f.do(err)

@@ -30,7 +30,7 @@ func (s *Store) SetDestination(ctx context.Context, workspace, source string) (c
 	old, err := currentDestination(ctx, s.read)
 	switch {
 	case errors.Is(err, errNoDestination):
-		return First, s.tx(ctx, func(ctx context.Context, tx *transaction) error { return beginLedger(ctx, tx, workspace, source) })
+		return First, s.inTransaction(ctx, func(ctx context.Context, tx *transaction) error { return beginLedger(ctx, tx, workspace, source) })
 	case err != nil:
 		return None, err
 	case old.Workspace != workspace:
@@ -43,7 +43,7 @@ func (s *Store) SetDestination(ctx context.Context, workspace, source string) (c
 	if err := s.leave(ctx, old, change); err != nil {
 		return None, fmt.Errorf("leaving %s in workspace %s: %w", old.Source, old.Workspace, err)
 	}
-	return change, s.tx(ctx, func(ctx context.Context, tx *transaction) error { return beginLedger(ctx, tx, workspace, source) })
+	return change, s.inTransaction(ctx, func(ctx context.Context, tx *transaction) error { return beginLedger(ctx, tx, workspace, source) })
 }
 
 // beginLedger makes a destination the current one; nothing was read for it yet. What was read before is known until then: the
@@ -64,21 +64,9 @@ func beginLedger(ctx context.Context, tx *transaction, workspace, source string)
 	return forgetReading(ctx, tx)
 }
 
-// forgetReading has a full update begin with nothing read.
-func forgetReading(ctx context.Context, tx *transaction) error {
-	if _, err := tx.ExecContext(ctx, `UPDATE query SET mark = NULL`); err != nil {
-		return fmt.Errorf("taking back the marks: %w", err)
-	}
-	_, err := tx.ExecContext(ctx, `DELETE FROM setting WHERE name IN (?, ?, ?)`, settingCompleted, settingFullRead, settingWindowEnd)
-	if err != nil {
-		return fmt.Errorf("forgetting what was read: %w", err)
-	}
-	return askUpdate(ctx, tx, Full)
-}
-
 // leave empties the current ledger: what stands is retired or left behind.
 func (s *Store) leave(ctx context.Context, old destination, change DestinationChange) error {
-	err := s.tx(ctx, func(ctx context.Context, tx *transaction) error {
+	err := s.inTransaction(ctx, func(ctx context.Context, tx *transaction) error {
 		// A question about what is left behind is answered by leaving it.
 		if err := closeQuestions(ctx, tx, 0, "The destination was changed before the question was answered."); err != nil {
 			return err
@@ -90,13 +78,13 @@ func (s *Store) leave(ctx context.Context, old destination, change DestinationCh
 		return err
 	}
 	if change == WorkspaceChanged {
-		if err := s.dropAll(ctx, `TRUE`); err != nil {
+		if err := s.dropUnsent(ctx, `TRUE`); err != nil {
 			return err
 		}
 	}
 	now := millis(time.Now())
 	for after, more := int64(0), true; more; {
-		err := s.tx(ctx, func(ctx context.Context, tx *transaction) (err error) {
+		err := s.inTransaction(ctx, func(ctx context.Context, tx *transaction) (err error) {
 			after, more, err = s.leaveChunk(ctx, tx, old, change, after, now)
 			return err
 		})

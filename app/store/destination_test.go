@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"testing"
 	"time"
+
+	"mssentinel/app/job"
 )
 
 // A Service that comes back to a workspace retires what it left behind there and nothing selects any more.
@@ -13,11 +15,11 @@ func TestBackToAWorkspace(t *testing.T) {
 	f.do(second(f.SetDestination(ctx(), "another", "source")))
 	f.do(second(f.SetDestination(ctx(), "workspace", "source")))
 	f.now = f.now.Add(time.Hour)
-	job := f.begin(Full)
-	if got := f.apply(job, 1, 3); got.Queued != 2 {
+	j := f.begin(job.Full)
+	if got := f.apply(j, 1, 3); got.Queued != 2 {
 		t.Errorf("counted %+v", got)
 	}
-	if got := f.retire(job); got != (Retirement{Queued: 1}) {
+	if got := f.retire(j); got != (Retirement{Queued: 1}) {
 		t.Errorf("retired %+v", got)
 	}
 }
@@ -27,7 +29,7 @@ func TestDestinationPutBackHalfway(t *testing.T) {
 	f := newFixture(t)
 	f.fill(3)
 	f.do(f.SetMarks(ctx(), f.started(time.Now().Add(time.Hour)).Number, []int64{f.query}, f.now))
-	f.do(second(f.AddJob(ctx(), Scheduled, Full, f.now))) // takes up what was asked for until now
+	f.do(second(f.AddJob(ctx(), job.Scheduled, job.Full, f.now))) // takes up what was asked for until now
 	old, err := currentDestination(ctx(), f.read)
 	f.do(err)
 	f.do(f.Store.leave(ctx(), old, SourceChanged))
@@ -36,7 +38,7 @@ func TestDestinationPutBackHalfway(t *testing.T) {
 	if q := f.mark("one"); !q.Mark.IsZero() {
 		t.Errorf("the query is still read from %v", q.Mark)
 	}
-	if sch, err := f.Schedule(ctx()); err != nil || sch.NextMode != Full || sch.Completed {
+	if sch, err := f.Schedule(ctx()); err != nil || sch.NextMode != job.Full || sch.Completed {
 		t.Errorf("%+v, %v", sch, err)
 	}
 }
@@ -52,10 +54,10 @@ func TestWhatLeavesAfterADestinationWasPutBackHalfway(t *testing.T) {
 	f.do(second(f.write.Exec(`DROP TRIGGER cut`)))
 	f.reopen()
 	f.do(second(f.SetDestination(ctx(), "workspace", "source")))
-	job := f.begin(Full)
-	f.apply(job, 0, moveChunk+400)
-	f.do(f.SweepDeparted(ctx(), job.Number, []int64{f.query}))
-	if got := f.retire(job); got != (Retirement{Queued: 100}) {
+	j := f.begin(job.Full)
+	f.apply(j, 0, moveChunk+400)
+	f.do(f.SweepDeparted(ctx(), j.Number, []int64{f.query}))
+	if got := f.retire(j); got != (Retirement{Queued: 100}) {
 		t.Errorf("retired %+v", got)
 	}
 }
@@ -66,11 +68,11 @@ func TestSourceNameComesBack(t *testing.T) {
 	f := newFixture(t)
 	f.fill(3)
 	f.do(second(f.SetDestination(ctx(), "workspace", "other")))
-	f.apply(f.begin(Full), 0, 3)
+	f.apply(f.begin(job.Full), 0, 3)
 	f.do(second(f.SetDestination(ctx(), "workspace", "source")))
-	job := f.begin(Full)
-	f.apply(job, 0, 2)
-	if got := f.retire(job); got != (Retirement{}) {
+	j := f.begin(job.Full)
+	f.apply(j, 0, 2)
+	if got := f.retire(j); got != (Retirement{}) {
 		t.Errorf("retired %+v", got)
 	}
 	live, retired := 0, 0

@@ -3,53 +3,17 @@ package store
 import (
 	"context"
 	"fmt"
-	"time"
+
+	"mssentinel/app/job"
 )
 
 // dropChunk is how many rows of the outbox one transaction drops.
 const dropChunk = 2000
 
-// CancelJob ends a job that is not over: what it queued is dropped, and its objects are vacant, so that the next update sends
-// them.
-// [ErrState] where it is over, or waits for an answer.
-func (s *Store) CancelJob(ctx context.Context, requestID string, now time.Time) error {
-	job, err := readJob(ctx, s.read, requestID)
-	if err != nil {
-		return fmt.Errorf("cancelling: %w", err)
-	}
-	if err := cancellable(job); err != nil {
-		return err
-	}
-	if err := s.dropAll(ctx, `job = ?`, job.Number); err != nil {
-		return fmt.Errorf("cancelling: %w", err)
-	}
-	return s.tx(ctx, func(ctx context.Context, tx *transaction) error {
-		if job, err = readJob(ctx, tx, requestID); err != nil {
-			return fmt.Errorf("cancelling: %w", err)
-		}
-		if err := cancellable(job); err != nil {
-			return err
-		}
-		_, err = tx.ExecContext(ctx, `UPDATE job SET status = ?, message = ?, date_completed = ?, retry_after = NULL WHERE number = ?`,
-			Cancelled, "Cancelled by the operator.", millis(now), job.Number)
-		if err != nil {
-			return fmt.Errorf("cancelling: %w", err)
-		}
-		return nil
-	})
-}
-
-func cancellable(job jobRow) error {
-	if job.Status == Pending || job.Status.Active() {
-		return nil
-	}
-	return fmt.Errorf("job %s is %s: %w", job.RequestID, job.Status, ErrState)
-}
-
-// dropAll drops the rows of the outbox that which selects, in transactions of bounded size; their objects count as not sent.
-func (s *Store) dropAll(ctx context.Context, which string, args ...any) error {
+// dropUnsent drops the rows of the outbox that which selects, in transactions of bounded size; their objects count as not sent.
+func (s *Store) dropUnsent(ctx context.Context, which string, args ...any) error {
 	for after, more := int64(0), true; more; {
-		err := s.tx(ctx, func(ctx context.Context, tx *transaction) error {
+		err := s.inTransaction(ctx, func(ctx context.Context, tx *transaction) error {
 			var seqs []int64
 			err := tx.SelectContext(ctx, &seqs, `SELECT seq FROM outbox WHERE seq > ? AND `+which+` ORDER BY seq LIMIT ?`,
 				append(append([]any{after}, args...), dropChunk)...)
@@ -59,7 +23,7 @@ func (s *Store) dropAll(ctx context.Context, which string, args ...any) error {
 			if err != nil {
 				return err
 			}
-			return s.dropUnsent(ctx, tx, seqs)
+			return s.dropRows(ctx, tx, seqs)
 		})
 		if err != nil {
 			return fmt.Errorf("dropping what waits for Sentinel: %w", err)
@@ -79,12 +43,12 @@ var (
 		WHERE number = ?1 AND settled < ?2`)
 )
 
-func (s *Store) dropUnsent(ctx context.Context, tx *transaction, seqs []int64) error {
+func (s *Store) dropRows(ctx context.Context, tx *transaction, seqs []int64) error {
 	d, err := currentDestination(ctx, tx)
 	if err != nil {
 		return err
 	}
-	t := tally{}
+	t := job.Tally{}
 	rows, err := s.drop(ctx, tx, seqs, t)
 	if err != nil {
 		return err
@@ -102,11 +66,11 @@ func (s *Store) dropUnsent(ctx context.Context, tx *transaction, seqs []int64) e
 	if err := mayStand.exec(ctx, tx, perhaps); err != nil {
 		return err
 	}
-	return t.write(ctx, tx)
+	return writeTally(ctx, tx, t)
 }
 
 // drop drops rows of the outbox and takes them out of what their jobs queued. It gives what it dropped.
-func (s *Store) drop(ctx context.Context, tx *transaction, seqs []int64, t tally) ([]outboxRow, error) {
+func (s *Store) drop(ctx context.Context, tx *transaction, seqs []int64, t job.Tally) ([]outboxRow, error) {
 	if len(seqs) == 0 {
 		return nil, nil
 	}
@@ -132,7 +96,7 @@ func (s *Store) drop(ctx context.Context, tx *transaction, seqs []int64, t tally
 		if err != nil {
 			return nil, err
 		}
-		t.of(r.job, r.query, typ).Queued--
+		t.Of(r.job, r.query, typ).Queued--
 	}
 	return dropped, nil
 }

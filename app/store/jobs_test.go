@@ -7,17 +7,19 @@ import (
 	"testing"
 	"time"
 
+	"mssentinel/app/job"
+
 	"github.com/google/go-cmp/cmp"
 )
 
 func TestNextJob(t *testing.T) {
 	f := newFixture(t)
-	add := func(kind JobType) Job {
-		job, err := f.AddJob(ctx(), kind, Delta, f.now)
+	add := func(kind job.Type) job.Job {
+		j, err := f.AddJob(ctx(), kind, job.Delta, f.now)
 		f.do(err)
-		return job
+		return j
 	}
-	next := func(want *Job) {
+	next := func(want *job.Job) {
 		t.Helper()
 		got, found, err := f.NextJob(ctx(), f.now)
 		f.do(err)
@@ -26,15 +28,15 @@ func TestNextJob(t *testing.T) {
 		}
 	}
 	next(nil)
-	asked, scheduled, second := add(AdHoc), add(Scheduled), add(Scheduled)
+	asked, scheduled, second := add(job.AdHoc), add(job.Scheduled), add(job.Scheduled)
 	next(&scheduled)
 	later := f.now.Add(time.Minute)
 	f.wait(scheduled, later)
 	next(&second)
-	f.status(asked, UploadInProgress)
+	f.status(asked, job.UploadInProgress)
 	next(&asked)
-	f.status(asked, UploadComplete)
-	f.status(second, Failed)
+	f.status(asked, job.UploadComplete)
+	f.status(second, job.Failed)
 	next(nil)
 	f.now = later
 	next(&scheduled)
@@ -42,54 +44,54 @@ func TestNextJob(t *testing.T) {
 	next(&scheduled)
 }
 
-func (f *fixture) wait(job Job, until time.Time) {
+func (f *fixture) wait(update job.Job, until time.Time) {
 	f.Helper()
-	f.do(second(f.UpdateJob(ctx(), job.RequestID, func(j *Job) error { j.RetryAfter = &until; return nil })))
+	f.do(second(f.UpdateJob(ctx(), update.RequestID, func(j *job.Job) error { j.RetryAfter = &until; return nil })))
 }
 
 func TestUpdateJob(t *testing.T) {
 	f := newFixture(t)
-	job := f.begin(Full)
-	f.apply(job, 0, 3)
+	update := f.begin(job.Full)
+	f.apply(update, 0, 3)
 	at := func(n int) *time.Time { t := noon.Add(time.Duration(n) * time.Minute); return &t }
-	want := Job{Number: job.Number, RequestID: job.RequestID, JobType: AdHoc, Mode: Full, Status: UploadInProgress, Message: "so far",
+	want := job.Job{Number: update.Number, RequestID: update.RequestID, Type: job.AdHoc, Mode: job.Full, Status: job.UploadInProgress, Message: "so far",
 		DateQueued: noon, DateStarted: at(1), DateDownloadStart: at(2), DateDownloadComplete: at(3), DateConvertStart: at(4),
 		DateConvertComplete: at(5), DateUploadStart: at(6), DateUploadComplete: at(7), DateCompleted: at(8), DateFailed: at(9),
-		WindowStart: at(10), WindowEnd: at(11), FailureCount: 2, RetryAfter: at(12), Counts: Counts{Downloaded: 3, Queued: 3}}
-	got, err := f.UpdateJob(ctx(), job.RequestID, func(j *Job) error {
+		WindowStart: at(10), WindowEnd: at(11), FailureCount: 2, RetryAfter: at(12), Counts: job.Counts{Downloaded: 3, Queued: 3}}
+	got, err := f.UpdateJob(ctx(), update.RequestID, func(j *job.Job) error {
 		*j = want
-		j.Counts = Counts{Uploaded: 99}
+		j.Counts = job.Counts{Uploaded: 99}
 		return nil
 	})
 	f.do(err)
-	if diff := cmp.Diff(want, f.get(job)); diff != "" {
+	if diff := cmp.Diff(want, f.get(update)); diff != "" {
 		t.Errorf("kept (-want +got):\n%s", diff)
 	}
 	refusal := errors.New("no")
-	if _, err := f.UpdateJob(ctx(), job.RequestID, func(j *Job) error { j.Message = "changed"; return refusal }); err != refusal {
+	if _, err := f.UpdateJob(ctx(), update.RequestID, func(j *job.Job) error { j.Message = "changed"; return refusal }); err != refusal {
 		t.Errorf("error %v", err)
 	}
 	if f.get(got).Message != "so far" {
 		t.Error("a change that failed was kept")
 	}
-	if _, err := f.UpdateJob(ctx(), "none", func(*Job) error { return nil }); !errors.Is(err, ErrNotFound) {
+	if _, err := f.UpdateJob(ctx(), "none", func(*job.Job) error { return nil }); !errors.Is(err, ErrNotFound) {
 		t.Errorf("no such job: %v", err)
 	}
 }
 
 func TestJobs(t *testing.T) {
 	f := newFixture(t)
-	var jobs []Job
+	var jobs []job.Job
 	for i := range 7 {
-		kind := Scheduled
+		kind := job.Scheduled
 		if i%2 == 0 {
-			kind = AdHoc
+			kind = job.AdHoc
 		}
-		job, err := f.AddJob(ctx(), kind, Delta, f.now)
+		update, err := f.AddJob(ctx(), kind, job.Delta, f.now)
 		f.do(err)
-		jobs = append(jobs, job)
+		jobs = append(jobs, update)
 	}
-	f.status(jobs[2], Failed)
+	f.status(jobs[2], job.Failed)
 	for _, c := range []struct {
 		name   string
 		filter JobFilter
@@ -100,8 +102,8 @@ func TestJobs(t *testing.T) {
 		{"a page", JobFilter{Offset: 2, Limit: 2}, []int{4, 3}, 7},
 		{"beyond", JobFilter{Offset: 100}, nil, 7},
 		{"negative", JobFilter{Offset: -1, Limit: -1}, []int{6, 5, 4, 3, 2, 1, 0}, 7},
-		{"status", JobFilter{Statuses: []Status{Failed, Cancelled}}, []int{2}, 1},
-		{"type", JobFilter{JobType: Scheduled}, []int{5, 3, 1}, 3},
+		{"status", JobFilter{Statuses: []job.Status{job.Failed, job.Cancelled}}, []int{2}, 1},
+		{"type", JobFilter{Type: job.Scheduled}, []int{5, 3, 1}, 3},
 		{"a part of the id", JobFilter{RequestID: strings.ToUpper(jobs[4].RequestID[3:30])}, []int{4}, 1},
 		{"no pattern", JobFilter{RequestID: "%"}, nil, 0},
 		{"none either", JobFilter{RequestID: "_"}, nil, 0},
@@ -124,23 +126,23 @@ func TestJobs(t *testing.T) {
 func TestJobDetails(t *testing.T) {
 	f := newFixture(t)
 	queries := f.save(Query{Owners: []string{"o"}, Types: []string{"Host"}, TQL: "high"}, f.mark("one").Query)
-	job := f.begin(Full)
+	j := f.begin(job.Full)
 	high := f.found(1, 1)
 	high.Type = "URL"
-	bad := Found{Indicator: 9, Owner: "o", Type: "Host", Problems: []Problem{{Step: "Convert", Code: "invalid-value", Message: "no value"}}}
+	bad := Found{Indicator: 9, Owner: "o", Type: "Host", Problems: []job.Problem{{Step: "Convert", Code: "invalid-value", Message: "no value"}}}
 	for _, q := range queries {
 		found := []Found{high}
 		if q.TQL == "one" {
 			found = []Found{f.found(1, 0), f.found(2, 0), bad}
 		}
-		f.do(second(f.Apply(ctx(), Batch{Job: job.Number, Mode: Full, Query: q.Number, Now: f.now, Found: found})))
+		f.do(second(f.Apply(ctx(), Batch{Job: j.Number, Mode: job.Full, Query: q.Number, Now: f.now, Found: found})))
 	}
 	f.upload()
-	got, err := f.JobDetails(ctx(), job.RequestID)
+	got, err := f.JobDetails(ctx(), j.RequestID)
 	f.do(err)
-	want := []JobDetail{
-		{queries[0].ID, "URL", Counts{Downloaded: 1, Queued: 1, Uploaded: 1}},
-		{queries[1].ID, "Host", Counts{Downloaded: 3, Invalid: 1, Duplicate: 1, Queued: 1, Uploaded: 1}},
+	want := []job.Detail{
+		{QueryID: queries[0].ID, Type: "URL", Counts: job.Counts{Downloaded: 1, Queued: 1, Uploaded: 1}},
+		{QueryID: queries[1].ID, Type: "Host", Counts: job.Counts{Downloaded: 3, Invalid: 1, Duplicate: 1, Queued: 1, Uploaded: 1}},
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("details (-want +got):\n%s", diff)
@@ -152,26 +154,26 @@ func TestJobDetails(t *testing.T) {
 
 func TestCancelJob(t *testing.T) {
 	f := newFixture(t)
-	job := f.begin(Full)
+	update := f.begin(job.Full)
 	const n = 2*dropChunk + 10
-	f.apply(job, 0, n)
+	f.apply(update, 0, n)
 	away, err := f.Outgoing(ctx(), 0, 5)
 	f.do(err)
-	f.do(f.CancelJob(ctx(), job.RequestID, f.now))
-	j := f.get(job)
-	if j.Status != Cancelled || j.DateCompleted == nil || j.Queued != 0 {
+	f.do(f.CancelJob(ctx(), update.RequestID, f.now))
+	j := f.get(update)
+	if j.Status != job.Cancelled || j.DateCompleted == nil || j.Queued != 0 {
 		t.Errorf("cancelled: %s, %d queued", j.Status, j.Queued)
 	}
 	f.wantNumber(0, "rows in the outbox", `SELECT count(*) FROM outbox`)
 	f.wantNumber(5, "objects that may stand", `SELECT count(*) FROM object WHERE state = 1`)
 	// The answers to what was under way still come.
 	f.do(f.Settle(ctx(), Settlement{At: f.now, Accepted: away[:3], Refused: []RefusedObject{{away[3], "Bad", "no"}}}))
-	if got := f.get(job).Counts; got.Uploaded != 0 || got.Rejected != 0 {
+	if got := f.get(update).Counts; got.Uploaded != 0 || got.Rejected != 0 {
 		t.Errorf("counted %+v", got)
 	}
-	for _, s := range []Status{Cancelled, UploadComplete, Failed, ConfirmationRequired} {
-		f.status(job, s)
-		if err := f.CancelJob(ctx(), job.RequestID, f.now); !errors.Is(err, ErrState) {
+	for _, s := range []job.Status{job.Cancelled, job.UploadComplete, job.Failed, job.ConfirmationRequired} {
+		f.status(update, s)
+		if err := f.CancelJob(ctx(), update.RequestID, f.now); !errors.Is(err, job.ErrState) {
 			t.Errorf("cancelled while %s: %v", s, err)
 		}
 	}
@@ -179,7 +181,7 @@ func TestCancelJob(t *testing.T) {
 		t.Errorf("no such job: %v", err)
 	}
 	// A later delta sends what it reads of it, since nothing of it counts as sent.
-	if got := f.apply(f.begin(Delta), 0, n); got.Queued != n {
+	if got := f.apply(f.begin(job.Delta), 0, n); got.Queued != n {
 		t.Errorf("the next update queued %d", got.Queued)
 	}
 }
@@ -188,27 +190,27 @@ func TestCancelJob(t *testing.T) {
 func TestCancelRetirement(t *testing.T) {
 	f := newFixture(t)
 	f.fill(3)
-	job, got := f.leave(1, 3)
+	j, got := f.leave(1, 3)
 	if got.Queued != 1 {
 		t.Fatalf("%+v", got)
 	}
-	f.do(f.CancelJob(ctx(), job.RequestID, f.now))
-	if again := f.retire(f.begin(Delta)); again != got {
+	f.do(f.CancelJob(ctx(), j.RequestID, f.now))
+	if again := f.retire(f.begin(job.Delta)); again != got {
 		t.Errorf("after the cancellation: %+v", again)
 	}
 }
 
 func TestProblems(t *testing.T) {
 	f := newFixture(t)
-	jobs := []Job{f.begin(Full), f.begin(Full)}
+	jobs := []job.Job{f.begin(job.Full), f.begin(job.Full)}
 	long := strings.Repeat("ä", maxRaw)
-	f.do(f.AddProblems(ctx(), jobs[0].Number, []Problem{
+	f.do(f.AddProblems(ctx(), jobs[0].Number, []job.Problem{
 		{Step: "Convert", Code: "invalid-value", Message: "50% of it", Raw: `{"summary":"x"}`, DateAdded: noon},
 		{Step: "Download", Code: "query", Message: "snake_case \xff", Note: true},
 	}))
-	f.do(f.AddProblems(ctx(), jobs[1].Number, []Problem{{Step: "Upload", Code: "Bad", Message: long, Raw: long}}))
-	f.do(f.AddProblems(ctx(), 0, []Problem{{Step: "Upload", Code: "Bad", Message: "of no job"}}))
-	if listed, _, err := f.Jobs(ctx(), JobFilter{}); err != nil || listed[1].CountOtherErrors != 1 || f.get(jobs[0]).CountOtherErrors != 1 {
+	f.do(f.AddProblems(ctx(), jobs[1].Number, []job.Problem{{Step: "Upload", Code: "Bad", Message: long, Raw: long}}))
+	f.do(f.AddProblems(ctx(), 0, []job.Problem{{Step: "Upload", Code: "Bad", Message: "of no job"}}))
+	if listed, _, err := f.Jobs(ctx(), JobFilter{}); err != nil || listed[1].OtherErrors != 1 || f.get(jobs[0]).OtherErrors != 1 {
 		t.Errorf("jobs say that one line is about no indicator: %v %+v", err, listed)
 	}
 	for _, c := range []struct {
@@ -240,7 +242,7 @@ func TestProblems(t *testing.T) {
 	}
 	p, err := f.Problem(ctx(), 1)
 	f.do(err)
-	want := Problem{ID: 1, RequestID: jobs[0].RequestID, DateAdded: noon, Step: "Convert", Code: "invalid-value", Message: "50% of it", Raw: `{"summary":"x"}`}
+	want := job.Problem{ID: 1, RequestID: jobs[0].RequestID, DateAdded: noon, Step: "Convert", Code: "invalid-value", Message: "50% of it", Raw: `{"summary":"x"}`}
 	if diff := cmp.Diff(want, p); diff != "" {
 		t.Errorf("line 1 (-want +got):\n%s", diff)
 	}
@@ -262,15 +264,15 @@ func TestProblems(t *testing.T) {
 func TestCancelledObjectsAreAskedForAgain(t *testing.T) {
 	f := newFixture(t)
 	f.fill(3)
-	job := f.begin(Full)
-	f.apply(job, 0, 2)
-	f.do(f.CancelJob(ctx(), job.RequestID, f.now))
+	j := f.begin(job.Full)
+	f.apply(j, 0, 2)
+	f.do(f.CancelJob(ctx(), j.RequestID, f.now))
 	next, _, err := f.Vacant(ctx(), 0, 10)
 	f.do(err)
 	if len(next) != 2 || next[0] != (Candidate{f.query, 1}) || next[1] != (Candidate{f.query, 2}) {
 		t.Fatalf("asks for %+v", next)
 	}
-	delta := f.begin(Delta)
+	delta := f.begin(job.Delta)
 	if got := f.apply(delta, 0, 2); got.Queued != 2 {
 		t.Errorf("counted %+v", got)
 	}

@@ -11,6 +11,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/jmoiron/sqlx"
 
+	"mssentinel/app/job"
 	"mssentinel/app/stix"
 )
 
@@ -23,7 +24,7 @@ type Found struct {
 	// Modified is lastModified.
 	Modified time.Time
 	Objects  []FoundObject
-	Problems []Problem
+	Problems []job.Problem
 	// Unconverted: the mapper failed, so that what the indicator gives is not known. What it gave before still stands.
 	Unconverted bool
 }
@@ -40,7 +41,7 @@ type FoundObject struct {
 // Batch is a part of what a query returned, in the query's order.
 type Batch struct {
 	Job   int64
-	Mode  Mode
+	Mode  job.Mode
 	Query int64
 	// Unread are queries whose read failed in this run: their candidates still stand.
 	Unread []int64
@@ -50,20 +51,6 @@ type Batch struct {
 	// Now is the time of conversion.
 	Now time.Time
 }
-
-// attempts is how many runs of one job the ledger tells apart.
-const attempts = 64
-
-// runOf is the present run of a job, as it stands in the ledger: [jobOf] gives the job back.
-func runOf(ctx context.Context, q querier, job int64) (int64, error) {
-	var attempt int64
-	if err := q.GetContext(ctx, &attempt, `SELECT attempt FROM job WHERE number = ?`, job); err != nil {
-		return 0, fmt.Errorf("reading job %d: %w", job, err)
-	}
-	return job*attempts + min(attempt, attempts-1), nil
-}
-
-func jobOf(run int64) int64 { return run / attempts }
 
 // Candidate is an indicator that a query selects.
 type Candidate struct {

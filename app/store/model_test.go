@@ -13,6 +13,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"pgregory.net/rapid"
 
+	"mssentinel/app/job"
 	"mssentinel/app/stix"
 )
 
@@ -84,7 +85,7 @@ type ledgerWorld struct {
 	// stale are the patterns whose last answer was a refusal.
 	stale map[string]bool
 	// unfinished are jobs that were cut off, to be taken up again.
-	unfinished []Job
+	unfinished []job.Job
 	// edits counts what was changed.
 	edits int
 }
@@ -189,7 +190,7 @@ func (w *ledgerWorld) saveQueries() {
 		}
 		queries = append(queries, q)
 	}
-	w.must(second(w.store.SaveQueries(ctx(), queries, "", Delta)))
+	w.must(second(w.store.SaveQueries(ctx(), queries, "", job.Delta)))
 	saved, err := w.store.RunQueries(ctx())
 	w.must(err)
 	w.queries = nil
@@ -205,11 +206,11 @@ func (w *ledgerWorld) found(id int64) Found {
 	i := w.indicators[id]
 	f := Found{Indicator: id, Owner: "o", Type: "File", Modified: i.modified, Unconverted: i.broken}
 	if i.broken {
-		f.Problems = []Problem{{Step: "Convert", Code: "mapper", Message: fmt.Sprint("mapper died of ", id)}}
+		f.Problems = []job.Problem{{Step: "Convert", Code: "mapper", Message: fmt.Sprint("mapper died of ", id)}}
 		return f
 	}
 	if len(i.patterns) == 0 {
-		f.Problems = []Problem{{Step: "Convert", Code: "invalid-value", Message: fmt.Sprint("no value in ", id), Raw: "{}"}}
+		f.Problems = []job.Problem{{Step: "Convert", Code: "invalid-value", Message: fmt.Sprint("no value in ", id), Raw: "{}"}}
 	}
 	for _, p := range i.patterns {
 		name := fmt.Sprintf("%d.%d", id, i.version)
@@ -222,8 +223,8 @@ func (w *ledgerWorld) found(id int64) Found {
 // updateRun is one update, as the pipeline would do it.
 type updateRun struct {
 	*ledgerWorld
-	job    Job
-	mode   Mode
+	job    job.Job
+	mode   job.Mode
 	unread []int64
 	read   []int64
 	// order is in which each query was read, edits how much had been changed when the run began.
@@ -234,9 +235,9 @@ type updateRun struct {
 var errCut = errors.New("cut off")
 
 func (w *ledgerWorld) update() {
-	job := w.takeJob()
+	j := w.takeJob()
 	for {
-		r := &updateRun{ledgerWorld: w, job: job, mode: job.Mode, order: map[int64][]int64{}, edits: w.edits}
+		r := &updateRun{ledgerWorld: w, job: j, mode: j.Mode, order: map[int64][]int64{}, edits: w.edits}
 		err := r.run()
 		if err == nil {
 			return
@@ -245,31 +246,31 @@ func (w *ledgerWorld) update() {
 			w.Fatal(err)
 		}
 		if rapid.IntRange(0, 2).Draw(w.T, "cancel") == 0 {
-			w.must(w.store.CancelJob(ctx(), job.RequestID, w.now))
-			w.rules.cancel(job.Number)
+			w.must(w.store.CancelJob(ctx(), j.RequestID, w.now))
+			w.rules.cancel(j.Number)
 			w.compare()
 			return
 		}
 		w.restart()
 		w.compare()
 		if rapid.IntRange(0, 3).Draw(w.T, "given up") == 0 {
-			w.unfinished = append(w.unfinished, job)
+			w.unfinished = append(w.unfinished, j)
 			return
 		}
 	}
 }
 
 // takeJob is a new job, or one that was cut off a while ago.
-func (w *ledgerWorld) takeJob() Job {
+func (w *ledgerWorld) takeJob() job.Job {
 	if len(w.unfinished) > 0 && rapid.Bool().Draw(w.T, "retry") {
-		job := w.unfinished[0]
+		j := w.unfinished[0]
 		w.unfinished = w.unfinished[1:]
-		return job
+		return j
 	}
-	mode := rapid.SampledFrom([]Mode{Delta, Full, Reconcile}).Draw(w.T, "mode")
-	job, err := w.store.AddJob(ctx(), AdHoc, mode, w.now)
+	mode := rapid.SampledFrom([]job.Mode{job.Delta, job.Full, job.Reconcile}).Draw(w.T, "mode")
+	j, err := w.store.AddJob(ctx(), job.AdHoc, mode, w.now)
 	w.must(err)
-	return job
+	return j
 }
 
 // cut says now and then that the process ends here, or has requests under way.
@@ -290,10 +291,7 @@ func (r *updateRun) cut() error {
 func (r *updateRun) run() error {
 	began := r.now
 	r.now = r.now.Add(time.Hour)
-	r.must(second(r.store.UpdateJob(ctx(), r.job.RequestID, func(j *Job) error {
-		j.Status, j.DateDownloadStart = DownloadInProgress, &r.now
-		return nil
-	})))
+	r.must(second(r.store.BeginAttempt(ctx(), r.job.RequestID, r.now, r.now)))
 	r.rules.begin(r.job.Number)
 	queries, err := r.store.RunQueries(ctx())
 	if err != nil {
@@ -304,7 +302,7 @@ func (r *updateRun) run() error {
 			return err
 		}
 	}
-	if r.mode == Delta {
+	if r.mode == job.Delta {
 		if err := r.forgetDeleted(); err != nil {
 			return err
 		}
@@ -340,7 +338,7 @@ func (r *updateRun) run() error {
 func (r *updateRun) readQuery(q RunQuery) error {
 	var ids []int64
 	for _, id := range slices.Sorted(maps.Keys(r.indicators)) {
-		if r.selected[q.TQL][id] && (r.mode != Delta || !r.indicators[id].modified.Before(q.Mark.Add(-time.Minute))) {
+		if r.selected[q.TQL][id] && (r.mode != job.Delta || !r.indicators[id].modified.Before(q.Mark.Add(-time.Minute))) {
 			ids = append(ids, id)
 		}
 	}
@@ -392,7 +390,7 @@ func (r *updateRun) apply(b Batch) error {
 	}
 	r.rules.apply(b)
 	want := *r.rules.count(b.Job)
-	before.add(got)
+	before.Add(got)
 	if before != want {
 		r.Fatalf("counted %+v, which makes %+v, want %+v", got, before, want)
 	}
@@ -472,7 +470,7 @@ func (r *updateRun) fill(c Candidate) error {
 		}
 	}
 	if r.indicators[c.Indicator] != nil && r.selected[tql][c.Indicator] && !r.indicators[c.Indicator].broken {
-		return r.apply(Batch{Job: r.job.Number, Mode: Delta, Query: c.Query, Unread: r.unread, Now: r.now, Found: []Found{r.found(c.Indicator)}})
+		return r.apply(Batch{Job: r.job.Number, Mode: job.Delta, Query: c.Query, Unread: r.unread, Now: r.now, Found: []Found{r.found(c.Indicator)}})
 	}
 	r.must(r.store.Forget(ctx(), r.job.Number, c.Query, []int64{c.Indicator}))
 	r.rules.forget(c.Query, c.Indicator)
@@ -543,7 +541,7 @@ func (r *updateRun) checkSent() {
 
 // checkOutcome compares what Sentinel holds with what the queries select, where everything was read and sent.
 func (r *updateRun) checkOutcome() {
-	if len(r.unread) > 0 || r.mode == Delta || len(r.stale) > 0 || r.edits != r.ledgerWorld.edits {
+	if len(r.unread) > 0 || r.mode == job.Delta || len(r.stale) > 0 || r.edits != r.ledgerWorld.edits {
 		return
 	}
 	for _, i := range r.indicators {
@@ -602,9 +600,9 @@ func (w *ledgerWorld) expected() []string {
 		newest := r.objects[row.pattern].queued == row.seq
 		lines = append(lines, fmt.Sprintf("outbox %03d %s retire %v %s job %d newest %v", i, row.pattern, row.retire, row.name, row.job, newest))
 	}
-	for job, c := range r.jobs {
-		if *c != (Counts{}) {
-			lines = append(lines, fmt.Sprintf("job %d %+v", job, *c))
+	for j, c := range r.jobs {
+		if *c != (job.Counts{}) {
+			lines = append(lines, fmt.Sprintf("job %d %+v", j, *c))
 		}
 	}
 	lines = append(lines, fmt.Sprintf("reported %d", len(r.reported)), fmt.Sprintf("waiting %d", len(r.outbox)))
@@ -626,7 +624,7 @@ func (w *ledgerWorld) actual() []string {
 	jobs, _, err := w.store.Jobs(ctx(), JobFilter{Limit: 500})
 	w.must(err)
 	for _, j := range jobs {
-		if j.Counts != (Counts{}) {
+		if j.Counts != (job.Counts{}) {
 			lines = append(lines, fmt.Sprintf("job %d %+v", j.Number, j.Counts))
 		}
 	}

@@ -10,6 +10,8 @@ import (
 	"testing/synctest"
 	"time"
 
+	"mssentinel/app/job"
+
 	"github.com/jmoiron/sqlx"
 )
 
@@ -176,10 +178,10 @@ func TestStateFolder(t *testing.T) {
 // A full disk changes nothing, is told apart, and when there is room again all goes on.
 func TestDiskFull(t *testing.T) {
 	f := newFixture(t)
-	job := f.begin(Full)
-	f.apply(job, 0, 10)
+	j := f.begin(job.Full)
+	f.apply(j, 0, 10)
 	f.do(second(f.write.Exec(`PRAGMA max_page_count = 1`))) // what there is already stays the least
-	batch := Batch{Job: job.Number, Mode: Full, Query: f.query, Now: f.now}
+	batch := Batch{Job: j.Number, Mode: job.Full, Query: f.query, Now: f.now}
 	for id := range int64(2000) {
 		batch.Found = append(batch.Found, f.found(id, 0))
 	}
@@ -188,10 +190,10 @@ func TestDiskFull(t *testing.T) {
 		t.Fatalf("%v, want an error of the disk", err)
 	}
 	f.wantNumber(10, "objects", `SELECT count(*) FROM object`)
-	if got := f.get(job).Queued; got != 10 {
+	if got := f.get(j).Queued; got != 10 {
 		t.Errorf("%d are counted", got)
 	}
-	if _, err := f.AddJob(ctx(), AdHoc, Full, f.now); err != nil && !Unavailable(err) {
+	if _, err := f.AddJob(ctx(), job.AdHoc, job.Full, f.now); err != nil && !Unavailable(err) {
 		t.Errorf("another write: %v", err)
 	}
 	f.do(second(f.write.Exec(`PRAGMA max_page_count = 100000`)))
@@ -208,24 +210,24 @@ func TestDiskFull(t *testing.T) {
 
 func TestDiskReadOnly(t *testing.T) {
 	f := newFixture(t)
-	job := f.begin(Full)
+	j := f.begin(job.Full)
 	writer := f.write
 	f.write = f.read
-	_, err := f.Apply(ctx(), Batch{Job: job.Number, Mode: Full, Query: f.query, Now: f.now, Found: []Found{f.found(1, 0)}})
+	_, err := f.Apply(ctx(), Batch{Job: j.Number, Mode: job.Full, Query: f.query, Now: f.now, Found: []Found{f.found(1, 0)}})
 	if !Unavailable(err) {
 		t.Errorf("%v, want an error of the disk", err)
 	}
 	f.write = writer
-	f.apply(job, 1, 2)
+	f.apply(j, 1, 2)
 }
 
 // A transaction is over with its error, and a context that ended before it began is heeded.
 func TestTransactionEnds(t *testing.T) {
 	f := newFixture(t)
-	f.do(second(f.AddJob(ctx(), AdHoc, Full, f.now)))
+	f.do(second(f.AddJob(ctx(), job.AdHoc, job.Full, f.now)))
 	func() {
 		defer func() { recover() }()
-		f.tx(ctx(), func(ctx context.Context, tx *transaction) error {
+		f.inTransaction(ctx(), func(ctx context.Context, tx *transaction) error {
 			f.do(second(tx.ExecContext(ctx, `DELETE FROM job`)))
 			panic("a fault")
 		})
@@ -233,17 +235,17 @@ func TestTransactionEnds(t *testing.T) {
 	f.wantNumber(1, "jobs", `SELECT count(*) FROM job`)
 	ended, end := context.WithCancel(ctx())
 	end()
-	if _, err := f.AddJob(ended, AdHoc, Full, f.now); err == nil {
+	if _, err := f.AddJob(ended, job.AdHoc, job.Full, f.now); err == nil {
 		t.Error("a context that has ended was not heeded")
 	}
-	f.do(second(f.AddJob(ctx(), AdHoc, Full, f.now)))
+	f.do(second(f.AddJob(ctx(), job.AdHoc, job.Full, f.now)))
 }
 
 // Numbers of owners and types that a transaction gave are not believed after it was rolled back.
 func TestNamesAfterRollback(t *testing.T) {
 	f := newFixture(t)
-	job := f.begin(Full)
-	batch := Batch{Job: job.Number, Mode: Full, Query: f.query, Now: f.now, Found: []Found{f.found(1, 0)}}
+	j := f.begin(job.Full)
+	batch := Batch{Job: j.Number, Mode: job.Full, Query: f.query, Now: f.now, Found: []Found{f.found(1, 0)}}
 	f.do(second(f.write.Exec(`CREATE TRIGGER fault BEFORE INSERT ON outbox BEGIN SELECT RAISE(ABORT, 'fault'); END`)))
 	if _, err := f.Apply(ctx(), batch); err == nil {
 		t.Fatal("it was applied")

@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"time"
 
+	"mssentinel/app/job"
 	"mssentinel/app/stix"
 )
 
@@ -36,7 +37,7 @@ type outboxRow struct {
 // Outgoing are the next rows of the outbox after a row, in order. What was given away once is taken to be under way, until
 // it is settled.
 func (s *Store) Outgoing(ctx context.Context, after int64, limit int) (out []Outgoing, err error) {
-	err = s.tx(ctx, func(ctx context.Context, tx *transaction) error {
+	err = s.inTransaction(ctx, func(ctx context.Context, tx *transaction) error {
 		if out, err = readOutbox(ctx, tx, after, limit); err != nil {
 			return fmt.Errorf("reading the outbox: %w", err)
 		}
@@ -109,9 +110,9 @@ func readSources(ctx context.Context, q querier) (map[int64]string, error) {
 const inOutbox = `count_queued - count_uploaded - count_rejected - count_retired`
 
 // OutboxSize is how many rows wait for Sentinel, in all and of a job.
-func (s *Store) OutboxSize(ctx context.Context, job int64) (total, ofJob int64, err error) {
+func (s *Store) OutboxSize(ctx context.Context, number int64) (total, ofJob int64, err error) {
 	row := s.read.QueryRowxContext(ctx, `SELECT coalesce(sum(`+inOutbox+`), 0) + (SELECT count(*) FROM outbox WHERE job = 0),
-		coalesce(sum(iif(number = ?, `+inOutbox+`, 0)), 0) FROM job`, job)
+		coalesce(sum(iif(number = ?, `+inOutbox+`, 0)), 0) FROM job`, number)
 	if err := row.Scan(&total, &ofJob); err != nil {
 		return 0, 0, fmt.Errorf("counting the outbox: %w", err)
 	}
@@ -136,8 +137,8 @@ type RefusedObject struct {
 // Settle writes down what Sentinel answered: ledger, sends, counts, lines on REPORT, and the end of the slot, in one
 // transaction with taking the rows off the outbox. What was settled before is passed over.
 func (s *Store) Settle(ctx context.Context, st Settlement) error {
-	return s.tx(ctx, func(ctx context.Context, tx *transaction) error {
-		x := &settlement{Settlement: st, store: s, tx: tx, at: millis(st.At), tally: tally{}, days: map[int64]*day{}}
+	return s.inTransaction(ctx, func(ctx context.Context, tx *transaction) error {
+		x := &settlement{Settlement: st, store: s, tx: tx, at: millis(st.At), tally: job.Tally{}, days: map[int64]*day{}}
 		if err := x.unload(ctx); err != nil {
 			return fmt.Errorf("taking what was sent off the outbox: %w", err)
 		}
@@ -163,7 +164,7 @@ type settlement struct {
 
 	// waiting are the rows that were still in the outbox.
 	waiting                        map[int64]bool
-	tally                          tally
+	tally                          job.Tally
 	days                           map[int64]*day
 	lived, retired, refused, sends []any
 	problems                       []any
@@ -199,7 +200,7 @@ func (x *settlement) unload(ctx context.Context) error {
 
 // counts are what a row is counted in; nil for a row that the outbox knew no more: it was counted before, or its job was
 // cancelled.
-func (x *settlement) counts(ctx context.Context, r *outboxRow) (*Counts, *day, error) {
+func (x *settlement) counts(ctx context.Context, r *outboxRow) (*job.Counts, *day, error) {
 	if !x.waiting[r.seq] {
 		return nil, nil, nil
 	}
@@ -213,7 +214,7 @@ func (x *settlement) counts(ctx context.Context, r *outboxRow) (*Counts, *day, e
 		d = new(day)
 		x.days[r.typ] = d
 	}
-	return x.tally.of(r.job, r.query, typ), d, nil
+	return x.tally.Of(r.job, r.query, typ), d, nil
 }
 
 func (x *settlement) accept(ctx context.Context, r *outboxRow) error {
@@ -250,7 +251,7 @@ func (x *settlement) refuse(ctx context.Context, o *RefusedObject) error {
 	count.Rejected++
 	d.refused++
 	x.refused = append(x.refused, r.object, r.seq)
-	x.problems = appendProblem(x.problems, r.job, r.query, r.indicator, Problem{DateAdded: x.At, Step: "Upload", Code: o.Code,
+	x.problems = appendProblem(x.problems, r.job, r.query, r.indicator, job.Problem{DateAdded: x.At, Step: job.StepUpload, Code: job.Code(o.Code),
 		Message: o.Message, Raw: string(o.Payload)})
 	return nil
 }
@@ -278,7 +279,7 @@ func (x *settlement) write(ctx context.Context) error {
 	if err := addProblems(ctx, x.tx, x.problems); err != nil {
 		return err
 	}
-	if err := x.tally.write(ctx, x.tx); err != nil {
+	if err := writeTally(ctx, x.tx, x.tally); err != nil {
 		return err
 	}
 	for typ, d := range x.days {

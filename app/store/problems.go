@@ -8,6 +8,8 @@ import (
 	"strings"
 	"time"
 	"unicode/utf8"
+
+	"mssentinel/app/job"
 )
 
 // Bounds of a line of REPORT, in bytes.
@@ -20,8 +22,8 @@ type problemRow struct {
 	ID        int64          `db:"id"`
 	RequestID sql.NullString `db:"request_id"`
 	At        int64          `db:"at"`
-	Step      string         `db:"step"`
-	Code      string         `db:"code"`
+	Step      job.Step       `db:"step"`
+	Code      job.Code       `db:"code"`
 	Message   string         `db:"message"`
 	Raw       string         `db:"raw"`
 	Note      bool           `db:"note"`
@@ -32,56 +34,68 @@ const (
 	selectProblem = `SELECT problem.id, job.request_id, problem.at, problem.step, problem.code, problem.message, problem.raw, problem.note` + problemTables
 )
 
-func (r problemRow) problem() Problem {
-	return Problem{ID: r.ID, RequestID: r.RequestID.String, DateAdded: fromMillis(r.At), Step: r.Step, Code: r.Code,
+func (r problemRow) problem() job.Problem {
+	return job.Problem{ID: r.ID, RequestID: r.RequestID.String, DateAdded: fromMillis(r.At), Step: r.Step, Code: r.Code,
 		Message: r.Message, Raw: r.Raw, Note: r.Note}
 }
 
+// ProblemFilter selects lines of REPORT, newest first.
+type ProblemFilter struct {
+	// RequestID is part of a request ID.
+	RequestID string
+	Step      job.Step
+	Code      job.Code
+	// Text is part of the message or the raw object.
+	Text   string
+	Offset int
+	// Limit is 1 to 500; 0 means 50.
+	Limit int
+}
+
 // Problems are the lines of REPORT that f selects, newest first, and how many there are in all.
-func (s *Store) Problems(ctx context.Context, f ProblemFilter) (problems []Problem, total int64, err error) {
+func (s *Store) Problems(ctx context.Context, f ProblemFilter) (problems []job.Problem, total int64, err error) {
 	var w where
 	if f.RequestID != "" {
-		w.add(`problem.job IN (SELECT number FROM job WHERE request_id LIKE ? ESCAPE '\')`, "%"+likeEscape.Replace(f.RequestID)+"%")
+		w.addCondition(`problem.job IN (SELECT number FROM job WHERE request_id LIKE ? ESCAPE '\')`, likePart(f.RequestID))
 	}
-	w.equal("problem.step", f.Step)
-	w.equal("problem.code", f.Code)
+	w.equal("problem.step", string(f.Step))
+	w.equal("problem.code", string(f.Code))
 	if f.Text != "" {
-		text := "%" + likeEscape.Replace(f.Text) + "%"
-		w.add(`problem.message LIKE ? ESCAPE '\' OR problem.raw LIKE ? ESCAPE '\'`, text, text)
+		w.addCondition(`problem.message LIKE ? ESCAPE '\' OR problem.raw LIKE ? ESCAPE '\'`, likePart(f.Text), likePart(f.Text))
 	}
 	var rows []problemRow
-	if total, err = s.page(ctx, &rows, selectProblem, `SELECT count(*) FROM problem`, w, "problem.id", f.Offset, f.Limit); err != nil {
+	if total, err = s.readPage(ctx, &rows, selectProblem, `SELECT count(*) FROM problem`, w, "problem.id", f.Offset, f.Limit); err != nil {
 		return nil, 0, fmt.Errorf("reading the errors: %w", err)
 	}
-	problems = make([]Problem, len(rows))
+	problems = make([]job.Problem, len(rows))
 	for i, r := range rows {
 		problems[i] = r.problem()
 	}
 	return problems, total, nil
 }
 
-// Problem is one line of REPORT; [ErrNotFound] where there is none of this number.
-func (s *Store) Problem(ctx context.Context, id int64) (Problem, error) {
+// job.Problem is one line of REPORT; [ErrNotFound] where there is none of this number.
+func (s *Store) Problem(ctx context.Context, id int64) (job.Problem, error) {
 	var row problemRow
 	err := s.read.GetContext(ctx, &row, selectProblem+` WHERE problem.id = ?`, id)
 	switch {
 	case errors.Is(err, sql.ErrNoRows):
-		return Problem{}, fmt.Errorf("error line %d: %w", id, ErrNotFound)
+		return job.Problem{}, fmt.Errorf("error line %d: %w", id, ErrNotFound)
 	case err != nil:
-		return Problem{}, fmt.Errorf("reading error line %d: %w", id, err)
+		return job.Problem{}, fmt.Errorf("reading error line %d: %w", id, err)
 	}
 	return row.problem(), nil
 }
 
 // AddProblems puts lines on REPORT for a job, 0 for none. A line without a date gets the present one.
-func (s *Store) AddProblems(ctx context.Context, job int64, problems []Problem) error {
-	return s.tx(ctx, func(ctx context.Context, tx *transaction) error {
+func (s *Store) AddProblems(ctx context.Context, number int64, problems []job.Problem) error {
+	return s.inTransaction(ctx, func(ctx context.Context, tx *transaction) error {
 		var rows []any
 		for _, p := range problems {
 			if p.DateAdded.IsZero() {
 				p.DateAdded = time.Now()
 			}
-			rows = appendProblem(rows, job, nil, nil, p)
+			rows = appendProblem(rows, number, nil, nil, p)
 		}
 		return addProblems(ctx, tx, rows)
 	})
@@ -89,8 +103,8 @@ func (s *Store) AddProblems(ctx context.Context, job int64, problems []Problem) 
 
 var insertProblems = newBulk(9, `INSERT INTO problem (job, query, indicator, at, step, code, message, raw, note) VALUES `, ``)
 
-func appendProblem(rows []any, job int64, query, indicator any, p Problem) []any {
-	return append(rows, value(sql.NullInt64{Int64: job, Valid: job != 0}), query, indicator, millis(p.DateAdded), p.Step, p.Code,
+func appendProblem(rows []any, number int64, query, indicator any, p job.Problem) []any {
+	return append(rows, value(sql.NullInt64{Int64: number, Valid: number != 0}), query, indicator, millis(p.DateAdded), string(p.Step), string(p.Code),
 		bounded(p.Message, maxMessage), bounded(p.Raw, maxRaw), p.Note)
 }
 

@@ -9,8 +9,23 @@ import (
 	"slices"
 	"time"
 
+	"mssentinel/app/job"
+
 	"github.com/google/uuid"
 )
+
+// Query is one line of CONFIGURE. Its ID is its identity: it survives a change of rank, and the ledger refers to it.
+type Query struct {
+	ID            string   `json:"id"`
+	Rank          int      `json:"rank"`
+	Owners        []string `json:"owners"`
+	Types         []string `json:"types"`
+	TQL           string   `json:"tql"`
+	SortField     string   `json:"sort_field"`
+	SortDirection string   `json:"sort_direction"`
+	// Version changes when what the query selects changes.
+	Version string `json:"version"`
+}
 
 // RunQuery is a saved query as a job reads it.
 type RunQuery struct {
@@ -110,9 +125,9 @@ func listVersion(ctx context.Context, tx querier) (string, error) {
 // identity, one without gets a new one. The next scheduled update becomes due at once, in the mode given; a full one that
 // is already asked for stays. version is the list's as the caller read it, "" for whatever it is; [ErrOutdated] means that
 // it is another by now, and nothing was changed.
-func (s *Store) SaveQueries(ctx context.Context, queries []Query, version string, next Mode) (newVersion string, err error) {
+func (s *Store) SaveQueries(ctx context.Context, queries []Query, version string, next job.Mode) (newVersion string, err error) {
 	newVersion = uuid.NewString()
-	err = s.tx(ctx, func(ctx context.Context, tx *transaction) error {
+	err = s.inTransaction(ctx, func(ctx context.Context, tx *transaction) error {
 		current, err := listVersion(ctx, tx)
 		if err != nil {
 			return err
@@ -126,27 +141,12 @@ func (s *Store) SaveQueries(ctx context.Context, queries []Query, version string
 		if err := putSetting(ctx, tx, settingQueryVersion, newVersion); err != nil {
 			return err
 		}
-		return askUpdate(ctx, tx, next)
+		return requestUpdate(ctx, tx, next)
 	})
 	if err != nil {
 		return "", err
 	}
 	return newVersion, nil
-}
-
-// askUpdate makes the next scheduled update due now.
-func askUpdate(ctx context.Context, tx *transaction, next Mode) error {
-	pending, err := setting(ctx, tx, settingNextMode)
-	if err != nil {
-		return err
-	}
-	if Mode(pending) == Full {
-		next = Full
-	}
-	if err := putSetting(ctx, tx, settingNextMode, string(next)); err != nil {
-		return err
-	}
-	return putTime(ctx, tx, settingDue, time.Now())
 }
 
 func replaceQueries(ctx context.Context, tx *transaction, queries []Query) error {
@@ -225,10 +225,10 @@ func sameNames(a, b []string) bool {
 
 // SetMarks moves the high-water marks of queries to end: what changed before it is in Sentinel or on REPORT. A query that
 // was changed after the job started keeps its mark, since the job has not read what it selects now.
-func (s *Store) SetMarks(ctx context.Context, job int64, queries []int64, end time.Time) error {
-	return s.tx(ctx, func(ctx context.Context, tx *transaction) error {
+func (s *Store) SetMarks(ctx context.Context, number int64, queries []int64, end time.Time) error {
+	return s.inTransaction(ctx, func(ctx context.Context, tx *transaction) error {
 		_, err := tx.ExecContext(ctx, `UPDATE query SET mark = ? WHERE number IN (SELECT value FROM json_each(?))
-			AND changed <= (SELECT coalesce(date_started, date_queued) FROM job WHERE number = ?)`, millis(end), set(queries), job)
+			AND changed <= (SELECT coalesce(date_started, date_queued) FROM job WHERE number = ?)`, millis(end), set(queries), number)
 		if err != nil {
 			return fmt.Errorf("moving the marks: %w", err)
 		}

@@ -5,6 +5,8 @@ import (
 	"testing"
 	"time"
 
+	"mssentinel/app/job"
+
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 )
@@ -15,9 +17,9 @@ func TestSaveQueries(t *testing.T) {
 	b := Query{Owners: []string{"x"}, Types: []string{"File", "URL"}, TQL: "b"}
 	_, empty, err := f.Queries(ctx())
 	f.do(err)
-	_, err = f.SaveQueries(ctx(), []Query{a, b}, empty, Full)
+	_, err = f.SaveQueries(ctx(), []Query{a, b}, empty, job.Full)
 	f.do(err)
-	if _, err := f.SaveQueries(ctx(), []Query{b}, empty, Full); empty == "" || !errors.Is(err, ErrOutdated) {
+	if _, err := f.SaveQueries(ctx(), []Query{b}, empty, job.Full); empty == "" || !errors.Is(err, ErrOutdated) {
 		t.Errorf("a second first list, on version %q: %v", empty, err)
 	}
 	saved, version, err := f.Queries(ctx())
@@ -28,10 +30,10 @@ func TestSaveQueries(t *testing.T) {
 	if saved[0].Rank != 1 || saved[1].Rank != 2 || saved[0].ID == saved[1].ID || saved[0].Version == "" {
 		t.Errorf("saved %+v", saved)
 	}
-	if _, err := f.SaveQueries(ctx(), nil, "older", Delta); !errors.Is(err, ErrOutdated) {
+	if _, err := f.SaveQueries(ctx(), nil, "older", job.Delta); !errors.Is(err, ErrOutdated) {
 		t.Errorf("an outdated version: %v", err)
 	}
-	if _, err := f.SaveQueries(ctx(), []Query{saved[0], saved[0]}, version, Delta); err == nil {
+	if _, err := f.SaveQueries(ctx(), []Query{saved[0], saved[0]}, version, job.Delta); err == nil {
 		t.Error("the same query was saved twice")
 	}
 	if again, same, _ := f.Queries(ctx()); same != version || len(again) != 2 {
@@ -42,7 +44,7 @@ func TestSaveQueries(t *testing.T) {
 	sorted, other := saved[0], saved[1]
 	sorted.SortDirection = "ASC"
 	other.TQL = "c"
-	next, err := f.SaveQueries(ctx(), []Query{other, {Owners: []string{"z"}, Types: []string{"URL"}, TQL: "new"}, sorted}, version, Delta)
+	next, err := f.SaveQueries(ctx(), []Query{other, {Owners: []string{"z"}, Types: []string{"URL"}, TQL: "new"}, sorted}, version, job.Delta)
 	f.do(err)
 	now, current, err := f.Queries(ctx())
 	f.do(err)
@@ -70,8 +72,8 @@ func TestMarks(t *testing.T) {
 	if !one.Mark.IsZero() {
 		t.Errorf("never read, and marked %s", one.Mark)
 	}
-	job := f.started(time.Now().Add(time.Hour))
-	f.do(f.SetMarks(ctx(), job.Number, []int64{one.Number}, noon))
+	j := f.started(time.Now().Add(time.Hour))
+	f.do(f.SetMarks(ctx(), j.Number, []int64{one.Number}, noon))
 	if got := f.mark("one").Mark; !got.Equal(noon) {
 		t.Errorf("mark %s", got)
 	}
@@ -81,9 +83,9 @@ func TestMarks(t *testing.T) {
 	if got := f.mark("two").Mark; !got.Equal(noon) {
 		t.Errorf("a new query starts at %s", got)
 	}
-	job = f.started(time.Now().Add(time.Hour))
+	j = f.started(time.Now().Add(time.Hour))
 	later := noon.Add(time.Hour)
-	f.do(f.SetMarks(ctx(), job.Number, []int64{f.mark("two").Number}, later))
+	f.do(f.SetMarks(ctx(), j.Number, []int64{f.mark("two").Number}, later))
 	changed := f.mark("one").Query
 	changed.Owners = []string{"other"}
 	f.save(changed, f.mark("two").Query)
@@ -99,12 +101,12 @@ func TestMarks(t *testing.T) {
 }
 
 // started is a job that began at a time.
-func (f *fixture) started(at time.Time) Job {
+func (f *fixture) started(at time.Time) job.Job {
 	f.Helper()
-	job, err := f.AddJob(ctx(), AdHoc, Delta, f.now)
+	update, err := f.AddJob(ctx(), job.AdHoc, job.Delta, f.now)
 	f.do(err)
-	f.do(second(f.UpdateJob(ctx(), job.RequestID, func(j *Job) error { j.DateStarted = &at; return nil })))
-	return job
+	f.do(second(f.UpdateJob(ctx(), update.RequestID, func(j *job.Job) error { j.DateStarted = &at; return nil })))
+	return update
 }
 
 func (f *fixture) mark(tql string) RunQuery {
@@ -130,35 +132,36 @@ func TestSchedule(t *testing.T) {
 			t.Errorf("%s (-want +got), due %s:\n%s", what, got.Due, diff)
 		}
 	}
-	want("at first", Schedule{HasWork: true, NextMode: Full})
+	want("at first", Schedule{HasWork: true, NextMode: job.Full})
 	f.save(f.mark("one").Query)
-	want("a full update that is asked for stays", Schedule{HasWork: true, NextMode: Full})
-	job, err := f.AddJob(ctx(), Scheduled, Delta, noon)
+	want("a full update that is asked for stays", Schedule{HasWork: true, NextMode: job.Full})
+	update, err := f.AddJob(ctx(), job.Scheduled, job.Delta, noon)
 	f.do(err)
-	if job.Mode != Full || job.Status != Pending || job.Number == 0 {
-		t.Errorf("queued %+v", job)
+	if update.Mode != job.Full || update.Status != job.Pending || update.Number == 0 {
+		t.Errorf("queued %+v", update)
 	}
 	want("taken over", Schedule{HasWork: true, LastScheduled: noon, Open: true})
 	done := noon.Add(time.Hour)
-	f.do(second(f.UpdateJob(ctx(), job.RequestID, func(j *Job) error {
-		j.Status, j.DateCompleted = ConfirmationRequired, &done
+	f.do(second(f.UpdateJob(ctx(), update.RequestID, func(j *job.Job) error {
+		j.Status, j.RetirementsHeld = job.UploadInProgress, 1
 		return nil
 	})))
+	f.do(second(f.CompleteJob(ctx(), update.RequestID, done, "")))
 	want("completed", Schedule{HasWork: true, LastScheduled: noon, LastFullRead: done, Completed: true})
-	f.do(second(f.SaveQueries(ctx(), nil, "", Delta)))
-	want("no queries", Schedule{NextMode: Delta, LastScheduled: noon, LastFullRead: done, Completed: true})
-	f.do(second(f.AddJob(ctx(), AdHoc, Full, noon.Add(2*time.Hour))))
-	want("ad hoc", Schedule{NextMode: Delta, LastScheduled: noon, LastFullRead: done, Completed: true})
+	f.do(second(f.SaveQueries(ctx(), nil, "", job.Delta)))
+	want("no queries", Schedule{NextMode: job.Delta, LastScheduled: noon, LastFullRead: done, Completed: true})
+	f.do(second(f.AddJob(ctx(), job.AdHoc, job.Full, noon.Add(2*time.Hour))))
+	want("ad hoc", Schedule{NextMode: job.Delta, LastScheduled: noon, LastFullRead: done, Completed: true})
 }
 
 // What the last query gave stands in Sentinel until an update has seen that the query is gone.
 func TestScheduleAfterTheLastQuery(t *testing.T) {
 	f := newFixture(t)
-	f.apply(f.begin(Full), 0, 3)
-	f.do(second(f.SaveQueries(ctx(), nil, "", Full)))
+	f.apply(f.begin(job.Full), 0, 3)
+	f.do(second(f.SaveQueries(ctx(), nil, "", job.Full)))
 	s, err := f.Schedule(ctx())
 	f.do(err)
-	if !s.HasWork || s.NextMode != Full {
+	if !s.HasWork || s.NextMode != job.Full {
 		t.Errorf("the objects of a deleted query stay: %+v", s)
 	}
 }

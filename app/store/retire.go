@@ -5,6 +5,8 @@ import (
 	"database/sql"
 	"fmt"
 	"time"
+
+	"mssentinel/app/job"
 )
 
 // The brake: a run that would retire more than this many objects, and more than this part of what is live, asks first.
@@ -53,16 +55,16 @@ const (
 // Retire queues the retirement of the objects that nobody gives any more. Where these are too many, it queues nothing and
 // leaves the question to the operator: Held says how many objects it is about. A question that an older job left is
 // replaced, unless this one has nothing new to ask.
-func (s *Store) Retire(ctx context.Context, job int64, now time.Time) (r Retirement, err error) {
+func (s *Store) Retire(ctx context.Context, number int64, now time.Time) (r Retirement, err error) {
 	s.departures.Lock()
 	defer s.departures.Unlock()
 	var d destination
 	var from int64
-	err = s.tx(ctx, func(ctx context.Context, tx *transaction) error {
+	err = s.inTransaction(ctx, func(ctx context.Context, tx *transaction) error {
 		if d, err = currentDestination(ctx, tx); err != nil {
 			return err
 		}
-		from, r.Held, err = s.brake(ctx, tx, job, &d, now)
+		from, r.Held, err = s.brake(ctx, tx, number, &d, now)
 		return err
 	})
 	if err != nil {
@@ -71,19 +73,19 @@ func (s *Store) Retire(ctx context.Context, job int64, now time.Time) (r Retirem
 	if r.Held > 0 {
 		return r, nil
 	}
-	r.Queued, err = s.retireDeparted(ctx, job, d, from, d.Generation, now)
+	r.Queued, err = s.retireDeparted(ctx, number, d, from, d.Generation, now)
 	return r, err
 }
 
 // brake decides whether the operator has to be asked. from is the generation after which what left may be retired.
-func (s *Store) brake(ctx context.Context, tx *transaction, job int64, d *destination, now time.Time) (from, held int64, err error) {
+func (s *Store) brake(ctx context.Context, tx *transaction, number int64, d *destination, now time.Time) (from, held int64, err error) {
 	// What waits for an answer is not asked about by a delta update, which has not read it again. Nobody can answer the
 	// question of a job that came to nothing: it is asked again.
 	var besides bool
 	err = tx.GetContext(ctx, &besides, `SELECT mode = ? AND EXISTS (SELECT 1 FROM job WHERE status = ?) FROM job WHERE number = ?`,
-		Delta, ConfirmationRequired, job)
+		job.Delta, job.ConfirmationRequired, number)
 	if err != nil {
-		return 0, 0, fmt.Errorf("reading job %d: %w", job, err)
+		return 0, 0, fmt.Errorf("reading job %d: %w", number, err)
 	}
 	from = d.Kept
 	if besides {
@@ -99,11 +101,11 @@ func (s *Store) brake(ctx context.Context, tx *transaction, job int64, d *destin
 			return 0, 0, err
 		}
 		if count*brakePart > live {
-			held, err = s.ask(ctx, tx, job, d, now)
+			held, err = s.ask(ctx, tx, number, d, now)
 			return from, held, err
 		}
 	}
-	if _, err := tx.ExecContext(ctx, `UPDATE job SET count_retirement_held = 0 WHERE number = ?`, job); err != nil {
+	if err := holdRetirements(ctx, tx, number, 0); err != nil {
 		return 0, 0, err
 	}
 	if besides {
@@ -123,14 +125,14 @@ func countLive(ctx context.Context, tx *transaction, destination int64, now time
 }
 
 // ask makes everything that left the question of this job, what was kept before included.
-func (s *Store) ask(ctx context.Context, tx *transaction, job int64, d *destination, now time.Time) (held int64, err error) {
+func (s *Store) ask(ctx context.Context, tx *transaction, number int64, d *destination, now time.Time) (held int64, err error) {
 	if held, err = s.countDeparted(ctx, tx, *d, 0, now); err != nil {
 		return 0, err
 	}
-	if err := closeQuestions(ctx, tx, job, "A newer update asks about its retirements."); err != nil {
+	if err := closeQuestions(ctx, tx, number, "A newer update asks about its retirements."); err != nil {
 		return 0, err
 	}
-	if _, err := tx.ExecContext(ctx, `UPDATE job SET count_retirement_held = ? WHERE number = ?`, held, job); err != nil {
+	if err := holdRetirements(ctx, tx, number, held); err != nil {
 		return 0, err
 	}
 	_, err = tx.ExecContext(ctx, `UPDATE destination SET asked = generation, generation = generation + 1 WHERE number = ?`, d.Number)
@@ -148,65 +150,84 @@ func (s *Store) answerByReading(ctx context.Context, tx *transaction, d *destina
 
 // closeQuestions ends the questions of all jobs but one.
 func closeQuestions(ctx context.Context, tx *transaction, except int64, message string) error {
-	_, err := tx.ExecContext(ctx, `UPDATE job SET status = ?, message = ?, count_retirement_held = 0 WHERE status = ? AND number <> ?`,
-		UploadComplete, message, ConfirmationRequired, except)
+	var rows []jobRow
+	err := tx.SelectContext(ctx, &rows, selectJob+` WHERE status = ? AND number <> ?`, job.ConfirmationRequired, except)
 	if err != nil {
 		return fmt.Errorf("closing older questions: %w", err)
+	}
+	for i := range rows {
+		j := rows[i].toJob()
+		if err := j.EndQuestion(message); err != nil {
+			return err
+		}
+		if err := writeJob(ctx, tx, &j); err != nil {
+			return err
+		}
 	}
 	return nil
 }
 
-// AnswerRetirement answers the question of a job in Confirmation Required, else [ErrState]. Confirmed is what the question
+// holdRetirements keeps how many objects a job asks about.
+func holdRetirements(ctx context.Context, tx *transaction, number, objects int64) error {
+	j, err := readJobNumber(ctx, tx, number)
+	if err != nil {
+		return err
+	}
+	if err := j.Hold(objects); err != nil {
+		return err
+	}
+	return writeJob(ctx, tx, &j)
+}
+
+// AnswerRetirement answers the question of a job in Confirmation Required, else [job.ErrState]. Confirmed is what the question
 // was about and still nobody gives; dismissed, it stays in Sentinel until it returns or its time to live runs out.
 func (s *Store) AnswerRetirement(ctx context.Context, requestID string, confirm bool, now time.Time) error {
 	s.departures.Lock()
 	defer s.departures.Unlock()
-	var job jobRow
+	var j job.Job
 	var d destination
-	err := s.tx(ctx, func(ctx context.Context, tx *transaction) (err error) {
-		if job, err = readJob(ctx, tx, requestID); err != nil {
+	err := s.inTransaction(ctx, func(ctx context.Context, tx *transaction) (err error) {
+		if j, err = readJob(ctx, tx, requestID); err != nil {
 			return err
 		}
-		if job.Status != ConfirmationRequired {
-			return fmt.Errorf("job %s is %s: %w", requestID, job.Status, ErrState)
+		dismissed := j
+		if err := dismissed.EndQuestion(fmt.Sprintf("Dismissed: %d objects stay in Sentinel.", j.Question())); err != nil {
+			return err
 		}
 		if d, err = currentDestination(ctx, tx); err != nil || confirm {
 			return err
 		}
 		if _, err := tx.ExecContext(ctx, `UPDATE destination SET kept = asked WHERE number = ?`, d.Number); err != nil {
-			return err
+			return fmt.Errorf("closing the question: %w", err)
 		}
-		return endQuestion(ctx, tx, job.Number, fmt.Sprintf("Dismissed: %d objects stay in Sentinel.", job.CountRetirementHeld))
+		return writeJob(ctx, tx, &dismissed)
 	})
 	if err != nil || !confirm {
 		return err
 	}
-	queued, err := s.retireDeparted(ctx, job.Number, d, 0, d.Asked, now)
+	queued, err := s.retireDeparted(ctx, j.Number, d, 0, d.Asked, now)
 	if err != nil {
 		return err
 	}
-	return s.tx(ctx, func(ctx context.Context, tx *transaction) error {
+	return s.inTransaction(ctx, func(ctx context.Context, tx *transaction) error {
 		if _, err := tx.ExecContext(ctx, `UPDATE destination SET asked = kept WHERE number = ? AND asked = ?`, d.Number, d.Asked); err != nil {
 			return fmt.Errorf("closing the question: %w", err)
 		}
-		return endQuestion(ctx, tx, job.Number, fmt.Sprintf("Confirmed: %d objects are being retired.", queued))
+		if j, err = readJob(ctx, tx, requestID); err != nil { // its counts grew
+			return err
+		}
+		if err := j.EndQuestion(fmt.Sprintf("Confirmed: %d objects are being retired.", queued)); err != nil {
+			return err
+		}
+		return writeJob(ctx, tx, &j)
 	})
-}
-
-func endQuestion(ctx context.Context, tx *transaction, job int64, message string) error {
-	_, err := tx.ExecContext(ctx, `UPDATE job SET status = ?, message = ?, count_retirement_held = 0 WHERE number = ? AND status = ?`,
-		UploadComplete, message, job, ConfirmationRequired)
-	if err != nil {
-		return fmt.Errorf("ending the question: %w", err)
-	}
-	return nil
 }
 
 // retireDeparted queues the retirement of what left in the generations after from up to to, in transactions of bounded
 // size. What does not stand is only noted as gone.
-func (s *Store) retireDeparted(ctx context.Context, job int64, d destination, from, to int64, now time.Time) (queued int64, err error) {
+func (s *Store) retireDeparted(ctx context.Context, number int64, d destination, from, to int64, now time.Time) (queued int64, err error) {
 	for after, more := int64(0), true; more; {
-		err := s.tx(ctx, func(ctx context.Context, tx *transaction) error {
+		err := s.inTransaction(ctx, func(ctx context.Context, tx *transaction) error {
 			var objects []departure
 			err := tx.SelectContext(ctx, &objects, `SELECT `+departureColumns+departed+` AND object.number > ? ORDER BY object.number LIMIT ?`,
 				d.Number, from, to, after, retireChunk)
@@ -215,7 +236,7 @@ func (s *Store) retireDeparted(ctx context.Context, job int64, d destination, fr
 				return err
 			}
 			after, more = objects[len(objects)-1].Number, len(objects) == retireChunk
-			w := &withdrawal{store: s, destination: d.Number, generation: d.Generation, job: job, now: millis(now)}
+			w := &withdrawal{store: s, destination: d.Number, generation: d.Generation, job: number, now: millis(now)}
 			if err := w.retireAll(ctx, tx, objects); err != nil {
 				return err
 			}
@@ -308,11 +329,11 @@ var withdrawObjects = newSingle(4, `UPDATE object SET query = ?2, indicator = 0,
 	WHERE number = ?1`)
 
 func (w *withdrawal) write(ctx context.Context, tx *transaction) error {
-	t := tally{}
+	t := job.Tally{}
 	if _, err := w.store.drop(ctx, tx, w.dropped, t); err != nil {
 		return err
 	}
-	t.of(w.job, nobody, "").Queued += int64(w.queued)
+	t.Of(w.job, nobody, "").Queued += int64(w.queued)
 	for _, b := range []struct {
 		bulk   bulk
 		values []any
@@ -321,5 +342,5 @@ func (w *withdrawal) write(ctx context.Context, tx *transaction) error {
 			return err
 		}
 	}
-	return t.write(ctx, tx)
+	return writeTally(ctx, tx, t)
 }

@@ -5,6 +5,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"mssentinel/app/job"
 )
 
 func TestRetirementBrake(t *testing.T) {
@@ -21,16 +23,17 @@ func TestRetirementBrake(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			f := newFixture(t)
 			f.fill(c.live)
-			job, got := f.leave(c.leaving, c.live)
+			update, got := f.leave(c.leaving, c.live)
 			if got != c.want {
 				t.Fatalf("%+v, want %+v", got, c.want)
 			}
-			if again := f.retire(job); again.Held != c.want.Held || again.Queued != 0 {
+			f.status(update, job.ConvertInProgress) // as if the process had ended before the job was complete
+			if again := f.retire(update); again.Held != c.want.Held || again.Queued != 0 {
 				t.Errorf("asked again: %+v", again)
 			}
-			j := f.get(job)
-			if j.CountRetirementHeld != c.want.Held || j.Queued != c.want.Queued {
-				t.Errorf("the job says %d held, %d queued", j.CountRetirementHeld, j.Queued)
+			j := f.get(update)
+			if j.Question() != c.want.Held || j.Queued != c.want.Queued {
+				t.Errorf("the job says %d held, %d queued", j.Question(), j.Queued)
 			}
 			if sent := f.upload(); int64(len(sent)) != c.want.Queued {
 				t.Errorf("%d were sent", len(sent))
@@ -53,10 +56,10 @@ func TestRetiredObject(t *testing.T) {
 	}
 	// It comes back as it was: nothing stands, so it is sent.
 	f.now = f.now.Add(time.Hour)
-	job := f.begin(Delta)
+	j := f.begin(job.Delta)
 	found := f.found(0, 0)
 	found.Modified = noon
-	counts, err := f.Apply(ctx(), Batch{Job: job.Number, Mode: Delta, Query: f.query, Now: f.now, Found: []Found{found}})
+	counts, err := f.Apply(ctx(), Batch{Job: j.Number, Mode: job.Delta, Query: f.query, Now: f.now, Found: []Found{found}})
 	f.do(err)
 	if counts.Queued != 1 {
 		t.Errorf("counted %+v", counts)
@@ -75,21 +78,21 @@ func TestExpiredObjectIsNotRetired(t *testing.T) {
 func TestQuestionConfirmed(t *testing.T) {
 	f := newFixture(t)
 	f.fill(300)
-	job, _ := f.leave(150, 300)
+	update, _ := f.leave(150, 300)
 	// One of them returns before the answer.
-	delta := f.begin(Delta)
+	delta := f.begin(job.Delta)
 	f.apply(delta, 0, 1)
-	f.do(f.AnswerRetirement(ctx(), job.RequestID, true, f.now))
-	j := f.get(job)
-	if j.Status != UploadComplete || !strings.Contains(j.Message, "149") || j.Queued != 149 {
+	f.do(f.AnswerRetirement(ctx(), update.RequestID, true, f.now))
+	j := f.get(update)
+	if j.Status != job.UploadComplete || !strings.Contains(j.Message, "149") || j.Queued != 149 {
 		t.Errorf("job %s: %q, %d queued", j.Status, j.Message, j.Queued)
 	}
 	f.upload()
 	f.wantNumber(149, "retired", `SELECT count(*) FROM object WHERE state = 2`)
-	if got := f.get(job).Retired; got != 149 {
+	if got := f.get(update).Retired; got != 149 {
 		t.Errorf("%d retired", got)
 	}
-	if err := f.AnswerRetirement(ctx(), job.RequestID, true, f.now); !errors.Is(err, ErrState) {
+	if err := f.AnswerRetirement(ctx(), update.RequestID, true, f.now); !errors.Is(err, job.ErrState) {
 		t.Errorf("answered twice: %v", err)
 	}
 	if err := f.AnswerRetirement(ctx(), "none", true, f.now); !errors.Is(err, ErrNotFound) {
@@ -101,16 +104,16 @@ func TestQuestionConfirmed(t *testing.T) {
 func TestQuestionAnsweredTwiceAtOnce(t *testing.T) {
 	f := newFixture(t)
 	f.fill(5000)
-	job, _ := f.leave(4900, 5000)
+	update, _ := f.leave(4900, 5000)
 	answers := make(chan error, 2)
 	for _, confirm := range []bool{false, true} {
-		go func() { answers <- f.AnswerRetirement(ctx(), job.RequestID, confirm, f.now) }()
+		go func() { answers <- f.AnswerRetirement(ctx(), update.RequestID, confirm, f.now) }()
 	}
 	one, other := <-answers, <-answers
-	if (one == nil) == (other == nil) || !errors.Is(errors.Join(one, other), ErrState) {
+	if (one == nil) == (other == nil) || !errors.Is(errors.Join(one, other), job.ErrState) {
 		t.Errorf("%v, %v", one, other)
 	}
-	j, queued := f.get(job), f.number(`SELECT count(*) FROM outbox`)
+	j, queued := f.get(update), f.number(`SELECT count(*) FROM outbox`)
 	if confirmed := strings.HasPrefix(j.Message, "Confirmed"); confirmed != (queued == 4900) || !confirmed && queued != 0 {
 		t.Errorf("%q, and %d wait", j.Message, queued)
 	}
@@ -119,10 +122,10 @@ func TestQuestionAnsweredTwiceAtOnce(t *testing.T) {
 func TestQuestionDismissed(t *testing.T) {
 	f := newFixture(t)
 	f.fill(500)
-	job, _ := f.leave(150, 500)
-	f.do(f.AnswerRetirement(ctx(), job.RequestID, false, f.now))
-	if j := f.get(job); j.Status != UploadComplete || j.CountRetirementHeld != 0 {
-		t.Errorf("job is %s, %d held: %q", j.Status, j.CountRetirementHeld, j.Message)
+	update, _ := f.leave(150, 500)
+	f.do(f.AnswerRetirement(ctx(), update.RequestID, false, f.now))
+	if j := f.get(update); j.Status != job.UploadComplete || j.Question() != 0 {
+		t.Errorf("job is %s, %d held: %q", j.Status, j.Question(), j.Message)
 	}
 	// The same set is not asked about again, and a few more are retired.
 	if _, got := f.leave(150, 500); got != (Retirement{}) {
@@ -132,7 +135,7 @@ func TestQuestionDismissed(t *testing.T) {
 		t.Fatalf("five more: %+v", got)
 	}
 	// Many more are a new question, about all that left.
-	job, got := f.leave(300, 500)
+	update, got := f.leave(300, 500)
 	if got != (Retirement{Held: 295}) {
 		t.Fatalf("many more: %+v", got)
 	}
@@ -140,8 +143,8 @@ func TestQuestionDismissed(t *testing.T) {
 	if _, got := f.leave(155, 500); got != (Retirement{}) {
 		t.Errorf("after the return: %+v", got)
 	}
-	if j := f.get(job); j.Status != UploadComplete || j.CountRetirementHeld != 0 {
-		t.Errorf("the question stands: %s, %d", j.Status, j.CountRetirementHeld)
+	if j := f.get(update); j.Status != job.UploadComplete || j.Question() != 0 {
+		t.Errorf("the question stands: %s, %d", j.Status, j.Question())
 	}
 	// One that returns and leaves again is kept no more.
 	f.leave(0, 500)
@@ -158,11 +161,11 @@ func TestNewerQuestion(t *testing.T) {
 	if got != (Retirement{Held: 160}) {
 		t.Fatalf("%+v", got)
 	}
-	if j := f.get(first); j.Status != UploadComplete || j.Message == "" || j.CountRetirementHeld != 0 {
+	if j := f.get(first); j.Status != job.UploadComplete || j.Message == "" || j.Question() != 0 {
 		t.Errorf("the older question: %s %q", j.Status, j.Message)
 	}
-	if j := f.get(second); j.Status != ConfirmationRequired || j.CountRetirementHeld != 160 {
-		t.Errorf("the newer question: %s, %d", j.Status, j.CountRetirementHeld)
+	if j := f.get(second); j.Status != job.ConfirmationRequired || j.Question() != 160 {
+		t.Errorf("the newer question: %s, %d", j.Status, j.Question())
 	}
 }
 
@@ -171,20 +174,20 @@ func TestDeltaBesidesQuestion(t *testing.T) {
 	f := newFixture(t)
 	f.fill(500)
 	asking, _ := f.leave(150, 500)
-	job := f.begin(Delta)
-	f.do(f.Forget(ctx(), job.Number, f.query, []int64{201, 202, 203}))
-	if got := f.retire(job); got != (Retirement{Queued: 3}) {
+	update := f.begin(job.Delta)
+	f.do(f.Forget(ctx(), update.Number, f.query, []int64{201, 202, 203}))
+	if got := f.retire(update); got != (Retirement{Queued: 3}) {
 		t.Fatalf("%+v", got)
 	}
-	if j := f.get(asking); j.Status != ConfirmationRequired || j.CountRetirementHeld != 150 {
-		t.Errorf("the question: %s, %d", j.Status, j.CountRetirementHeld)
+	if j := f.get(asking); j.Status != job.ConfirmationRequired || j.Question() != 150 {
+		t.Errorf("the question: %s, %d", j.Status, j.Question())
 	}
 	var many []int64
 	for id := int64(211); id < 321; id++ {
 		many = append(many, id)
 	}
-	f.do(f.Forget(ctx(), job.Number, f.query, many))
-	if got := f.retire(job); got != (Retirement{Held: 260}) {
+	f.do(f.Forget(ctx(), update.Number, f.query, many))
+	if got := f.retire(update); got != (Retirement{Held: 260}) {
 		t.Errorf("many deletions: %+v", got)
 	}
 }
@@ -192,12 +195,12 @@ func TestDeltaBesidesQuestion(t *testing.T) {
 // What may be under way while its last candidate leaves is retired after it; what cannot have left is dropped.
 func TestRetirementOfWhatIsUnderWay(t *testing.T) {
 	f := newFixture(t)
-	job := f.begin(Full)
-	f.apply(job, 0, 3)
+	update := f.begin(job.Full)
+	f.apply(update, 0, 3)
 	away, err := f.Outgoing(ctx(), 0, 1)
 	f.do(err)
-	f.do(f.Forget(ctx(), job.Number, f.query, []int64{1, 2}))
-	if got := f.retire(job); got != (Retirement{Queued: 1}) {
+	f.do(f.Forget(ctx(), update.Number, f.query, []int64{1, 2}))
+	if got := f.retire(update); got != (Retirement{Queued: 1}) {
 		t.Fatalf("%+v", got)
 	}
 	f.do(f.Settle(ctx(), Settlement{At: f.now, Accepted: away}))
@@ -210,31 +213,31 @@ func TestRetirementOfWhatIsUnderWay(t *testing.T) {
 		t.Errorf("sent %s", got)
 	}
 	f.wantNumber(1, "live", `SELECT count(*) FROM object WHERE state = 1`)
-	if j := f.get(job); j.Queued != 3 || j.Uploaded != 2 || j.Retired != 1 {
+	if j := f.get(update); j.Queued != 3 || j.Uploaded != 2 || j.Retired != 1 {
 		t.Errorf("counted %+v", j.Counts)
 	}
 }
 
 // The question of a job that came to nothing is not forgotten: the next delta update asks it.
 func TestQuestionOfAJobThatFailed(t *testing.T) {
-	for _, end := range []Status{Failed, Cancelled} {
+	for _, end := range []job.Status{job.Failed, job.Cancelled} {
 		t.Run(string(end), func(t *testing.T) {
 			f := newFixture(t)
 			f.fill(300)
-			job := f.begin(Delta)
+			j := f.begin(job.Delta)
 			var gone []int64
 			for id := int64(1); id <= 150; id++ {
 				gone = append(gone, id)
 			}
-			f.do(f.Forget(ctx(), job.Number, f.query, gone))
-			if got, err := f.Retire(ctx(), job.Number, f.now); err != nil || got.Held != 150 {
+			f.do(f.Forget(ctx(), j.Number, f.query, gone))
+			if got, err := f.Retire(ctx(), j.Number, f.now); err != nil || got.Held != 150 {
 				t.Fatalf("%+v, %v", got, err)
 			}
-			f.status(job, end)
-			if held := f.get(job).CountRetirementHeld; held != 0 {
+			f.status(j, end)
+			if held := f.get(j).Question(); held != 0 {
 				t.Errorf("it holds %d, and nobody can answer", held)
 			}
-			if got := f.retire(f.begin(Delta)); got != (Retirement{Held: 150}) {
+			if got := f.retire(f.begin(job.Delta)); got != (Retirement{Held: 150}) {
 				t.Errorf("the next one: %+v", got)
 			}
 		})
@@ -245,10 +248,10 @@ func TestQuestionOfAJobThatFailed(t *testing.T) {
 func TestWhatLeavesAfterTheDismissalIsRetired(t *testing.T) {
 	f := newFixture(t)
 	f.fill(300)
-	delta := f.begin(Delta)
+	delta := f.begin(job.Delta)
 	next := f.found(0, 0)
 	next.Indicator = 777
-	f.do(second(f.Apply(ctx(), Batch{Job: delta.Number, Mode: Delta, Query: f.query, Now: f.now, Found: []Found{next}})))
+	f.do(second(f.Apply(ctx(), Batch{Job: delta.Number, Mode: job.Delta, Query: f.query, Now: f.now, Found: []Found{next}})))
 	var gone []int64
 	for id := int64(1); id <= 150; id++ {
 		gone = append(gone, id)
@@ -259,8 +262,8 @@ func TestWhatLeavesAfterTheDismissalIsRetired(t *testing.T) {
 	}
 	f.do(f.AnswerRetirement(ctx(), delta.RequestID, false, f.now))
 	next.Objects = f.found(900, 0).Objects
-	delta = f.begin(Delta)
-	f.do(second(f.Apply(ctx(), Batch{Job: delta.Number, Mode: Delta, Query: f.query, Now: f.now, Found: []Found{next}})))
+	delta = f.begin(job.Delta)
+	f.do(second(f.Apply(ctx(), Batch{Job: delta.Number, Mode: job.Delta, Query: f.query, Now: f.now, Found: []Found{next}})))
 	if got := f.retire(delta); got != (Retirement{Queued: 1}) {
 		t.Errorf("retired %+v", got)
 	}
@@ -271,21 +274,21 @@ func TestWhatLeavesAfterTheDismissalIsRetired(t *testing.T) {
 func TestADeletedQueryIsLeftToACompleteRead(t *testing.T) {
 	f := newFixture(t)
 	f.fill(3)
-	cancelled := f.begin(Full)
+	cancelled := f.begin(job.Full)
 	f.apply(cancelled, 0, 3)
 	f.do(f.CancelJob(ctx(), cancelled.RequestID, f.now))
 	again := f.mark("one").Query
 	again.ID = ""
 	f.query = f.save(again)[0].Number
-	if got := f.retire(f.begin(Delta)); got != (Retirement{}) {
+	if got := f.retire(f.begin(job.Delta)); got != (Retirement{}) {
 		t.Errorf("retired %+v", got)
 	}
-	job := f.begin(Reconcile)
-	if got := f.apply(job, 0, 2); got.Queued != 2 {
+	j := f.begin(job.Reconcile)
+	if got := f.apply(j, 0, 2); got.Queued != 2 {
 		t.Errorf("counted %+v", got)
 	}
-	f.do(f.SweepDeparted(ctx(), job.Number, []int64{f.query}))
-	if got := f.retire(job); got != (Retirement{Queued: 1}) {
+	f.do(f.SweepDeparted(ctx(), j.Number, []int64{f.query}))
+	if got := f.retire(j); got != (Retirement{Queued: 1}) {
 		t.Errorf("retired %+v", got)
 	}
 }
@@ -294,18 +297,18 @@ func TestADeletedQueryIsLeftToACompleteRead(t *testing.T) {
 func TestRetirementOfWhatIsUnderWayInAnOlderVersion(t *testing.T) {
 	for _, cancelled := range []bool{false, true} {
 		f := newFixture(t)
-		older := f.begin(Full)
+		older := f.begin(job.Full)
 		f.apply(older, 0, 1)
 		f.do(second(f.Outgoing(ctx(), 0, 1)))
-		f.status(older, Failed)
-		newer := f.begin(Full)
+		f.status(older, job.Failed)
+		newer := f.begin(job.Full)
 		f.apply(newer, 0, 1)
 		if cancelled {
 			f.do(f.CancelJob(ctx(), newer.RequestID, f.now))
 		}
-		job := f.begin(Delta)
-		f.do(f.Forget(ctx(), job.Number, f.query, []int64{1}))
-		if got := f.retire(job); got != (Retirement{Queued: 1}) {
+		j := f.begin(job.Delta)
+		f.do(f.Forget(ctx(), j.Number, f.query, []int64{1}))
+		if got := f.retire(j); got != (Retirement{Queued: 1}) {
 			t.Errorf("retired %+v", got)
 		}
 		if sent := f.upload(); len(sent) != 2 || sent[0].Retire || !sent[1].Retire {
@@ -321,14 +324,14 @@ func TestRenewedByACancelledJob(t *testing.T) {
 	f := newFixture(t)
 	f.fill(1)
 	f.now = f.now.Add(29 * day24)
-	job := f.begin(Full)
-	f.apply(job, 0, 1)
+	j := f.begin(job.Full)
+	f.apply(j, 0, 1)
 	out, err := f.Outgoing(ctx(), 0, 100)
 	f.do(err)
 	if len(out) != 1 {
 		t.Fatalf("%d objects are under way, want 1", len(out))
 	}
-	f.do(f.CancelJob(ctx(), job.RequestID, f.now))
+	f.do(f.CancelJob(ctx(), j.RequestID, f.now))
 	f.now = f.now.Add(2 * day24)
 	if _, got := f.leave(1, 1); got != (Retirement{Queued: 1}) {
 		t.Errorf("%+v, want one object retired", got)

@@ -6,6 +6,8 @@ import (
 	"maps"
 	"slices"
 	"time"
+
+	"mssentinel/app/job"
 )
 
 // rules is the ledger as the rules have it: plain maps, one thing after the other, no sets, no SQL. The store has to come to
@@ -18,9 +20,11 @@ type rules struct {
 	// seq is the last number given to a row, written the last that a row kept until the end of its step, handed the last
 	// that was given away.
 	seq, written, handed int64
-	jobs                 map[int64]*Counts
-	// runs is the present run of a job: 64 runs of each are told apart.
-	runs map[int64]int64
+	jobs                 map[int64]*job.Counts
+	// attempts counts all that began, runs is the present one of a job, jobOf the job of each.
+	attempts int64
+	runs     map[int64]int64
+	jobOf    map[int64]int64
 	// reported are the lines on REPORT.
 	reported []string
 }
@@ -62,22 +66,20 @@ type refRow struct {
 }
 
 func newRules() *rules {
-	return &rules{ranks: map[int64]int{}, claims: map[refClaim]refSeen{}, objects: map[string]*refObject{}, jobs: map[int64]*Counts{}, runs: map[int64]int64{}}
+	return &rules{ranks: map[int64]int{}, claims: map[refClaim]refSeen{}, objects: map[string]*refObject{}, jobs: map[int64]*job.Counts{}, runs: map[int64]int64{}, jobOf: map[int64]int64{}}
 }
 
-func (r *rules) count(job int64) *Counts {
-	if r.jobs[job] == nil {
-		r.jobs[job] = new(Counts)
+func (r *rules) count(j int64) *job.Counts {
+	if r.jobs[j] == nil {
+		r.jobs[j] = new(job.Counts)
 	}
-	return r.jobs[job]
+	return r.jobs[j]
 }
 
 // begin begins a job, or begins it again.
-func (r *rules) begin(job int64) {
-	if r.runs[job] == 0 {
-		r.runs[job] = job * 64
-	}
-	r.runs[job]++
+func (r *rules) begin(j int64) {
+	r.attempts++
+	r.runs[j], r.jobOf[r.attempts] = r.attempts, j
 }
 
 func (r *rules) apply(b Batch) {
@@ -100,7 +102,7 @@ func (r *rules) found(b Batch, f *Found, place int64) {
 	count := r.count(b.Job)
 	first := true
 	for c, s := range r.claims {
-		if c.query == b.Query && c.indicator == f.Indicator && s.run/64 == b.Job {
+		if c.query == b.Query && c.indicator == f.Indicator && r.jobOf[s.run] == b.Job {
 			first = false
 		}
 	}
@@ -124,7 +126,7 @@ func (r *rules) found(b Batch, f *Found, place int64) {
 				continue
 			}
 			known = true
-			if b.Mode != Delta {
+			if b.Mode != job.Delta {
 				s.place = place
 				if o := r.objects[c.pattern]; o != nil && o.winner == c {
 					o.elected = r.runs[b.Job]
@@ -160,9 +162,9 @@ func (r *rules) found(b Batch, f *Found, place int64) {
 
 func (r *rules) stake(b Batch, c refClaim, place int64) (first bool) {
 	s, known := r.claims[c]
-	first = s.run/64 != b.Job
+	first = r.jobOf[s.run] != b.Job
 	switch {
-	case b.Mode != Delta:
+	case b.Mode != job.Delta:
 		s.place = place
 	case !known:
 		s.place = later + place
@@ -196,7 +198,7 @@ func (r *rules) object(b Batch, f *Found, e *FoundObject, place int64) {
 		return
 	}
 	send := o.content != e.Name || millis(f.Modified) > o.modified
-	if b.Mode == Full && o.job != b.Job {
+	if b.Mode == job.Full && o.job != b.Job {
 		send = true
 	}
 	o.winner, o.elected, o.modified = c, r.runs[b.Job], millis(f.Modified)
@@ -228,7 +230,7 @@ func (r *rules) wins(b Batch, c refClaim, o *refObject, modified int64) bool {
 		return false
 	}
 	sitting, sits := r.ranks[o.winner.query]
-	if b.Mode != Delta && sits {
+	if b.Mode != job.Delta && sits {
 		switch {
 		case o.winner == c:
 			return true
@@ -257,7 +259,7 @@ func (r *rules) best(b Batch, pattern string, o *refObject) refClaim {
 	var rivals []refClaim
 	for c, s := range r.claims {
 		_, saved := r.ranks[c.query]
-		if c.pattern == pattern && saved && (b.Mode == Delta || s.run == r.runs[b.Job] || slices.Contains(b.Unread, c.query)) {
+		if c.pattern == pattern && saved && (b.Mode == job.Delta || s.run == r.runs[b.Job] || slices.Contains(b.Unread, c.query)) {
 			rivals = append(rivals, c)
 		}
 	}
@@ -280,14 +282,14 @@ func (r *rules) forget(query, indicator int64) {
 	}
 }
 
-func (r *rules) sweep(job int64, queries []int64) {
+func (r *rules) sweep(j int64, queries []int64) {
 	all := true
 	for number := range r.ranks {
 		all = all && slices.Contains(queries, number)
 	}
 	for c, s := range r.claims {
 		_, saved := r.ranks[c.query]
-		if s.run != r.runs[job] && (!saved && all || slices.Contains(queries, c.query)) {
+		if s.run != r.runs[j] && (!saved && all || slices.Contains(queries, c.query)) {
 			r.drop(c)
 		}
 	}
@@ -302,7 +304,7 @@ func (r *rules) vacancies() map[string]Candidate {
 		}
 		for c := range r.claims {
 			if _, saved := r.ranks[c.query]; c.pattern == p && saved {
-				best := r.best(Batch{Mode: Delta}, p, o)
+				best := r.best(Batch{Mode: job.Delta}, p, o)
 				next[p] = Candidate{best.query, best.indicator}
 			}
 		}
@@ -310,7 +312,7 @@ func (r *rules) vacancies() map[string]Candidate {
 	return next
 }
 
-func (r *rules) retire(job int64, now time.Time) int64 {
+func (r *rules) retire(j int64, now time.Time) int64 {
 	queued := int64(0)
 	claimed := map[string]bool{}
 	for c := range r.claims {
@@ -350,21 +352,21 @@ func (r *rules) retire(job int64, now time.Time) int64 {
 		}
 		r.seq++
 		o.queued = r.seq
-		r.outbox = append(r.outbox, refRow{seq: r.seq, pattern: p, retire: true, job: job, name: name, expires: now})
-		r.count(job).Queued++
+		r.outbox = append(r.outbox, refRow{seq: r.seq, pattern: p, retire: true, job: j, name: name, expires: now})
+		r.count(j).Queued++
 		queued++
 	}
 	r.wrote()
 	return queued
 }
 
-func (r *rules) cancel(job int64) {
+func (r *rules) cancel(j int64) {
 	for _, row := range slices.Clone(r.outbox) {
-		if row.job != job {
+		if row.job != j {
 			continue
 		}
 		r.outbox = slices.DeleteFunc(r.outbox, func(x refRow) bool { return x.seq == row.seq })
-		r.count(job).Queued--
+		r.count(j).Queued--
 		o := r.objects[row.pattern]
 		if o.queued == row.seq {
 			o.queued, o.content, o.winner = 0, "", refClaim{query: vacant}

@@ -41,7 +41,7 @@ func (s *Store) LoadSlots(ctx context.Context) ([]Slot, error) {
 
 // BeginSlot writes down that a request begins.
 func (s *Store) BeginSlot(ctx context.Context, started time.Time) (id int64, err error) {
-	err = s.tx(ctx, func(ctx context.Context, tx *transaction) error {
+	err = s.inTransaction(ctx, func(ctx context.Context, tx *transaction) error {
 		r, err := tx.ExecContext(ctx, `INSERT INTO slot (started) VALUES (?)`, millis(started))
 		if err != nil {
 			return fmt.Errorf("writing down a request: %w", err)
@@ -54,7 +54,7 @@ func (s *Store) BeginSlot(ctx context.Context, started time.Time) (id int64, err
 
 // EndSlot writes down that the answer arrived, or that the request failed.
 func (s *Store) EndSlot(ctx context.Context, id int64, ended time.Time) error {
-	return s.tx(ctx, func(ctx context.Context, tx *transaction) error { return endSlot(ctx, tx, id, ended) })
+	return s.inTransaction(ctx, func(ctx context.Context, tx *transaction) error { return endSlot(ctx, tx, id, ended) })
 }
 
 func endSlot(ctx context.Context, tx *transaction, id int64, ended time.Time) error {
@@ -79,7 +79,7 @@ func (s *Store) SetPaused(ctx context.Context, slug string, paused bool) error {
 	if paused {
 		text = `INSERT INTO paused_task VALUES (?) ON CONFLICT DO NOTHING`
 	}
-	return s.tx(ctx, func(ctx context.Context, tx *transaction) error {
+	return s.inTransaction(ctx, func(ctx context.Context, tx *transaction) error {
 		if _, err := tx.ExecContext(ctx, text, slug); err != nil {
 			return fmt.Errorf("keeping whether %s is paused: %w", slug, err)
 		}
@@ -89,7 +89,7 @@ func (s *Store) SetPaused(ctx context.Context, slug string, paused bool) error {
 
 // AddWait adds to the time that was spent waiting for Sentinel's limit on a day.
 func (s *Store) AddWait(ctx context.Context, day time.Time, d time.Duration) error {
-	return s.tx(ctx, func(ctx context.Context, tx *transaction) error {
+	return s.inTransaction(ctx, func(ctx context.Context, tx *transaction) error {
 		_, err := tx.ExecContext(ctx, `INSERT INTO daily_wait VALUES (?, ?) ON CONFLICT DO UPDATE SET millis = millis + excluded.millis`,
 			dayOf(day), d.Milliseconds())
 		if err != nil {

@@ -243,7 +243,7 @@ func (s *Store) migrate(ctx context.Context, path string, version int) error {
 		}
 	}
 	for i, text := range steps[version:] {
-		err := s.tx(ctx, func(ctx context.Context, tx *transaction) error {
+		err := s.inTransaction(ctx, func(ctx context.Context, tx *transaction) error {
 			_, err := tx.ExecContext(ctx, fmt.Sprintf("%s; PRAGMA user_version = %d; PRAGMA application_id = %d", text, version+i+1, applicationID))
 			return err
 		})
@@ -256,7 +256,7 @@ func (s *Store) migrate(ctx context.Context, path string, version int) error {
 
 // probe finds out at start, not in the middle of a job, that the file cannot be written.
 func (s *Store) probe(ctx context.Context) error {
-	return s.tx(ctx, func(ctx context.Context, tx *transaction) error {
+	return s.inTransaction(ctx, func(ctx context.Context, tx *transaction) error {
 		return putSetting(ctx, tx, settingOpened, time.Now().UTC().Format(time.RFC3339))
 	})
 }
@@ -275,9 +275,9 @@ func (s *Store) backup(ctx context.Context, path string) error {
 // statement, to watch a context that never ends here.
 type transaction struct{ *sqlx.Conn }
 
-// tx runs fn in a write transaction; an error or a panic rolls it back. Once it has begun it is not interrupted: fn is
+// inTransaction runs fn in a write transaction; an error or a panic rolls it back. Once it has begun it is not interrupted: fn is
 // given a context that does not end, and is bounded by what it does.
-func (s *Store) tx(ctx context.Context, fn func(context.Context, *transaction) error) error {
+func (s *Store) inTransaction(ctx context.Context, fn func(context.Context, *transaction) error) error {
 	conn, err := s.write.Connx(ctx)
 	if err != nil {
 		return fmt.Errorf("waiting for the database: %w", err)

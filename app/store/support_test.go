@@ -8,6 +8,7 @@ import (
 
 	"github.com/tidwall/gjson"
 
+	"mssentinel/app/job"
 	"mssentinel/app/stix"
 )
 
@@ -59,34 +60,41 @@ func (f *fixture) reopen() {
 
 func (f *fixture) save(queries ...Query) []RunQuery {
 	f.Helper()
-	f.do(second(f.SaveQueries(ctx(), queries, "", Delta)))
+	f.do(second(f.SaveQueries(ctx(), queries, "", job.Delta)))
 	saved, err := f.RunQueries(ctx())
 	f.do(err)
 	return saved
 }
 
 // begin queues a job and begins to read.
-func (f *fixture) begin(mode Mode) Job {
+func (f *fixture) begin(mode job.Mode) job.Job {
 	f.Helper()
-	job, err := f.AddJob(ctx(), AdHoc, mode, f.now)
+	j, err := f.AddJob(ctx(), job.AdHoc, mode, f.now)
 	f.do(err)
-	return f.status(job, DownloadInProgress)
+	return f.beginAgain(j)
 }
 
-func (f *fixture) status(job Job, s Status) Job {
+func (f *fixture) beginAgain(j job.Job) job.Job {
 	f.Helper()
-	job, err := f.UpdateJob(ctx(), job.RequestID, func(j *Job) error {
-		j.Status, j.DateDownloadStart = s, &f.now
+	j, err := f.BeginAttempt(ctx(), j.RequestID, f.now, f.now)
+	f.do(err)
+	return j
+}
+
+func (f *fixture) status(update job.Job, s job.Status) job.Job {
+	f.Helper()
+	update, err := f.UpdateJob(ctx(), update.RequestID, func(j *job.Job) error {
+		j.Status = s
 		return nil
 	})
 	f.do(err)
-	return job
+	return update
 }
 
 // apply takes indicators into the ledger, each of which gives one object of its own.
-func (f *fixture) apply(job Job, from, to int) Counts {
+func (f *fixture) apply(j job.Job, from, to int) job.Counts {
 	f.Helper()
-	b := Batch{Job: job.Number, Mode: job.Mode, Query: f.query, Now: f.now}
+	b := Batch{Job: j.Number, Mode: j.Mode, Query: f.query, Now: f.now}
 	for id := from; id < to; id++ {
 		b.Found = append(b.Found, f.found(int64(id), 0))
 	}
@@ -120,39 +128,47 @@ func (f *fixture) upload() []Outgoing {
 }
 
 // fill has indicators below to stand in Sentinel.
-func (f *fixture) fill(to int) Job {
+func (f *fixture) fill(to int) job.Job {
 	f.Helper()
-	job := f.begin(Full)
-	f.apply(job, 0, to)
+	j := f.begin(job.Full)
+	f.apply(j, 0, to)
 	f.upload()
-	return f.status(job, UploadComplete)
+	return f.complete(j)
+}
+
+func (f *fixture) complete(j job.Job) job.Job {
+	f.Helper()
+	f.status(j, job.UploadInProgress)
+	j, err := f.CompleteJob(ctx(), j.RequestID, f.now, "")
+	f.do(err)
+	return j
 }
 
 // leave has a complete update read the indicators from one on, and says what is to be retired.
-func (f *fixture) leave(from, to int) (Job, Retirement) {
+func (f *fixture) leave(from, to int) (job.Job, Retirement) {
 	f.Helper()
 	f.now = f.now.Add(time.Hour)
-	job := f.begin(Reconcile)
-	f.apply(job, from, to)
-	f.do(f.SweepDeparted(ctx(), job.Number, []int64{f.query}))
-	return job, f.retire(job)
+	j := f.begin(job.Reconcile)
+	f.apply(j, from, to)
+	f.do(f.SweepDeparted(ctx(), j.Number, []int64{f.query}))
+	return j, f.retire(j)
 }
 
-func (f *fixture) retire(job Job) Retirement {
+func (f *fixture) retire(j job.Job) Retirement {
 	f.Helper()
-	r, err := f.Retire(ctx(), job.Number, f.now)
+	r, err := f.Retire(ctx(), j.Number, f.now)
 	f.do(err)
 	if r.Held > 0 {
-		f.status(job, ConfirmationRequired)
+		f.complete(j)
 	}
 	return r
 }
 
-func (f *fixture) get(job Job) Job {
+func (f *fixture) get(j job.Job) job.Job {
 	f.Helper()
-	job, err := f.Job(ctx(), job.RequestID)
+	j, err := f.Job(ctx(), j.RequestID)
 	f.do(err)
-	return job
+	return j
 }
 
 // number is one number from the database.

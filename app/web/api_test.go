@@ -15,6 +15,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"mssentinel/app/job"
 	"mssentinel/app/store"
 	"mssentinel/app/threatconnect"
 )
@@ -22,9 +23,9 @@ import (
 func TestReading(t *testing.T) {
 	w := newWorld()
 	w.queries = []store.Query{oneSaved("a", "rating > 3")}
-	w.jobs = []store.Job{{RequestID: jobID, JobType: store.Scheduled, Mode: store.Full, Status: store.UploadInProgress, DateQueued: noon, Counts: store.Counts{Uploaded: 7}}}
+	w.jobs = []job.Job{{RequestID: jobID, Type: job.Scheduled, Mode: job.Full, Status: job.UploadInProgress, DateQueued: noon, Counts: job.Counts{Uploaded: 7}}}
 	w.progress = Progress{RequestID: jobID, Stage: "Upload", Expected: 10, Uploaded: 7}
-	w.problems = []store.Problem{{ID: 9007199254740993, RequestID: jobID, DateAdded: noon, Step: "Convert", Code: "invalid-value", Message: "no value", Raw: `{"id":9007199254740993}`}}
+	w.problems = []job.Problem{{ID: 9007199254740993, RequestID: jobID, DateAdded: noon, Step: "Convert", Code: "invalid-value", Message: "no value", Raw: `{"id":9007199254740993}`}}
 	h := w.handler()
 	for target, want := range map[string]string{
 		"/api/health":                    `"status":"ok"`,
@@ -75,7 +76,7 @@ var routes = []struct {
 // What makes any call a bad one, whatever it is about.
 func TestEveryRoute(t *testing.T) {
 	w := newWorld()
-	w.jobs = []store.Job{{RequestID: jobID}}
+	w.jobs = []job.Job{{RequestID: jobID}}
 	h := w.handler()
 	refused := func(status int, says, method, target, body string, headers ...string) {
 		t.Helper()
@@ -110,7 +111,7 @@ func TestEveryRoute(t *testing.T) {
 		}
 		refused(400, `unknown field "colour"`, r.method, r.target, member)
 	}
-	w.refuse = store.ErrState
+	w.refuse = job.ErrState
 	for _, r := range routes {
 		if r.changes && r.target != "/api/tql-config" {
 			says := "The job has moved on"
@@ -126,7 +127,7 @@ func TestEveryRoute(t *testing.T) {
 func TestMembers(t *testing.T) {
 	w := newWorld()
 	w.queries = []store.Query{oneSaved("a", "rating > 3")}
-	w.jobs = []store.Job{{RequestID: jobID}}
+	w.jobs = []job.Job{{RequestID: jobID}}
 	w.progress = Progress{RequestID: jobID, WaitUntil: noon, Remaining: time.Minute}
 	w.problems = someProblems()
 	h := w.handler()
@@ -171,7 +172,7 @@ func TestMembers(t *testing.T) {
 func TestBadCalls(t *testing.T) {
 	w := newWorld()
 	w.queries = []store.Query{oneSaved("a", "rating > 3")}
-	w.jobs = []store.Job{{RequestID: jobID}}
+	w.jobs = []job.Job{{RequestID: jobID}}
 	h := w.handler()
 	for _, tt := range []struct {
 		method, target, body string
@@ -302,7 +303,7 @@ func TestSaving(t *testing.T) {
 	if rec := call(t, h, http.MethodPost, "/api/tql-config?reset=false&version=v1", "[]"); rec.Code != http.StatusConflict || len(w.queries) != 2 {
 		t.Errorf("outdated version: %d %s", rec.Code, rec.Body)
 	}
-	if rec := call(t, h, http.MethodPost, "/api/tql-config", "[]"); rec.Code != http.StatusOK || len(w.queries) != 0 || w.next != store.Delta {
+	if rec := call(t, h, http.MethodPost, "/api/tql-config", "[]"); rec.Code != http.StatusOK || len(w.queries) != 0 || w.next != job.Delta {
 		t.Errorf("without a version: %d %s", rec.Code, rec.Body)
 	}
 }
@@ -373,7 +374,7 @@ func TestTestAndPreview(t *testing.T) {
 
 func TestCommands(t *testing.T) {
 	w := newWorld()
-	w.jobs = []store.Job{{RequestID: jobID}}
+	w.jobs = []job.Job{{RequestID: jobID}}
 	h := w.handler()
 	for _, tt := range []struct {
 		method, target, body string
@@ -395,7 +396,7 @@ func TestCommands(t *testing.T) {
 			t.Errorf("%s %s: %d, did %q", tt.method, tt.target, rec.Code, did)
 		}
 	}
-	w.refuse = store.ErrState
+	w.refuse = job.ErrState
 	if rec := call(t, h, http.MethodDelete, "/api/job/request/"+jobID, ""); rec.Code != http.StatusConflict {
 		t.Errorf("wrong state: %d", rec.Code)
 	}

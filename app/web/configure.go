@@ -12,6 +12,7 @@ import (
 
 	"github.com/labstack/echo/v4"
 
+	"mssentinel/app/job"
 	"mssentinel/app/store"
 	"mssentinel/app/threatconnect"
 )
@@ -44,11 +45,11 @@ func (s *server) queries(c echo.Context) error {
 }
 
 func (s *server) saveQueries(c echo.Context) error {
-	next := store.Delta
+	next := job.Delta
 	switch reset := c.QueryParam("reset"); reset {
 	case "", "false":
 	case "true":
-		next = store.Full
+		next = job.Full
 	default:
 		return fault(http.StatusBadRequest, "reset is %q: send true for a full update or false for a delta update.", reset)
 	}
@@ -83,7 +84,7 @@ type saved struct {
 
 // save checks a list and keeps it whole, or changes nothing. version is that of the list that it replaces; "" for whatever
 // it is.
-func (s *server) save(ctx context.Context, queries []store.Query, version string, next store.Mode) (saved, error) {
+func (s *server) save(ctx context.Context, queries []store.Query, version string, next job.Mode) (saved, error) {
 	before, current, err := s.Store.Queries(ctx)
 	if err != nil {
 		return saved{}, err

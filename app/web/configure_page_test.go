@@ -14,6 +14,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"golang.org/x/net/html"
 
+	"mssentinel/app/job"
 	"mssentinel/app/store"
 	"mssentinel/app/threatconnect"
 )
@@ -22,7 +23,7 @@ import (
 func twoSaved() *world {
 	w := newWorld()
 	w.queries = []store.Query{oneSaved("a", "rating > 3"), oneSaved("b", "rating < 3")}
-	w.jobs = []store.Job{{RequestID: jobID, Status: store.UploadComplete}}
+	w.jobs = []job.Job{{RequestID: jobID, Status: job.UploadComplete}}
 	return w
 }
 

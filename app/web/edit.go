@@ -11,6 +11,7 @@ import (
 
 	"github.com/labstack/echo/v4"
 
+	"mssentinel/app/job"
 	"mssentinel/app/store"
 	"mssentinel/app/threatconnect"
 	"mssentinel/templates"
@@ -298,7 +299,7 @@ func (e *editor) openSave() error {
 		e.notice("error", "The list cannot be saved yet:", faults...)
 		return e.show()
 	}
-	_, completed, err := e.s.Store.Jobs(e.ctx(), store.JobFilter{Statuses: []store.Status{store.UploadComplete}, Limit: 1})
+	_, completed, err := e.s.Store.Jobs(e.ctx(), store.JobFilter{Statuses: []job.Status{job.UploadComplete}, Limit: 1})
 	if err != nil {
 		return err
 	}
@@ -310,7 +311,7 @@ func (e *editor) openSave() error {
 // save keeps the draft and has the update run, or explains and changes nothing.
 func (e *editor) save(action string) error {
 	kind := strings.TrimPrefix(action, "save-")
-	result, err := e.s.save(e.ctx(), e.draft.list(), e.draft.Version, store.Mode(kind))
+	result, err := e.s.save(e.ctx(), e.draft.list(), e.draft.Version, job.Mode(kind))
 	switch {
 	case errors.Is(err, store.ErrOutdated):
 		e.status = http.StatusConflict

@@ -9,6 +9,7 @@ import (
 
 	"github.com/labstack/echo/v4"
 
+	"mssentinel/app/job"
 	"mssentinel/app/store"
 	"mssentinel/app/threatconnect"
 	"mssentinel/templates"
@@ -46,7 +47,7 @@ func (s *server) explain(c echo.Context, err error) (status int, message string)
 		return coded.Code, sentence(coded)
 	case errors.Is(err, store.ErrNotFound):
 		return http.StatusNotFound, "There is nothing under this name. It may have been cleaned up; reload the list."
-	case errors.Is(err, store.ErrState):
+	case errors.Is(err, job.ErrState):
 		return http.StatusConflict, "The job has moved on and does not allow this any more. Reload to see its status."
 	case errors.Is(err, store.ErrOutdated):
 		return http.StatusConflict, "Someone else saved the queries since you loaded them. Nothing was changed: load the list again, then repeat your change."

@@ -15,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"mssentinel/app/job"
 	"mssentinel/app/store"
 	"mssentinel/app/threatconnect"
 )
@@ -24,10 +25,10 @@ type world struct {
 	mu       sync.Mutex
 	queries  []store.Query
 	version  int
-	next     store.Mode
-	jobs     []store.Job
-	details  []store.JobDetail
-	problems []store.Problem
+	next     job.Mode
+	jobs     []job.Job
+	details  []job.Detail
+	problems []job.Problem
 	tasks    []Task
 	progress Progress
 	trouble  string
@@ -85,7 +86,7 @@ func (w *world) Queries(context.Context) ([]store.Query, string, error) {
 	return slices.Clone(w.queries), w.current(), w.broken
 }
 
-func (w *world) SaveQueries(_ context.Context, queries []store.Query, version string, next store.Mode) (string, error) {
+func (w *world) SaveQueries(_ context.Context, queries []store.Query, version string, next job.Mode) (string, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.refuse != nil {
@@ -108,13 +109,13 @@ func (w *world) SaveQueries(_ context.Context, queries []store.Query, version st
 // current is the version of the list.
 func (w *world) current() string { return fmt.Sprint("v", w.version) }
 
-func (w *world) Jobs(_ context.Context, f store.JobFilter) ([]store.Job, int64, error) {
+func (w *world) Jobs(_ context.Context, f store.JobFilter) ([]job.Job, int64, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	var found []store.Job
+	var found []job.Job
 	for _, j := range w.jobs {
 		if strings.Contains(j.RequestID, f.RequestID) && (len(f.Statuses) == 0 || slices.Contains(f.Statuses, j.Status)) &&
-			(f.JobType == "" || f.JobType == j.JobType) {
+			(f.Type == "" || f.Type == j.Type) {
 			found = append(found, j)
 		}
 	}
@@ -123,7 +124,7 @@ func (w *world) Jobs(_ context.Context, f store.JobFilter) ([]store.Job, int64, 
 	return found, int64(total), w.broken
 }
 
-func (w *world) Job(_ context.Context, id string) (store.Job, error) {
+func (w *world) Job(_ context.Context, id string) (job.Job, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	for _, j := range w.jobs {
@@ -131,15 +132,15 @@ func (w *world) Job(_ context.Context, id string) (store.Job, error) {
 			return j, w.broken
 		}
 	}
-	return store.Job{}, store.ErrNotFound
+	return job.Job{}, store.ErrNotFound
 }
 
-func (w *world) JobDetails(context.Context, string) ([]store.JobDetail, error) {
+func (w *world) JobDetails(context.Context, string) ([]job.Detail, error) {
 	return w.details, w.broken
 }
 
-func (w *world) Problems(_ context.Context, f store.ProblemFilter) ([]store.Problem, int64, error) {
-	var found []store.Problem
+func (w *world) Problems(_ context.Context, f store.ProblemFilter) ([]job.Problem, int64, error) {
+	var found []job.Problem
 	for _, p := range w.problems {
 		if strings.Contains(p.RequestID, f.RequestID) && (f.Step == "" || f.Step == p.Step) && (f.Code == "" || f.Code == p.Code) &&
 			strings.Contains(p.Message, f.Text) {
@@ -151,13 +152,13 @@ func (w *world) Problems(_ context.Context, f store.ProblemFilter) ([]store.Prob
 	return found, int64(total), w.broken
 }
 
-func (w *world) Problem(_ context.Context, id int64) (store.Problem, error) {
+func (w *world) Problem(_ context.Context, id int64) (job.Problem, error) {
 	for _, p := range w.problems {
 		if p.ID == id {
 			return p, w.broken
 		}
 	}
-	return store.Problem{}, store.ErrNotFound
+	return job.Problem{}, store.ErrNotFound
 }
 
 func (w *world) Tasks() []Task {
@@ -209,15 +210,15 @@ func (w *world) KillTask(_ context.Context, slug string) error {
 	return w.order(w.task(slug) != nil, "kill %s", slug)
 }
 
-func (w *world) Submit(_ context.Context, mode store.Mode) (store.Job, error) {
-	job := store.Job{RequestID: jobID, JobType: store.AdHoc, Mode: mode, Status: store.Pending, DateQueued: noon}
+func (w *world) Submit(_ context.Context, mode job.Mode) (job.Job, error) {
+	j := job.Job{RequestID: jobID, Type: job.AdHoc, Mode: mode, Status: job.Pending, DateQueued: noon}
 	err := w.order(true, "submit %s", mode)
 	if err == nil {
 		w.mu.Lock()
 		defer w.mu.Unlock()
-		w.jobs = append([]store.Job{job}, w.jobs...)
+		w.jobs = append([]job.Job{j}, w.jobs...)
 	}
-	return job, err
+	return j, err
 }
 
 func (w *world) knows(id string) bool {

@@ -11,7 +11,7 @@ import (
 	"testing/synctest"
 	"time"
 
-	"mssentinel/app/store"
+	"mssentinel/app/job"
 )
 
 // The platform shows the Service under a path that the Service does not know, and the browser's address may end in a
@@ -91,7 +91,7 @@ func TestHeaders(t *testing.T) {
 // Whatever troubles the Service stands on every screen.
 func TestTroubleOnEveryScreen(t *testing.T) {
 	w := twoSaved()
-	w.problems = []store.Problem{{ID: 1, RequestID: jobID}}
+	w.problems = []job.Problem{{ID: 1, RequestID: jobID}}
 	v := w.visit(t, "ui/")
 	pages := []string{"ui/", "ui/edit", "ui/preview?id=a", "ui/jobs", "ui/jobs?id=" + jobID, "ui/tasks", "ui/report", "ui/report?id=1", "ui/nothing"}
 	for _, page := range pages {
@@ -195,7 +195,7 @@ func TestFailurePages(t *testing.T) {
 	w := twoSaved()
 	w.jobs = everyJob()
 	v := w.visit(t, "ui/jobs?ask=cancel&id=running")
-	w.refuse = store.ErrState
+	w.refuse = job.ErrState
 	v.press("Cancel Job")
 	v.status(http.StatusConflict)
 	v.sees("The job has moved on and does not allow this any more.")

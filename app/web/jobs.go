@@ -10,6 +10,7 @@ import (
 
 	"github.com/labstack/echo/v4"
 
+	"mssentinel/app/job"
 	"mssentinel/app/store"
 )
 
@@ -20,9 +21,12 @@ const (
 
 // jobView is a job with the progress of the one that runs.
 type jobView struct {
-	store.Job
-	Progress *progressView `json:"progress,omitempty"`
+	job.Job
+	CountRetirementHeld int64         `json:"count_retirement_held"`
+	Progress            *progressView `json:"progress,omitempty"`
 }
+
+func viewJob(j job.Job) jobView { return jobView{Job: j, CountRetirementHeld: j.Question()} }
 
 type progressView struct {
 	Stage            string     `json:"stage"`
@@ -48,9 +52,9 @@ func (s *server) jobs(c echo.Context) error {
 	}
 	running := s.Pipeline.Progress()
 	data := make([]jobView, 0, len(jobs))
-	for _, job := range jobs {
-		view := jobView{Job: job}
-		if job.RequestID == running.RequestID {
+	for _, j := range jobs {
+		view := viewJob(j)
+		if j.RequestID == running.RequestID {
 			view.Progress = progressJSON(running)
 		}
 		data = append(data, view)
@@ -88,27 +92,27 @@ func jobFilter(c echo.Context) (store.JobFilter, error) {
 		}
 		filter.Statuses = append(filter.Statuses, status)
 	}
-	switch kind := store.JobType(strings.ToLower(c.QueryParam("job_type"))); kind {
-	case "", store.Scheduled, store.AdHoc:
-		filter.JobType = kind
+	switch kind := job.Type(strings.ToLower(c.QueryParam("job_type"))); kind {
+	case "", job.Scheduled, job.AdHoc:
+		filter.Type = kind
 	default:
-		return filter, fault(http.StatusBadRequest, "There is no job type %q: use %s or %s.", kind, store.Scheduled, store.AdHoc)
+		return filter, fault(http.StatusBadRequest, "There is no job type %q: use %s or %s.", kind, job.Scheduled, job.AdHoc)
 	}
 	return filter, nil
 }
 
 // findStatus knows a status in any letter case.
-func findStatus(name string) (store.Status, bool) {
-	i := slices.IndexFunc(store.Statuses, func(s store.Status) bool { return strings.EqualFold(string(s), name) })
+func findStatus(name string) (job.Status, bool) {
+	i := slices.IndexFunc(job.Statuses, func(s job.Status) bool { return strings.EqualFold(string(s), name) })
 	if i < 0 {
 		return "", false
 	}
-	return store.Statuses[i], true
+	return job.Statuses[i], true
 }
 
 func joinStatuses() string {
-	names := make([]string, 0, len(store.Statuses))
-	for _, status := range store.Statuses {
+	names := make([]string, 0, len(job.Statuses))
+	for _, status := range job.Statuses {
 		names = append(names, string(status))
 	}
 	return strings.Join(names, ", ")
@@ -137,7 +141,7 @@ func number(c echo.Context, name string, missing, low, high int) (int, error) {
 
 func (s *server) submitJob(c echo.Context) error {
 	order, err := decode[struct {
-		Mode store.Mode `json:"mode"`
+		Mode job.Mode `json:"mode"`
 	}](c)
 	if err != nil {
 		return err
@@ -145,16 +149,16 @@ func (s *server) submitJob(c echo.Context) error {
 	if err := checkMode(order.Mode); err != nil {
 		return err
 	}
-	job, err := s.Pipeline.Submit(c.Request().Context(), order.Mode)
+	j, err := s.Pipeline.Submit(c.Request().Context(), order.Mode)
 	if err != nil {
 		return err
 	}
-	return c.JSON(http.StatusOK, jobView{Job: job})
+	return c.JSON(http.StatusOK, viewJob(j))
 }
 
-func checkMode(mode store.Mode) error {
+func checkMode(mode job.Mode) error {
 	switch mode {
-	case store.Delta, store.Full, store.Reconcile:
+	case job.Delta, job.Full, job.Reconcile:
 		return nil
 	}
 	return fault(http.StatusBadRequest, "There is no mode %q: send delta, full or reconcile.", mode)

@@ -11,6 +11,7 @@ import (
 
 	"github.com/labstack/echo/v4"
 
+	"mssentinel/app/job"
 	"mssentinel/app/store"
 	"mssentinel/templates"
 )
@@ -29,7 +30,7 @@ func (s *server) jobsPage(c echo.Context) error {
 	}
 	filter.Limit = pageSize
 	chosen := filter.Statuses
-	if len(chosen) == len(store.Statuses) {
+	if len(chosen) == len(job.Statuses) {
 		filter.Statuses = nil
 	}
 	ctx := c.Request().Context()
@@ -51,8 +52,8 @@ func (s *server) jobsPage(c echo.Context) error {
 		Filtered: len(params) > 0, NothingToRun: idle, Paused: s.paused(), Ask: askRun(c),
 	}
 	view.Self = address("jobs", withOffset(params, filter.Offset))
-	for _, job := range jobs {
-		view.Jobs = append(view.Jobs, jobRow(job))
+	for _, j := range jobs {
+		view.Jobs = append(view.Jobs, jobRow(j))
 	}
 	return render(c, http.StatusOK, templates.JobsPage(view))
 }
@@ -75,8 +76,8 @@ func filterParams(f store.JobFilter) url.Values {
 	for _, status := range f.Statuses {
 		params.Add("status", string(status))
 	}
-	if f.JobType != "" {
-		params.Set("job_type", string(f.JobType))
+	if f.Type != "" {
+		params.Set("job_type", string(f.Type))
 	}
 	return params
 }
@@ -88,9 +89,9 @@ func withOffset(params url.Values, offset int) url.Values {
 	return params
 }
 
-func statusChoices(chosen []store.Status) []templates.Choice {
-	all := make([]templates.Choice, 0, len(store.Statuses))
-	for _, status := range store.Statuses {
+func statusChoices(chosen []job.Status) []templates.Choice {
+	all := make([]templates.Choice, 0, len(job.Statuses))
+	for _, status := range job.Statuses {
 		all = append(all, templates.Choice{Value: string(status), Label: string(status),
 			Chosen: len(chosen) == 0 || slices.Contains(chosen, status)})
 	}
@@ -102,7 +103,7 @@ func askRun(c echo.Context) *templates.Question {
 	if c.QueryParam("ask") != "run" {
 		return nil
 	}
-	mode := store.Mode(c.QueryParam("mode"))
+	mode := job.Mode(c.QueryParam("mode"))
 	texts, known := runTexts[mode]
 	if !known {
 		return nil
@@ -115,42 +116,42 @@ func askRun(c echo.Context) *templates.Question {
 
 type runText struct{ title, text string }
 
-var runTexts = map[store.Mode]runText{
-	store.Delta:     {"Run Delta", "Sends what was modified since the Service's last update."},
-	store.Full:      {"Run Full", "Sends everything that the queries return again. With many indicators this takes long, because Microsoft Sentinel limits how fast it accepts them."},
-	store.Reconcile: {"Reconcile now", "Reads everything that the queries return, sends only what differs from what Microsoft Sentinel holds, and retires what no query selects any more."},
+var runTexts = map[job.Mode]runText{
+	job.Delta:     {"Run Delta", "Sends what was modified since the Service's last update."},
+	job.Full:      {"Run Full", "Sends everything that the queries return again. With many indicators this takes long, because Microsoft Sentinel limits how fast it accepts them."},
+	job.Reconcile: {"Reconcile now", "Reads everything that the queries return, sends only what differs from what Microsoft Sentinel holds, and retires what no query selects any more."},
 }
 
-func jobRow(j store.Job) templates.Job {
+func jobRow(j job.Job) templates.Job {
 	row := templates.Job{
-		RequestID: j.RequestID, Type: jobTypeLabel(j.JobType), Mode: modeLabel(j.Mode), Status: string(j.Status), Message: j.Message,
+		RequestID: j.RequestID, Type: jobTypeLabel(j.Type), Mode: modeLabel(j.Mode), Status: string(j.Status), Message: j.Message,
 		Started: j.DateStarted, Ended: ended(j), Downloaded: j.Downloaded, Uploaded: j.Uploaded,
-		Retired: j.Retired, Errors: j.Invalid + j.Rejected + j.CountOtherErrors, Held: j.CountRetirementHeld,
-		CanCancel:   j.Status == store.Pending || j.Status.Active(),
-		CanRetry:    j.Status == store.Failed || j.Status == store.Cancelled,
-		NeedsAnswer: j.Status == store.ConfirmationRequired,
+		Retired: j.Retired, Errors: j.Invalid + j.Rejected + j.OtherErrors, Held: j.Question(),
+		CanCancel:   j.Status == job.Pending || j.Status.Active(),
+		CanRetry:    j.Status == job.Failed || j.Status == job.Cancelled,
+		NeedsAnswer: j.Status == job.ConfirmationRequired,
 	}
-	if j.Status == store.Pending {
+	if j.Status == job.Pending {
 		row.RetryAfter = j.RetryAfter
 	}
 	return row
 }
 
-func ended(j store.Job) *time.Time {
+func ended(j job.Job) *time.Time {
 	if j.DateCompleted != nil {
 		return j.DateCompleted
 	}
 	return j.DateFailed
 }
 
-func jobTypeLabel(t store.JobType) string {
-	if t == store.AdHoc {
+func jobTypeLabel(t job.Type) string {
+	if t == job.AdHoc {
 		return "Ad-Hoc"
 	}
 	return "Scheduled"
 }
 
-func modeLabel(m store.Mode) string { return capital(string(m)) }
+func modeLabel(m job.Mode) string { return capital(string(m)) }
 
 // progress shows how far the running job is; nil when none runs.
 func (s *server) progress() *templates.Progress {
@@ -193,7 +194,7 @@ func (s *server) paused() []string {
 
 func (s *server) jobPage(c echo.Context, id string) error {
 	ctx := c.Request().Context()
-	job, err := s.Store.Job(ctx, id)
+	j, err := s.Store.Job(ctx, id)
 	if err != nil {
 		return err
 	}
@@ -203,7 +204,7 @@ func (s *server) jobPage(c echo.Context, id string) error {
 	}
 	view := templates.JobPage{
 		Frame: s.frame(c, "Job Details", "jobs"), Self: address("jobs", url.Values{"id": {id}}),
-		Job: jobRow(job), Facts: jobFacts(job), Details: details,
+		Job: jobRow(j), Facts: jobFacts(j), Details: details,
 	}
 	if p := s.progress(); p != nil && p.RequestID == id {
 		view.Progress = p
@@ -250,8 +251,8 @@ func shorten(text string, n int) string {
 }
 
 // jobFacts lists what is known of a job; what is not there yet is left out.
-func jobFacts(j store.Job) []templates.Fact {
-	facts := []templates.Fact{{Label: "Job Type", Value: jobTypeLabel(j.JobType)}, {Label: "Update", Value: modeLabel(j.Mode)},
+func jobFacts(j job.Job) []templates.Fact {
+	facts := []templates.Fact{{Label: "Job Type", Value: jobTypeLabel(j.Type)}, {Label: "Update", Value: modeLabel(j.Mode)},
 		{Label: "Date Queued", Time: &j.DateQueued}}
 	instant := func(label string, t *time.Time) {
 		if t != nil {
@@ -281,7 +282,7 @@ func jobFacts(j store.Job) []templates.Fact {
 	return append(facts, countFacts(j)...)
 }
 
-func countFacts(j store.Job) []templates.Fact {
+func countFacts(j job.Job) []templates.Fact {
 	counts := []struct {
 		label string
 		n     int64
@@ -289,7 +290,7 @@ func countFacts(j store.Job) []templates.Fact {
 		{"Total Retries", int64(j.FailureCount)},
 		{"Count Downloaded", j.Downloaded}, {"Count Invalid", j.Invalid}, {"Count Duplicate", j.Duplicate},
 		{"Count Unchanged", j.Unchanged}, {"Count Queued", j.Queued}, {"Count Uploaded", j.Uploaded},
-		{"Count Rejected", j.Rejected}, {"Count Retired", j.Retired}, {"Count Other Errors", j.CountOtherErrors},
+		{"Count Rejected", j.Rejected}, {"Count Retired", j.Retired}, {"Count Other Errors", j.OtherErrors},
 	}
 	facts := make([]templates.Fact, 0, len(counts))
 	for _, c := range counts {
@@ -347,7 +348,7 @@ func (s *server) jobsAction(c echo.Context) error {
 }
 
 func (s *server) runFromPage(c echo.Context) error {
-	mode := store.Mode(c.FormValue("mode"))
+	mode := job.Mode(c.FormValue("mode"))
 	if err := checkMode(mode); err != nil {
 		return err
 	}

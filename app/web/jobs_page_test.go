@@ -14,25 +14,25 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"golang.org/x/net/html"
 
-	"mssentinel/app/store"
+	"mssentinel/app/job"
 )
 
 // everyJob has a job in each state that takes other commands.
-func everyJob() []store.Job {
-	return []store.Job{
-		{RequestID: "running", JobType: store.Scheduled, Mode: store.Full, Status: store.UploadInProgress, DateQueued: noon, DateStarted: &noon, Counts: store.Counts{Downloaded: 12345, Uploaded: 7}},
-		{RequestID: "pending", JobType: store.AdHoc, Mode: store.Delta, Status: store.Pending, DateQueued: noon, RetryAfter: &noon},
-		{RequestID: "asking", JobType: store.Scheduled, Mode: store.Reconcile, Status: store.ConfirmationRequired, DateQueued: noon, CountRetirementHeld: 1},
-		{RequestID: "failed", JobType: store.Scheduled, Mode: store.Delta, Status: store.Failed, Message: "Check <Client Secret>.", DateQueued: noon, DateStarted: &noon, DateFailed: &noon, CountOtherErrors: 1},
-		{RequestID: "complete", JobType: store.AdHoc, Mode: store.Delta, Status: store.UploadComplete, DateQueued: noon, DateStarted: &noon, DateCompleted: &noon, Counts: store.Counts{Invalid: 2, Rejected: 1}},
+func everyJob() []job.Job {
+	return []job.Job{
+		{RequestID: "running", Type: job.Scheduled, Mode: job.Full, Status: job.UploadInProgress, DateQueued: noon, DateStarted: &noon, Counts: job.Counts{Downloaded: 12345, Uploaded: 7}},
+		{RequestID: "pending", Type: job.AdHoc, Mode: job.Delta, Status: job.Pending, DateQueued: noon, RetryAfter: &noon},
+		{RequestID: "asking", Type: job.Scheduled, Mode: job.Reconcile, Status: job.ConfirmationRequired, DateQueued: noon, RetirementsHeld: 1},
+		{RequestID: "failed", Type: job.Scheduled, Mode: job.Delta, Status: job.Failed, Message: "Check <Client Secret>.", DateQueued: noon, DateStarted: &noon, DateFailed: &noon, OtherErrors: 1},
+		{RequestID: "complete", Type: job.AdHoc, Mode: job.Delta, Status: job.UploadComplete, DateQueued: noon, DateStarted: &noon, DateCompleted: &noon, Counts: job.Counts{Invalid: 2, Rejected: 1}},
 	}
 }
 
 // manyJobs has n completed jobs, job-n first.
-func manyJobs(n int) []store.Job {
-	var jobs []store.Job
+func manyJobs(n int) []job.Job {
+	var jobs []job.Job
 	for i := range n {
-		jobs = append(jobs, store.Job{RequestID: fmt.Sprintf("job%03d", n-i), JobType: store.Scheduled, Mode: store.Delta, Status: store.UploadComplete, DateQueued: noon})
+		jobs = append(jobs, job.Job{RequestID: fmt.Sprintf("job%03d", n-i), Type: job.Scheduled, Mode: job.Delta, Status: job.UploadComplete, DateQueued: noon})
 	}
 	return jobs
 }
@@ -50,10 +50,10 @@ func TestJobs(t *testing.T) {
 	if got := v.column(10); !slices.Equal(got, want) {
 		t.Errorf("options are %q", got)
 	}
-	for label, job := range map[string]string{"3 errors of this job": "complete", "1 error of this job": "failed"} {
+	for label, j := range map[string]string{"3 errors of this job": "complete", "1 error of this job": "failed"} {
 		v.open("ui/jobs")
 		v.follow(label)
-		if got := v.at.RawQuery; got != "request_id="+job {
+		if got := v.at.RawQuery; got != "request_id="+j {
 			t.Errorf("the errors are those of %q", got)
 		}
 	}
@@ -144,7 +144,7 @@ func TestJobPaging(t *testing.T) {
 func TestJobDetails(t *testing.T) {
 	w := twoSaved()
 	w.jobs = everyJob()
-	w.details = []store.JobDetail{{QueryID: "a", Type: "Host", Counts: store.Counts{Downloaded: 4000}}, {QueryID: "gone", Type: "File"}}
+	w.details = []job.Detail{{QueryID: "a", Type: "Host", Counts: job.Counts{Downloaded: 4000}}, {QueryID: "gone", Type: "File"}}
 	v := w.visit(t, "ui/jobs")
 	v.follow("Details of job complete")
 	v.sees("Job Details", "complete", "Job Type Ad-Hoc", "Update Delta", "Date Queued 2026-11-24 12:00:00", "Date Completed", "Count Rejected 1", "By query and type", "1: rating > 3", "4,000", "a query that was deleted")

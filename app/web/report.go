@@ -7,6 +7,7 @@ import (
 
 	"github.com/labstack/echo/v4"
 
+	"mssentinel/app/job"
 	"mssentinel/app/store"
 )
 
@@ -16,8 +17,8 @@ type problemView struct {
 	ID        int64     `json:"id,string"`
 	RequestID string    `json:"request_id"`
 	DateAdded time.Time `json:"date_added"`
-	Step      string    `json:"step"`
-	Code      string    `json:"code"`
+	Step      job.Step  `json:"step"`
+	Code      job.Code  `json:"code"`
 	Message   string    `json:"message"`
 	Raw       string    `json:"raw"`
 	Note      bool      `json:"note"`
@@ -39,7 +40,13 @@ func (s *server) problems(c echo.Context) error {
 	return c.JSON(http.StatusOK, map[string]any{"data": data, "count": len(data), "total_count": total})
 }
 
-var steps = []string{"Download", "Convert", "Upload"}
+var steps = func() []string {
+	names := make([]string, 0, len(job.Steps))
+	for _, step := range job.Steps {
+		names = append(names, string(step))
+	}
+	return names
+}()
 
 // problemFilter reads which lines are asked for.
 func problemFilter(c echo.Context) (store.ProblemFilter, error) {
@@ -47,11 +54,11 @@ func problemFilter(c echo.Context) (store.ProblemFilter, error) {
 	if err != nil {
 		return store.ProblemFilter{}, err
 	}
-	filter := store.ProblemFilter{RequestID: param(c, "request_id"), Code: param(c, "code"), Text: param(c, "text"), Offset: offset, Limit: limit}
+	filter := store.ProblemFilter{RequestID: param(c, "request_id"), Code: job.Code(param(c, "code")), Text: param(c, "text"), Offset: offset, Limit: limit}
 	if name := param(c, "step"); name != "" {
 		for _, step := range steps {
 			if strings.EqualFold(step, name) {
-				filter.Step = step
+				filter.Step = job.Step(step)
 			}
 		}
 		if filter.Step == "" {

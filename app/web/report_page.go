@@ -7,7 +7,7 @@ import (
 
 	"github.com/labstack/echo/v4"
 
-	"mssentinel/app/store"
+	"mssentinel/app/job"
 	"mssentinel/templates"
 )
 
@@ -26,7 +26,7 @@ func (s *server) reportPage(c echo.Context) error {
 		return err
 	}
 	params := url.Values{}
-	for name, value := range map[string]string{"request_id": filter.RequestID, "step": filter.Step, "code": filter.Code, "text": filter.Text} {
+	for name, value := range map[string]string{"request_id": filter.RequestID, "step": string(filter.Step), "code": string(filter.Code), "text": filter.Text} {
 		if value != "" {
 			params.Set(name, value)
 		}
@@ -35,8 +35,8 @@ func (s *server) reportPage(c echo.Context) error {
 		return seeOther(c, address("report", params))
 	}
 	view := templates.Report{
-		Frame: s.frame(c, "REPORT", "report"), RequestID: filter.RequestID, Code: filter.Code, Text: filter.Text,
-		Steps: append([]templates.Choice{{Value: "", Label: "All", Chosen: filter.Step == ""}}, choices(steps, one(filter.Step))...),
+		Frame: s.frame(c, "REPORT", "report"), RequestID: filter.RequestID, Code: string(filter.Code), Text: filter.Text,
+		Steps: append([]templates.Choice{{Value: "", Label: "All", Chosen: filter.Step == ""}}, choices(steps, one(string(filter.Step)))...),
 		Pager: pager("report", params, filter.Offset, filter.Limit, len(problems), total), Filtered: len(params) > 0,
 	}
 	for _, p := range problems {
@@ -45,8 +45,8 @@ func (s *server) reportPage(c echo.Context) error {
 	return render(c, http.StatusOK, templates.ReportPage(view))
 }
 
-func problemRow(p store.Problem) templates.Problem {
-	return templates.Problem{ID: p.ID, RequestID: p.RequestID, Step: p.Step, Code: p.Code, Message: p.Message,
+func problemRow(p job.Problem) templates.Problem {
+	return templates.Problem{ID: p.ID, RequestID: p.RequestID, Step: string(p.Step), Code: string(p.Code), Message: p.Message,
 		Raw: indent([]byte(p.Raw)), Added: p.DateAdded, Note: p.Note}
 }
 

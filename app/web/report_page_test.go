@@ -8,11 +8,11 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"golang.org/x/net/html"
 
-	"mssentinel/app/store"
+	"mssentinel/app/job"
 )
 
-func someProblems() []store.Problem {
-	return []store.Problem{
+func someProblems() []job.Problem {
+	return []job.Problem{
 		{ID: 9007199254740993, RequestID: jobID, DateAdded: noon, Step: "Convert", Code: "invalid-value", Message: "<*.example> is a wildcard", Raw: `{"id":9007199254740993}`},
 		{ID: 2, RequestID: "other", DateAdded: noon, Step: "Upload", Code: "long-pattern", Message: "rules may not match it", Note: true},
 	}
@@ -72,7 +72,7 @@ func TestReportFilters(t *testing.T) {
 func TestReportPaging(t *testing.T) {
 	w := newWorld()
 	for i := range 45 {
-		w.problems = append(w.problems, store.Problem{ID: int64(45 - i), RequestID: jobID, Step: "Upload", Message: fmt.Sprintf("message %02d", 45-i)})
+		w.problems = append(w.problems, job.Problem{ID: int64(45 - i), RequestID: jobID, Step: "Upload", Message: fmt.Sprintf("message %02d", 45-i)})
 	}
 	v := w.visit(t, "ui/report?step=upload&text=message")
 	v.sees("1–20 of 45", "message 45")

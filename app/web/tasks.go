@@ -8,6 +8,7 @@ import (
 
 	"github.com/labstack/echo/v4"
 
+	"mssentinel/app/job"
 	"mssentinel/app/store"
 )
 
@@ -72,7 +73,7 @@ func (s *server) orderTask(c echo.Context, err error) error {
 
 // taskFault names the tasks that there are when one is not among them.
 func (s *server) taskFault(slug string, err error) error {
-	if errors.Is(err, store.ErrState) {
+	if errors.Is(err, job.ErrState) {
 		return fault(http.StatusConflict, "The task %q is paused. Resume it first.", slug)
 	}
 	if !errors.Is(err, store.ErrNotFound) {

@@ -8,7 +8,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"mssentinel/app/store"
+	"mssentinel/app/job"
 )
 
 // threeTasks is a world with a task in each state.
@@ -70,7 +70,7 @@ func TestTaskCommandsTooLate(t *testing.T) {
 		}
 	}
 	v.open("ui/tasks?ask=run&task=cleaner")
-	w.refuse = store.ErrState
+	w.refuse = job.ErrState
 	v.press("Run Task")
 	v.status(http.StatusConflict)
 	v.sees(`The task "cleaner" is paused. Resume it first.`)

@@ -14,6 +14,7 @@ import (
 
 	"github.com/labstack/echo/v4"
 
+	"mssentinel/app/job"
 	"mssentinel/app/store"
 	"mssentinel/app/threatconnect"
 	"mssentinel/templates"
@@ -33,22 +34,22 @@ const (
 // Store is what the screens read and write.
 type Store interface {
 	Queries(ctx context.Context) (queries []store.Query, version string, err error)
-	SaveQueries(ctx context.Context, queries []store.Query, version string, next store.Mode) (newVersion string, err error)
-	Jobs(ctx context.Context, f store.JobFilter) (jobs []store.Job, total int64, err error)
-	Job(ctx context.Context, requestID string) (store.Job, error)
-	JobDetails(ctx context.Context, requestID string) ([]store.JobDetail, error)
-	Problems(ctx context.Context, f store.ProblemFilter) (problems []store.Problem, total int64, err error)
-	Problem(ctx context.Context, id int64) (store.Problem, error)
+	SaveQueries(ctx context.Context, queries []store.Query, version string, next job.Mode) (newVersion string, err error)
+	Jobs(ctx context.Context, f store.JobFilter) (jobs []job.Job, total int64, err error)
+	Job(ctx context.Context, requestID string) (job.Job, error)
+	JobDetails(ctx context.Context, requestID string) ([]job.Detail, error)
+	Problems(ctx context.Context, f store.ProblemFilter) (problems []job.Problem, total int64, err error)
+	Problem(ctx context.Context, id int64) (job.Problem, error)
 }
 
-// Pipeline is what runs the jobs. Errors wrap store.ErrNotFound for an unknown task or job, and store.ErrState
+// Pipeline is what runs the jobs. Errors wrap store.ErrNotFound for an unknown task or job, and job.ErrState
 // for a job that cannot take the command now.
 type Pipeline interface {
 	Tasks() []Task
 	RunTask(ctx context.Context, slug string) error
 	PauseTask(ctx context.Context, slug string, paused bool) error
 	KillTask(ctx context.Context, slug string) error
-	Submit(ctx context.Context, mode store.Mode) (store.Job, error)
+	Submit(ctx context.Context, mode job.Mode) (job.Job, error)
 	Cancel(ctx context.Context, requestID string) error
 	Retry(ctx context.Context, requestID string) error
 	AnswerRetirement(ctx context.Context, requestID string, confirm bool) error

@@ -49,7 +49,7 @@ CREATE TABLE job (
     window_start           INTEGER,
     window_end             INTEGER,
     failure_count          INTEGER NOT NULL DEFAULT 0,
-    -- How often the job began to read from the start. Job and attempt together are a run of the ledger.
+    -- The number of its present attempt, 0 before the first.
     attempt                INTEGER NOT NULL DEFAULT 0,
     retry_after            INTEGER,
     count_downloaded       INTEGER NOT NULL DEFAULT 0,
@@ -63,6 +63,14 @@ CREATE TABLE job (
     count_retirement_held  INTEGER NOT NULL DEFAULT 0
 );
 CREATE INDEX job_by_status ON job (status);
+
+-- Attempts at jobs, over all jobs in the order in which they began. A number is never given twice: the ledger refers to it.
+CREATE TABLE attempt (
+    number  INTEGER PRIMARY KEY AUTOINCREMENT,
+    job     INTEGER NOT NULL REFERENCES job ON DELETE CASCADE,
+    started INTEGER NOT NULL
+);
+CREATE INDEX attempt_by_job ON attempt (job);
 
 CREATE TABLE job_detail (
     job              INTEGER NOT NULL REFERENCES job ON DELETE CASCADE,

@@ -1,0 +1,128 @@
+// Package job is the life of a job: what an update is, the statuses it passes through, and each transition between them as a
+// method that says from which statuses it may come. Nothing else changes a status. The package reads no clock and knows no
+// database; the map of the statuses is drawn in app/docs/architecture.md#the-life-of-a-job.
+package job
+
+import (
+	"errors"
+	"slices"
+	"time"
+)
+
+// ErrState is wrapped by every transition that is not allowed from the job's present status. The job is unchanged then.
+var ErrState = errors.New("the job is not in a state that allows this")
+
+// Type says who asked for a job.
+type Type string
+
+// The two job types, in ThreatConnect's words.
+const (
+	Scheduled Type = "scheduled"
+	AdHoc     Type = "ad-hoc"
+)
+
+// Mode says how much a job reads and sends.
+type Mode string
+
+// The modes of an update.
+const (
+	// Delta reads what changed since the last update and sends what is newer or different.
+	Delta Mode = "delta"
+	// Full reads everything and sends it again.
+	Full Mode = "full"
+	// Reconcile reads everything and sends what differs from the ledger.
+	Reconcile Mode = "reconcile"
+)
+
+// Modes lists all of them.
+var Modes = []Mode{Delta, Full, Reconcile}
+
+// ReadsAll says that the mode reads everything that the queries select, and so decides anew which copy of an object wins.
+func (m Mode) ReadsAll() bool { return m != Delta }
+
+// Status is where a job stands, in the words that ThreatConnect's operators know.
+type Status string
+
+// The statuses, in the order in which a job passes through them.
+const (
+	// Pending: the job waits for its turn, or until [Job.RetryAfter] after a failure.
+	Pending Status = "Pending"
+	// DownloadInProgress: an attempt reads ThreatConnect; what was read is mapped and uploaded meanwhile.
+	DownloadInProgress Status = "Download In Progress"
+	// DownloadComplete: everything was read and handed to Convert.
+	DownloadComplete Status = "Download Complete"
+	// ConvertInProgress: everything that was read is in the ledger; what nobody gives any more is being retired.
+	ConvertInProgress Status = "Convert In Progress"
+	// ConvertComplete: all that the job sends is in the outbox.
+	ConvertComplete Status = "Convert Complete"
+	// UploadInProgress: the rest of the outbox is on its way.
+	UploadInProgress Status = "Upload In Progress"
+	// ConfirmationRequired: the update is complete but for retirements that the operator has to confirm or dismiss.
+	ConfirmationRequired Status = "Confirmation Required"
+	// UploadComplete: everything stands in Sentinel or on REPORT.
+	UploadComplete Status = "Upload Complete"
+	// Failed: the job is not tried again by itself.
+	Failed Status = "Failed"
+	// Cancelled: an operator ended the job; what it had queued and was not sent is dropped.
+	Cancelled Status = "Cancelled"
+)
+
+// Statuses lists all of them, in that order.
+var Statuses = []Status{Pending, DownloadInProgress, DownloadComplete, ConvertInProgress, ConvertComplete,
+	UploadInProgress, ConfirmationRequired, UploadComplete, Failed, Cancelled}
+
+// ActiveStatuses are those of a job that an attempt has in hand, or had when the process ended.
+var ActiveStatuses = []Status{DownloadInProgress, DownloadComplete, ConvertInProgress, ConvertComplete, UploadInProgress}
+
+// EndedStatuses are those of a job that is over.
+var EndedStatuses = []Status{UploadComplete, Failed, Cancelled}
+
+// Active says that an attempt has the job in hand.
+func (s Status) Active() bool { return slices.Contains(ActiveStatuses, s) }
+
+// Open says that the job is not over: it waits for its turn, for a worker or for the operator.
+func (s Status) Open() bool { return !slices.Contains(EndedStatuses, s) }
+
+// Job is one update. Times are UTC; nil is "not yet".
+type Job struct {
+	// Number is the job's place in the order of creation; the ledger refers to it.
+	Number int64 `json:"-"`
+	// RequestID is a UUID, by which the screens and the API name the job.
+	RequestID string `json:"request_id"`
+	Type      Type   `json:"job_type"`
+	Mode      Mode   `json:"mode"`
+	Status    Status `json:"status"`
+	// Message says what was not as it should be, with the remedy; "" where everything was.
+	Message              string     `json:"message"`
+	DateQueued           time.Time  `json:"date_queued"`
+	DateStarted          *time.Time `json:"date_started"`
+	DateDownloadStart    *time.Time `json:"date_download_start"`
+	DateDownloadComplete *time.Time `json:"date_download_complete"`
+	DateConvertStart     *time.Time `json:"date_convert_start"`
+	DateConvertComplete  *time.Time `json:"date_convert_complete"`
+	DateUploadStart      *time.Time `json:"date_upload_start"`
+	DateUploadComplete   *time.Time `json:"date_upload_complete"`
+	DateCompleted        *time.Time `json:"date_completed"`
+	DateFailed           *time.Time `json:"date_failed"`
+	// WindowStart and WindowEnd bound lastModified: start included, end not. An update that reads everything has no start.
+	WindowStart *time.Time `json:"last_modified_filter_start"`
+	WindowEnd   *time.Time `json:"last_modified_filter_end"`
+	// Attempt is the number of the present attempt, 0 before the first. No two attempts, of whichever jobs, share a number.
+	Attempt int64 `json:"-"`
+	// FailureCount counts failed attempts since the job was last queued; RetryAfter is when a pending job may run again.
+	FailureCount int        `json:"failure_count"`
+	RetryAfter   *time.Time `json:"retry_after"`
+	Counts
+	// RetirementsHeld is how many objects the present attempt asks about instead of retiring them; see [Job.Question].
+	RetirementsHeld int64 `json:"-"`
+	// OtherErrors is how many lines of REPORT the other counts leave out: a query that could not be read, for example.
+	OtherErrors int64 `json:"count_other_errors"`
+}
+
+// Question is how many objects wait for the operator's answer: 0 unless the job is in [ConfirmationRequired].
+func (j Job) Question() int64 {
+	if j.Status != ConfirmationRequired {
+		return 0
+	}
+	return j.RetirementsHeld
+}

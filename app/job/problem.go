@@ -1,0 +1,50 @@
+package job
+
+import "time"
+
+// Step is the stage in which a problem came up.
+type Step string
+
+// The steps, in the order in which an indicator passes through them.
+const (
+	StepDownload Step = "Download"
+	StepConvert  Step = "Convert"
+	StepUpload   Step = "Upload"
+)
+
+// Steps lists them.
+var Steps = []Step{StepDownload, StepConvert, StepUpload}
+
+// Code groups problems of a kind.
+type Code string
+
+// The codes of problems.
+const (
+	// CodeQueryFailed: a query could not be read completely.
+	CodeQueryFailed Code = "query-failed"
+	// CodeUnreadable: a row of ThreatConnect's answer has no id and cannot be told from others.
+	CodeUnreadable Code = "unreadable"
+	// CodeNoMapper: no installed mapper takes the indicator's type.
+	CodeNoMapper Code = "no-mapper"
+	// CodeInvalidValue: the mapper found no object in the indicator, or one less than it should give.
+	CodeInvalidValue Code = "invalid-value"
+	// CodeMapperFailed: the mapper died, or broke its contract, on the indicator.
+	CodeMapperFailed Code = "mapper-failed"
+	// CodeNote: the object was sent, and something about it is worth knowing.
+	CodeNote Code = "note"
+)
+
+// Problem is one line of REPORT: what was not sent and why, or, as a note, what was sent and is worth knowing.
+type Problem struct {
+	ID        int64     `json:"id"`
+	RequestID string    `json:"request_id"`
+	DateAdded time.Time `json:"date_added"`
+	Step      Step      `json:"step"`
+	// Code is one of the codes above, or one of Upload's.
+	Code    Code   `json:"code"`
+	Message string `json:"message"`
+	// Raw is the object concerned, as JSON; "" where there is none.
+	Raw string `json:"raw"`
+	// Note: the object was sent all the same.
+	Note bool `json:"note"`
+}
