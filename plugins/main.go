@@ -24,6 +24,7 @@ import (
 // version is set when the package is built.
 var version = "dev"
 
+// mappers are the constructors of the built-in mappers, by the argument that package builtin gives to each.
 var mappers = map[string]func(version string) mapper.Mapper{
 	"address":      address.New,
 	"asn":          asn.New,
@@ -38,7 +39,7 @@ var mappers = map[string]func(version string) mapper.Mapper{
 
 func main() {
 	if len(os.Args) != 2 {
-		usage()
+		printUsage()
 	}
 	if os.Args[1] == "version" {
 		fmt.Println(version)
@@ -46,12 +47,12 @@ func main() {
 	}
 	build, ok := mappers[os.Args[1]]
 	if !ok {
-		usage()
+		printUsage()
 	}
 	mapper.Serve(build(version))
 }
 
-func usage() {
+func printUsage() {
 	names := strings.Join(slices.Sorted(maps.Keys(mappers)), ", ")
 	fmt.Fprintf(os.Stderr, "usage: %s NAME, where NAME is version or a mapper: %s\n", os.Args[0], names)
 	os.Exit(2)

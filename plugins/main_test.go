@@ -4,23 +4,31 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"reflect"
 	"strings"
 	"testing"
+
+	"mssentinel/plugins/builtin"
+	"mssentinel/plugins/mapper"
 )
 
-// Every mapper of the executable takes one type; together they take the nine of the user guide.
+// The executable serves the list of built-in types, a mapper for each, and nothing else.
 func TestMappers(t *testing.T) {
-	taken := map[string]string{}
-	for name, build := range mappers {
-		d := build("1.2.3").Describe()
-		if d.Version != "1.2.3" || len(d.Types) != 1 || d.Name != d.Types[0].Name {
-			t.Errorf("%s describes itself as %+v", name, d)
-		}
-		taken[d.Types[0].Name] = name
+	if len(mappers) != len(builtin.Types) || len(mappers) != len(canonicalPaths) {
+		t.Errorf("%d mappers, %d types in the list, %d in the user guide", len(mappers), len(builtin.Types), len(canonicalPaths))
 	}
-	for typ := range canonicalPaths {
-		if want := strings.ToLower(strings.ReplaceAll(typ, " ", "")); taken[typ] != want {
-			t.Errorf("%s is taken by %q, want %q", typ, taken[typ], want)
+	for _, typ := range builtin.Types {
+		build, found := mappers[typ.Mapper]
+		if !found {
+			t.Errorf("nothing serves %s by the argument %q", typ.Name, typ.Mapper)
+			continue
+		}
+		want := mapper.Description{Name: typ.Name, Version: "1.2.3", Types: []mapper.Type{{Name: typ.Name}}}
+		if got := build("1.2.3").Describe(); !reflect.DeepEqual(got, want) {
+			t.Errorf("%s describes itself as %+v", typ.Mapper, got)
+		}
+		if canonicalPaths[typ.Name] == nil {
+			t.Errorf("%s is no type of the user guide", typ.Name)
 		}
 	}
 }

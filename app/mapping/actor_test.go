@@ -19,6 +19,7 @@ import (
 	"go.uber.org/goleak"
 	"google.golang.org/grpc"
 
+	"mssentinel/plugins/builtin"
 	"mssentinel/plugins/mapper"
 	"mssentinel/plugins/mapper/wire"
 )
@@ -43,7 +44,7 @@ func TestMain(m *testing.M) {
 		playHost(os.Getenv(hostVariable))
 	default:
 		// Three processes show as much as nine, and start in a third of the time.
-		builtins = []string{"file", "host", "url"}
+		builtins = []builtin.Type{{Mapper: "file"}, {Mapper: "host"}, {Mapper: "url"}}
 		goleak.VerifyTestMain(m)
 	}
 }

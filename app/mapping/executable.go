@@ -24,9 +24,6 @@ const (
 	builtinName = "mappers"
 )
 
-// builtins are the arguments that executable takes. Which types they serve is known to the mappers alone.
-var builtins = []string{"address", "asn", "cidr", "emailaddress", "emailsubject", "file", "host", "registrykey", "url"}
-
 // executable is a file that a list vouches for.
 type executable struct {
 	path string

@@ -17,6 +17,7 @@ import (
 
 	"golang.org/x/sync/singleflight"
 
+	"mssentinel/plugins/builtin"
 	"mssentinel/plugins/mapper"
 )
 
@@ -183,6 +184,9 @@ func (h *Host) find(ctx context.Context, o Options) error {
 	return nil
 }
 
+// builtins are the types that the executable builtinName serves; tests shorten the list.
+var builtins = builtin.Types
+
 // packaged returns the mappers of the App's own folder, the built-in ones first.
 func (h *Host) packaged(dir string) ([]*supervisor, error) {
 	list, err := readList(dir)
@@ -194,8 +198,8 @@ func (h *Host) packaged(dir string) ([]*supervisor, error) {
 		return nil, fmt.Errorf("%s does not name %s, the executable of the built-in mappers", filepath.Join(dir, listName), builtinName)
 	}
 	var mappers []*supervisor
-	for _, name := range builtins {
-		s := h.supervise(list[i], name)
+	for _, t := range builtins {
+		s := h.supervise(list[i], t.Mapper)
 		s.builtin = true
 		mappers = append(mappers, s)
 	}

@@ -315,7 +315,7 @@ func TestParallel(t *testing.T) {
 	var callers sync.WaitGroup
 	for caller := range 9 {
 		callers.Go(func() {
-			typ := builtins[caller%3]
+			typ := builtins[caller%3].Mapper
 			for round := range 2 {
 				good := fmt.Sprintf("good %d %d", caller, round)
 				records, want := []string{good, good, good}, []string{good, good, good}
