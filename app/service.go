@@ -118,8 +118,7 @@ func open(ctx context.Context, c config.Config, log *platform.Log) (_ *service, 
 	pacer := sentinel.NewPacer(slots{s.store}, c.UploadRequestsPerMinute, c.UploadWindow)
 	upload, err := sentinel.New(sentinel.Options{Cloud: c.AzureCloud, AuthorityURL: c.AuthorityURL, UploadURL: c.UploadURL,
 		TenantID: c.TenantID, ClientID: c.ClientID, Secret: c.ClientSecret.Reveal, WorkspaceID: c.WorkspaceID,
-		Transport: network.External(), Pacer: pacer, UserAgent: agent, Logger: log.Logger,
-		OnWait: func(until time.Time, reason string) { s.pipeline.Wait(until, reason) }})
+		Transport: network.External(), Pacer: pacer, UserAgent: agent, Logger: log.Logger})
 	if err != nil {
 		return nil, err
 	}

@@ -84,7 +84,7 @@ type ThreatConnect interface {
 
 // Sentinel is where objects go.
 type Sentinel interface {
-	Deliver(ctx context.Context, source string, objects [][]byte, settle func(sentinel.Outcome) error) error
+	Deliver(ctx context.Context, source string, objects [][]byte, report sentinel.Report) error
 }
 
 // Mappers turn indicators into objects, each of which passes its Check.

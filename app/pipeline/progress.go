@@ -165,8 +165,8 @@ type wait struct {
 	waited       time.Duration
 }
 
-// Wait is told until when deliveries wait and why, and the zero time when none does any more.
-func (p *Pipeline) Wait(until time.Time, reason string) {
+// reportWait is told until when deliveries wait and why, and the zero time when none does any more.
+func (p *Pipeline) reportWait(until time.Time, reason string) {
 	p.wait.set(until, reason)
 	p.uploader.excuse(until)
 	p.uploader.beat()

@@ -62,18 +62,18 @@ func TestRemaining(t *testing.T) {
 func TestWaitIsCountedOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := New(Options{Mappers: noMappers{}, Logger: quiet()})
-		p.Wait(time.Now().Add(time.Minute), "Sentinel's limit of requests is reached")
+		p.reportWait(time.Now().Add(time.Minute), "Sentinel's limit of requests is reached")
 		if until, reason := p.wait.now(); until.IsZero() || reason == "" {
 			t.Error("no wait is shown")
 		}
 		time.Sleep(10 * time.Second)
-		p.Wait(time.Now().Add(time.Hour), "Sentinel is out of order")
+		p.reportWait(time.Now().Add(time.Hour), "Sentinel is out of order")
 		time.Sleep(20 * time.Second)
 		if got := p.wait.take(); got != 30*time.Second {
 			t.Errorf("waited %v", got)
 		}
 		time.Sleep(5 * time.Second)
-		p.Wait(time.Time{}, "")
+		p.reportWait(time.Time{}, "")
 		time.Sleep(time.Hour)
 		if got := p.wait.take(); got != 5*time.Second {
 			t.Errorf("waited %v more", got)

@@ -274,9 +274,8 @@ func (d *draining) deliver(b batch) error {
 	for i := range b.rows {
 		objects[i] = b.rows[i].Payload
 	}
-	return d.p.Sentinel.Deliver(d.ctx, b.source, objects, func(o sentinel.Outcome) error {
-		return d.p.settle(d.ctx, b, o)
-	})
+	settle := func(o sentinel.Outcome) error { return d.p.settle(d.ctx, b, o) }
+	return d.p.Sentinel.Deliver(d.ctx, b.source, objects, sentinel.Report{Settle: settle, OnWait: d.p.reportWait})
 }
 
 // settle writes down an answer. It does so even when the job was stopped meanwhile: Sentinel holds the objects.

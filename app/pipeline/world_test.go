@@ -129,8 +129,7 @@ func (w *world) start() {
 		SecretKey: func() string { return tcserver.DefaultSecretKey }, Transport: direct{w.tc}, Logger: logger})
 	o.Sentinel, err = sentinel.New(sentinel.Options{AuthorityURL: w.end.URL, UploadURL: w.end.URL, Transport: w.end.Transport, TenantID: tenant, ClientID: clientID,
 		Secret: func() string { return secret }, WorkspaceID: o.Workspace, Logger: logger,
-		Pacer:  sentinel.NewPacer(slots{w.store, &w.full}, w.limit, time.Minute),
-		OnWait: func(until time.Time, reason string) { w.p.Wait(until, reason) }})
+		Pacer: sentinel.NewPacer(slots{w.store, &w.full}, w.limit, time.Minute)})
 	w.must(err)
 	w.p = New(o)
 	var ctx context.Context

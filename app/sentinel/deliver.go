@@ -16,20 +16,29 @@ type Outcome struct {
 	Refused  []Refusal
 }
 
+// Report is whom a delivery tells what happens while it goes on.
+type Report struct {
+	// Settle is called, from the goroutine of the caller, once for each request that decided about objects and once for each
+	// record found guilty; each object is named once. What it notes is final even if Deliver fails later. Its error ends Deliver.
+	Settle func(Outcome) error
+
+	// OnWait is told until when deliveries wait and why, and the zero time when none waits any more. Of several waits it is the
+	// one that ends first, whichever delivery of the client it belongs to: deliveries that run at once give the same OnWait.
+	// It may be nil, has to return soon, and must not call the client. It is never called twice at the same time.
+	OnWait func(until time.Time, reason string)
+}
+
 // roleDelays are the pauses after which a refusal for lack of a role is tried again: a role takes minutes to arrive.
 var roleDelays = []time.Duration{time.Minute, 2 * time.Minute, 4 * time.Minute, 8 * time.Minute, 15 * time.Minute}
 
 // Deliver sends a batch of JSON objects under a source system and returns nil when every one is accepted or refused. The
 // batch keeps to [MaxObjects] and [MaxBytes], for which [Room] helps.
 //
-// settle is called, from the goroutine of the caller, once for each request that decided about objects and once for each
-// record found guilty; each object is named once. What it notes is final even if Deliver fails later. Its error ends Deliver.
-//
 // A *[ConfigError] says that the job cannot go on before somebody changes something. Any other error is an outage of more
-// than an hour, the error of settle or of the [Slots], or that of ctx. Whatever settle was not told about has to be sent again.
+// than an hour, the error of Report.Settle or of the [Slots], or that of ctx. Whatever Settle was not told about has to be sent again.
 //
-// When ctx ends, no further request begins, and one in flight gets 3.5 s, so that settle may be called after the end of ctx.
-func (c *Client) Deliver(ctx context.Context, source string, objects [][]byte, settle func(Outcome) error) error {
+// When ctx ends, no further request begins, and one in flight gets 3.5 s, so that Settle may be called after the end of ctx.
+func (c *Client) Deliver(ctx context.Context, source string, objects [][]byte, report Report) error {
 	if len(objects) == 0 {
 		return nil
 	}
@@ -37,7 +46,7 @@ func (c *Client) Deliver(ctx context.Context, source string, objects [][]byte, s
 	for i := range all {
 		all[i] = i
 	}
-	d := &delivery{client: c, source: source, objects: objects, settle: settle}
+	d := &delivery{client: c, source: source, objects: objects, report: report}
 	c.doubt.enter()
 	left, err := d.send(ctx, all)
 	if err == nil {
@@ -55,7 +64,7 @@ type delivery struct {
 	client  *Client
 	source  string
 	objects [][]byte
-	settle  func(Outcome) error
+	report  Report
 
 	judged bool // Sentinel has taken or judged a record of this batch, so that the configuration is right
 	held   []suspect
@@ -148,7 +157,7 @@ func (o *Outcome) names(i int) bool {
 func (d *delivery) conclude(o Outcome) error {
 	d.judged = true
 	d.client.doubt.clear()
-	return d.settle(o)
+	return d.report.Settle(o)
 }
 
 // alone deals with a record that was refused alone and without saying that the record is to blame.
@@ -156,7 +165,7 @@ func (d *delivery) alone(left remainder) error {
 	message := cut("Sentinel refuses every batch that holds this record: "+left.text, maxMessage)
 	s := suspect{refusal: Refusal{left.part[0], CodeBatchRefused, message}, text: left.text, at: left.at}
 	if d.judged {
-		return d.settle(s.outcome())
+		return d.report.Settle(s.outcome())
 	}
 	s.asked = d.client.doubt.alone(left.text)
 	d.held = append(d.held, s)
@@ -177,7 +186,7 @@ func (d *delivery) sentence(ctx context.Context) error {
 		if s.asked.config {
 			return blame(s.text)
 		}
-		if err := d.settle(s.outcome()); err != nil {
+		if err := d.report.Settle(s.outcome()); err != nil {
 			return err
 		}
 	}
@@ -198,7 +207,7 @@ func (d *delivery) insist(ctx context.Context, part []int) (exchange, error) {
 	body := requestBody(d.source, d.objects, part)
 	var t trials
 	for {
-		x, err := d.client.exchange(ctx, body, len(part))
+		x, err := d.client.exchange(ctx, body, len(part), d.sleep)
 		if err != nil {
 			return x, err
 		}
@@ -208,7 +217,7 @@ func (d *delivery) insist(ctx context.Context, part []int) (exchange, error) {
 		if err := d.client.pacer.end(ctx, x.slot, x.at); err != nil {
 			return x, err
 		}
-		if err := d.client.again(ctx, x, &t); err != nil {
+		if err := d.again(ctx, x, &t); err != nil {
 			return x, err
 		}
 	}
@@ -222,38 +231,43 @@ type trials struct {
 }
 
 // again does what has to happen before the part is sent again, or says why that makes no sense.
-func (c *Client) again(ctx context.Context, x exchange, t *trials) error {
+func (d *delivery) again(ctx context.Context, x exchange, t *trials) error {
 	if x.action != retry {
 		t.outage = patience{}
 	}
 	switch x.action {
 	case throttle:
-		c.pacer.pause(x.wait)
+		d.client.pacer.pause(x.wait)
 		return ctx.Err()
 	case retry:
-		return c.sitOut(ctx, x, &t.outage)
+		return d.sitOut(ctx, x, &t.outage)
 	case fail:
 		return x.config
 	case renew:
 		if !t.renewed {
 			t.renewed = true
-			return c.tokens.drop(ctx, x.token)
+			return d.client.tokens.drop(ctx, x.token)
 		}
 	}
-	return c.awaitRole(ctx, x, t)
+	return d.awaitRole(ctx, x, t)
+}
+
+// sleep waits until an instant and reports it.
+func (d *delivery) sleep(ctx context.Context, until time.Time, reason string) error {
+	return d.client.waits.sleep(ctx, until, reason, d.report.OnWait)
 }
 
 // sitOut waits before a try after an outage. A request whose answer was lost is sent again too: an id that stands is updated.
-func (c *Client) sitOut(ctx context.Context, x exchange, outage *patience) error {
+func (d *delivery) sitOut(ctx context.Context, x exchange, outage *patience) error {
 	pause, ok := outage.next(x.wait)
 	if !ok {
 		return fmt.Errorf("no batch could be delivered to Sentinel for %v: %s", outageBudget, x.text)
 	}
-	return c.waits.sleep(ctx, time.Now().Add(pause), "Sentinel is out of order: "+x.text)
+	return d.sleep(ctx, time.Now().Add(pause), "Sentinel is out of order: "+x.text)
 }
 
 // awaitRole waits for a role, and gives up after about half an hour.
-func (c *Client) awaitRole(ctx context.Context, x exchange, t *trials) error {
+func (d *delivery) awaitRole(ctx context.Context, x exchange, t *trials) error {
 	if t.roles == len(roleDelays) {
 		return &ConfigError{
 			"Sentinel does not let the application upload: " + x.text,
@@ -262,8 +276,8 @@ func (c *Client) awaitRole(ctx context.Context, x exchange, t *trials) error {
 	}
 	pause := roleDelays[t.roles]
 	t.roles++
-	if err := c.waits.sleep(ctx, time.Now().Add(pause), "Sentinel does not let the application upload; a new role takes minutes to arrive"); err != nil {
+	if err := d.sleep(ctx, time.Now().Add(pause), "Sentinel does not let the application upload; a new role takes minutes to arrive"); err != nil {
 		return err
 	}
-	return c.tokens.drop(ctx, x.token)
+	return d.client.tokens.drop(ctx, x.token)
 }

@@ -268,7 +268,7 @@ func TestSettleEndsDelivery(t *testing.T) {
 		l := newLab(t, setup{limit: 100})
 		l.inject(sentinelserver.Fault{Kind: sentinelserver.RefuseBatch, Match: named(3), Count: -1})
 		broken := errors.New("disk full")
-		if err := l.client.Deliver(t.Context(), source, objects(0, 4), func(Outcome) error { return broken }); !errors.Is(err, broken) {
+		if err := l.client.Deliver(t.Context(), source, objects(0, 4), Report{Settle: func(Outcome) error { return broken }}); !errors.Is(err, broken) {
 			t.Fatalf("got %v", err)
 		}
 	})

@@ -86,7 +86,7 @@ func TestOthersDecide(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				l := newLab(t, setup{})
 				l.refuseAll(0, 1)
-				if _, err := l.client.tokens.get(t.Context()); err != nil {
+				if _, err := l.client.tokens.get(t.Context(), quietly); err != nil {
 					t.Fatal(err)
 				}
 				time.Sleep(time.Second)

@@ -80,17 +80,18 @@ func newLab(t *testing.T, s setup) *lab {
 	if s.limit > 0 {
 		o.Pacer = NewPacer(l.slots, s.limit, time.Minute)
 	}
-	o.OnWait = func(until time.Time, reason string) {
-		l.mu.Lock()
-		defer l.mu.Unlock()
-		l.waited = append(l.waited, wait{until, reason})
-	}
 	o.Logger = slog.New(slog.NewTextHandler(l.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	var err error
 	if l.client, err = New(o); err != nil {
 		t.Fatal(err)
 	}
 	return l
+}
+
+func (l *lab) onWait(until time.Time, reason string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.waited = append(l.waited, wait{until, reason})
 }
 
 func (l *lab) inject(faults ...sentinelserver.Fault) {
@@ -128,7 +129,7 @@ func (g *ledger) settle(o Outcome) error {
 // deliver sends objects and returns what was settled.
 func (l *lab) deliver(ctx context.Context, objects [][]byte) (*ledger, error) {
 	g := &ledger{slots: l.slots, refused: map[int]Refusal{}}
-	err := l.client.Deliver(ctx, source, objects, g.settle)
+	err := l.client.Deliver(ctx, source, objects, Report{Settle: g.settle, OnWait: l.onWait})
 	slices.Sort(g.accepted)
 	return g, err
 }

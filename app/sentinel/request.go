@@ -61,13 +61,13 @@ type exchange struct {
 }
 
 // exchange sends a body once, when there is a turn for it. Its error is final; a broken connection is a decision like others.
-func (c *Client) exchange(ctx context.Context, body []byte, n int) (exchange, error) {
-	slot, err := c.pacer.begin(ctx, c.waits.sleep)
+func (c *Client) exchange(ctx context.Context, body []byte, n int, sleep sleeper) (exchange, error) {
+	slot, err := c.pacer.begin(ctx, sleep)
 	if err != nil {
 		return exchange{}, err
 	}
 	x := exchange{slot: slot}
-	if x.token, err = c.tokens.get(ctx); err != nil {
+	if x.token, err = c.tokens.get(ctx, sleep); err != nil {
 		return x, errors.Join(err, c.pacer.end(ctx, slot, c.pacer.done()))
 	}
 	started := time.Now()

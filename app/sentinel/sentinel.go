@@ -59,10 +59,6 @@ type Options struct {
 	Pacer        *Pacer // nil: no limit
 	UserAgent    string
 	Logger       *slog.Logger
-
-	// OnWait is told until when deliveries wait and why, and the zero time when none waits any more. Of several waits it is
-	// the one that ends first. It has to return soon and must not call the client.
-	OnWait func(until time.Time, reason string)
 }
 
 // Client uploads to one workspace. It may be used by several goroutines at once.
@@ -102,13 +98,12 @@ func New(o Options) (*Client, error) {
 		Transport:     o.Transport,
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
-	w := newWaits(o.OnWait)
 	return &Client{
 		url:       upload.JoinPath("workspaces", o.WorkspaceID, "threat-intelligence-stix-objects:upload").String() + "?api-version=" + apiVersion,
-		userAgent: o.UserAgent, http: caller, pacer: o.Pacer, waits: w, log: o.Logger,
+		userAgent: o.UserAgent, http: caller, pacer: o.Pacer, waits: newWaits(), log: o.Logger,
 		tokens: newTokenSource(tokenSource{
 			url:      authority.JoinPath(o.TenantID, "oauth2", "v2.0", "token").String(),
-			clientID: o.ClientID, secret: o.Secret, scope: at.scope, http: caller, waits: w, log: o.Logger,
+			clientID: o.ClientID, secret: o.Secret, scope: at.scope, http: caller, log: o.Logger,
 		}),
 	}, nil
 }

@@ -27,7 +27,7 @@ func TestRequest(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := c.Deliver(t.Context(), `ThreatConnect-"Ä"`, [][]byte{[]byte(`{"a":1}`), []byte(`{"b":"<>"}`)}, func(Outcome) error { return nil }); err != nil {
+	if err := c.Deliver(t.Context(), `ThreatConnect-"Ä"`, [][]byte{[]byte(`{"a":1}`), []byte(`{"b":"<>"}`)}, Report{Settle: func(Outcome) error { return nil }}); err != nil {
 		t.Fatal(err)
 	}
 	if want := "https://api.ti.sentinel.azure.com/workspaces/" + workspace + "/threat-intelligence-stix-objects:upload?api-version=2024-02-01-preview"; got.URL.String() != want {

@@ -152,7 +152,7 @@ func BenchmarkDeliver(b *testing.B) {
 	}
 	list := objects(0, 100)
 	for b.Loop() {
-		if err := c.Deliver(b.Context(), source, list, func(Outcome) error { return nil }); err != nil {
+		if err := c.Deliver(b.Context(), source, list, Report{Settle: func(Outcome) error { return nil }}); err != nil {
 			b.Fatal(err)
 		}
 	}

@@ -30,7 +30,6 @@ type tokenSource struct {
 	url, clientID, scope string
 	secret               func() string
 	http                 *http.Client
-	waits                *waits
 	log                  *slog.Logger
 
 	// state holds the one state while nobody renews: whoever holds it renews for all others, who wait for it here.
@@ -53,7 +52,7 @@ func newTokenSource(s tokenSource) *tokenSource {
 
 // get returns a token that is good for a while. It fails with a *ConfigError when Entra refuses the credentials, and with
 // another error when no token could be had for about an hour.
-func (s *tokenSource) get(ctx context.Context) (string, error) {
+func (s *tokenSource) get(ctx context.Context, sleep sleeper) (string, error) {
 	asked := time.Now()
 	var now tokenState
 	select {
@@ -72,7 +71,7 @@ func (s *tokenSource) get(ctx context.Context) (string, error) {
 		s.refresh(ctx, &now)
 		return now.token, nil
 	}
-	fresh, err := s.insist(ctx)
+	fresh, err := s.insist(ctx, sleep)
 	if err == nil {
 		now = fresh
 	} else if ctx.Err() == nil {
@@ -110,7 +109,7 @@ func (s *tokenSource) refresh(ctx context.Context, now *tokenState) {
 }
 
 // insist sits out an outage of the login.
-func (s *tokenSource) insist(ctx context.Context) (tokenState, error) {
+func (s *tokenSource) insist(ctx context.Context, sleep sleeper) (tokenState, error) {
 	var outage patience
 	for {
 		fresh, err := s.fetch(ctx)
@@ -128,7 +127,7 @@ func (s *tokenSource) insist(ctx context.Context) (tokenState, error) {
 			return fresh, fmt.Errorf("no token from Microsoft Entra for %v: %w", outageBudget, err)
 		}
 		s.log.Warn("Microsoft Entra gave no token", "error", err, "retry_in", pause.Round(time.Second))
-		if err := s.waits.sleep(ctx, time.Now().Add(pause), "Microsoft Entra does not log us in"); err != nil {
+		if err := sleep(ctx, time.Now().Add(pause), "Microsoft Entra does not log us in"); err != nil {
 			return fresh, err
 		}
 	}

@@ -51,16 +51,16 @@ func TestTokenIsKeptAndRenewedEarly(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			l := newLab(t, setup{standin: sentinelserver.Options{TokenLifetime: life}})
 			logins := l.countLogins()
-			first, err := l.client.tokens.get(t.Context())
+			first, err := l.client.tokens.get(t.Context(), quietly)
 			if err != nil {
 				t.Fatal(err)
 			}
 			time.Sleep(renewed - time.Millisecond)
-			if again, err := l.client.tokens.get(t.Context()); err != nil || again != first {
+			if again, err := l.client.tokens.get(t.Context(), quietly); err != nil || again != first {
 				t.Fatalf("%v: renewed too early (%v)", life, err)
 			}
 			time.Sleep(time.Millisecond)
-			if again, err := l.client.tokens.get(t.Context()); err != nil || again == first || logins.count() != 2 {
+			if again, err := l.client.tokens.get(t.Context(), quietly); err != nil || again == first || logins.count() != 2 {
 				t.Fatalf("%v: not renewed (%v), %d logins", life, err, logins.count())
 			}
 		})
@@ -73,7 +73,7 @@ func TestOneLoginForAll(t *testing.T) {
 		logins := l.countLogins()
 		l.inject(sentinelserver.Fault{Kind: sentinelserver.TokenSlow, Seconds: 5})
 		together(8, func(int) {
-			if _, err := l.client.tokens.get(t.Context()); err != nil {
+			if _, err := l.client.tokens.get(t.Context(), quietly); err != nil {
 				t.Error(err)
 			}
 		})
@@ -93,7 +93,7 @@ func TestOneRefusalForAll(t *testing.T) {
 		)
 		l.far.SetSecret(clientID, "another")
 		together(8, func(int) {
-			_, err := l.client.tokens.get(t.Context())
+			_, err := l.client.tokens.get(t.Context(), quietly)
 			var config *ConfigError
 			if !errors.As(err, &config) {
 				t.Errorf("got %v", err)
@@ -257,7 +257,7 @@ func TestLoginOutageForGood(t *testing.T) {
 func TestOldTokenServesWhileTheLoginIsDown(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := newLab(t, setup{})
-		first, err := l.client.tokens.get(t.Context())
+		first, err := l.client.tokens.get(t.Context(), quietly)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -265,7 +265,7 @@ func TestOldTokenServesWhileTheLoginIsDown(t *testing.T) {
 		l.inject(sentinelserver.Fault{Kind: sentinelserver.TokenStatus, Status: 503, Count: -1})
 		time.Sleep(56 * time.Minute)
 		for range 10 {
-			if again, err := l.client.tokens.get(t.Context()); err != nil || again != first {
+			if again, err := l.client.tokens.get(t.Context(), quietly); err != nil || again != first {
 				t.Fatalf("got %v", err)
 			}
 		}
@@ -274,7 +274,7 @@ func TestOldTokenServesWhileTheLoginIsDown(t *testing.T) {
 		}
 		l.far.ClearFaults()
 		time.Sleep(renewAgain)
-		if again, err := l.client.tokens.get(t.Context()); err != nil || again == first {
+		if again, err := l.client.tokens.get(t.Context(), quietly); err != nil || again == first {
 			t.Fatalf("not renewed: %v", err)
 		}
 	})
@@ -287,12 +287,12 @@ func TestLoginEndsWithItsContext(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
 		together(3, func(int) {
-			if _, err := l.client.tokens.get(ctx); !errors.Is(err, context.DeadlineExceeded) {
+			if _, err := l.client.tokens.get(ctx, quietly); !errors.Is(err, context.DeadlineExceeded) {
 				t.Errorf("got %v", err)
 			}
 		})
 		l.far.ClearFaults()
-		if _, err := l.client.tokens.get(t.Context()); err != nil {
+		if _, err := l.client.tokens.get(t.Context(), quietly); err != nil {
 			t.Fatalf("the next one failed too: %v", err)
 		}
 	})

@@ -40,8 +40,7 @@ const shortestShown = time.Second
 
 // waits are those that go on at the moment. The first to end is reported.
 type waits struct {
-	report func(until time.Time, reason string)
-	state  chan waiting // holds the one state while nobody changes it, so that reports keep their order
+	state chan waiting // holds the one state while nobody changes it, so that reports keep their order
 }
 
 type waiting struct {
@@ -54,22 +53,22 @@ type wait struct {
 	reason string
 }
 
-func newWaits(report func(time.Time, string)) *waits {
-	w := &waits{report: report, state: make(chan waiting, 1)}
+func newWaits() *waits {
+	w := &waits{state: make(chan waiting, 1)}
 	w.state <- waiting{}
 	return w
 }
 
-// sleep waits until an instant, or returns the error of a context that ends before.
-func (w *waits) sleep(ctx context.Context, until time.Time, reason string) error {
+// sleep waits until an instant, or returns the error of a context that ends before. report may be nil.
+func (w *waits) sleep(ctx context.Context, until time.Time, reason string, report func(time.Time, string)) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
 	d := time.Until(until)
-	if d >= shortestShown && w.report != nil {
+	if d >= shortestShown && report != nil {
 		this := wait{until, reason}
-		w.change(func(list []wait) []wait { return append(list, this) })
-		defer w.change(func(list []wait) []wait {
+		w.change(report, func(list []wait) []wait { return append(list, this) })
+		defer w.change(report, func(list []wait) []wait {
 			i := slices.Index(list, this)
 			return slices.Delete(list, i, i+1)
 		})
@@ -84,7 +83,7 @@ func (w *waits) sleep(ctx context.Context, until time.Time, reason string) error
 	}
 }
 
-func (w *waits) change(edit func([]wait) []wait) {
+func (w *waits) change(report func(time.Time, string), edit func([]wait) []wait) {
 	now := <-w.state
 	now.list = edit(now.list)
 	var first wait
@@ -93,7 +92,7 @@ func (w *waits) change(edit func([]wait) []wait) {
 	}
 	if first != now.shown {
 		now.shown = first
-		w.report(first.until, first.reason)
+		report(first.until, first.reason)
 	}
 	w.state <- now
 }
