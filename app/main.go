@@ -8,6 +8,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"os"
 	"os/signal"
 	"runtime/debug"
@@ -52,7 +53,7 @@ func run() int {
 	debug.SetMemoryLimit(memoryLimit)
 	ctx, stop := untilTold()
 	defer stop()
-	c, err := config.Load(ctx, resolve)
+	c, err := config.Load(ctx, resolveVariables)
 	log, logErr := platform.OpenLog(c.LogPath, c.LogLevel)
 	if log == nil {
 		return fail(c.OutPath, strings.Clone, errors.Join(err, logErr))
@@ -104,8 +105,12 @@ func fail(outPath string, clean func(string) string, err error) int {
 	return platform.ExitFailure
 }
 
-// resolve asks ThreatConnect for the variables among the inputs.
-func resolve(ctx context.Context, known config.Config, references map[string]string) (map[string]string, error) {
+func platformAPI(c config.Config) platform.API {
+	return platform.API{BaseURL: c.TCAPIPath, HTTP: &http.Client{Transport: c.Network.ThreatConnect()}}
+}
+
+// resolveVariables asks ThreatConnect for the variables among the inputs.
+func resolveVariables(ctx context.Context, known config.Config, references map[string]string) (map[string]string, error) {
 	api := platformAPI(known)
 	return platform.Resolve(ctx, references, api, platform.NewTokenSource(api, known.TCToken.Reveal(), known.TCTokenExpires))
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"errors"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
@@ -32,6 +33,16 @@ func TestFail(t *testing.T) {
 		text := strings.TrimSuffix(string(message), "\n")
 		if err != nil || !strings.HasPrefix(text, test.begin) || !strings.HasSuffix(text, test.end) || len(message) > platform.MaxMessage {
 			t.Errorf("%s: %q, %v", name, message, err)
+		}
+	}
+}
+
+// The API is reached as the inputs say.
+func TestPlatformAPI(t *testing.T) {
+	for _, skip := range []bool{true, false} {
+		api := platformAPI(config.Config{TCAPIPath: "https://tc.example/api", Network: platform.Network{SkipVerifyTC: skip}})
+		if got := api.HTTP.Transport.(*http.Transport).TLSClientConfig.InsecureSkipVerify; got != skip || api.BaseURL != "https://tc.example/api" {
+			t.Errorf("%s is reached, certificates are not verified: %v, want %v", api.BaseURL, got, skip)
 		}
 	}
 }

@@ -46,8 +46,9 @@ func serve(ctx context.Context, c config.Config, log *platform.Log) error {
 		if c.Platform == nil {
 			return serveHTTP(ctx, c.HTTPAddr, s.handler, log, start, stop)
 		}
-		return platform.Run(ctx, platformInputs(c), s.handler,
-			platform.Options{Logger: log.Logger, Level: log.Level, Start: start, Stop: stop})
+		return platform.Run(ctx, *c.Platform, s.handler, platform.Options{
+			Logger: log.Logger, Level: log.Level, API: platformAPI(c), Start: start, Stop: stop,
+		})
 	}, s.close)
 }
 
@@ -112,13 +113,13 @@ func open(ctx context.Context, c config.Config, log *platform.Log) (_ *service, 
 	if s.mappers, err = openMappers(ctx, c, log); err != nil {
 		return nil, err
 	}
-	network, agent := networkOf(c), "ThreatConnect-Microsoft-Sentinel/"+version
+	agent := "ThreatConnect-Microsoft-Sentinel/" + version
 	tc := threatconnect.New(threatconnect.Options{BaseURL: c.TCAPIPath, AccessID: c.TCAccessID, SecretKey: c.TCSecretKey.Reveal,
-		Transport: network.ThreatConnect(), UserAgent: agent, Logger: log.Logger})
+		Transport: c.Network.ThreatConnect(), UserAgent: agent, Logger: log.Logger})
 	pacer := sentinel.NewPacer(slots{s.store}, c.UploadRequestsPerMinute, c.UploadWindow)
 	upload, err := sentinel.New(sentinel.Options{Cloud: c.AzureCloud, AuthorityURL: c.AuthorityURL, UploadURL: c.UploadURL,
 		TenantID: c.TenantID, ClientID: c.ClientID, Secret: c.ClientSecret.Reveal, WorkspaceID: c.WorkspaceID,
-		Transport: network.External(), Pacer: pacer, UserAgent: agent, Logger: log.Logger})
+		Transport: c.Network.External(), Pacer: pacer, UserAgent: agent, Logger: log.Logger})
 	if err != nil {
 		return nil, err
 	}

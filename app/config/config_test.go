@@ -10,6 +10,9 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+
+	"mssentinel/app/secret"
+	"mssentinel/plugins/builtin"
 )
 
 const guid = "01234567-89ab-cdef-0123-456789abcdef"
@@ -23,8 +26,8 @@ func standalone() map[string]string {
 		"schedule_interval_hours": "4", "tc_api_path": "https://tc.example.com/api/", "tc_out_path": "out",
 		"http_addr": "127.0.0.1:8080",
 	}
-	for _, p := range ttlParameters {
-		set[p.parameter] = "24"
+	for _, p := range builtin.Types {
+		set[p.TTLInput] = "24"
 	}
 	return set
 }
@@ -50,9 +53,9 @@ func TestLoadStandalone(t *testing.T) {
 		ttl[typ] = 24 * time.Hour
 	}
 	want := Config{
-		ClientID: guid, ClientSecret: NewSecret("canary-client"), TenantID: guid, WorkspaceID: guid,
+		ClientID: guid, ClientSecret: secret.New("canary-client"), TenantID: guid, WorkspaceID: guid,
 		SourceName: "Acme", SourceSystem: "ThreatConnect-Acme",
-		TCAccessID: "100", TCSecretKey: NewSecret("canary-key"), TCAPIPath: "https://tc.example.com/api", Verify: true,
+		TCAccessID: "100", TCSecretKey: secret.New("canary-key"), TCAPIPath: "https://tc.example.com/api",
 		ScheduleInterval: 4 * time.Hour, FullUpdateInterval: 7 * 24 * time.Hour, TTL: ttl,
 		AzureCloud: "Public", UploadRequestsPerMinute: 100, UploadWindow: time.Minute,
 		HTTPAddr: "127.0.0.1:8080", OutPath: "out",
@@ -186,14 +189,14 @@ func TestEveryField(t *testing.T) {
 		{"store TLS port", platform(map[string]string{"tc_kvstore_tls_port": "x"}), "tc_kvstore_tls_port must be"},
 		{"store database", platform(map[string]string{"tc_playbook_kvstore_id": "-1"}), "tc_playbook_kvstore_id must be"},
 	}
-	for _, p := range ttlParameters {
-		label := "TTL Hours - " + strings.Replace(p.typ, "EmailAddress", "Email Address", 1)
+	for _, p := range builtin.Types {
+		label := "TTL Hours - " + strings.Replace(p.Name, "EmailAddress", "Email Address", 1)
 		for _, value := range []string{"", "0", "-5", "87601", "ten"} {
 			tests = append(tests, struct {
 				name   string
 				change map[string]string
 				fault  string
-			}{p.parameter + "=" + value, map[string]string{p.parameter: value}, label + " "})
+			}{p.TTLInput + "=" + value, map[string]string{p.TTLInput: value}, label + " "})
 		}
 	}
 	for _, test := range tests {
@@ -297,7 +300,7 @@ func TestResolver(t *testing.T) {
 			if diff := cmp.Diff(want, references); diff != "" {
 				t.Error(diff)
 			}
-			if known.TCAPIPath != "https://tc.example.com/api" || known.Verify || known.TCToken.Reveal() != "canary-token" {
+			if known.TCAPIPath != "https://tc.example.com/api" || !known.Network.SkipVerifyTC || known.TCToken.Reveal() != "canary-token" {
 				t.Errorf("the resolver does not learn how to ask ThreatConnect: %+v", known)
 			}
 			return map[string]string{"Client Secret": "canary-resolved", "Tenant ID": guid}, nil

@@ -44,8 +44,8 @@ func (f Faults) Summary(limit int) string {
 	return text + end
 }
 
-// unresolved replaces the faults of inputs whose variables could not be resolved by the reason why.
-func (f Faults) unresolved(references map[string]string, reason error) Faults {
+// replaceUnresolved replaces the faults of inputs whose variables could not be resolved by the reason why.
+func (f Faults) replaceUnresolved(references map[string]string, reason error) Faults {
 	others := slices.DeleteFunc(slices.Clone(f), func(fault Fault) bool { return references[fault.Label] != "" })
 	text := strings.ReplaceAll(reason.Error(), "\n", "; ")
 	return append(Faults{{"Variables of ThreatConnect:", text}}, others...)

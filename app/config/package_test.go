@@ -68,8 +68,8 @@ func TestInstallJSON(t *testing.T) {
 func TestParamsAreTheInputs(t *testing.T) {
 	var install installJSON
 	readJSON(t, "install.json", &install)
-	var want []field
-	for _, f := range mustFields(t) {
+	var want []input
+	for _, f := range mustList(t) {
 		if !f.environmentOnly && f.label != f.name {
 			want = append(want, f)
 		}

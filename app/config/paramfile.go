@@ -13,7 +13,7 @@ import (
 	"path/filepath"
 )
 
-// The platform names the parameter file and its key in these variables, spec §1.1.
+// The platform names the parameter file and its key in these variables, app/docs/platform.md#parameter-file.
 const (
 	paramFileVariable = "TC_APP_PARAM_FILE"
 	paramKeyVariable  = "TC_APP_PARAM_KEY"
@@ -36,8 +36,11 @@ type paramFile struct {
 // case, the file only when it could be read: it is single-use.
 func readParamFile() (paramFile, error) {
 	path, key := os.Getenv(paramFileVariable), os.Getenv(paramKeyVariable)
-	os.Unsetenv(paramFileVariable)
-	os.Unsetenv(paramKeyVariable)
+	for _, name := range []string{paramFileVariable, paramKeyVariable} {
+		if err := os.Unsetenv(name); err != nil {
+			return paramFile{}, fmt.Errorf("removing %s from the environment: %w", name, err)
+		}
+	}
 	switch {
 	case path == "" && key == "":
 		return paramFile{}, nil
@@ -61,9 +64,9 @@ func readParamFile() (paramFile, error) {
 	return file, nil
 }
 
-// beside returns the folder with that name next to the one that holds the parameter file, or "": the folders in, out and log of a
-// Service stand side by side, spec §1.4.
-func (f paramFile) beside(name string) string {
+// siblingFolder returns the folder with that name next to the one that holds the parameter file, or "": the folders in, out and log of a
+// Service stand side by side, app/docs/platform.md#folders.
+func (f paramFile) siblingFolder(name string) string {
 	folder := filepath.Dir(f.path)
 	if filepath.Base(folder) != "in" {
 		return ""
@@ -90,7 +93,7 @@ func readBounded(path string) ([]byte, error) {
 
 // openParams decrypts and splits a parameter file. No error of it quotes the content.
 func openParams(sealed, key []byte) (map[string]json.RawMessage, error) {
-	plain, err := decrypt(sealed, key)
+	plain, err := decryptParams(sealed, key)
 	if err != nil {
 		return nil, err
 	}
@@ -101,8 +104,9 @@ func openParams(sealed, key []byte) (map[string]json.RawMessage, error) {
 	return values, nil
 }
 
-// decrypt undoes AES-CBC with an IV of zeros and PKCS#7 padding; the key is used as it stands, spec §1.2.
-func decrypt(sealed, key []byte) ([]byte, error) {
+// decryptParams undoes AES-CBC with an IV of zeros and PKCS#7 padding; the key is used as it stands,
+// app/docs/platform.md#parameter-file.
+func decryptParams(sealed, key []byte) ([]byte, error) {
 	block, err := aes.NewCipher(key)
 	if err != nil {
 		return nil, fmt.Errorf("%s has %d bytes, and a key has 16, 24 or 32", paramKeyVariable, len(key))
@@ -119,8 +123,8 @@ func decrypt(sealed, key []byte) ([]byte, error) {
 	return plain[:len(plain)-pad], nil
 }
 
-// scalar returns a JSON value as text: strings as they are, whole numbers without exponent or fraction, null as "".
-func scalar(raw json.RawMessage) (string, error) {
+// scalarText returns a JSON value as text: strings as they are, whole numbers without exponent or fraction, null as "".
+func scalarText(raw json.RawMessage) (string, error) {
 	decoder := json.NewDecoder(bytes.NewReader(raw))
 	decoder.UseNumber()
 	var value any

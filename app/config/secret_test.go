@@ -9,6 +9,9 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"mssentinel/app/platform"
+	"mssentinel/app/secret"
 )
 
 // printed is a value in every form in which a program writes values.
@@ -36,18 +39,6 @@ func leaks(text string) bool {
 	return strings.Contains(text, "canary") || strings.Contains(strings.ToLower(text), fmt.Sprintf("%x", "canary"))
 }
 
-func TestSecretIsNeverPrinted(t *testing.T) {
-	secret := NewSecret("canary")
-	for _, value := range []any{secret, &secret, []Secret{secret}, map[string]Secret{"k": secret}, struct{ inner Secret }{secret}} {
-		if text := printed(t, value); leaks(text) {
-			t.Errorf("%T leaks: %s", value, text)
-		}
-	}
-	if got := fmt.Sprint(secret, "|", Secret{}, "|"); got != "[redacted] | |" && got != "[redacted]||" {
-		t.Errorf("got %q", got)
-	}
-}
-
 func TestConfigIsNeverPrintedWithSecrets(t *testing.T) {
 	got, _, err := launch(t, onPlatform())
 	if err != nil {
@@ -60,17 +51,17 @@ func TestConfigIsNeverPrintedWithSecrets(t *testing.T) {
 
 // Whatever is a secret among the inputs, the log is told of.
 func TestSecretsListsAll(t *testing.T) {
-	c := Config{Platform: &PlatformInputs{}}
+	c := Config{Platform: &platform.Inputs{}}
 	var want []string
 	var fill func(v reflect.Value)
 	fill = func(v reflect.Value) {
 		for i := range v.NumField() {
 			f := v.Field(i)
 			switch {
-			case f.Type() == reflect.TypeFor[Secret]():
+			case f.Type() == reflect.TypeFor[secret.Text]():
 				want = append(want, fmt.Sprint("secret ", len(want)))
-				f.Set(reflect.ValueOf(NewSecret(want[len(want)-1])))
-			case f.Type() == reflect.TypeFor[Proxy]():
+				f.Set(reflect.ValueOf(secret.New(want[len(want)-1])))
+			case f.Type() == reflect.TypeFor[platform.Network]():
 				fill(f)
 			}
 		}
@@ -86,7 +77,7 @@ func TestSecretsListsAll(t *testing.T) {
 
 // Every input in turn is a canary of a shape that does not fit: no fault may quote it.
 func TestFaultsQuoteNothing(t *testing.T) {
-	for _, f := range mustFields(t) {
+	for _, f := range mustList(t) {
 		for _, canary := range []string{"canary", "https://canary:canary@example.com/?canary", "\x00canary", "&{TC:TEXT:a}canary", "&{TC:TEXT:a canary"} {
 			set := onPlatform()
 			set["client_id"] = "" // so that there is an error in any case
@@ -108,9 +99,9 @@ func TestFaultsQuoteNothing(t *testing.T) {
 	}
 }
 
-func mustFields(t *testing.T) []field {
+func mustList(t *testing.T) []input {
 	t.Helper()
-	all, err := fields()
+	all, err := listInputs()
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -71,7 +71,7 @@ func withoutURL(err error) error {
 	return err
 }
 
-// apiStore is the key-value store of Apps on a remote Environment Server, spec §4.3.
+// apiStore is the key-value store of Apps on a remote Environment Server, app/docs/platform.md#tckeyvalueapi.
 type apiStore struct {
 	api API
 }

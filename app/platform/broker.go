@@ -133,7 +133,7 @@ func (b *broker) open(ctx context.Context) (*session, error) {
 	if err != nil {
 		return nil, err
 	}
-	s.conn = &login{Conn: conn, token: b.in.BrokerToken}
+	s.conn = &login{Conn: conn, token: b.in.BrokerToken.Reveal()}
 	s.client = mqtt.NewClient(b.clientOptions(s))
 	stop := context.AfterFunc(ctx, func() { conn.Close() }) // Paho waits for no context
 	defer stop()

@@ -8,7 +8,7 @@ import (
 	"unicode/utf8"
 )
 
-// Exit codes that the platform knows, spec §7.
+// Exit codes that the platform knows, app/docs/platform.md#exit-code-and-exit-message.
 const (
 	ExitSuccess = 0
 	ExitFailure = 1

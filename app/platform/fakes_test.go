@@ -16,6 +16,8 @@ import (
 	"time"
 
 	"github.com/eclipse/paho.mqtt.golang/packets"
+
+	"mssentinel/app/secret"
 )
 
 // fakeBroker takes connections in memory, so that it works under simulated time, and does what a test tells it.
@@ -184,7 +186,7 @@ func (b *fakeBroker) quiet(t *testing.T) {
 
 func inputs() Inputs {
 	return Inputs{
-		BrokerHost: "broker", BrokerPort: 1883, BrokerToken: "tok", ServerTopic: "svc-server-1", ClientTopic: "svc-client-1",
+		BrokerHost: "broker", BrokerPort: 1883, BrokerToken: secret.New("tok"), ServerTopic: "svc-server-1", ClientTopic: "svc-client-1",
 		StoreType: storeAPI, // asks for nothing while a request has neither body nor answer
 	}
 }

@@ -33,18 +33,18 @@ type keyValueStore interface {
 	Close() error
 }
 
-func newStore(in Inputs, dial func(ctx context.Context, network, address string) (net.Conn, error)) (keyValueStore, error) {
+func newStore(in Inputs, o Options) (keyValueStore, error) {
 	switch in.StoreType {
 	case storeRedis:
-		return newRedisStore(in, dial)
+		return newRedisStore(in, o.Dial)
 	case storeAPI:
-		return &apiStore{api: in.API}, nil
+		return &apiStore{api: o.API}, nil
 	}
 	return nil, fmt.Errorf("key-value store %q (tc_kvstore_type) is not known: it has to be Redis or TCKeyValueAPI", in.StoreType)
 }
 
-// redisStore follows spec §4.2: database 0 without TLS, tc_playbook_kvstore_id with it; the password is sent in both. Without
-// TLS the vendor's SDK sends none, so a Redis that refuses it and asks for none is used as it is.
+// redisStore uses database 0 without TLS and tc_playbook_kvstore_id with it, and sends the password in both cases. Without TLS
+// the vendor's framework sends none, so a Redis that refuses the password is tried without it: app/docs/platform.md#redis.
 type redisStore struct {
 	pool *redis.Pool
 }
@@ -55,8 +55,8 @@ func newRedisStore(in Inputs, dial func(ctx context.Context, network, address st
 		redis.DialReadTimeout(storeOpTime),
 		redis.DialWriteTimeout(storeOpTime),
 	}
-	login := []redis.DialOption{redis.DialPassword(in.StorePassword)}
-	if in.StorePassword != "" {
+	login := []redis.DialOption{redis.DialPassword(in.StorePassword.Reveal())}
+	if !in.StorePassword.IsZero() {
 		login = append(login, redis.DialUsername(in.StoreUser))
 	}
 	if in.StoreTLS {
@@ -85,7 +85,7 @@ func newRedisStore(in Inputs, dial func(ctx context.Context, network, address st
 		},
 		DialContext: func(ctx context.Context) (redis.Conn, error) {
 			conn, err := redis.DialContext(ctx, "tcp", address, slices.Concat(options, login)...)
-			if isReply(err) && !in.StoreTLS && in.StorePassword != "" {
+			if isReply(err) && !in.StoreTLS && !in.StorePassword.IsZero() {
 				if open, openErr := dialOpen(ctx, address, options); openErr == nil {
 					return open, nil
 				}

@@ -22,6 +22,7 @@ import (
 	"github.com/alicebob/miniredis/v2/server"
 	"github.com/gomodule/redigo/redis"
 
+	"mssentinel/app/secret"
 	"mssentinel/app/standin/daemon"
 	"mssentinel/app/standin/tcplatform"
 )
@@ -60,7 +61,7 @@ func exchange(t *testing.T, s keyValueStore) error {
 	return err
 }
 
-// The rule of spec §4.2: which database, which login.
+// Which database, which login: app/docs/platform.md#redis.
 func TestRedisLogin(t *testing.T) {
 	for name, test := range map[string]struct {
 		require        func(*miniredis.Miniredis)
@@ -80,7 +81,7 @@ func TestRedisLogin(t *testing.T) {
 				test.require(m)
 			}
 			in := redisInputs(t, m.Port())
-			in.StoreUser, in.StorePassword, in.StoreTLSDB = test.user, test.password, 7
+			in.StoreUser, in.StorePassword, in.StoreTLSDB = test.user, secret.New(test.password), 7
 			err := exchange(t, openRedis(t, in))
 			if test.fails != "" {
 				if err == nil || !strings.Contains(err.Error(), test.fails) || strings.Contains(err.Error(), "secret") {
@@ -109,7 +110,7 @@ func TestRedisOverTLS(t *testing.T) {
 	}
 	m := tlsRedis(t, certificates)
 	in := redisInputs(t, m.Port())
-	in.StoreTLS, in.StoreTLSDB, in.StorePassword = true, 7, "secret"
+	in.StoreTLS, in.StoreTLSDB, in.StorePassword = true, 7, secret.New("secret")
 	in.CAFile, in.CertFile, in.KeyFile = certificates.CAFile, certificates.ClientCertFile, certificates.ClientKeyFile
 	in.StoreHost = "localhost"
 	if err := exchange(t, openRedis(t, in)); err != nil {
@@ -179,7 +180,8 @@ func TestRedisValues(t *testing.T) {
 	}
 }
 
-// ThreatConnect may name a password although its Redis asks for none: the vendor's SDK sends none without TLS, spec §4.2. A real
+// ThreatConnect may name a password although its Redis asks for none: the vendor's framework sends none without TLS,
+// app/docs/platform.md#redis. A real
 // one of version 7 refuses the login then.
 func TestRedisWithoutPassword(t *testing.T) {
 	d, at, err := daemon.Redis(t.TempDir(), nil)
@@ -188,11 +190,11 @@ func TestRedisWithoutPassword(t *testing.T) {
 	}
 	t.Cleanup(d.Stop)
 	in := redisInputs(t, strconv.Itoa(at.Port))
-	in.StorePassword = at.Password
+	in.StorePassword = secret.New(at.Password)
 	if err := exchange(t, openRedis(t, in)); err != nil {
 		t.Fatal(err)
 	}
-	in.StorePassword = "another"
+	in.StorePassword = secret.New("another")
 	if err := exchange(t, openRedis(t, in)); err == nil || !strings.Contains(err.Error(), "WRONGPASS") {
 		t.Errorf("with the wrong password: %v", err)
 	}
@@ -228,7 +230,7 @@ func TestRedisUserWithFewRights(t *testing.T) {
 		t.Fatal(err)
 	}
 	in := redisInputs(t, strconv.Itoa(at.Port))
-	in.StoreUser, in.StorePassword = "app", "app-secret"
+	in.StoreUser, in.StorePassword = "app", secret.New("app-secret")
 	s := openRedis(t, in)
 	if err := exchange(t, s); err != nil {
 		t.Fatal(err)
@@ -311,7 +313,7 @@ func TestRedisStaysAway(t *testing.T) {
 	}
 }
 
-// The store behind the platform's REST API, spec §4.3.
+// The store behind the platform's REST API, app/docs/platform.md#tckeyvalueapi.
 func TestKeyValueAPI(t *testing.T) {
 	values := map[string][]byte{}
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -335,7 +337,7 @@ func TestKeyValueAPI(t *testing.T) {
 		}
 	}))
 	defer server.Close()
-	s, err := newStore(Inputs{StoreType: storeAPI, API: API{BaseURL: server.URL + "/api/"}}, nil)
+	s, err := newStore(Inputs{StoreType: storeAPI}, Options{API: API{BaseURL: server.URL + "/api/"}})
 	if err != nil {
 		t.Fatal(err)
 	}

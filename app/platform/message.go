@@ -7,7 +7,7 @@ import (
 	"strings"
 )
 
-// text accepts a string, a number, a boolean or null: the two official SDKs do not agree on the types of scalars.
+// text accepts a string, a number, a boolean or null: the types of scalars are not certain, app/docs/platform.md#commands.
 type text string
 
 func (t *text) UnmarshalJSON(data []byte) error {
@@ -44,7 +44,7 @@ type command struct {
 	RequestKey text `json:"requestKey"` // RunService
 }
 
-// runService is a request, spec §3.1.
+// runService is a request, app/docs/platform.md#requests.
 type runService struct {
 	RequestKey    text   `json:"requestKey"`
 	Method        text   `json:"method"`
@@ -70,7 +70,7 @@ func parseCommand(payload []byte) (command, error) {
 	return c, nil
 }
 
-// acknowledgement answers a RunService or Shutdown, spec §3.4. The status code is a string, as the vendor sends it.
+// acknowledgement answers a RunService or Shutdown, app/docs/platform.md#answers. The status code is a text, as the vendor's framework sends it.
 type acknowledgement struct {
 	Command      string  `json:"command"`
 	Type         string  `json:"type"`

@@ -7,17 +7,19 @@ import (
 	"net/url"
 	"strconv"
 	"time"
+
+	"mssentinel/app/secret"
 )
 
-// Network says how HTTP leaves the machine (tc_proxy_*, tc_verify). Broker and Redis use no proxy.
+// Network says how HTTP leaves the machine. Broker and Redis use no proxy. Its tags are those of [Inputs].
 type Network struct {
-	ProxyHost     string
-	ProxyPort     int
-	ProxyUser     string
-	ProxyPassword string
-	ProxyTC       bool // tc_proxy_tc: use the proxy for the ThreatConnect API
-	ProxyExternal bool // tc_proxy_external: use it for other hosts
-	SkipVerifyTC  bool // tc_verify is false: do not verify the certificate of the ThreatConnect API
+	ProxyHost     string      `input:"tc_proxy_host"`
+	ProxyPort     int         `input:"tc_proxy_port" max:"65535"` // 0 means that the host says it, or the scheme
+	ProxyUser     string      `input:"tc_proxy_username"`
+	ProxyPassword secret.Text `input:"tc_proxy_password"`
+	ProxyTC       bool        `input:"tc_proxy_tc"`               // use the proxy for the ThreatConnect API
+	ProxyExternal bool        `input:"tc_proxy_external"`         // use it for other hosts
+	SkipVerifyTC  bool        `input:"tc_verify" inverted:"true"` // do not verify the certificate of the ThreatConnect API
 }
 
 // ThreatConnect returns a new transport for the ThreatConnect API.
@@ -57,7 +59,7 @@ func (n Network) proxyURL() *url.URL {
 		u.Host = net.JoinHostPort(n.ProxyHost, strconv.Itoa(n.ProxyPort))
 	}
 	if n.ProxyUser != "" {
-		u.User = url.UserPassword(n.ProxyUser, n.ProxyPassword)
+		u.User = url.UserPassword(n.ProxyUser, n.ProxyPassword.Reveal())
 	}
 	return u
 }

@@ -10,6 +10,8 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+
+	"mssentinel/app/secret"
 )
 
 // proxy answers for every host and says which one was asked for.
@@ -37,7 +39,7 @@ func TestProxy(t *testing.T) {
 	direct := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "direct") }))
 	defer direct.Close()
 	host, port := proxy(t)
-	n := Network{ProxyHost: host, ProxyPort: port, ProxyUser: "user", ProxyPassword: "p@:ss"}
+	n := Network{ProxyHost: host, ProxyPort: port, ProxyUser: "user", ProxyPassword: secret.New("p@:ss")}
 	for name, test := range map[string]struct {
 		transport *http.Transport
 		proxied   bool
@@ -73,7 +75,7 @@ func TestProxyURL(t *testing.T) {
 		"http://proxy":                       {ProxyHost: "proxy"},
 		"http://proxy:3128":                  {ProxyHost: "proxy", ProxyPort: 3128},
 		"http://[::1]:3128":                  {ProxyHost: "::1", ProxyPort: 3128},
-		"http://us%40er:p%3Aa%2Fss@proxy:80": {ProxyHost: "proxy", ProxyPort: 80, ProxyUser: "us@er", ProxyPassword: "p:a/ss"},
+		"http://us%40er:p%3Aa%2Fss@proxy:80": {ProxyHost: "proxy", ProxyPort: 80, ProxyUser: "us@er", ProxyPassword: secret.New("p:a/ss")},
 	} {
 		if got := n.proxyURL().String(); got != want {
 			t.Errorf("got %s, not %s", got, want)

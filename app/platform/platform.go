@@ -19,39 +19,42 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"mssentinel/app/secret"
 )
 
-// Inputs are the platform's own parameters as the parameter file brings them (tc_svc_*, tc_kvstore_*, tc_api_path).
+// Inputs are the parameters by which a Service reaches the platform's broker and key-value store,
+// app/docs/platform.md#inputs-of-the-platform. They are declared here alone: package config fills each field from the
+// parameter that its tag names, and explains the other tags. A zero value means that the platform did not send the parameter.
 type Inputs struct {
-	BrokerHost       string        // tc_svc_broker_host
-	BrokerPort       int           // tc_svc_broker_port
-	BrokerToken      string        // tc_svc_broker_token: the MQTT password; the user name is empty
-	BrokerTimeout    time.Duration // tc_svc_broker_conn_timeout: connect deadline and keep-alive; 0 means 60 s
-	ServerTopic      string        // tc_svc_server_topic: the platform's messages
-	ClientTopic      string        // tc_svc_client_topic: ours
-	HeartbeatTimeout time.Duration // tc_svc_hb_timeout_seconds; 0 means 20 s
-	AnyBrokerName    bool          // take the broker's certificate whatever host it names
+	BrokerHost       string        `input:"tc_svc_broker_host" required:"true"`
+	BrokerPort       int           `input:"tc_svc_broker_port" required:"true" min:"1" max:"65535"`
+	BrokerToken      secret.Text   `input:"tc_svc_broker_token"`                                    // the MQTT password; the user name is empty
+	BrokerTimeout    time.Duration `input:"tc_svc_broker_conn_timeout" max:"65535"`                 // connect deadline, and keep-alive, for which MQTT has two bytes; 0 means 60 s
+	ServerTopic      string        `input:"tc_svc_server_topic" required:"true"`                    // the platform's messages
+	ClientTopic      string        `input:"tc_svc_client_topic" required:"true"`                    // the App's messages
+	HeartbeatTimeout time.Duration `input:"tc_svc_hb_timeout_seconds" max:"86400"`                  // 0 means 20 s
+	AnyBrokerName    bool          `input:"broker_name_check" source:"environment" inverted:"true"` // take the broker's certificate whatever host it names
 
-	CAFile   string // tc_svc_broker_cacert_file: turns TLS on for the broker; trust for broker and Redis
-	CertFile string // tc_svc_broker_cert_file: client certificate for Redis over TLS
-	KeyFile  string // tc_svc_broker_key_file: its key
+	CAFile   string `input:"tc_svc_broker_cacert_file"` // turns TLS on for the broker; trust for broker and Redis
+	CertFile string `input:"tc_svc_broker_cert_file"`   // client certificate for Redis over TLS
+	KeyFile  string `input:"tc_svc_broker_key_file"`    // its key
 
-	StoreType     string // tc_kvstore_type: Redis (also when empty) or TCKeyValueAPI
-	StoreHost     string // tc_kvstore_host; empty means localhost
-	StorePort     int    // tc_kvstore_port; 0 means 6379
-	StoreUser     string // tc_kvstore_user
-	StorePassword string // tc_kvstore_pass
-	StoreTLS      bool   // tc_kvstore_tls_enabled
-	StoreTLSPort  int    // tc_kvstore_tls_port; 0 means 6379
-	StoreTLSDB    int    // tc_playbook_kvstore_id: the database, with TLS alone
-
-	API API // where TCKeyValueAPI lives
+	StoreType     string      `input:"tc_kvstore_type" choices:"Redis,TCKeyValueAPI"`
+	StoreHost     string      `input:"tc_kvstore_host"`             // empty means localhost
+	StorePort     int         `input:"tc_kvstore_port" max:"65535"` // 0 means 6379
+	StoreUser     string      `input:"tc_kvstore_user"`
+	StorePassword secret.Text `input:"tc_kvstore_pass"`
+	StoreTLS      bool        `input:"tc_kvstore_tls_enabled"`
+	StoreTLSPort  int         `input:"tc_kvstore_tls_port" max:"65535"`      // 0 means 6379
+	StoreTLSDB    int         `input:"tc_playbook_kvstore_id" max:"1048576"` // the database, with TLS alone
 }
 
 // Options are what the Service brings along.
 type Options struct {
 	Logger *slog.Logger
 	Level  *slog.LevelVar // set by LoggingChange messages; may be nil
+	API    API            // the ThreatConnect API, where the store TCKeyValueAPI is
 
 	// Start is called once, when the platform was told that the Service is ready. May be nil.
 	Start func()
@@ -79,7 +82,7 @@ func Run(ctx context.Context, in Inputs, handler http.Handler, o Options) error 
 	if o.Dial == nil {
 		o.Dial = (&net.Dialer{Timeout: dialTimeout, KeepAlive: 15 * time.Second}).DialContext
 	}
-	store, err := newStore(in, o.Dial)
+	store, err := newStore(in, o)
 	if err != nil {
 		return err
 	}

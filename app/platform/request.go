@@ -66,9 +66,9 @@ func (m runService) httpRequest(ctx context.Context, body []byte) *http.Request 
 	return r.WithContext(ctx)
 }
 
-// query takes the parameters for decoded, as spec §3.1 has it, unless every one of them looks as a form or a script encodes
-// it: then they may be what the browser sent, and a + or %20 in them a blank. That is wrong for a search for C++ and the like,
-// but not for one for a mail address or a URL, since : / @ ? and = are encoded as well.
+// query encodes the parameters of the request. Whether they arrive decoded is not known, app/docs/platform.md#requests. They are
+// taken for decoded unless every one of them could be what a browser sends, where a + or %20 stands for a blank. That is wrong for
+// a decoded search for C++ and the like, but right for a mail address or a URL, since browsers encode : / @ ? and = as well.
 func (m runService) query() string {
 	decode := func(p text) string { return string(p) }
 	if !slices.ContainsFunc(m.QueryParams, func(p pair) bool { return !isRaw(p.Name) || !isRaw(p.Value) }) {

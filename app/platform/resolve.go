@@ -12,7 +12,7 @@ import (
 	"slices"
 )
 
-// reference is a ThreatConnect variable that the platform left for the App to resolve, spec §1.5.
+// reference is a ThreatConnect variable that the platform left for the App to resolve, app/docs/platform.md#variables.
 var reference = regexp.MustCompile(`&\{(TC|Vault):(TEXT|KEYCHAIN|FILE):([A-Za-z0-9_.\-\[\]]+)\}`)
 
 // Resolve returns inputs (name → value) with every variable reference replaced by what ThreatConnect holds for it. The

@@ -14,7 +14,7 @@ import (
 	"github.com/eclipse/paho.mqtt.golang/packets"
 )
 
-// The login that the platform's brokers expect, spec §2.1: a user name that is there and empty.
+// The login that the platform's brokers expect, app/docs/platform.md#message-broker: a user name that is there and empty.
 func TestConnectPacket(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newFakeBroker()
@@ -197,7 +197,7 @@ func TestMissingInputs(t *testing.T) {
 	}
 }
 
-// What the platform leaves unset is as in the vendor's own SDK, spec §1.4.
+// What the platform leaves unset is as in the vendor's own framework, app/docs/platform.md#inputs-of-the-platform.
 func TestDefaults(t *testing.T) {
 	in, err := Inputs{BrokerHost: "b", BrokerPort: 1, ServerTopic: "s", ClientTopic: "c"}.complete()
 	want := Inputs{BrokerHost: "b", BrokerPort: 1, ServerTopic: "s", ClientTopic: "c", BrokerTimeout: 60 * time.Second, HeartbeatTimeout: 20 * time.Second,

@@ -84,7 +84,8 @@ func TestBrokerNameUnchecked(t *testing.T) {
 	}
 }
 
-// A certificate may name its host in the common name alone, spec §2.1; chain and name have to be right all the same.
+// A certificate may name its host in the common name alone, app/docs/platform.md#certificates. Chain and name
+// have to be right all the same.
 func TestBrokerCertificate(t *testing.T) {
 	certificates := map[string]*tcplatform.Certificates{}
 	for name, commonNameOnly := range map[string]bool{"full": false, "common name": true, "stranger": false} {

@@ -15,7 +15,8 @@ import (
 // renewAhead is how long before its end a token is renewed, as the vendor's SDK does.
 const renewAhead = 10 * time.Minute
 
-// TokenSource holds a token that outlives a request (tc_token) and renews it when it is used near its end, spec §5.3.
+// TokenSource holds a token that outlives a request (tc_token) and renews it when it is used near its end,
+// app/docs/platform.md#tokens.
 type TokenSource struct {
 	api   API
 	state chan tokenState // holds the one state while nobody renews

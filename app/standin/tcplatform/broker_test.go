@@ -34,7 +34,8 @@ func connect(t *testing.T, where Broker, login []byte) (net.Conn, byte) {
 	return conn, answer[3]
 }
 
-// The login of the platform's brokers, spec §2.1, and nothing near it: a user name that is there and empty, and the token.
+// The login of the platform's brokers, app/docs/platform.md#message-broker, and nothing near it: a user name that is there and
+// empty, and the token.
 func TestLogins(t *testing.T) {
 	b, err := startBroker(Options{}, nil)
 	if err != nil {

@@ -6,7 +6,8 @@ import (
 	"testing"
 )
 
-// What an App sends is held to the protocol to the letter, spec §2.4 and §3.4: otherwise its tests would prove nothing.
+// What an App sends is held to the protocol to the letter, app/docs/platform.md#commands and
+// app/docs/platform.md#answers: otherwise its tests would prove nothing.
 func TestStrays(t *testing.T) {
 	const answered = `{"command":"Acknowledged","type":"RunService","requestKey":"k","statusCode":"200","status":"OK","headers":[],"bodyVariable":"response.body"}`
 	without := func(part string) string { return strings.Replace(answered, part, "", 1) }

@@ -94,14 +94,7 @@ func runApp() int {
 	defer log.Close()
 	in := cfg.Platform
 	log.Hide(in.BrokerToken.Reveal(), in.StorePassword.Reveal(), cfg.TCToken.Reveal(), cfg.ClientSecret.Reveal(), cfg.TCSecretKey.Reveal())
-	err = app.Run(ctx, app.Inputs{
-		BrokerHost: in.BrokerHost, BrokerPort: in.BrokerPort, BrokerToken: in.BrokerToken.Reveal(), BrokerTimeout: in.BrokerTimeout,
-		ServerTopic: in.ServerTopic, ClientTopic: in.ClientTopic, HeartbeatTimeout: in.HeartbeatTimeout,
-		CAFile: in.CAFile, CertFile: in.CertFile, KeyFile: in.KeyFile,
-		StoreType: in.StoreType, StoreHost: in.StoreHost, StorePort: in.StorePort, StoreUser: in.StoreUser, StorePassword: in.StorePassword.Reveal(),
-		StoreTLS: in.StoreTLS, StoreTLSPort: in.StoreTLSPort, StoreTLSDB: in.StoreTLSDB,
-		API: app.API{BaseURL: cfg.TCAPIPath},
-	}, handler(cfg), app.Options{Logger: log.Logger, Level: log.Level})
+	err = app.Run(ctx, *in, handler(cfg), app.Options{Logger: log.Logger, Level: log.Level, API: app.API{BaseURL: cfg.TCAPIPath}})
 	if err != nil {
 		return fail(errors.New(log.Clean(err.Error())))
 	}
