@@ -116,7 +116,7 @@ func open(ctx context.Context, c config.Config, log *platform.Log) (_ *service, 
 	agent := "ThreatConnect-Microsoft-Sentinel/" + version
 	tc := threatconnect.New(threatconnect.Options{BaseURL: c.TCAPIPath, AccessID: c.TCAccessID, SecretKey: c.TCSecretKey.Reveal,
 		Transport: c.Network.ThreatConnect(), UserAgent: agent, Logger: log.Logger})
-	pacer := sentinel.NewPacer(slots{s.store}, c.UploadRequestsPerMinute, c.UploadWindow)
+	pacer := sentinel.NewPacer(s.store, c.UploadRequestsPerMinute, c.UploadWindow)
 	upload, err := sentinel.New(sentinel.Options{Cloud: c.AzureCloud, AuthorityURL: c.AuthorityURL, UploadURL: c.UploadURL,
 		TenantID: c.TenantID, ClientID: c.ClientID, Secret: c.ClientSecret.Reveal, WorkspaceID: c.WorkspaceID,
 		Transport: c.Network.External(), Pacer: pacer, UserAgent: agent, Logger: log.Logger})
@@ -213,16 +213,4 @@ func serveHTTP(ctx context.Context, addr string, handler http.Handler, log *plat
 	}
 	<-served
 	return nil
-}
-
-// slots lets the store keep the times of requests for the pacer.
-type slots struct{ *store.Store }
-
-func (s slots) LoadSlots(ctx context.Context) ([]sentinel.Slot, error) {
-	kept, err := s.Store.LoadSlots(ctx)
-	loaded := make([]sentinel.Slot, len(kept))
-	for i, slot := range kept {
-		loaded[i] = sentinel.Slot(slot)
-	}
-	return loaded, err
 }

@@ -163,7 +163,7 @@ func (w *world) restart() {
 	w.start()
 }
 
-// slots joins the pacing to the store, as main does.
+// slots is the store, or one on a full disk.
 type slots struct {
 	*store.Store
 	full *atomic.Bool
@@ -174,15 +174,6 @@ func (s slots) BeginSlot(ctx context.Context, started time.Time) (int64, error) 
 		return 0, fmt.Errorf("beginning a request: %w", sqlite3.Error{Code: sqlite3.ErrFull})
 	}
 	return s.Store.BeginSlot(ctx, started)
-}
-
-func (s slots) LoadSlots(ctx context.Context) ([]sentinel.Slot, error) {
-	stored, err := s.Store.LoadSlots(ctx)
-	list := make([]sentinel.Slot, len(stored))
-	for i, slot := range stored {
-		list[i] = sentinel.Slot(slot)
-	}
-	return list, err
 }
 
 // direct carries requests to a handler without a connection.

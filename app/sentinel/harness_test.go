@@ -176,14 +176,22 @@ func (l *lab) quiet() {
 // memorySlots are Slots in memory.
 type memorySlots struct {
 	mu     sync.Mutex
-	slots  []Slot
+	slots  []slot
 	failed error
 }
 
-func (m *memorySlots) LoadSlots(context.Context) ([]Slot, error) {
+type slot struct{ started, ended time.Time }
+
+func (m *memorySlots) LoadSlots(_ context.Context, now time.Time) (ended []time.Time, err error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	return slices.Clone(m.slots), m.failed
+	for i := range m.slots {
+		if m.slots[i].ended.IsZero() {
+			m.slots[i].ended = now
+		}
+		ended = append(ended, m.slots[i].ended)
+	}
+	return ended, m.failed
 }
 
 func (m *memorySlots) BeginSlot(_ context.Context, started time.Time) (int64, error) {
@@ -192,7 +200,7 @@ func (m *memorySlots) BeginSlot(_ context.Context, started time.Time) (int64, er
 	if m.failed != nil {
 		return 0, m.failed
 	}
-	m.slots = append(m.slots, Slot{ID: int64(len(m.slots) + 1), Started: started})
+	m.slots = append(m.slots, slot{started: started})
 	return int64(len(m.slots)), nil
 }
 
@@ -200,7 +208,7 @@ func (m *memorySlots) EndSlot(_ context.Context, id int64, ended time.Time) erro
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if id > 0 {
-		m.slots[id-1].Ended = ended
+		m.slots[id-1].ended = ended
 	}
 	return m.failed
 }
@@ -216,7 +224,7 @@ func (m *memorySlots) open() int {
 	defer m.mu.Unlock()
 	n := 0
 	for _, s := range m.slots {
-		if s.Ended.IsZero() {
+		if s.ended.IsZero() {
 			n++
 		}
 	}

@@ -8,19 +8,14 @@ import (
 	"time"
 )
 
-// Slot is one request as the pacing remembers it.
-type Slot struct {
-	ID      int64
-	Started time.Time
-	Ended   time.Time // when its answer arrived; zero: never seen
-}
-
 // Slots keep the times of the last requests across restarts. Times may be rounded down to the millisecond.
 type Slots interface {
-	// LoadSlots returns at least the slots of the last window.
-	LoadSlots(ctx context.Context) ([]Slot, error)
-	// BeginSlot has written the slot down when it returns.
+	// LoadSlots returns when the requests of at least the last window ended, in any order. It notes now as the end of those
+	// that have none: a process that ended never saw their answers.
+	LoadSlots(ctx context.Context, now time.Time) (ended []time.Time, err error)
+	// BeginSlot notes that a request starts, durably once it returns. The id is above 0.
 	BeginSlot(ctx context.Context, started time.Time) (id int64, err error)
+	// EndSlot notes that the answer to a request arrived, or that none will arrive any more.
 	EndSlot(ctx context.Context, id int64, ended time.Time) error
 }
 
@@ -154,23 +149,17 @@ func (p *Pacer) load(ctx context.Context) error {
 // recorded returns when each turn may start, the earliest first. A request whose answer nobody saw counts from now, and so
 // does one from the future, which only a clock that was set back explains.
 func (p *Pacer) recorded(ctx context.Context) ([]time.Time, error) {
-	slots, err := p.slots.LoadSlots(ctx)
+	now := time.Now()
+	ends, err := p.slots.LoadSlots(ctx, now)
 	if err != nil {
 		return nil, err
 	}
-	now := time.Now()
-	turns := make([]time.Time, p.limit, p.limit+len(slots)) // all free
-	for _, s := range slots {
-		if s.Ended.IsZero() {
-			if err := p.slots.EndSlot(ctx, s.ID, now); err != nil {
-				return nil, err
-			}
-			s.Ended = now
+	turns := make([]time.Time, p.limit, p.limit+len(ends)) // all free
+	for _, ended := range ends {
+		if ended.After(now) {
+			ended = now
 		}
-		if s.Ended.After(now) {
-			s.Ended = now
-		}
-		turns = append(turns, s.Ended.Add(p.window+time.Millisecond))
+		turns = append(turns, ended.Add(p.window+time.Millisecond))
 	}
 	slices.SortFunc(turns, time.Time.Compare)
 	return turns[len(turns)-p.limit:], nil

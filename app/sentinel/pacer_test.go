@@ -130,16 +130,16 @@ func TestRestart(t *testing.T) {
 	ago := func(d time.Duration) time.Time { return time.Now().Add(-d) }
 	tests := map[string]struct {
 		limit int
-		slots func() []Slot
+		slots func() []slot
 		want  []time.Duration // when the next requests begin
 	}{
-		"nothing kept":   {2, func() []Slot { return nil }, []time.Duration{0, 0}},
-		"long ago":       {2, func() []Slot { return []Slot{{1, ago(time.Hour), ago(time.Hour)}} }, []time.Duration{0, 0}},
-		"half a minute":  {2, func() []Slot { return []Slot{{1, ago(31 * time.Second), ago(30 * time.Second)}} }, []time.Duration{0, 30*time.Second + time.Millisecond}},
-		"never answered": {1, func() []Slot { return []Slot{{1, ago(time.Hour), time.Time{}}} }, []time.Duration{time.Minute + time.Millisecond}},
-		"clock set back": {1, func() []Slot { return []Slot{{1, ago(-time.Hour), ago(-time.Hour)}} }, []time.Duration{time.Minute + time.Millisecond}},
-		"lower limit": {1, func() []Slot {
-			return []Slot{{1, ago(40 * time.Second), ago(40 * time.Second)}, {2, ago(10 * time.Second), ago(10 * time.Second)}, {3, ago(30 * time.Second), ago(30 * time.Second)}}
+		"nothing kept":   {2, func() []slot { return nil }, []time.Duration{0, 0}},
+		"long ago":       {2, func() []slot { return []slot{{ago(time.Hour), ago(time.Hour)}} }, []time.Duration{0, 0}},
+		"half a minute":  {2, func() []slot { return []slot{{ago(31 * time.Second), ago(30 * time.Second)}} }, []time.Duration{0, 30*time.Second + time.Millisecond}},
+		"never answered": {1, func() []slot { return []slot{{ago(time.Hour), time.Time{}}} }, []time.Duration{time.Minute + time.Millisecond}},
+		"clock set back": {1, func() []slot { return []slot{{ago(-time.Hour), ago(-time.Hour)}} }, []time.Duration{time.Minute + time.Millisecond}},
+		"lower limit": {1, func() []slot {
+			return []slot{{ago(40 * time.Second), ago(40 * time.Second)}, {ago(10 * time.Second), ago(10 * time.Second)}, {ago(30 * time.Second), ago(30 * time.Second)}}
 		}, []time.Duration{50*time.Second + time.Millisecond}},
 	}
 	for name, tt := range tests {

@@ -2,41 +2,30 @@ package store
 
 import (
 	"context"
-	"database/sql"
 	"fmt"
 	"time"
 )
 
-// Slot is a request to Sentinel that may count against its limit.
-type Slot struct {
-	ID      int64
-	Started time.Time
-	// Ended is when the answer arrived; zero: it was never seen.
-	Ended time.Time
-}
-
-// maxSlots bounds what LoadSlots gives: no limit is higher.
+// maxSlots bounds what LoadSlots returns: no limit is higher.
 const maxSlots = 1000
 
-// LoadSlots are the last requests, oldest first.
-func (s *Store) LoadSlots(ctx context.Context) ([]Slot, error) {
-	var rows []struct {
-		ID      int64         `db:"id"`
-		Started int64         `db:"started"`
-		Ended   sql.NullInt64 `db:"ended"`
-	}
-	err := s.read.SelectContext(ctx, &rows, `SELECT * FROM (SELECT id, started, ended FROM slot ORDER BY id DESC LIMIT ?) ORDER BY id`, maxSlots)
-	if err != nil {
-		return nil, fmt.Errorf("reading the last requests: %w", err)
-	}
-	slots := make([]Slot, len(rows))
-	for i, r := range rows {
-		slots[i] = Slot{ID: r.ID, Started: fromMillis(r.Started)}
-		if r.Ended.Valid {
-			slots[i].Ended = fromMillis(r.Ended.Int64)
+// LoadSlots returns when the last requests to Sentinel ended. A request whose answer nobody saw, because the process ended
+// before, ends now.
+func (s *Store) LoadSlots(ctx context.Context, now time.Time) (ended []time.Time, err error) {
+	var rows []int64
+	err = s.inTransaction(ctx, func(ctx context.Context, tx *transaction) error {
+		if _, err := tx.ExecContext(ctx, `UPDATE slot SET ended = ? WHERE ended IS NULL`, millis(now)); err != nil {
+			return fmt.Errorf("ending the requests without an answer: %w", err)
 		}
+		if err := tx.SelectContext(ctx, &rows, `SELECT ended FROM slot ORDER BY id DESC LIMIT ?`, maxSlots); err != nil {
+			return fmt.Errorf("reading the last requests: %w", err)
+		}
+		return nil
+	})
+	for _, ms := range rows {
+		ended = append(ended, fromMillis(ms))
 	}
-	return slots, nil
+	return ended, err
 }
 
 // BeginSlot writes down that a request begins.
