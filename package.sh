@@ -102,7 +102,10 @@ python_tools() {
   echo "${list[*]}" >"$venv/installed"
 }
 
-# go_tool NAME MODULE@VERSION
+# pinned MODULE prints the version that go.mod pins, so that code and its generator move together.
+pinned() { go list -m -f '{{.Version}}' "$1"; }
+
+# go_tool NAME PACKAGE@VERSION
 go_tool() {
   [ "$(cat "$bin/$1.version" 2>/dev/null)" != "$2" ] || return 0
   say "Installing $2"
@@ -114,14 +117,16 @@ install_tools() {
   mkdir -p "$bin"
   apt_packages
   python_tools
-  go_tool templ github.com/a-h/templ/cmd/templ@v0.3.1020
-  go_tool protoc-gen-go google.golang.org/protobuf/cmd/protoc-gen-go@v1.36.12
+  go_tool templ github.com/a-h/templ/cmd/templ@"$(pinned github.com/a-h/templ)"
+  go_tool protoc-gen-go google.golang.org/protobuf/cmd/protoc-gen-go@"$(pinned google.golang.org/protobuf)"
   go_tool protoc-gen-go-grpc google.golang.org/grpc/cmd/protoc-gen-go-grpc@v1.6.2
   go_tool staticcheck honnef.co/go/tools/cmd/staticcheck@v0.8.2
 }
 
 check() {
-  say "Checking form: gofmt, go vet, staticcheck"
+  say "Checking dependencies and form: go mod, gofmt, go vet, staticcheck"
+  go mod verify
+  go mod tidy -diff || fail "go.mod or go.sum is not tidy (run go mod tidy)"
   local unformatted
   unformatted=$(gofmt -l app plugins templates)
   [ -z "$unformatted" ] || fail "not formatted (run gofmt -w): $unformatted"
