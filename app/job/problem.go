@@ -1,6 +1,10 @@
 package job
 
-import "time"
+import (
+	"time"
+
+	"mssentinel/app/text"
+)
 
 // Step is the stage in which a problem came up.
 type Step string
@@ -47,4 +51,16 @@ type Problem struct {
 	Raw string `json:"raw"`
 	// Note: the object was sent all the same.
 	Note bool `json:"note"`
+}
+
+// Bounds of a line of REPORT, in bytes.
+const (
+	MaxMessage = 4 << 10
+	MaxRaw     = 16 << 10
+)
+
+// Bounded is the problem with its texts cut to their bounds, and made text that a page can show.
+func (p Problem) Bounded() Problem {
+	p.Message, p.Raw = text.Cut(p.Message, MaxMessage), text.Cut(p.Raw, MaxRaw)
+	return p
 }

@@ -6,7 +6,7 @@ import (
 	"time"
 
 	"mssentinel/app/job"
-	"mssentinel/app/store"
+	"mssentinel/app/ledger"
 )
 
 // The outbox is kept between these sizes, in rows: Convert waits above the upper one until the lower one is reached.
@@ -47,7 +47,7 @@ func (p *Pipeline) applyChunk(c *chunk) error {
 	if err := p.startConvert(c.run); err != nil {
 		return err
 	}
-	batch := store.Batch{Job: c.run.job.Number, Mode: c.mode, Query: c.query, Unread: c.unread, Place: c.place, Found: c.found, Now: c.now}
+	batch := ledger.Batch{Job: c.run.job.Number, Mode: c.mode, Query: c.query, Unread: c.unread, Place: c.place, Found: c.found, Now: c.now}
 	var counts job.Counts
 	err := p.persist(ctx, func(ctx context.Context) (err error) {
 		counts, err = p.Store.Apply(ctx, batch)
@@ -136,7 +136,7 @@ func (p *Pipeline) awaitRoom(ctx context.Context) error {
 const recountEvery = 30 * time.Second
 
 func (p *Pipeline) countOutbox(ctx context.Context) error {
-	total, _, err := p.Store.OutboxSize(ctx, 0)
+	total, err := p.Store.OutboxSize(ctx)
 	if err != nil {
 		return fmt.Errorf("counting what waits for upload: %w", err)
 	}

@@ -8,8 +8,8 @@ import (
 	"time"
 
 	"mssentinel/app/job"
+	"mssentinel/app/ledger"
 	"mssentinel/app/stix"
-	"mssentinel/app/store"
 	"mssentinel/app/threatconnect"
 	"mssentinel/plugins/mapper"
 )
@@ -34,7 +34,7 @@ type chunk struct {
 	// now is the time of conversion.
 	now     time.Time
 	mapping sync.WaitGroup
-	found   []store.Found
+	found   []ledger.Found
 	// applied is closed when everything before it is in the ledger.
 	applied chan struct{}
 	// last: the job has nothing more to read.
@@ -103,11 +103,11 @@ func (p *Pipeline) convert(context.Context) {
 // startMapping gives the indicators to the mappers of their types; c.mapping tells when all have answered.
 func (p *Pipeline) startMapping(c *chunk) {
 	c.now = time.Now().UTC().Truncate(time.Millisecond)
-	c.found = make([]store.Found, len(c.indicators))
+	c.found = make([]ledger.Found, len(c.indicators))
 	byType := map[string][]int{}
 	for i := range c.indicators {
 		ind := &c.indicators[i]
-		c.found[i] = store.Found{Indicator: ind.ID, Owner: ind.Owner, Type: ind.Type, Modified: ind.LastModified}
+		c.found[i] = ledger.Found{Indicator: ind.ID, Owner: ind.Owner, Type: ind.Type, Modified: ind.LastModified}
 		if ind.ID == 0 {
 			c.refuse([]int{i}, job.CodeUnreadable, "ThreatConnect's answer has an indicator that cannot be read: it has no id.")
 			continue
@@ -155,7 +155,7 @@ func (p *Pipeline) mapPart(c *chunk, typ string, indexes []int) error {
 	for i := range answers {
 		count += len(answers[i].Objects)
 	}
-	objects := make([]store.FoundObject, 0, count)
+	objects := make([]ledger.FoundObject, 0, count)
 	until := c.now.Add(p.ttl(typ))
 	for n, i := range indexes {
 		first := len(objects)
@@ -168,14 +168,14 @@ func (p *Pipeline) mapPart(c *chunk, typ string, indexes []int) error {
 }
 
 // take appends the objects of an answer, which were checked where they came from, and keeps its problems.
-func (c *chunk) take(i int, a *mapper.Answer, objects []store.FoundObject, until time.Time) []store.FoundObject {
+func (c *chunk) take(i int, a *mapper.Answer, objects []ledger.FoundObject, until time.Time) []ledger.FoundObject {
 	f, ind := &c.found[i], &c.indicators[i]
 	for n := range a.Objects {
 		o := &a.Objects[n]
 		if o.Created.After(c.now) {
 			o.Created = c.now
 		}
-		objects = append(objects, store.FoundObject{Indicator: o, ID: stix.ID(o.Pattern), Hash: o.ContentHash(), ValidUntil: until})
+		objects = append(objects, ledger.FoundObject{Indicator: o, ID: stix.ID(o.Pattern), Hash: o.ContentHash(), ValidUntil: until})
 	}
 	code := job.CodeInvalidValue
 	if f.Unconverted = a.Failed; a.Failed {

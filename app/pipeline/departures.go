@@ -11,6 +11,7 @@ import (
 	"github.com/google/uuid"
 
 	"mssentinel/app/job"
+	"mssentinel/app/ledger"
 	"mssentinel/app/stix"
 	"mssentinel/app/store"
 	"mssentinel/app/threatconnect"
@@ -154,7 +155,7 @@ func (p *Pipeline) recheckDeleted(r *run, owner string, deleted []threatconnect.
 			if err != nil {
 				return err
 			}
-			suspects, err := p.Store.CandidatesOf(r.ctx, owner, ids)
+			suspects, err := p.Store.OriginsOf(r.ctx, owner, ids)
 			if err != nil {
 				return fmt.Errorf("asking the ledger who gave the objects of deleted indicators: %w", err)
 			}
@@ -203,7 +204,7 @@ func (p *Pipeline) recheckInactive(r *run, ids []int64) error {
 	if err := p.downloader.gate(r.ctx); err != nil {
 		return err
 	}
-	suspects, err := p.Store.CandidatesFor(r.ctx, ids)
+	suspects, err := p.Store.OriginsFor(r.ctx, ids)
 	if err != nil {
 		return fmt.Errorf("asking the ledger about inactive indicators: %w", err)
 	}
@@ -213,7 +214,7 @@ func (p *Pipeline) recheckInactive(r *run, ids []int64) error {
 // recheck asks the queries for certain indicators again: those that come are applied as by a delta update, the others are
 // no candidates any more. Queries that could not be read are left alone. A query that was deleted is asked too, as it was: it
 // may be back, or another that selects the same may not have read them yet.
-func (p *Pipeline) recheck(r *run, candidates []store.Candidate) error {
+func (p *Pipeline) recheck(r *run, candidates []ledger.Origin) error {
 	byQuery := map[int64][]int64{}
 	for _, c := range candidates {
 		byQuery[c.Query] = append(byQuery[c.Query], c.Indicator)
@@ -249,7 +250,7 @@ func (p *Pipeline) forget(r *run, query int64, ids []int64) error {
 		return nil
 	}
 	err := p.persist(r.ctx, func(ctx context.Context) error {
-		return p.Store.Forget(ctx, r.job.Number, query, ids)
+		return p.Store.Forget(ctx, query, ids)
 	})
 	if err != nil {
 		return fmt.Errorf("taking indicators out of the ledger: %w", err)

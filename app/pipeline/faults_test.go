@@ -15,6 +15,7 @@ import (
 	"github.com/mattn/go-sqlite3"
 
 	"mssentinel/app/job"
+	"mssentinel/app/ledger"
 	"mssentinel/app/standin/sentinelserver"
 	"mssentinel/app/standin/tcserver"
 	"mssentinel/app/store"
@@ -330,7 +331,7 @@ func TestCancel(t *testing.T) {
 				t.Errorf("cancelled twice: %v", err)
 			}
 		}
-		if total, _, err := w.store.OutboxSize(t.Context(), 0); total != 0 || err != nil {
+		if total, err := w.store.OutboxSize(t.Context()); total != 0 || err != nil {
 			t.Errorf("%d rows wait, %v", total, err)
 		}
 		sent := w.far.Stats().Accepted
@@ -478,7 +479,7 @@ type fullDisk struct {
 	full func() bool
 }
 
-func (f fullDisk) Apply(ctx context.Context, b store.Batch) (job.Counts, error) {
+func (f fullDisk) Apply(ctx context.Context, b ledger.Batch) (job.Counts, error) {
 	if f.full() {
 		return job.Counts{}, fmt.Errorf("applying: %w", sqlite3.Error{Code: sqlite3.ErrFull})
 	}

@@ -22,6 +22,7 @@ import (
 	"github.com/google/uuid"
 
 	"mssentinel/app/job"
+	"mssentinel/app/ledger"
 	"mssentinel/app/mapping"
 	"mssentinel/app/sentinel"
 	"mssentinel/app/store"
@@ -51,20 +52,20 @@ type Store interface {
 	CompleteJob(ctx context.Context, requestID string, now time.Time, message string) (job.Job, error)
 	CancelJob(ctx context.Context, requestID string, now time.Time) error
 
-	Apply(ctx context.Context, b store.Batch) (job.Counts, error)
+	Apply(ctx context.Context, b ledger.Batch) (job.Counts, error)
 	Unseen(ctx context.Context, job, query int64, ids []int64) ([]int64, error)
-	Forget(ctx context.Context, job, query int64, indicators []int64) error
+	Forget(ctx context.Context, query int64, indicators []int64) error
 	SweepDeparted(ctx context.Context, job int64, queries []int64) error
-	CandidatesOf(ctx context.Context, owner string, ids []uuid.UUID) ([]store.Candidate, error)
-	CandidatesFor(ctx context.Context, indicators []int64) ([]store.Candidate, error)
-	Vacant(ctx context.Context, after int64, limit int) (candidates []store.Candidate, next int64, err error)
+	OriginsOf(ctx context.Context, owner string, ids []uuid.UUID) ([]ledger.Origin, error)
+	OriginsFor(ctx context.Context, indicators []int64) ([]ledger.Origin, error)
+	Vacant(ctx context.Context, after int64, limit int) (candidates []ledger.Origin, next int64, err error)
 	Retire(ctx context.Context, job int64, now time.Time) (store.Retirement, error)
 	AnswerRetirement(ctx context.Context, requestID string, confirm bool, now time.Time) error
 	SetMarks(ctx context.Context, job int64, queries []int64, end time.Time) error
 	AddProblems(ctx context.Context, job int64, problems []job.Problem) error
 
 	Outgoing(ctx context.Context, after int64, limit int) ([]store.Outgoing, error)
-	OutboxSize(ctx context.Context, job int64) (total, ofJob int64, err error)
+	OutboxSize(ctx context.Context) (rows int64, err error)
 	Settle(ctx context.Context, s store.Settlement) error
 	AddWait(ctx context.Context, day time.Time, d time.Duration) error
 

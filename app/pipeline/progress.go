@@ -60,8 +60,8 @@ func (r *run) settled(s store.Settlement) {
 			n++
 		}
 	}
-	for i := range s.Refused {
-		if s.Refused[i].Job == r.job.Number {
+	for i := range s.Rejected {
+		if s.Rejected[i].Job == r.job.Number {
 			n++
 		}
 	}

@@ -62,7 +62,7 @@ func TestBackpressure(t *testing.T) {
 		time.Sleep(time.Second)
 		id := w.p.Progress().RequestID
 		update := w.awaitJob(id, func(j job.Job) bool {
-			total, _, err := w.store.OutboxSize(t.Context(), 0)
+			total, err := w.store.OutboxSize(t.Context())
 			w.must(err)
 			most = max(most, total)
 			return !j.Status.Active()

@@ -285,7 +285,7 @@ func (p *Pipeline) settle(ctx context.Context, b batch, o sentinel.Outcome) erro
 		s.Accepted[n] = b.rows[i]
 	}
 	for _, refused := range o.Refused {
-		s.Refused = append(s.Refused, store.RefusedObject{Outgoing: b.rows[refused.Index], Code: refused.Code, Message: refused.Message})
+		s.Rejected = append(s.Rejected, store.RejectedObject{Outgoing: b.rows[refused.Index], Code: job.Code(refused.Code), Message: refused.Message})
 	}
 	err := p.persist(ctx, func(ctx context.Context) error {
 		return p.Store.Settle(context.WithoutCancel(ctx), s)
@@ -293,7 +293,7 @@ func (p *Pipeline) settle(ctx context.Context, b batch, o sentinel.Outcome) erro
 	if err != nil {
 		return fmt.Errorf("keeping what Sentinel accepted: %w", err)
 	}
-	p.outbox.Add(-int64(len(s.Accepted) + len(s.Refused)))
+	p.outbox.Add(-int64(len(s.Accepted) + len(s.Rejected)))
 	signal(p.room)
 	p.uploader.beat()
 	if r := p.current(); r != nil {

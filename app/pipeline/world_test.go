@@ -455,7 +455,7 @@ func (w *world) check(decided bool) {
 	for id, raw := range live {
 		w.t.Errorf("%s should not be there: %s", id, raw)
 	}
-	if total, _, err := w.store.OutboxSize(context.Background(), 0); err != nil || total != 0 {
+	if total, err := w.store.OutboxSize(context.Background()); err != nil || total != 0 {
 		w.t.Errorf("%d rows wait, %v", total, err)
 	}
 }

@@ -3,384 +3,288 @@ package store
 import (
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 
 	"mssentinel/app/job"
+	"mssentinel/app/ledger"
+	"mssentinel/app/stix"
 )
 
-// later is added to the place of a candidate that a delta update finds: its place in the whole order is not known, and
-// those whose place is known come first.
-const later = 1 << 30
-
 // Apply takes a batch into the ledger, decides what is to be sent and queues it, and counts what it did: one transaction.
-// A batch that is applied again in the same job changes nothing, and counts nothing again.
-//
-// In a full or reconcile update queries are read in rank order, and the first copy of an object that is read wins it. In a
-// delta update the ledger is asked who is best. The counts returned are those that were added to the job.
-func (s *Store) Apply(ctx context.Context, b Batch) (job.Counts, error) {
+// A batch that is applied again in the same job changes nothing, and counts nothing again. The counts returned are those that
+// were added to the job. The rules are in app/ledger.
+func (s *Store) Apply(ctx context.Context, b ledger.Batch) (job.Counts, error) {
 	var added job.Counts
 	err := s.inTransaction(ctx, func(ctx context.Context, tx *transaction) error {
-		a := &application{Batch: b, store: s, tx: tx, payloads: s.payloads[:0]}
-		defer func() { s.keepBuffer(a.payloads) }()
+		a := &application{batch: &b, store: s, tx: tx}
 		if err := a.load(ctx); err != nil {
 			return err
 		}
-		for i := range b.Found {
-			if err := a.take(ctx, &b.Found[i], b.Place+int64(i)); err != nil {
-				return err
-			}
-		}
-		if err := a.write(ctx); err != nil {
+		if err := a.decide(ctx); err != nil {
 			return err
 		}
-		added = a.tally.Total(b.Job)
+		if err := a.write(ctx); err != nil {
+			return fmt.Errorf("writing the ledger: %w", err)
+		}
+		added = a.set.Tally.Total(b.Job)
 		return nil
 	})
 	return added, err
 }
 
-// claim is a row of the table candidate.
-type claim struct {
-	query, indicator, object int64
-	owner, seen, place       int64
-
-	// stored: it has a row. changed: the row is to be written. gone: the indicator gives the object no more.
-	stored, changed, gone bool
-}
-
-// application is a batch on its way into the ledger. Decisions are made in memory, on rows that were read as sets; then
-// all that changed is written as sets.
+// application is a batch on its way into the ledger: rows are read as sets, decided about in memory, and written as sets.
 type application struct {
-	Batch
-	store *Store
-	tx    *transaction
-
-	// run is the attempt at the job; a better or first copy is one of the same run, what was counted is of the same job.
-	run         int64
-	attempts    []int64
+	batch       *ledger.Batch
+	store       *Store
+	tx          *transaction
 	destination destination
-	ranks       map[int64]int64
-	// objects by pattern and by number; claims of this query by indicator; all claims of those objects that need them.
-	objects map[string]*object
-	numbers map[int64]*object
-	claims  map[int64][]*claim
-	rivals  map[int64][]*claim
-	// touched and fresh are the indicators and objects to be written, in order of arrival.
-	touched []int64
-	fresh   []*object
-
-	queue    []queued
-	payloads []byte
-	// superseded are the rows of earlier batches that are sent no more, by number, and the indicator that gave the newer one.
-	superseded map[int64]int64
-	problems   []any
-	// reported is what this job put on REPORT about an indicator, as far as it was asked for.
-	reported map[int64]map[line]bool
-	tally    job.Tally
+	set         *ledger.WorkingSet
 }
 
-// line is what makes a line on REPORT the same as another of the same indicator.
-type line struct{ message, raw string }
-
-// complete says that the run reads everything, and so decides anew who wins.
-func (a *application) complete() bool { return a.Mode != job.Delta }
-
-// take takes in one indicator.
-func (a *application) take(ctx context.Context, f *Found, place int64) error {
-	first := !a.seen(f.Indicator)
-	if f.Indicator == 0 {
-		// It has no identity: only its problems tell whether it was here before.
-		return a.takeUnreadable(ctx, f)
-	}
-	count := a.tally.Of(a.Job, a.Query, f.Type)
-	if first {
-		count.Downloaded++
-		if len(f.Objects) == 0 || slices.ContainsFunc(f.Problems, func(p job.Problem) bool { return !p.Note }) {
-			count.Invalid++
-		}
-	}
-	if _, err := a.report(ctx, f); err != nil {
+// load reads the rows that the batch touches.
+func (a *application) load(ctx context.Context) (err error) {
+	p := ledger.Present{NextObject: a.store.nextObject, NextSeq: a.store.nextSeq, Handed: a.store.handed}
+	if p.Attempts, err = attemptsAt(ctx, a.tx, a.batch.Job); err != nil {
 		return err
 	}
-	owner, err := a.store.names.owner(ctx, a.tx, f.Owner)
-	if err != nil {
+	if p.Attempt, err = presentAttempt(ctx, a.tx, a.batch.Job); err != nil {
 		return err
 	}
-	if f.Unconverted {
-		a.keep(f, owner, place)
-		return nil
-	}
-	return a.takeObjects(ctx, f, owner, place)
-}
-
-func (a *application) takeUnreadable(ctx context.Context, f *Found) error {
-	reported, err := a.report(ctx, f)
-	if err == nil && reported > 0 {
-		count := a.tally.Of(a.Job, a.Query, f.Type)
-		count.Downloaded++
-		count.Invalid++
-	}
-	return err
-}
-
-// seen says that this job has read the indicator from this query before.
-func (a *application) seen(indicator int64) bool {
-	return slices.ContainsFunc(a.claims[indicator], func(c *claim) bool { return a.isOwn(c.seen) })
-}
-
-// isOwn says that an attempt is one at this job.
-func (a *application) isOwn(attempt int64) bool { return slices.Contains(a.attempts, attempt) }
-
-// keep notes that an indicator was read, and leaves what it gave as it is.
-func (a *application) keep(f *Found, owner, place int64) {
-	known := false
-	for _, c := range a.claims[f.Indicator] {
-		if c.gone {
-			continue
-		}
-		known = true
-		a.stake(c.indicator, c.object, owner, place)
-		// In a complete run it would else lose to the next copy.
-		if o := a.numbers[c.object]; o != nil && o.Query == a.Query && o.Indicator == f.Indicator && o.Elected != a.run && a.complete() {
-			o.Elected, o.changed = a.run, true
-		}
-	}
-	if !known {
-		a.stake(f.Indicator, 0, owner, place)
-	}
-}
-
-func (a *application) takeObjects(ctx context.Context, f *Found, owner, place int64) error {
-	a.withdraw(f)
-	if len(f.Objects) == 0 {
-		a.stake(f.Indicator, 0, owner, place)
-		return nil
-	}
-	typ, err := a.store.names.typ(ctx, a.tx, f.Type)
-	if err != nil {
+	if a.destination, err = currentDestination(ctx, a.tx); err != nil {
 		return err
 	}
-	for i := range f.Objects {
-		if slices.ContainsFunc(f.Objects[:i], func(e FoundObject) bool { return e.Pattern == f.Objects[i].Pattern }) {
-			continue
+	p.Question = a.destination.Question
+	if p.Ranks, err = queryRanks(ctx, a.tx); err != nil {
+		return err
+	}
+	a.set = ledger.NewWorkingSet(a.batch, p)
+	for _, step := range []func(context.Context) error{a.loadCandidates, a.loadObjects, a.loadRivals, a.loadReported} {
+		if err := step(ctx); err != nil {
+			return err
 		}
-		o := a.object(&f.Objects[i], typ)
-		first := a.stake(f.Indicator, o.Number, owner, place)
-		a.weigh(f, &f.Objects[i], o, typ, first)
 	}
 	return nil
 }
 
-// withdraw takes back what an indicator gave before and gives no more.
-func (a *application) withdraw(f *Found) {
-	for _, c := range a.claims[f.Indicator] {
-		if c.gone || a.gives(f, c.object) {
-			continue
-		}
-		c.gone = true
-		a.touch(f.Indicator)
-		if o := a.numbers[c.object]; o != nil && (o.Query == a.Query && o.Indicator == f.Indicator || o.Query == vacant) {
-			a.vacate(o)
-		}
+// loadCandidates reads what the indicators of the batch gave before.
+func (a *application) loadCandidates(ctx context.Context) error {
+	indicators := make([]int64, 0, len(a.batch.Found))
+	for i := range a.batch.Found {
+		indicators = append(indicators, a.batch.Found[i].Indicator)
 	}
+	slices.Sort(indicators)
+	return a.readCandidates(ctx, a.set.AddCandidate, `SELECT `+candidateColumns+` FROM json_each(?) AS wanted CROSS JOIN candidate
+		WHERE query = ? AND indicator = wanted.value`, jsonList(slices.Compact(indicators)), a.batch.Query)
 }
 
-func (a *application) gives(f *Found, number int64) bool {
-	if number == 0 {
-		return len(f.Objects) == 0
-	}
-	o := a.numbers[number]
-	return o != nil && slices.ContainsFunc(f.Objects, func(e FoundObject) bool { return e.Pattern == o.Pattern })
-}
-
-// vacate takes the winner away: another will be elected, or the object retired, as one that left now.
-func (a *application) vacate(o *object) {
-	o.Query, o.Indicator, o.Lost, o.changed = vacant, 0, a.destination.Generation, true
-}
-
-// object is the ledger's row of what was found, a new one where there is none.
-func (a *application) object(f *FoundObject, typ int64) *object {
-	if o := a.objects[f.Pattern]; o != nil {
-		return o
-	}
-	o := &object{Number: a.store.nextObject, Key: key(f.ID), Type: typ, Pattern: f.Pattern, Query: vacant, fresh: true,
-		Lost: a.destination.Generation}
-	a.store.nextObject++
-	a.objects[f.Pattern], a.numbers[o.Number] = o, o
-	a.fresh = append(a.fresh, o)
-	return o
-}
-
-// stake notes that the indicator gives the object, and says whether this job had not read that before.
-func (a *application) stake(indicator, object, owner, place int64) (first bool) {
-	a.touch(indicator)
-	for _, c := range a.claims[indicator] {
-		if c.object != object || c.gone {
-			continue
-		}
-		if !a.complete() {
-			place = c.place
-		}
-		first = !a.isOwn(c.seen)
-		if c.seen != a.run || c.owner != owner || c.place != place {
-			c.seen, c.owner, c.place, c.changed = a.run, owner, place, true
-		}
-		return first
-	}
-	if !a.complete() {
-		place += later
-	}
-	c := &claim{query: a.Query, indicator: indicator, object: object, owner: owner, seen: a.run, place: place, changed: true}
-	a.claims[indicator] = append(a.claims[indicator], c)
-	if object != 0 {
-		a.rivals[object] = append(a.rivals[object], c)
-	}
-	return true
-}
-
-func (a *application) touch(indicator int64) {
-	if n := len(a.touched); n == 0 || a.touched[n-1] != indicator {
-		a.touched = append(a.touched, indicator)
-	}
-}
-
-// weigh decides whether this copy wins the object, and if so whether it is sent.
-func (a *application) weigh(f *Found, e *FoundObject, o *object, typ int64, first bool) {
-	count := a.tally.Of(a.Job, a.Query, f.Type)
-	if !a.elect(f, o) {
-		if first {
-			count.Duplicate++
-		}
-		return
-	}
-	changedHands := o.Query != a.Query || o.Indicator != f.Indicator
-	modified, hash := millis(f.Modified), int64(e.Hash)
-	send := !o.Hash.Valid || o.Hash.Int64 != hash || modified > o.Modified
-	if a.Mode == job.Full && o.Job != a.Job {
-		send = true
-	}
-	if changedHands || o.Elected != a.run || o.Modified != modified || o.Type != typ {
-		o.Query, o.Indicator, o.Elected, o.Lost, o.Modified, o.Type, o.changed = a.Query, f.Indicator, a.run, 0, modified, typ, true
-	}
-	if !send {
-		if first {
-			count.Unchanged++
-		}
-		return
-	}
-	o.Hash.Int64, o.Hash.Valid = hash, true
-	a.enqueue(f, e, o)
-}
-
-// elect says whether the indicator of this query wins the object. Where a better one is to win that has to be fetched
-// first, the object becomes vacant.
-func (a *application) elect(f *Found, o *object) bool {
-	rank, saved := a.ranks[a.Query]
-	if !saved {
-		// The query was deleted while it was read.
-		return false
-	}
-	if o.Query == a.Query && o.Indicator == f.Indicator && a.complete() {
-		return true
-	}
-	sitting, sits := a.ranks[o.Query]
-	if a.complete() && sits {
-		switch {
-		case o.Elected == a.run:
-			return rank < sitting
-		case sitting < rank && slices.Contains(a.Unread, o.Query):
-			return false
-		}
-		return true
-	}
-	best := a.best(o)
-	switch {
-	case best.query == a.Query && best.indicator == f.Indicator:
-		return true
-	case best.query == o.Query && best.indicator == o.Indicator && !a.outgrew(best, f, o):
-		return false
-	}
-	a.vacate(o)
-	return false
-}
-
-// outgrew says that the winner is the same indicator as a better query knew it, which has changed since, and which that
-// query, read before this one, did not return: it may select it no more.
-func (a *application) outgrew(best *claim, f *Found, o *object) bool {
-	return best.indicator == f.Indicator && best.seen != a.run && millis(f.Modified) > o.Modified
-}
-
-// best is the claim on o that is to win: of the best-ranked query the winner, if it is of that query, else the first in its
-// order. In a complete run only what was read in it counts, and what could not be read.
-func (a *application) best(o *object) *claim {
-	var best *claim
-	for _, c := range a.rivals[o.Number] {
-		rank, saved := a.ranks[c.query]
-		if !saved || c.gone {
-			continue
-		}
-		if a.complete() && c.seen != a.run && !slices.Contains(a.Unread, c.query) {
-			continue
-		}
-		if best == nil || rank < a.ranks[best.query] || c.query == best.query && a.before(c, best, o) {
-			best = c
+// loadObjects reads the objects that were found, and those that their indicators gave before.
+func (a *application) loadObjects(ctx context.Context) error {
+	var keys []int64
+	found := map[string]bool{}
+	for i := range a.batch.Found {
+		for _, e := range a.batch.Found[i].Objects {
+			if !found[e.Pattern] {
+				found[e.Pattern] = true
+				keys = append(keys, ledger.Key(e.ID))
+			}
 		}
 	}
-	return best
+	slices.Sort(keys)
+	if err := a.readObjects(ctx, "key", slices.Compact(keys), func(o *ledger.Object) bool { return found[o.Pattern] }); err != nil {
+		return err
+	}
+	return a.readObjects(ctx, "number", a.set.Given(), func(*ledger.Object) bool { return true })
 }
 
-func (a *application) before(c, d *claim, o *object) bool {
-	sits := func(c *claim) bool { return c.query == o.Query && c.indicator == o.Indicator }
-	switch {
-	case sits(c) || sits(d):
-		return sits(c)
-	case c.place != d.place:
-		return c.place < d.place
+func (a *application) readObjects(ctx context.Context, column string, values []int64, wanted func(*ledger.Object) bool) error {
+	if len(values) == 0 {
+		return nil
 	}
-	return c.indicator < d.indicator
-}
-
-// report puts an indicator's problems on REPORT, once a job, and says how many were new.
-func (a *application) report(ctx context.Context, f *Found) (int, error) {
-	if len(f.Problems) == 0 {
-		return 0, nil
-	}
-	known, err := a.known(ctx, f.Indicator)
+	rows, err := a.tx.QueryContext(ctx, `SELECT `+decisionColumns+` FROM json_each(?) AS wanted CROSS JOIN object
+		WHERE object.`+column+` = wanted.value AND destination = ?`, jsonList(values), a.destination.Number)
 	if err != nil {
-		return 0, err
-	}
-	fresh := 0
-	for _, p := range f.Problems {
-		p.DateAdded = a.Now
-		p.Message, p.Raw = bounded(p.Message, maxMessage), bounded(p.Raw, maxRaw)
-		id := line{p.Message, p.Raw}
-		if known[id] {
-			continue
-		}
-		known[id] = true
-		fresh++
-		a.problems = appendProblem(a.problems, a.Job, a.Query, f.Indicator, p)
-	}
-	return fresh, nil
-}
-
-func (a *application) known(ctx context.Context, indicator int64) (map[line]bool, error) {
-	if known := a.reported[indicator]; known != nil {
-		return known, nil
-	}
-	known := map[line]bool{}
-	a.reported[indicator] = known
-	rows, err := a.tx.QueryContext(ctx, `SELECT message, raw FROM problem WHERE job = ? AND query = ? AND indicator = ?`, a.Job, a.Query, indicator)
-	if err != nil {
-		return nil, fmt.Errorf("reading what was reported before: %w", err)
+		return fmt.Errorf("reading the ledger: %w", err)
 	}
 	defer rows.Close()
 	for rows.Next() {
-		var l line
-		if err := rows.Scan(&l.message, &l.raw); err != nil {
-			return nil, fmt.Errorf("reading what was reported before: %w", err)
+		o, err := scanDecided(rows)
+		if err != nil {
+			return fmt.Errorf("reading the ledger: %w", err)
 		}
-		known[l] = true
+		if wanted(o) {
+			a.set.AddObject(o)
+		}
 	}
-	return known, rows.Err()
+	return rows.Err()
+}
+
+// loadRivals reads all candidates for the objects that are contested.
+func (a *application) loadRivals(ctx context.Context) error {
+	contested := a.set.Contested()
+	if len(contested) == 0 {
+		return nil
+	}
+	return a.readCandidates(ctx, a.set.AddRival, `SELECT `+candidateColumns+` FROM json_each(?) AS wanted CROSS JOIN candidate
+		WHERE object = wanted.value AND object <> 0`, jsonList(contested))
+}
+
+func (a *application) readCandidates(ctx context.Context, add func(*ledger.Candidate), query string, args ...any) error {
+	rows, err := a.tx.QueryContext(ctx, query, args...)
+	if err != nil {
+		return fmt.Errorf("reading candidates: %w", err)
+	}
+	defer rows.Close()
+	for rows.Next() {
+		c := new(ledger.Candidate)
+		if err := rows.Scan(&c.Query, &c.Indicator, &c.Object, &c.Owner, &c.Attempt, &c.Place); err != nil {
+			return fmt.Errorf("reading candidates: %w", err)
+		}
+		add(c)
+	}
+	return rows.Err()
+}
+
+// loadReported reads what this job has put on REPORT about those indicators of the batch that have problems.
+func (a *application) loadReported(ctx context.Context) error {
+	var indicators []int64
+	for i := range a.batch.Found {
+		if len(a.batch.Found[i].Problems) > 0 {
+			indicators = append(indicators, a.batch.Found[i].Indicator)
+		}
+	}
+	if len(indicators) == 0 {
+		return nil
+	}
+	rows, err := a.tx.QueryContext(ctx, `SELECT indicator, message, raw FROM problem
+		WHERE job = ? AND query = ? AND indicator IN (SELECT value FROM json_each(?))`, a.batch.Job, a.batch.Query, jsonList(indicators))
+	if err != nil {
+		return fmt.Errorf("reading what was reported before: %w", err)
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var indicator int64
+		var message, raw string
+		if err := rows.Scan(&indicator, &message, &raw); err != nil {
+			return fmt.Errorf("reading what was reported before: %w", err)
+		}
+		a.set.AddReported(indicator, message, raw)
+	}
+	return rows.Err()
+}
+
+// decide has the indicators taken in, in their order.
+func (a *application) decide(ctx context.Context) error {
+	for i := range a.batch.Found {
+		f := &a.batch.Found[i]
+		var owner, typ int64
+		var err error
+		if f.Indicator != 0 {
+			if owner, err = a.store.names.ownerNumber(ctx, a.tx, f.Owner); err != nil {
+				return err
+			}
+		}
+		if len(f.Objects) > 0 {
+			if typ, err = a.store.names.typeNumber(ctx, a.tx, f.Type); err != nil {
+				return err
+			}
+		}
+		a.set.Take(i, owner, typ)
+	}
+	a.store.nextObject, a.store.nextSeq = a.set.NextObject, a.set.NextSeq
+	return nil
+}
+
+// write writes all that changed.
+func (a *application) write(ctx context.Context) error {
+	for _, step := range []func(context.Context) error{a.writeObjects, a.writeCandidates, a.dropSuperseded, a.writeQueue, a.writeProblems} {
+		if err := step(ctx); err != nil {
+			return err
+		}
+	}
+	return writeTally(ctx, a.tx, a.set.Tally)
+}
+
+func (a *application) writeObjects(ctx context.Context) error {
+	fresh, changed := a.set.NewObjects(), a.set.ChangedObjects()
+	inserts := make([]any, 0, insertObjects.columns*len(fresh))
+	for _, o := range fresh {
+		inserts = append(inserts, o.Number, o.Key, a.destination.Number, o.Type, o.Pattern, o.Winner.Query, o.Winner.Indicator, o.Elected,
+			o.Left, o.Modified, hashValue(o), o.Job, o.Queued)
+	}
+	if err := insertObjects.exec(ctx, a.tx, inserts); err != nil {
+		return err
+	}
+	updates := make([]any, 0, updateDecisions.columns*len(changed))
+	for _, o := range changed {
+		updates = append(updates, o.Number, o.Type, o.Winner.Query, o.Winner.Indicator, o.Elected, o.Left, o.Modified, hashValue(o), o.Job, o.Queued)
+	}
+	return updateDecisions.exec(ctx, a.tx, updates)
+}
+
+func (a *application) writeCandidates(ctx context.Context) error {
+	changed, gone := a.set.ChangedCandidates()
+	deletes := make([]any, 0, deleteCandidates.columns*len(gone))
+	for _, c := range gone {
+		deletes = append(deletes, c.Query, c.Indicator, c.Object)
+	}
+	if err := deleteCandidates.exec(ctx, a.tx, deletes); err != nil {
+		return err
+	}
+	upserts := make([]any, 0, upsertCandidates.columns*len(changed))
+	for _, c := range changed {
+		upserts = append(upserts, c.Query, c.Indicator, c.Object, c.Owner, c.Attempt, c.Place)
+	}
+	return upsertCandidates.exec(ctx, a.tx, upserts)
+}
+
+// dropSuperseded drops the rows of earlier batches for whose objects this one queued newer ones.
+func (a *application) dropSuperseded(ctx context.Context) error {
+	rows, err := takeRows(ctx, a.tx, slices.Sorted(maps.Keys(a.set.Superseded)))
+	if err != nil {
+		return err
+	}
+	for i := range rows {
+		r := &rows[i]
+		typ, err := a.store.names.typeName(ctx, a.tx, r.typ)
+		if err != nil {
+			return err
+		}
+		by := ledger.Origin{Query: a.batch.Query, Indicator: a.set.Superseded[r.Seq]}
+		ledger.CountSuperseded(a.set.Tally, r.job, r.Origin, typ, a.batch.Job, by)
+	}
+	return nil
+}
+
+// writeQueue puts what is to be sent into the outbox. The payloads of a batch share a buffer.
+func (a *application) writeQueue(ctx context.Context) error {
+	queue := a.set.Queue()
+	values := make([]any, 0, insertRows.columns*len(queue))
+	payloads := a.store.payloads[:0]
+	for i := range queue {
+		q := &queue[i]
+		from := len(payloads)
+		payloads = q.AppendJSON(payloads, stix.Envelope{Modified: a.batch.Now, ValidUntil: q.ValidUntil})
+		values = append(values, q.Seq, q.Object, a.batch.Job, a.destination.Number, false, a.batch.Query, q.Indicator, q.TypeNumber,
+			q.Name, millis(q.Created), millis(q.ValidUntil), payloads[from:len(payloads):len(payloads)])
+	}
+	a.store.keepPayloads(payloads)
+	return insertRows.exec(ctx, a.tx, values)
+}
+
+// maxPayloads bounds what is kept of a batch's buffer, in bytes.
+const maxPayloads = 4 << 20
+
+func (s *Store) keepPayloads(b []byte) {
+	if cap(b) <= maxPayloads {
+		s.payloads = b
+	}
+}
+
+func (a *application) writeProblems(ctx context.Context) error {
+	var rows []any
+	for _, p := range a.set.Problems() {
+		rows = appendProblem(rows, a.batch.Job, a.batch.Query, p.Indicator, p.Problem)
+	}
+	return addProblems(ctx, a.tx, rows)
 }

@@ -12,12 +12,13 @@ import (
 	"time"
 
 	"mssentinel/app/job"
+	"mssentinel/app/ledger"
 	"mssentinel/app/stix"
 )
 
 // benchFound makes indicators of realistic size: patterns of 60 to 120 bytes, objects of about 1.6 KB as JSON.
-func benchFound(from, n int, rating int, at time.Time) []Found {
-	found := make([]Found, n)
+func benchFound(from, n int, rating int, at time.Time) []ledger.Found {
+	found := make([]ledger.Found, n)
 	for i := range found {
 		id := from + i
 		value := fmt.Sprintf("host-%d.%s.example.com", id*7919%1000003, strings.Repeat("x", id%60))
@@ -31,8 +32,8 @@ func benchFound(from, n int, rating int, at time.Time) []Found {
 			ExternalReferences: []stix.ExternalReference{{SourceName: "ThreatConnect",
 				URL: fmt.Sprintf("https://app.threatconnect.com/#/details/indicators/%d/overview", id)}},
 		}
-		found[i] = Found{Indicator: int64(id) + 1, Owner: "Technical Blogs and Reports", Type: "Host", Modified: at,
-			Objects: []FoundObject{{Indicator: o, ID: stix.ID(o.Pattern), Hash: o.ContentHash(), ValidUntil: at.Add(720 * time.Hour)}}}
+		found[i] = ledger.Found{Indicator: int64(id) + 1, Owner: "Technical Blogs and Reports", Type: "Host", Modified: at,
+			Objects: []ledger.FoundObject{{Indicator: o, ID: stix.ID(o.Pattern), Hash: o.ContentHash(), ValidUntil: at.Add(720 * time.Hour)}}}
 	}
 	return found
 }
@@ -66,7 +67,7 @@ func (b *bench) run(mode job.Mode, n int, rating int, at time.Time) {
 	for from := 0; from < n; from += benchBatch {
 		found := benchFound(from, min(benchBatch, n-from), rating, at)
 		start := cpu()
-		if _, err := b.store.Apply(ctx, Batch{Job: b.job.Number, Mode: mode, Query: b.query, Place: int64(from), Found: found, Now: at}); err != nil {
+		if _, err := b.store.Apply(ctx, ledger.Batch{Job: b.job.Number, Mode: mode, Query: b.query, Place: int64(from), Found: found, Now: at}); err != nil {
 			b.tb.Fatal(err)
 		}
 		b.applied += cpu() - start

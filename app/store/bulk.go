@@ -44,13 +44,13 @@ func (b bulk) exec(ctx context.Context, tx *transaction, values []any) error {
 		named := make([]driver.NamedValue, min(len(values), bulkRows*b.columns))
 		if size := bulkRows * b.columns; b.many != "" {
 			for ; len(values) >= size; values = values[size:] {
-				if err := run(ctx, conn, b.many, named, values[:size]); err != nil {
+				if err := execStatement(ctx, conn, b.many, named, values[:size]); err != nil {
 					return err
 				}
 			}
 		}
 		for ; len(values) > 0; values = values[b.columns:] {
-			if err := run(ctx, conn, b.one, named, values[:b.columns]); err != nil {
+			if err := execStatement(ctx, conn, b.one, named, values[:b.columns]); err != nil {
 				return err
 			}
 		}
@@ -58,8 +58,8 @@ func (b bulk) exec(ctx context.Context, tx *transaction, values []any) error {
 	})
 }
 
-// run runs one statement; named is room for its values.
-func run(ctx context.Context, conn *sqlite3.SQLiteConn, text string, named []driver.NamedValue, values []any) error {
+// execStatement executes one statement; named is room for its values.
+func execStatement(ctx context.Context, conn *sqlite3.SQLiteConn, text string, named []driver.NamedValue, values []any) error {
 	for i, v := range values {
 		named[i] = driver.NamedValue{Ordinal: i + 1, Value: v}
 	}
@@ -70,8 +70,8 @@ func run(ctx context.Context, conn *sqlite3.SQLiteConn, text string, named []dri
 	return rows.Close()
 }
 
-// set is a list of numbers as one parameter: … IN (SELECT value FROM json_each(?)).
-func set(numbers []int64) string {
+// jsonList is a list of numbers as one parameter: … IN (SELECT value FROM json_each(?)).
+func jsonList(numbers []int64) string {
 	b := make([]byte, 0, 12*len(numbers)+2)
 	for i, n := range numbers {
 		b = append(b, "[,"[min(i, 1)])

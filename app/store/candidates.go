@@ -6,25 +6,46 @@ import (
 	"slices"
 
 	"github.com/google/uuid"
+
+	"mssentinel/app/ledger"
 )
 
 // sweepChunk is how many candidates one transaction takes out of the ledger.
 const sweepChunk = 2000
 
+const candidateColumns = `query, indicator, object, owner, attempt, place`
+
+var (
+	upsertCandidates = newBulk(6, `INSERT INTO candidate (`+candidateColumns+`) VALUES `,
+		` ON CONFLICT DO UPDATE SET owner = excluded.owner, attempt = excluded.attempt, place = excluded.place`)
+	deleteCandidates = newSingle(3, `DELETE FROM candidate WHERE query = ? AND indicator = ? AND object = ?`)
+)
+
+// candidateKey names a row of the table candidate.
+type candidateKey struct {
+	Query     int64 `db:"query"`
+	Indicator int64 `db:"indicator"`
+	Object    int64 `db:"object"`
+}
+
+func (k candidateKey) origin() ledger.Origin {
+	return ledger.Origin{Query: k.Query, Indicator: k.Indicator}
+}
+
 // Unseen are those of ids that the job, in its present attempt, has not read from the query yet, in the order given.
 func (s *Store) Unseen(ctx context.Context, number, query int64, ids []int64) ([]int64, error) {
-	run, err := presentAttempt(ctx, s.read, number)
+	attempt, err := presentAttempt(ctx, s.read, number)
 	if err != nil {
 		return nil, err
 	}
-	var seen []int64
-	err = s.read.SelectContext(ctx, &seen, `SELECT DISTINCT indicator FROM candidate
-		WHERE query = ? AND indicator IN (SELECT value FROM json_each(?)) AND seen = ?`, query, set(ids), run)
+	var read []int64
+	err = s.read.SelectContext(ctx, &read, `SELECT DISTINCT indicator FROM candidate
+		WHERE query = ? AND indicator IN (SELECT value FROM json_each(?)) AND attempt = ?`, query, jsonList(ids), attempt)
 	if err != nil {
 		return nil, fmt.Errorf("looking for what was not read yet: %w", err)
 	}
-	known := make(map[int64]bool, len(seen))
-	for _, id := range seen {
+	known := make(map[int64]bool, len(read))
+	for _, id := range read {
 		known[id] = true
 	}
 	var unseen []int64
@@ -37,16 +58,16 @@ func (s *Store) Unseen(ctx context.Context, number, query int64, ids []int64) ([
 }
 
 // Forget takes indicators that a query selects no more out of the ledger. Objects that they won become vacant.
-func (s *Store) Forget(ctx context.Context, number, query int64, indicators []int64) error {
+func (s *Store) Forget(ctx context.Context, query int64, indicators []int64) error {
 	for chunk := range slices.Chunk(indicators, sweepChunk) {
 		err := s.inTransaction(ctx, func(ctx context.Context, tx *transaction) error {
-			var gone []claimRow
+			var gone []candidateKey
 			err := tx.SelectContext(ctx, &gone, `DELETE FROM candidate WHERE query = ? AND indicator IN (SELECT value FROM json_each(?))
-				RETURNING query, indicator, object`, query, set(chunk))
+				RETURNING query, indicator, object`, query, jsonList(chunk))
 			if err != nil {
 				return err
 			}
-			return vacateLost(ctx, tx, gone)
+			return withdraw(ctx, tx, gone)
 		})
 		if err != nil {
 			return fmt.Errorf("forgetting what is no longer selected: %w", err)
@@ -55,49 +76,53 @@ func (s *Store) Forget(ctx context.Context, number, query int64, indicators []in
 	return nil
 }
 
-type claimRow struct {
-	Query     int64 `db:"query"`
-	Indicator int64 `db:"indicator"`
-	Object    int64 `db:"object"`
-}
-
-var vacateObjects = newSingle(4, `UPDATE object SET query = -1, indicator = 0, lost = ?4
-	WHERE number = ?1 AND (query = ?2 AND indicator = ?3 OR query = -1)`)
-
-// vacateLost makes the objects vacant whose winners are gone.
-func vacateLost(ctx context.Context, tx *transaction, gone []claimRow) error {
+// withdraw has objects lose candidates that are gone; see [ledger.Object.Withdraw].
+func withdraw(ctx context.Context, tx *transaction, gone []candidateKey) error {
 	d, err := currentDestination(ctx, tx)
 	if err != nil {
 		return err
 	}
-	values := make([]any, 0, 4*len(gone))
-	for _, c := range gone {
-		if c.Object != 0 {
-			values = append(values, c.Object, c.Query, c.Indicator, d.Generation)
+	var numbers []int64
+	for _, k := range gone {
+		if k.Object != 0 {
+			numbers = append(numbers, k.Object)
 		}
 	}
-	return vacateObjects.exec(ctx, tx, values)
+	if len(numbers) == 0 {
+		return nil
+	}
+	objects, err := readObjects(ctx, tx, numbers)
+	if err != nil {
+		return err
+	}
+	var changed []*ledger.Object
+	for _, k := range gone {
+		if o := objects[k.Object]; o != nil && o.Withdraw(k.origin(), d.Generation) {
+			changed = append(changed, o)
+		}
+	}
+	return writeObjects(ctx, tx, changed)
 }
 
 // SweepDeparted takes out of the ledger what these queries, which the job has read completely, select no more, and, where no
 // saved query is missing among them, all that deleted queries selected. It works in transactions of bounded size, and may be
 // called again after it was cut short.
 func (s *Store) SweepDeparted(ctx context.Context, number int64, queries []int64) error {
-	run, err := presentAttempt(ctx, s.read, number)
+	attempt, err := presentAttempt(ctx, s.read, number)
 	if err != nil {
 		return err
 	}
 	var deleted []int64
 	err = s.read.SelectContext(ctx, &deleted, `SELECT number FROM query WHERE rank IS NULL AND NOT EXISTS (
-		SELECT 1 FROM query WHERE rank IS NOT NULL AND number NOT IN (SELECT value FROM json_each(?)))`, set(queries))
+		SELECT 1 FROM query WHERE rank IS NOT NULL AND number NOT IN (SELECT value FROM json_each(?)))`, jsonList(queries))
 	if err != nil {
 		return fmt.Errorf("reading the deleted queries: %w", err)
 	}
 	for _, query := range slices.Compact(slices.Sorted(slices.Values(append(deleted, queries...)))) {
-		at := claimRow{Query: query, Indicator: -1 << 63}
+		after := candidateKey{Query: query, Indicator: -1 << 63}
 		for more := true; more; {
 			err := s.inTransaction(ctx, func(ctx context.Context, tx *transaction) (err error) {
-				more, err = sweep(ctx, tx, run, &at)
+				more, err = sweepChunkAfter(ctx, tx, attempt, &after)
 				return err
 			})
 			if err != nil {
@@ -108,62 +133,68 @@ func (s *Store) SweepDeparted(ctx context.Context, number int64, queries []int64
 	return nil
 }
 
-// sweep takes out one chunk of a query's candidates after at, and moves it.
-func sweep(ctx context.Context, tx *transaction, run int64, at *claimRow) (more bool, err error) {
-	var gone []claimRow
+// sweepChunkAfter takes out one chunk of a query's candidates after a row that the attempt has not read, and moves after.
+func sweepChunkAfter(ctx context.Context, tx *transaction, attempt int64, after *candidateKey) (more bool, err error) {
+	var gone []candidateKey
 	err = tx.SelectContext(ctx, &gone, `SELECT query, indicator, object FROM candidate
-		WHERE query = ? AND (indicator, object) > (?, ?) AND seen <> ? ORDER BY indicator, object LIMIT ?`,
-		at.Query, at.Indicator, at.Object, run, sweepChunk)
+		WHERE query = ? AND (indicator, object) > (?, ?) AND attempt <> ? ORDER BY indicator, object LIMIT ?`,
+		after.Query, after.Indicator, after.Object, attempt, sweepChunk)
 	if err != nil || len(gone) == 0 {
 		return false, err
 	}
-	values := make([]any, 0, 3*len(gone))
-	for _, c := range gone {
-		values = append(values, c.Query, c.Indicator, c.Object)
+	values := make([]any, 0, deleteCandidates.columns*len(gone))
+	for _, k := range gone {
+		values = append(values, k.Query, k.Indicator, k.Object)
 	}
-	if err := deleteClaims.exec(ctx, tx, values); err != nil {
+	if err := deleteCandidates.exec(ctx, tx, values); err != nil {
 		return false, err
 	}
-	*at = gone[len(gone)-1]
-	return len(gone) == sweepChunk, vacateLost(ctx, tx, gone)
+	*after = gone[len(gone)-1]
+	return len(gone) == sweepChunk, withdraw(ctx, tx, gone)
 }
 
-// CandidatesOf are those who give these objects in an owner, however its name is written, deleted queries' included.
-func (s *Store) CandidatesOf(ctx context.Context, owner string, ids []uuid.UUID) ([]Candidate, error) {
+// OriginsOf are the queries and indicators that give these objects in an owner, however its name is written, those of deleted
+// queries included.
+func (s *Store) OriginsOf(ctx context.Context, owner string, ids []uuid.UUID) ([]ledger.Origin, error) {
 	keys := make([]int64, len(ids))
 	for i, id := range ids {
-		keys[i] = key(id)
+		keys[i] = ledger.Key(id)
 	}
 	slices.Sort(keys)
-	return s.candidates(ctx, `SELECT DISTINCT c.query, c.indicator FROM object o JOIN destination d ON d.number = o.destination AND d.current
+	return s.readOrigins(ctx, `SELECT DISTINCT c.query, c.indicator FROM object o JOIN destination d ON d.number = o.destination AND d.current
 		JOIN candidate c ON c.object = o.number AND c.object <> 0
-		WHERE o.key IN (SELECT value FROM json_each(?)) AND c.owner IN (SELECT number FROM owner WHERE name = ? COLLATE NOCASE) ORDER BY 1, 2`, set(keys), owner)
+		WHERE o.key IN (SELECT value FROM json_each(?)) AND c.owner IN (SELECT number FROM owner WHERE name = ? COLLATE NOCASE) ORDER BY 1, 2`,
+		jsonList(keys), owner)
 }
 
-// CandidatesFor are the queries that these indicators are known from, deleted ones included.
-func (s *Store) CandidatesFor(ctx context.Context, indicators []int64) ([]Candidate, error) {
-	return s.candidates(ctx, `SELECT DISTINCT c.query, c.indicator FROM query q CROSS JOIN json_each(?) i
-		JOIN candidate c ON c.query = q.number AND c.indicator = i.value ORDER BY 1, 2`, set(indicators))
+// OriginsFor are the queries that these indicators are known from, deleted ones included.
+func (s *Store) OriginsFor(ctx context.Context, indicators []int64) ([]ledger.Origin, error) {
+	return s.readOrigins(ctx, `SELECT DISTINCT c.query, c.indicator FROM query q CROSS JOIN json_each(?) i
+		JOIN candidate c ON c.query = q.number AND c.indicator = i.value ORDER BY 1, 2`, jsonList(indicators))
 }
 
-func (s *Store) candidates(ctx context.Context, query string, args ...any) ([]Candidate, error) {
-	var rows []claimRow
-	if err := s.read.SelectContext(ctx, &rows, query, args...); err != nil {
+func (s *Store) readOrigins(ctx context.Context, query string, args ...any) ([]ledger.Origin, error) {
+	var keys []candidateKey
+	if err := s.read.SelectContext(ctx, &keys, query, args...); err != nil {
 		return nil, fmt.Errorf("reading candidates: %w", err)
 	}
-	found := make([]Candidate, len(rows))
-	for i, r := range rows {
-		found[i] = Candidate{r.Query, r.Indicator}
+	origins := make([]ledger.Origin, len(keys))
+	for i, k := range keys {
+		origins[i] = k.origin()
 	}
-	return found, nil
+	return origins, nil
 }
 
-// Vacant are, for at most limit objects after one whose winner went away, the candidates that are next. None: there are no
-// more. The candidate has to be read, and applied as in a delta update, or forgotten.
-func (s *Store) Vacant(ctx context.Context, after int64, limit int) (candidates []Candidate, next int64, err error) {
-	rows, err := s.read.QueryContext(ctx, `SELECT o.number, c.query, c.indicator
-		FROM object o JOIN candidate c ON c.object = o.number AND c.object <> 0 JOIN query q ON q.number = c.query AND q.rank IS NOT NULL
-		WHERE o.query = -1 AND o.destination = (SELECT number FROM destination WHERE current) AND o.number > ? ORDER BY o.number, q.rank, c.place, c.indicator`, after)
+// selectVacant orders the candidates of vacant objects as [ledger.Best] does, so that the first of an object is the next one.
+var selectVacant = fmt.Sprintf(`SELECT o.number, c.query, c.indicator
+	FROM object o JOIN candidate c ON c.object = o.number AND c.object <> 0 JOIN query q ON q.number = c.query AND q.rank IS NOT NULL
+	WHERE o.query = %d AND o.destination = (SELECT number FROM destination WHERE current) AND o.number > ?
+	ORDER BY o.number, q.rank, c.place, c.indicator`, ledger.QueryVacant)
+
+// Vacant are, for at most limit objects after one whose winner went away, the origins that are next. None: there are no more.
+// What they select has to be read, and applied as in a delta update, or forgotten.
+func (s *Store) Vacant(ctx context.Context, after int64, limit int) (origins []ledger.Origin, next int64, err error) {
+	rows, err := s.read.QueryContext(ctx, selectVacant, after)
 	if err != nil {
 		return nil, 0, fmt.Errorf("looking for objects without a winner: %w", err)
 	}
@@ -171,18 +202,18 @@ func (s *Store) Vacant(ctx context.Context, after int64, limit int) (candidates 
 	next = after
 	for rows.Next() {
 		var object int64
-		var c Candidate
-		if err := rows.Scan(&object, &c.Query, &c.Indicator); err != nil {
+		var origin ledger.Origin
+		if err := rows.Scan(&object, &origin.Query, &origin.Indicator); err != nil {
 			return nil, 0, fmt.Errorf("looking for objects without a winner: %w", err)
 		}
 		if object == next {
 			continue
 		}
-		if len(candidates) == limit {
+		if len(origins) == limit {
 			break
 		}
 		next = object
-		candidates = append(candidates, c)
+		origins = append(origins, origin)
 	}
-	return candidates, next, rows.Err()
+	return origins, next, rows.Err()
 }

@@ -10,7 +10,7 @@ import (
 func TestCandidatesOfAnOwnerInOtherLetters(t *testing.T) {
 	f := newFixture(t)
 	f.fill(1)
-	if got, err := f.CandidatesOf(ctx(), "O", []uuid.UUID{f.found(0, 0).Objects[0].ID}); err != nil || len(got) != 1 {
+	if got, err := f.OriginsOf(ctx(), "O", []uuid.UUID{f.found(0, 0).Objects[0].ID}); err != nil || len(got) != 1 {
 		t.Errorf("%+v, %v", got, err)
 	}
 }

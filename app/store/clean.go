@@ -3,7 +3,11 @@ package store
 import (
 	"context"
 	"fmt"
+	"strings"
 	"time"
+
+	"mssentinel/app/job"
+	"mssentinel/app/ledger"
 )
 
 // What is kept, and for how long.
@@ -33,11 +37,11 @@ func (s *Store) Clean(ctx context.Context, now time.Time) error {
 	}{
 		{"errors", `DELETE FROM problem WHERE id IN (SELECT id FROM problem WHERE at < ? LIMIT ?)`, []any{millis(now.Add(-keptProblems))}},
 		{"jobs", `DELETE FROM job WHERE number IN (` + oldJobs + ` LIMIT ?)`, []any{keptJobs}},
-		{"daily totals", `DELETE FROM daily WHERE day IN (SELECT day FROM daily WHERE day < ? LIMIT ?)`, []any{dayOf(now) - keptDays}},
-		{"waiting times", `DELETE FROM daily_wait WHERE day IN (SELECT day FROM daily_wait WHERE day < ? LIMIT ?)`, []any{dayOf(now) - keptDays}},
+		{"daily totals", `DELETE FROM daily WHERE day IN (SELECT day FROM daily WHERE day < ? LIMIT ?)`, []any{dayNumber(now) - keptDays}},
+		{"waiting times", `DELETE FROM daily_wait WHERE day IN (SELECT day FROM daily_wait WHERE day < ? LIMIT ?)`, []any{dayNumber(now) - keptDays}},
 		{"requests", `DELETE FROM slot WHERE id IN (SELECT id FROM slot WHERE coalesce(ended, started) < ? LIMIT ?)`, []any{millis(now.Add(-keptSlots))}},
 		{"deleted queries", `DELETE FROM query WHERE number IN (SELECT number FROM query WHERE rank IS NULL
-			AND NOT EXISTS (SELECT 1 FROM job WHERE status IN ('Download In Progress', 'Download Complete'))
+			AND NOT EXISTS (SELECT 1 FROM job WHERE status IN (` + quoteStatuses(job.DownloadInProgress, job.DownloadComplete) + `))
 			AND NOT EXISTS (SELECT 1 FROM candidate WHERE candidate.query = query.number)
 			AND NOT EXISTS (SELECT 1 FROM job_detail WHERE job_detail.query_id = query.id) LIMIT ?)`, nil},
 	} {
@@ -55,9 +59,18 @@ func (s *Store) Clean(ctx context.Context, now time.Time) error {
 }
 
 // oldJobs are over, have nothing in the outbox and no errors that are still kept, and are not among the last ones.
-const oldJobs = `SELECT number FROM job WHERE status IN ('Upload Complete', 'Failed', 'Cancelled')
+var oldJobs = `SELECT number FROM job WHERE status IN (` + quoteStatuses(job.EndedStatuses...) + `)
 	AND number <= (SELECT number FROM job ORDER BY number DESC LIMIT 1 OFFSET ?)
 	AND ` + inOutbox + ` = 0 AND NOT EXISTS (SELECT 1 FROM problem WHERE problem.job = job.number)`
+
+// quoteStatuses lists statuses as SQL.
+func quoteStatuses(statuses ...job.Status) string {
+	quoted := make([]string, len(statuses))
+	for i, s := range statuses {
+		quoted[i] = "'" + string(s) + "'"
+	}
+	return strings.Join(quoted, ", ")
+}
 
 func (s *Store) dropChunks(ctx context.Context, text string, args []any) error {
 	args = append(args, cleanChunk)
@@ -79,28 +92,28 @@ func (s *Store) dropChunks(ctx context.Context, text string, args []any) error {
 
 // dropGone drops the objects that nobody gives, that stand nowhere, and that are past.
 func (s *Store) dropGone(ctx context.Context, now time.Time) error {
-	for _, giver := range []int64{nobody, vacant} {
-		if err := s.dropGoneOf(ctx, giver, now); err != nil {
+	for _, holder := range []int64{ledger.QueryNobody, ledger.QueryVacant} {
+		if err := s.dropGoneOf(ctx, holder, now); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func (s *Store) dropGoneOf(ctx context.Context, giver int64, now time.Time) error {
+func (s *Store) dropGoneOf(ctx context.Context, holder int64, now time.Time) error {
 	for after, more := int64(0), true; more; {
 		err := s.inTransaction(ctx, func(ctx context.Context, tx *transaction) error {
 			var gone []int64
 			err := tx.SelectContext(ctx, &gone, `SELECT number FROM object WHERE query < 1 AND query = ? AND number > ? AND queued = 0
 				AND coalesce(valid_until, 0) < ? AND NOT EXISTS (SELECT 1 FROM candidate WHERE candidate.object = number AND candidate.object <> 0)
-				ORDER BY number LIMIT ?`, giver, after, millis(now.Add(-keptGone)), cleanChunk)
+				ORDER BY number LIMIT ?`, holder, after, millis(now.Add(-keptGone)), cleanChunk)
 			if err != nil || len(gone) == 0 {
 				more = false
 				return err
 			}
 			after, more = gone[len(gone)-1], len(gone) == cleanChunk
 			for _, text := range []string{`DELETE FROM send WHERE object IN (SELECT value FROM json_each(?))`, `DELETE FROM object WHERE number IN (SELECT value FROM json_each(?))`} {
-				if _, err := tx.ExecContext(ctx, text, set(gone)); err != nil {
+				if _, err := tx.ExecContext(ctx, text, jsonList(gone)); err != nil {
 					return err
 				}
 			}
@@ -125,7 +138,7 @@ func (s *Store) dropSends(ctx context.Context) error {
 		err := s.inTransaction(ctx, func(ctx context.Context, tx *transaction) error {
 			_, err := tx.ExecContext(ctx, `DELETE FROM send WHERE (object, at) IN (
 				SELECT object, at FROM (SELECT object, at, row_number() OVER (PARTITION BY object ORDER BY at DESC) AS n
-					FROM send WHERE object IN (SELECT value FROM json_each(?))) WHERE n > ?)`, set(chunk), keptSends)
+					FROM send WHERE object IN (SELECT value FROM json_each(?))) WHERE n > ?)`, jsonList(chunk), keptSends)
 			return err
 		})
 		if err != nil {

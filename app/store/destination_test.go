@@ -32,7 +32,7 @@ func TestDestinationPutBackHalfway(t *testing.T) {
 	f.do(second(f.AddJob(ctx(), job.Scheduled, job.Full, f.now))) // takes up what was asked for until now
 	old, err := currentDestination(ctx(), f.read)
 	f.do(err)
-	f.do(f.Store.leave(ctx(), old, SourceChanged))
+	f.do(f.Store.leaveDestination(ctx(), old, SourceChanged))
 	f.reopen()
 	f.do(second(f.SetDestination(ctx(), "workspace", "source")))
 	if q := f.mark("one"); !q.Mark.IsZero() {
@@ -46,8 +46,8 @@ func TestDestinationPutBackHalfway(t *testing.T) {
 // What the change did not get to before it was put back is still known to have been read, and so is seen to leave.
 func TestWhatLeavesAfterADestinationWasPutBackHalfway(t *testing.T) {
 	f := newFixture(t)
-	f.fill(moveChunk + 500)
-	f.do(second(f.write.Exec(fmt.Sprintf(`CREATE TRIGGER cut BEFORE UPDATE ON object WHEN old.number > %d BEGIN SELECT raise(ABORT, 'cut short'); END`, moveChunk))))
+	f.fill(leaveChunk + 500)
+	f.do(second(f.write.Exec(fmt.Sprintf(`CREATE TRIGGER cut BEFORE UPDATE ON object WHEN old.number > %d BEGIN SELECT raise(ABORT, 'cut short'); END`, leaveChunk))))
 	if _, err := f.SetDestination(ctx(), "workspace", "other"); err == nil {
 		t.Fatal("the change was not cut short")
 	}
@@ -55,7 +55,7 @@ func TestWhatLeavesAfterADestinationWasPutBackHalfway(t *testing.T) {
 	f.reopen()
 	f.do(second(f.SetDestination(ctx(), "workspace", "source")))
 	j := f.begin(job.Full)
-	f.apply(j, 0, moveChunk+400)
+	f.apply(j, 0, leaveChunk+400)
 	f.do(f.SweepDeparted(ctx(), j.Number, []int64{f.query}))
 	if got := f.retire(j); got != (Retirement{Queued: 100}) {
 		t.Errorf("retired %+v", got)

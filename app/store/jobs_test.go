@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"mssentinel/app/job"
+	"mssentinel/app/ledger"
 
 	"github.com/google/go-cmp/cmp"
 )
@@ -129,13 +130,13 @@ func TestJobDetails(t *testing.T) {
 	j := f.begin(job.Full)
 	high := f.found(1, 1)
 	high.Type = "URL"
-	bad := Found{Indicator: 9, Owner: "o", Type: "Host", Problems: []job.Problem{{Step: "Convert", Code: "invalid-value", Message: "no value"}}}
+	bad := ledger.Found{Indicator: 9, Owner: "o", Type: "Host", Problems: []job.Problem{{Step: "Convert", Code: "invalid-value", Message: "no value"}}}
 	for _, q := range queries {
-		found := []Found{high}
+		found := []ledger.Found{high}
 		if q.TQL == "one" {
-			found = []Found{f.found(1, 0), f.found(2, 0), bad}
+			found = []ledger.Found{f.found(1, 0), f.found(2, 0), bad}
 		}
-		f.do(second(f.Apply(ctx(), Batch{Job: j.Number, Mode: job.Full, Query: q.Number, Now: f.now, Found: found})))
+		f.do(second(f.Apply(ctx(), ledger.Batch{Job: j.Number, Mode: job.Full, Query: q.Number, Now: f.now, Found: found})))
 	}
 	f.upload()
 	got, err := f.JobDetails(ctx(), j.RequestID)
@@ -167,7 +168,7 @@ func TestCancelJob(t *testing.T) {
 	f.wantNumber(0, "rows in the outbox", `SELECT count(*) FROM outbox`)
 	f.wantNumber(5, "objects that may stand", `SELECT count(*) FROM object WHERE state = 1`)
 	// The answers to what was under way still come.
-	f.do(f.Settle(ctx(), Settlement{At: f.now, Accepted: away[:3], Refused: []RefusedObject{{away[3], "Bad", "no"}}}))
+	f.do(f.Settle(ctx(), Settlement{At: f.now, Accepted: away[:3], Rejected: []RejectedObject{{away[3], "Bad", "no"}}}))
 	if got := f.get(update).Counts; got.Uploaded != 0 || got.Rejected != 0 {
 		t.Errorf("counted %+v", got)
 	}
@@ -203,7 +204,7 @@ func TestCancelRetirement(t *testing.T) {
 func TestProblems(t *testing.T) {
 	f := newFixture(t)
 	jobs := []job.Job{f.begin(job.Full), f.begin(job.Full)}
-	long := strings.Repeat("ä", maxRaw)
+	long := strings.Repeat("ä", job.MaxRaw)
 	f.do(f.AddProblems(ctx(), jobs[0].Number, []job.Problem{
 		{Step: "Convert", Code: "invalid-value", Message: "50% of it", Raw: `{"summary":"x"}`, DateAdded: noon},
 		{Step: "Download", Code: "query", Message: "snake_case \xff", Note: true},
@@ -248,7 +249,7 @@ func TestProblems(t *testing.T) {
 	}
 	p, err = f.Problem(ctx(), 3)
 	f.do(err)
-	if len(p.Raw) > maxRaw || len(p.Raw) < maxRaw-4 || !strings.HasSuffix(p.Raw, "ä…") || len(p.Message) > maxMessage {
+	if len(p.Raw) > job.MaxRaw || len(p.Raw) < job.MaxRaw-4 || !strings.HasSuffix(p.Raw, "ä…") || len(p.Message) > job.MaxMessage {
 		t.Errorf("not bounded: %d and %d bytes, ends in %q", len(p.Message), len(p.Raw), p.Raw[len(p.Raw)-6:])
 	}
 	if p, _ := f.Problem(ctx(), 2); p.Message != "snake_case \uFFFD" || !p.Note || p.DateAdded.IsZero() {
@@ -269,7 +270,7 @@ func TestCancelledObjectsAreAskedForAgain(t *testing.T) {
 	f.do(f.CancelJob(ctx(), j.RequestID, f.now))
 	next, _, err := f.Vacant(ctx(), 0, 10)
 	f.do(err)
-	if len(next) != 2 || next[0] != (Candidate{f.query, 1}) || next[1] != (Candidate{f.query, 2}) {
+	if len(next) != 2 || next[0] != (ledger.Origin{Query: f.query, Indicator: 1}) || next[1] != (ledger.Origin{Query: f.query, Indicator: 2}) {
 		t.Fatalf("asks for %+v", next)
 	}
 	delta := f.begin(job.Delta)

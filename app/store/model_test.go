@@ -14,6 +14,7 @@ import (
 	"pgregory.net/rapid"
 
 	"mssentinel/app/job"
+	"mssentinel/app/ledger"
 	"mssentinel/app/stix"
 )
 
@@ -202,9 +203,9 @@ func (w *ledgerWorld) saveQueries() {
 }
 
 // found is an indicator as a mapper answers for it.
-func (w *ledgerWorld) found(id int64) Found {
+func (w *ledgerWorld) found(id int64) ledger.Found {
 	i := w.indicators[id]
-	f := Found{Indicator: id, Owner: "o", Type: "File", Modified: i.modified, Unconverted: i.broken}
+	f := ledger.Found{Indicator: id, Owner: "o", Type: "File", Modified: i.modified, Unconverted: i.broken}
 	if i.broken {
 		f.Problems = []job.Problem{{Step: "Convert", Code: "mapper", Message: fmt.Sprint("mapper died of ", id)}}
 		return f
@@ -215,7 +216,7 @@ func (w *ledgerWorld) found(id int64) Found {
 	for _, p := range i.patterns {
 		name := fmt.Sprintf("%d.%d", id, i.version)
 		o := &stix.Indicator{Pattern: p, Name: name, Created: w.now, Description: "{}", IndicatorTypes: []string{"unknown"}}
-		f.Objects = append(f.Objects, FoundObject{Indicator: o, ID: stix.ID(p), Hash: o.ContentHash(), ValidUntil: w.now.Add(6 * time.Hour)})
+		f.Objects = append(f.Objects, ledger.FoundObject{Indicator: o, ID: stix.ID(p), Hash: o.ContentHash(), ValidUntil: w.now.Add(6 * time.Hour)})
 	}
 	return f
 }
@@ -349,7 +350,7 @@ func (r *updateRun) readQuery(q RunQuery) error {
 		if fails && rapid.Bool().Draw(r.T, "here") {
 			break
 		}
-		b := Batch{Job: r.job.Number, Mode: r.mode, Query: q.Number, Unread: r.unread, Place: place, Now: r.now}
+		b := ledger.Batch{Job: r.job.Number, Mode: r.mode, Query: q.Number, Unread: r.unread, Place: place, Now: r.now}
 		for _, id := range page {
 			if r.indicators[id] != nil {
 				b.Found = append(b.Found, r.found(id))
@@ -382,7 +383,7 @@ func (r *updateRun) readQuery(q RunQuery) error {
 	return nil
 }
 
-func (r *updateRun) apply(b Batch) error {
+func (r *updateRun) apply(b ledger.Batch) error {
 	before := *r.rules.count(b.Job)
 	got, err := r.store.Apply(ctx(), b)
 	if err != nil {
@@ -406,12 +407,12 @@ func (r *updateRun) forgetDeleted() error {
 			gone = append(gone, id)
 		}
 	}
-	known, err := r.store.CandidatesFor(ctx(), gone)
+	known, err := r.store.OriginsFor(ctx(), gone)
 	if err != nil {
 		return err
 	}
 	for _, c := range known {
-		r.must(r.store.Forget(ctx(), r.job.Number, c.Query, []int64{c.Indicator}))
+		r.must(r.store.Forget(ctx(), c.Query, []int64{c.Indicator}))
 		r.rules.forget(c.Query, c.Indicator)
 	}
 	r.compare()
@@ -448,7 +449,7 @@ func (r *updateRun) compareVacancies() {
 	all, _, err := r.store.Vacant(ctx(), 0, 1000)
 	r.must(err)
 	want := slices.Collect(maps.Values(r.rules.vacancies()))
-	byNumber := func(a, b Candidate) int {
+	byNumber := func(a, b ledger.Origin) int {
 		return strings.Compare(fmt.Sprint(a), fmt.Sprint(b))
 	}
 	slices.SortFunc(all, byNumber)
@@ -458,7 +459,7 @@ func (r *updateRun) compareVacancies() {
 	}
 }
 
-func (r *updateRun) fill(c Candidate) error {
+func (r *updateRun) fill(c ledger.Origin) error {
 	var tql string
 	saved, err := r.store.RunQueries(ctx())
 	if err != nil {
@@ -470,9 +471,9 @@ func (r *updateRun) fill(c Candidate) error {
 		}
 	}
 	if r.indicators[c.Indicator] != nil && r.selected[tql][c.Indicator] && !r.indicators[c.Indicator].broken {
-		return r.apply(Batch{Job: r.job.Number, Mode: job.Delta, Query: c.Query, Unread: r.unread, Now: r.now, Found: []Found{r.found(c.Indicator)}})
+		return r.apply(ledger.Batch{Job: r.job.Number, Mode: job.Delta, Query: c.Query, Unread: r.unread, Now: r.now, Found: []ledger.Found{r.found(c.Indicator)}})
 	}
-	r.must(r.store.Forget(ctx(), r.job.Number, c.Query, []int64{c.Indicator}))
+	r.must(r.store.Forget(ctx(), c.Query, []int64{c.Indicator}))
 	r.rules.forget(c.Query, c.Indicator)
 	return nil
 }
@@ -514,7 +515,7 @@ func (w *ledgerWorld) settle(o Outgoing) {
 	delete(w.stale, pattern)
 	if refused {
 		w.stale[pattern] = true
-		st = Settlement{At: w.now, Refused: []RefusedObject{{o, "Bad", "refused"}}}
+		st = Settlement{At: w.now, Rejected: []RejectedObject{{o, "Bad", "refused"}}}
 	} else {
 		w.arrive(o)
 	}
@@ -614,7 +615,7 @@ func (w *ledgerWorld) actual() []string {
 	w.Helper()
 	var lines []string
 	w.must(w.store.read.Select(&lines, `
-		SELECT printf('claim %d %d %s run %d place %d', c.query, c.indicator, coalesce(o.pattern, ''), seen, place)
+		SELECT printf('claim %d %d %s run %d place %d', c.query, c.indicator, coalesce(o.pattern, ''), attempt, place)
 			FROM candidate c LEFT JOIN object o ON o.number = c.object
 		UNION ALL SELECT printf('object %s winner %d/%d modified %d sends %s state %d name %s', pattern, query, indicator, modified, iif(hash IS NULL, 'true', 'false'), state, coalesce(name, ''))
 			|| iif(query > 0, printf(' elected %d', elected), '') FROM object
@@ -628,7 +629,7 @@ func (w *ledgerWorld) actual() []string {
 			lines = append(lines, fmt.Sprintf("job %d %+v", j.Number, j.Counts))
 		}
 	}
-	total, _, err := w.store.OutboxSize(ctx(), 0)
+	total, err := w.store.OutboxSize(ctx())
 	w.must(err)
 	lines = append(lines, fmt.Sprintf("waiting %d", total))
 	slices.Sort(lines)

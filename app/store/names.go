@@ -16,19 +16,19 @@ func (n *names) forget() {
 	n.owners, n.types, n.typeNames = map[string]int64{}, map[string]int64{}, map[int64]string{}
 }
 
-func (n *names) owner(ctx context.Context, tx *transaction, name string) (int64, error) {
-	return nameNumber(ctx, tx, "owner", n.owners, name)
+func (n *names) ownerNumber(ctx context.Context, tx *transaction, name string) (int64, error) {
+	return numberOf(ctx, tx, "owner", n.owners, name)
 }
 
-func (n *names) typ(ctx context.Context, tx *transaction, name string) (int64, error) {
-	number, err := nameNumber(ctx, tx, "type", n.types, name)
+func (n *names) typeNumber(ctx context.Context, tx *transaction, name string) (int64, error) {
+	number, err := numberOf(ctx, tx, "type", n.types, name)
 	if err == nil {
 		n.typeNames[number] = name
 	}
 	return number, err
 }
 
-func nameNumber(ctx context.Context, tx *transaction, table string, known map[string]int64, name string) (int64, error) {
+func numberOf(ctx context.Context, tx *transaction, table string, known map[string]int64, name string) (int64, error) {
 	if number, ok := known[name]; ok {
 		return number, nil
 	}

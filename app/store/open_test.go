@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"mssentinel/app/job"
+	"mssentinel/app/ledger"
 
 	"github.com/jmoiron/sqlx"
 )
@@ -181,7 +182,7 @@ func TestDiskFull(t *testing.T) {
 	j := f.begin(job.Full)
 	f.apply(j, 0, 10)
 	f.do(second(f.write.Exec(`PRAGMA max_page_count = 1`))) // what there is already stays the least
-	batch := Batch{Job: j.Number, Mode: job.Full, Query: f.query, Now: f.now}
+	batch := ledger.Batch{Job: j.Number, Mode: job.Full, Query: f.query, Now: f.now}
 	for id := range int64(2000) {
 		batch.Found = append(batch.Found, f.found(id, 0))
 	}
@@ -213,7 +214,7 @@ func TestDiskReadOnly(t *testing.T) {
 	j := f.begin(job.Full)
 	writer := f.write
 	f.write = f.read
-	_, err := f.Apply(ctx(), Batch{Job: j.Number, Mode: job.Full, Query: f.query, Now: f.now, Found: []Found{f.found(1, 0)}})
+	_, err := f.Apply(ctx(), ledger.Batch{Job: j.Number, Mode: job.Full, Query: f.query, Now: f.now, Found: []ledger.Found{f.found(1, 0)}})
 	if !Unavailable(err) {
 		t.Errorf("%v, want an error of the disk", err)
 	}
@@ -245,7 +246,7 @@ func TestTransactionEnds(t *testing.T) {
 func TestNamesAfterRollback(t *testing.T) {
 	f := newFixture(t)
 	j := f.begin(job.Full)
-	batch := Batch{Job: j.Number, Mode: job.Full, Query: f.query, Now: f.now, Found: []Found{f.found(1, 0)}}
+	batch := ledger.Batch{Job: j.Number, Mode: job.Full, Query: f.query, Now: f.now, Found: []ledger.Found{f.found(1, 0)}}
 	f.do(second(f.write.Exec(`CREATE TRIGGER fault BEFORE INSERT ON outbox BEGIN SELECT RAISE(ABORT, 'fault'); END`)))
 	if _, err := f.Apply(ctx(), batch); err == nil {
 		t.Fatal("it was applied")

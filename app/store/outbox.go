@@ -1,14 +1,15 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"fmt"
 	"slices"
 	"strconv"
-	"time"
 
 	"mssentinel/app/job"
+	"mssentinel/app/ledger"
 	"mssentinel/app/stix"
 )
 
@@ -25,14 +26,22 @@ type Outgoing struct {
 	row outboxRow
 }
 
-// outboxRow is what else the outbox knows of an object that is sent.
+// outboxRow is a row of the outbox without its payload.
 type outboxRow struct {
-	seq, object, job, query, indicator int64
-	retire                             bool
-	name                               string
-	created, validUntil                int64
-	typ                                int64
+	ledger.Row
+	ledger.Origin
+	object, job int64
+	typ         int64
 }
+
+const rowColumns = `seq, object, job, retire, query, indicator, type, name, created, valid_until`
+
+// destinations are where the columns are scanned to.
+func (r *outboxRow) destinations() []any {
+	return []any{&r.Seq, &r.object, &r.job, &r.Retire, &r.Query, &r.Indicator, &r.typ, &r.Name, &r.Created, &r.ValidUntil}
+}
+
+var insertRows = newBulk(12, `INSERT INTO outbox (seq, object, job, destination, retire, query, indicator, type, name, created, valid_until, payload) VALUES `, ``)
 
 // Outgoing are the next rows of the outbox after a row, in order. What was given away once is taken to be under way, until
 // it is settled.
@@ -50,15 +59,15 @@ func (s *Store) Outgoing(ctx context.Context, after int64, limit int) (out []Out
 	return out, err
 }
 
-// roomSize is how many bytes of payloads share an allocation.
-const roomSize = 128 << 10
+// bufferSize is how many bytes of payloads share an allocation.
+const bufferSize = 128 << 10
 
 func readOutbox(ctx context.Context, tx *transaction, after int64, limit int) ([]Outgoing, error) {
 	sources, err := readSources(ctx, tx)
 	if err != nil {
 		return nil, err
 	}
-	rows, err := tx.QueryContext(ctx, `SELECT seq, object, job, destination, retire, query, indicator, type, name, created, valid_until, payload,
+	rows, err := tx.QueryContext(ctx, `SELECT `+rowColumns+`, destination, payload,
 			CASE WHEN retire THEN (SELECT pattern FROM object WHERE number = object) ELSE '' END
 		FROM outbox WHERE seq > ? ORDER BY seq LIMIT ?`, after, limit)
 	if err != nil {
@@ -66,36 +75,44 @@ func readOutbox(ctx context.Context, tx *transaction, after int64, limit int) ([
 	}
 	defer rows.Close()
 	out := make([]Outgoing, 0, min(limit, 1000))
-	var room []byte
+	var buffer []byte
+	var r outboxRow
+	var destination int64
+	var payload sql.RawBytes
+	var pattern string
+	into := append(r.destinations(), &destination, &payload, &pattern)
 	for rows.Next() {
-		var r outboxRow
-		var destination int64
-		var payload sql.RawBytes
-		var pattern string
-		if err := rows.Scan(&r.seq, &r.object, &r.job, &destination, &r.retire, &r.query, &r.indicator, &r.typ, &r.name, &r.created,
-			&r.validUntil, &payload, &pattern); err != nil {
+		if err := rows.Scan(into...); err != nil {
 			return nil, err
 		}
-		o := Outgoing{Seq: r.seq, Object: r.object, Job: r.job, Source: sources[destination], Retire: r.retire, row: r}
+		o := Outgoing{Seq: r.Seq, Object: r.object, Job: r.job, Source: sources[destination], Retire: r.Retire, row: r}
 		if o.Retire {
-			o.Payload = stix.Retired{Pattern: pattern, Name: r.name, Created: fromMillis(r.created),
-				ValidUntil: fromMillis(r.validUntil), Modified: fromMillis(r.validUntil)}.AppendJSON(nil)
+			o.Payload = retirement(&r, pattern).AppendJSON(nil)
 		} else {
-			if cap(room)-len(room) < len(payload) {
-				room = make([]byte, 0, max(len(payload), roomSize))
+			if cap(buffer)-len(buffer) < len(payload) {
+				buffer = make([]byte, 0, max(len(payload), bufferSize))
 			}
-			from := len(room)
-			room = append(room, payload...)
-			o.Payload = room[from:len(room):len(room)]
+			from := len(buffer)
+			buffer = append(buffer, payload...)
+			o.Payload = buffer[from:len(buffer):len(buffer)]
 		}
 		out = append(out, o)
 	}
 	return out, rows.Err()
 }
 
+// retirement is what a row sends that retires: the object as last sent, with an end.
+func retirement(r *outboxRow, pattern string) stix.Retired {
+	return stix.Retired{Pattern: pattern, Name: r.Name, Created: fromMillis(r.Created),
+		ValidUntil: fromMillis(r.ValidUntil), Modified: fromMillis(r.ValidUntil)}
+}
+
 // readSources are the source names by the number of their destination.
 func readSources(ctx context.Context, q querier) (map[int64]string, error) {
-	var all []destination
+	var all []struct {
+		Number int64  `db:"number"`
+		Source string `db:"source"`
+	}
 	if err := q.SelectContext(ctx, &all, `SELECT number, source FROM destination`); err != nil {
 		return nil, err
 	}
@@ -109,192 +126,112 @@ func readSources(ctx context.Context, q querier) (map[int64]string, error) {
 // inOutbox is how many rows of a job wait: what it queued and was not answered. The table itself would be slow to count.
 const inOutbox = `count_queued - count_uploaded - count_rejected - count_retired`
 
-// OutboxSize is how many rows wait for Sentinel, in all and of a job.
-func (s *Store) OutboxSize(ctx context.Context, number int64) (total, ofJob int64, err error) {
-	row := s.read.QueryRowxContext(ctx, `SELECT coalesce(sum(`+inOutbox+`), 0) + (SELECT count(*) FROM outbox WHERE job = 0),
-		coalesce(sum(iif(number = ?, `+inOutbox+`, 0)), 0) FROM job`, number)
-	if err := row.Scan(&total, &ofJob); err != nil {
-		return 0, 0, fmt.Errorf("counting the outbox: %w", err)
+// OutboxSize is how many rows wait for Sentinel.
+func (s *Store) OutboxSize(ctx context.Context) (rows int64, err error) {
+	err = s.read.GetContext(ctx, &rows, `SELECT coalesce(sum(`+inOutbox+`), 0) + (SELECT count(*) FROM outbox WHERE job = 0) FROM job`)
+	if err != nil {
+		return 0, fmt.Errorf("counting the outbox: %w", err)
 	}
-	return total, ofJob, nil
+	return rows, nil
 }
 
-// Settlement is what Sentinel answered to a request.
-type Settlement struct {
-	// Slot is the request's, 0 for none.
-	Slot     int64
-	At       time.Time
-	Accepted []Outgoing
-	Refused  []RefusedObject
-}
+// dropChunk is how many rows of the outbox one transaction drops.
+const dropChunk = 2000
 
-// RefusedObject is an object that Sentinel does not take.
-type RefusedObject struct {
-	Outgoing
-	Code, Message string
-}
-
-// Settle writes down what Sentinel answered: ledger, sends, counts, lines on REPORT, and the end of the slot, in one
-// transaction with taking the rows off the outbox. What was settled before is passed over.
-func (s *Store) Settle(ctx context.Context, st Settlement) error {
-	return s.inTransaction(ctx, func(ctx context.Context, tx *transaction) error {
-		x := &settlement{Settlement: st, store: s, tx: tx, at: millis(st.At), tally: job.Tally{}, days: map[int64]*day{}}
-		if err := x.unload(ctx); err != nil {
-			return fmt.Errorf("taking what was sent off the outbox: %w", err)
-		}
-		for i := range st.Accepted {
-			if err := x.accept(ctx, &st.Accepted[i].row); err != nil {
+// dropUnsent drops the rows of the outbox that which selects, in transactions of bounded size; their objects count as not sent.
+func (s *Store) dropUnsent(ctx context.Context, which string, args ...any) error {
+	for after, more := int64(0), true; more; {
+		err := s.inTransaction(ctx, func(ctx context.Context, tx *transaction) error {
+			var seqs []int64
+			err := tx.SelectContext(ctx, &seqs, `SELECT seq FROM outbox WHERE seq > ? AND `+which+` ORDER BY seq LIMIT ?`,
+				append(append([]any{after}, args...), dropChunk)...)
+			if more = len(seqs) == dropChunk; more {
+				after = seqs[len(seqs)-1]
+			}
+			if err != nil {
 				return err
 			}
+			return s.dropRows(ctx, tx, seqs)
+		})
+		if err != nil {
+			return fmt.Errorf("dropping what waits for Sentinel: %w", err)
 		}
-		for i := range st.Refused {
-			if err := x.refuse(ctx, &st.Refused[i]); err != nil {
-				return err
-			}
-		}
-		return x.write(ctx)
-	})
+	}
+	return nil
 }
 
-type settlement struct {
-	Settlement
-	store *Store
-	tx    *transaction
-	at    int64
-
-	// waiting are the rows that were still in the outbox.
-	waiting                        map[int64]bool
-	tally                          job.Tally
-	days                           map[int64]*day
-	lived, retired, refused, sends []any
-	problems                       []any
-}
-
-type day struct{ sent, refused, retired int64 }
-
-// unload takes the rows off the outbox.
-func (x *settlement) unload(ctx context.Context) error {
-	seqs := make([]int64, 0, len(x.Accepted)+len(x.Refused))
-	for i := range x.Accepted {
-		seqs = append(seqs, x.Accepted[i].Seq)
-	}
-	for i := range x.Refused {
-		seqs = append(seqs, x.Refused[i].Seq)
-	}
-	slices.Sort(seqs)
-	rows, err := x.tx.QueryContext(ctx, `DELETE FROM outbox WHERE seq IN (SELECT value FROM json_each(?)) RETURNING seq`, set(seqs))
+// dropRows drops rows of the outbox, and has their objects know it. What was under way may be accepted all the same.
+func (s *Store) dropRows(ctx context.Context, tx *transaction, seqs []int64) error {
+	d, err := currentDestination(ctx, tx)
 	if err != nil {
 		return err
+	}
+	t := job.Tally{}
+	rows, err := s.takeCounted(ctx, tx, seqs, t)
+	if err != nil {
+		return err
+	}
+	numbers := make([]int64, len(rows))
+	for i := range rows {
+		numbers[i] = rows[i].object
+	}
+	objects, err := readObjects(ctx, tx, numbers)
+	if err != nil {
+		return err
+	}
+	changed := make([]*ledger.Object, 0, len(rows))
+	for i := range rows {
+		r := &rows[i]
+		o := objects[r.object]
+		if o == nil {
+			continue
+		}
+		o.DropRow(r.Seq, d.Generation)
+		if !r.Retire && r.Seq <= s.handed {
+			o.AssumeAccepted(r.Row)
+		}
+		changed = append(changed, o)
+	}
+	if err := writeObjects(ctx, tx, changed); err != nil {
+		return err
+	}
+	return writeTally(ctx, tx, t)
+}
+
+// takeCounted takes rows off the outbox and out of what their jobs queued.
+func (s *Store) takeCounted(ctx context.Context, tx *transaction, seqs []int64, t job.Tally) ([]outboxRow, error) {
+	rows, err := takeRows(ctx, tx, seqs)
+	if err != nil {
+		return nil, err
+	}
+	for i := range rows {
+		typ, err := s.names.typeName(ctx, tx, rows[i].typ)
+		if err != nil {
+			return nil, err
+		}
+		t.Of(rows[i].job, rows[i].Query, typ).Queued--
+	}
+	return rows, nil
+}
+
+// takeRows takes rows off the outbox, and gives them in order.
+func takeRows(ctx context.Context, tx *transaction, seqs []int64) ([]outboxRow, error) {
+	if len(seqs) == 0 {
+		return nil, nil
+	}
+	rows, err := tx.QueryContext(ctx, `DELETE FROM outbox WHERE seq IN (SELECT value FROM json_each(?)) RETURNING `+rowColumns, jsonList(seqs))
+	if err != nil {
+		return nil, err
 	}
 	defer rows.Close()
-	x.waiting = make(map[int64]bool, len(seqs))
+	taken := make([]outboxRow, 0, len(seqs))
 	for rows.Next() {
-		var seq int64
-		if err := rows.Scan(&seq); err != nil {
-			return err
+		var r outboxRow
+		if err := rows.Scan(r.destinations()...); err != nil {
+			return nil, err
 		}
-		x.waiting[seq] = true
+		taken = append(taken, r)
 	}
-	return rows.Err()
+	slices.SortFunc(taken, func(a, b outboxRow) int { return cmp.Compare(a.Seq, b.Seq) })
+	return taken, rows.Err()
 }
-
-// counts are what a row is counted in; nil for a row that the outbox knew no more: it was counted before, or its job was
-// cancelled.
-func (x *settlement) counts(ctx context.Context, r *outboxRow) (*job.Counts, *day, error) {
-	if !x.waiting[r.seq] {
-		return nil, nil, nil
-	}
-	delete(x.waiting, r.seq)
-	typ, err := x.store.names.typeName(ctx, x.tx, r.typ)
-	if err != nil {
-		return nil, nil, err
-	}
-	d := x.days[r.typ]
-	if d == nil {
-		d = new(day)
-		x.days[r.typ] = d
-	}
-	return x.tally.Of(r.job, r.query, typ), d, nil
-}
-
-func (x *settlement) accept(ctx context.Context, r *outboxRow) error {
-	count, d, err := x.counts(ctx, r)
-	if err != nil {
-		return err
-	}
-	// Sentinel holds it, whether the outbox knows it or not.
-	if r.retire {
-		x.retired = append(x.retired, r.object, r.seq, r.validUntil)
-	} else {
-		x.lived = append(x.lived, r.object, r.seq, r.name, r.created, r.validUntil)
-	}
-	switch {
-	case count == nil:
-		return nil
-	case r.retire:
-		count.Retired++
-		d.retired++
-	default:
-		count.Uploaded++
-		d.sent++
-	}
-	x.sends = append(x.sends, r.object, x.at, r.job, r.retire, r.query, r.indicator)
-	return nil
-}
-
-func (x *settlement) refuse(ctx context.Context, o *RefusedObject) error {
-	r := &o.row
-	count, d, err := x.counts(ctx, r)
-	if count == nil || err != nil {
-		return err
-	}
-	count.Rejected++
-	d.refused++
-	x.refused = append(x.refused, r.object, r.seq)
-	x.problems = appendProblem(x.problems, r.job, r.query, r.indicator, job.Problem{DateAdded: x.At, Step: job.StepUpload, Code: job.Code(o.Code),
-		Message: o.Message, Raw: string(o.Payload)})
-	return nil
-}
-
-// What was answered for an older row does not touch what is known of a newer one.
-var (
-	settleLived = newSingle(5, `UPDATE object SET settled = ?2, queued = iif(queued = ?2, 0, queued), state = 1,
-		name = ?3, created = ?4, valid_until = ?5 WHERE number = ?1 AND settled < ?2`)
-	settleRetired = newSingle(3, `UPDATE object SET settled = ?2, queued = iif(queued = ?2, 0, queued), state = 2,
-		valid_until = ?3 WHERE number = ?1 AND settled < ?2`)
-	settleRefused = newSingle(2, `UPDATE object SET settled = ?2, queued = iif(queued = ?2, 0, queued)
-		WHERE number = ?1 AND settled < ?2`)
-	insertSends = newBulk(6, `INSERT OR REPLACE INTO send (object, at, job, retire, query, indicator) VALUES `, ``)
-)
-
-func (x *settlement) write(ctx context.Context) error {
-	for _, w := range []struct {
-		bulk   bulk
-		values []any
-	}{{settleLived, x.lived}, {settleRetired, x.retired}, {settleRefused, x.refused}, {insertSends, x.sends}} {
-		if err := w.bulk.exec(ctx, x.tx, w.values); err != nil {
-			return fmt.Errorf("writing down what Sentinel answered: %w", err)
-		}
-	}
-	if err := addProblems(ctx, x.tx, x.problems); err != nil {
-		return err
-	}
-	if err := writeTally(ctx, x.tx, x.tally); err != nil {
-		return err
-	}
-	for typ, d := range x.days {
-		_, err := x.tx.ExecContext(ctx, `INSERT INTO daily (day, type, sent, refused, retired) VALUES (?, ?, ?, ?, ?)
-			ON CONFLICT DO UPDATE SET sent = sent + excluded.sent, refused = refused + excluded.refused, retired = retired + excluded.retired`,
-			dayOf(x.At), typ, d.sent, d.refused, d.retired)
-		if err != nil {
-			return fmt.Errorf("counting for the day: %w", err)
-		}
-	}
-	if x.Slot == 0 {
-		return nil
-	}
-	return endSlot(ctx, x.tx, x.Slot, x.At)
-}
-
-// dayOf is the number of t's day since 1970, UTC.
-func dayOf(t time.Time) int64 { return t.Unix() / (24 * 60 * 60) }

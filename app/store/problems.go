@@ -5,17 +5,9 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
-	"strings"
 	"time"
-	"unicode/utf8"
 
 	"mssentinel/app/job"
-)
-
-// Bounds of a line of REPORT, in bytes.
-const (
-	maxMessage = 4 << 10
-	maxRaw     = 16 << 10
 )
 
 type problemRow struct {
@@ -104,8 +96,9 @@ func (s *Store) AddProblems(ctx context.Context, number int64, problems []job.Pr
 var insertProblems = newBulk(9, `INSERT INTO problem (job, query, indicator, at, step, code, message, raw, note) VALUES `, ``)
 
 func appendProblem(rows []any, number int64, query, indicator any, p job.Problem) []any {
+	p = p.Bounded()
 	return append(rows, value(sql.NullInt64{Int64: number, Valid: number != 0}), query, indicator, millis(p.DateAdded), string(p.Step), string(p.Code),
-		bounded(p.Message, maxMessage), bounded(p.Raw, maxRaw), p.Note)
+		p.Message, p.Raw, p.Note)
 }
 
 func addProblems(ctx context.Context, tx *transaction, rows []any) error {
@@ -113,16 +106,4 @@ func addProblems(ctx context.Context, tx *transaction, rows []any) error {
 		return fmt.Errorf("keeping what was not sent: %w", err)
 	}
 	return nil
-}
-
-// bounded cuts s at a character, and makes it text that a page can show.
-func bounded(s string, size int) string {
-	if len(s) > size {
-		cut := size - len("…")
-		for cut > 0 && !utf8.RuneStart(s[cut]) {
-			cut--
-		}
-		s = s[:cut] + "…"
-	}
-	return strings.ToValidUTF8(s, "\uFFFD")
 }

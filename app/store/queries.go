@@ -228,7 +228,7 @@ func sameNames(a, b []string) bool {
 func (s *Store) SetMarks(ctx context.Context, number int64, queries []int64, end time.Time) error {
 	return s.inTransaction(ctx, func(ctx context.Context, tx *transaction) error {
 		_, err := tx.ExecContext(ctx, `UPDATE query SET mark = ? WHERE number IN (SELECT value FROM json_each(?))
-			AND changed <= (SELECT coalesce(date_started, date_queued) FROM job WHERE number = ?)`, millis(end), set(queries), number)
+			AND changed <= (SELECT coalesce(date_started, date_queued) FROM job WHERE number = ?)`, millis(end), jsonList(queries), number)
 		if err != nil {
 			return fmt.Errorf("moving the marks: %w", err)
 		}
@@ -238,4 +238,20 @@ func (s *Store) SetMarks(ctx context.Context, number int64, queries []int64, end
 		}
 		return putTime(ctx, tx, settingWindowEnd, end)
 	})
+}
+
+// queryRanks are the ranks of the saved queries by number. A query that was deleted has none: its candidates never count.
+func queryRanks(ctx context.Context, q querier) (map[int64]int64, error) {
+	var rows []struct {
+		Number int64 `db:"number"`
+		Rank   int64 `db:"rank"`
+	}
+	if err := q.SelectContext(ctx, &rows, `SELECT number, rank FROM query WHERE rank IS NOT NULL`); err != nil {
+		return nil, fmt.Errorf("reading the ranks of the queries: %w", err)
+	}
+	ranks := make(map[int64]int64, len(rows))
+	for _, r := range rows {
+		ranks[r.Number] = r.Rank
+	}
+	return ranks, nil
 }

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"mssentinel/app/job"
+	"mssentinel/app/ledger"
 )
 
 func TestRetirementBrake(t *testing.T) {
@@ -59,7 +60,7 @@ func TestRetiredObject(t *testing.T) {
 	j := f.begin(job.Delta)
 	found := f.found(0, 0)
 	found.Modified = noon
-	counts, err := f.Apply(ctx(), Batch{Job: j.Number, Mode: job.Delta, Query: f.query, Now: f.now, Found: []Found{found}})
+	counts, err := f.Apply(ctx(), ledger.Batch{Job: j.Number, Mode: job.Delta, Query: f.query, Now: f.now, Found: []ledger.Found{found}})
 	f.do(err)
 	if counts.Queued != 1 {
 		t.Errorf("counted %+v", counts)
@@ -175,7 +176,7 @@ func TestDeltaBesidesQuestion(t *testing.T) {
 	f.fill(500)
 	asking, _ := f.leave(150, 500)
 	update := f.begin(job.Delta)
-	f.do(f.Forget(ctx(), update.Number, f.query, []int64{201, 202, 203}))
+	f.do(f.Forget(ctx(), f.query, []int64{201, 202, 203}))
 	if got := f.retire(update); got != (Retirement{Queued: 3}) {
 		t.Fatalf("%+v", got)
 	}
@@ -186,7 +187,7 @@ func TestDeltaBesidesQuestion(t *testing.T) {
 	for id := int64(211); id < 321; id++ {
 		many = append(many, id)
 	}
-	f.do(f.Forget(ctx(), update.Number, f.query, many))
+	f.do(f.Forget(ctx(), f.query, many))
 	if got := f.retire(update); got != (Retirement{Held: 260}) {
 		t.Errorf("many deletions: %+v", got)
 	}
@@ -199,7 +200,7 @@ func TestRetirementOfWhatIsUnderWay(t *testing.T) {
 	f.apply(update, 0, 3)
 	away, err := f.Outgoing(ctx(), 0, 1)
 	f.do(err)
-	f.do(f.Forget(ctx(), update.Number, f.query, []int64{1, 2}))
+	f.do(f.Forget(ctx(), f.query, []int64{1, 2}))
 	if got := f.retire(update); got != (Retirement{Queued: 1}) {
 		t.Fatalf("%+v", got)
 	}
@@ -229,7 +230,7 @@ func TestQuestionOfAJobThatFailed(t *testing.T) {
 			for id := int64(1); id <= 150; id++ {
 				gone = append(gone, id)
 			}
-			f.do(f.Forget(ctx(), j.Number, f.query, gone))
+			f.do(f.Forget(ctx(), f.query, gone))
 			if got, err := f.Retire(ctx(), j.Number, f.now); err != nil || got.Held != 150 {
 				t.Fatalf("%+v, %v", got, err)
 			}
@@ -251,19 +252,19 @@ func TestWhatLeavesAfterTheDismissalIsRetired(t *testing.T) {
 	delta := f.begin(job.Delta)
 	next := f.found(0, 0)
 	next.Indicator = 777
-	f.do(second(f.Apply(ctx(), Batch{Job: delta.Number, Mode: job.Delta, Query: f.query, Now: f.now, Found: []Found{next}})))
+	f.do(second(f.Apply(ctx(), ledger.Batch{Job: delta.Number, Mode: job.Delta, Query: f.query, Now: f.now, Found: []ledger.Found{next}})))
 	var gone []int64
 	for id := int64(1); id <= 150; id++ {
 		gone = append(gone, id)
 	}
-	f.do(f.Forget(ctx(), delta.Number, f.query, gone))
+	f.do(f.Forget(ctx(), f.query, gone))
 	if got := f.retire(delta); got != (Retirement{Held: 149}) {
 		t.Fatalf("%+v", got)
 	}
 	f.do(f.AnswerRetirement(ctx(), delta.RequestID, false, f.now))
 	next.Objects = f.found(900, 0).Objects
 	delta = f.begin(job.Delta)
-	f.do(second(f.Apply(ctx(), Batch{Job: delta.Number, Mode: job.Delta, Query: f.query, Now: f.now, Found: []Found{next}})))
+	f.do(second(f.Apply(ctx(), ledger.Batch{Job: delta.Number, Mode: job.Delta, Query: f.query, Now: f.now, Found: []ledger.Found{next}})))
 	if got := f.retire(delta); got != (Retirement{Queued: 1}) {
 		t.Errorf("retired %+v", got)
 	}
@@ -307,7 +308,7 @@ func TestRetirementOfWhatIsUnderWayInAnOlderVersion(t *testing.T) {
 			f.do(f.CancelJob(ctx(), newer.RequestID, f.now))
 		}
 		j := f.begin(job.Delta)
-		f.do(f.Forget(ctx(), j.Number, f.query, []int64{1}))
+		f.do(f.Forget(ctx(), f.query, []int64{1}))
 		if got := f.retire(j); got != (Retirement{Queued: 1}) {
 			t.Errorf("retired %+v", got)
 		}

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"mssentinel/app/job"
+	"mssentinel/app/ledger"
 )
 
 // rules is the ledger as the rules have it: plain maps, one thing after the other, no sets, no SQL. The store has to come to
@@ -50,7 +51,7 @@ type refObject struct {
 	queued  int64
 	settled int64
 	// What stands in Sentinel, as far as is known.
-	state   int64
+	state   ledger.State
 	name    string
 	expires time.Time
 }
@@ -82,7 +83,7 @@ func (r *rules) begin(j int64) {
 	r.runs[j], r.jobOf[r.attempts] = r.attempts, j
 }
 
-func (r *rules) apply(b Batch) {
+func (r *rules) apply(b ledger.Batch) {
 	for i := range b.Found {
 		r.found(b, &b.Found[i], b.Place+int64(i))
 	}
@@ -98,7 +99,7 @@ func (r *rules) wrote() {
 // restart is what a new process does not know.
 func (r *rules) restart() { r.seq = r.written }
 
-func (r *rules) found(b Batch, f *Found, place int64) {
+func (r *rules) found(b ledger.Batch, f *ledger.Found, place int64) {
 	count := r.count(b.Job)
 	first := true
 	for c, s := range r.claims {
@@ -155,38 +156,38 @@ func (r *rules) found(b Batch, f *Found, place int64) {
 		r.stake(b, refClaim{b.Query, f.Indicator, ""}, place)
 	}
 	for _, p := range given {
-		i := slices.IndexFunc(f.Objects, func(o FoundObject) bool { return o.Pattern == p })
+		i := slices.IndexFunc(f.Objects, func(o ledger.FoundObject) bool { return o.Pattern == p })
 		r.object(b, f, &f.Objects[i], place)
 	}
 }
 
-func (r *rules) stake(b Batch, c refClaim, place int64) (first bool) {
+func (r *rules) stake(b ledger.Batch, c refClaim, place int64) (first bool) {
 	s, known := r.claims[c]
 	first = r.jobOf[s.run] != b.Job
 	switch {
 	case b.Mode != job.Delta:
 		s.place = place
 	case !known:
-		s.place = later + place
+		s.place = 1<<30 + place
 	}
 	s.run = r.runs[b.Job]
 	r.claims[c] = s
 	return first
 }
 
-// drop takes a claim away; its object becomes vacant if it had won.
+// drop takes a claim away; its object becomes ledger.QueryVacant if it had won.
 func (r *rules) drop(c refClaim) {
 	delete(r.claims, c)
 	if o := r.objects[c.pattern]; o != nil && o.winner == c {
-		o.winner = refClaim{query: vacant}
+		o.winner = refClaim{query: ledger.QueryVacant}
 	}
 }
 
-func (r *rules) object(b Batch, f *Found, e *FoundObject, place int64) {
+func (r *rules) object(b ledger.Batch, f *ledger.Found, e *ledger.FoundObject, place int64) {
 	c := refClaim{b.Query, f.Indicator, e.Pattern}
 	o := r.objects[e.Pattern]
 	if o == nil {
-		o = &refObject{number: len(r.objects), winner: refClaim{query: vacant}}
+		o = &refObject{number: len(r.objects), winner: refClaim{query: ledger.QueryVacant}}
 		r.objects[e.Pattern] = o
 	}
 	first := r.stake(b, c, place)
@@ -224,7 +225,7 @@ func (r *rules) object(b Batch, f *Found, e *FoundObject, place int64) {
 	count.Queued++
 }
 
-func (r *rules) wins(b Batch, c refClaim, o *refObject, modified int64) bool {
+func (r *rules) wins(b ledger.Batch, c refClaim, o *refObject, modified int64) bool {
 	rank, saved := r.ranks[c.query]
 	if !saved {
 		return false
@@ -250,12 +251,12 @@ func (r *rules) wins(b Batch, c refClaim, o *refObject, modified int64) bool {
 	case best == o.winner && !fell:
 		return false
 	}
-	o.winner = refClaim{query: vacant}
+	o.winner = refClaim{query: ledger.QueryVacant}
 	return false
 }
 
 // best is who should win; in a complete run only what it has read, or could not read, counts.
-func (r *rules) best(b Batch, pattern string, o *refObject) refClaim {
+func (r *rules) best(b ledger.Batch, pattern string, o *refObject) refClaim {
 	var rivals []refClaim
 	for c, s := range r.claims {
 		_, saved := r.ranks[c.query]
@@ -296,16 +297,16 @@ func (r *rules) sweep(j int64, queries []int64) {
 }
 
 // vacancies are the objects that want a winner, and who is next.
-func (r *rules) vacancies() map[string]Candidate {
-	next := map[string]Candidate{}
+func (r *rules) vacancies() map[string]ledger.Origin {
+	next := map[string]ledger.Origin{}
 	for p, o := range r.objects {
-		if o.winner.query != vacant {
+		if o.winner.query != ledger.QueryVacant {
 			continue
 		}
 		for c := range r.claims {
 			if _, saved := r.ranks[c.query]; c.pattern == p && saved {
-				best := r.best(Batch{Mode: job.Delta}, p, o)
-				next[p] = Candidate{best.query, best.indicator}
+				best := r.best(ledger.Batch{Mode: job.Delta}, p, o)
+				next[p] = ledger.Origin{Query: best.query, Indicator: best.indicator}
 			}
 		}
 	}
@@ -321,11 +322,11 @@ func (r *rules) retire(j int64, now time.Time) int64 {
 	patterns := slices.SortedFunc(maps.Keys(r.objects), func(a, b string) int { return cmp.Compare(r.objects[a].number, r.objects[b].number) })
 	for _, p := range patterns {
 		o := r.objects[p]
-		if o.winner.query != vacant || claimed[p] {
+		if o.winner.query != ledger.QueryVacant || claimed[p] {
 			continue
 		}
 		o.winner, o.content = refClaim{}, ""
-		name, stands := o.name, o.state == stateLive && o.expires.After(now)
+		name, stands := o.name, o.state == ledger.Live && o.expires.After(now)
 		o.queued = 0
 		var newest refRow
 		for _, row := range slices.Clone(r.outbox) {
@@ -369,7 +370,7 @@ func (r *rules) cancel(j int64) {
 		r.count(j).Queued--
 		o := r.objects[row.pattern]
 		if o.queued == row.seq {
-			o.queued, o.content, o.winner = 0, "", refClaim{query: vacant}
+			o.queued, o.content, o.winner = 0, "", refClaim{query: ledger.QueryVacant}
 		}
 		if !row.retire && row.seq <= r.handed {
 			o.mayHold(row)
@@ -382,10 +383,10 @@ func (o *refObject) mayHold(row refRow) {
 	if o.settled >= row.seq {
 		return
 	}
-	if o.state != stateLive || row.expires.After(o.expires) {
+	if o.state != ledger.Live || row.expires.After(o.expires) {
 		o.expires = row.expires
 	}
-	o.state, o.name = stateLive, row.name
+	o.state, o.name = ledger.Live, row.name
 }
 
 func (r *rules) settle(seq int64, pattern, name string, retire, refused bool, expires time.Time) {
@@ -416,8 +417,8 @@ func (r *rules) settle(seq int64, pattern, name string, retire, refused bool, ex
 	switch {
 	case refused:
 	case retire:
-		o.state, o.expires = stateRetired, expires
+		o.state, o.expires = ledger.Retired, expires
 	default:
-		o.state, o.name, o.expires = stateLive, name, expires
+		o.state, o.name, o.expires = ledger.Live, name, expires
 	}
 }

@@ -80,7 +80,7 @@ func (s *Store) SetPaused(ctx context.Context, slug string, paused bool) error {
 func (s *Store) AddWait(ctx context.Context, day time.Time, d time.Duration) error {
 	return s.inTransaction(ctx, func(ctx context.Context, tx *transaction) error {
 		_, err := tx.ExecContext(ctx, `INSERT INTO daily_wait VALUES (?, ?) ON CONFLICT DO UPDATE SET millis = millis + excluded.millis`,
-			dayOf(day), d.Milliseconds())
+			dayNumber(day), d.Milliseconds())
 		if err != nil {
 			return fmt.Errorf("adding to the time spent waiting: %w", err)
 		}

@@ -9,6 +9,7 @@ import (
 	"github.com/tidwall/gjson"
 
 	"mssentinel/app/job"
+	"mssentinel/app/ledger"
 	"mssentinel/app/stix"
 )
 
@@ -94,7 +95,7 @@ func (f *fixture) status(update job.Job, s job.Status) job.Job {
 // apply takes indicators into the ledger, each of which gives one object of its own.
 func (f *fixture) apply(j job.Job, from, to int) job.Counts {
 	f.Helper()
-	b := Batch{Job: j.Number, Mode: j.Mode, Query: f.query, Now: f.now}
+	b := ledger.Batch{Job: j.Number, Mode: j.Mode, Query: f.query, Now: f.now}
 	for id := from; id < to; id++ {
 		b.Found = append(b.Found, f.found(int64(id), 0))
 	}
@@ -104,11 +105,11 @@ func (f *fixture) apply(j job.Job, from, to int) job.Counts {
 }
 
 // found is what indicator id+1 gives: an object of its own, with a value made of id.
-func (f *fixture) found(id int64, version int) Found {
+func (f *fixture) found(id int64, version int) ledger.Found {
 	o := &stix.Indicator{Pattern: fmt.Sprintf("[domain-name:value = '%d.example']", id), Name: fmt.Sprintf("%d.example v%d", id, version),
 		Created: noon, Description: "{}", IndicatorTypes: []string{"unknown"}}
-	return Found{Indicator: id + 1, Owner: "o", Type: "Host", Modified: noon.Add(time.Duration(version) * time.Second),
-		Objects: []FoundObject{{Indicator: o, ID: stix.ID(o.Pattern), Hash: o.ContentHash(), ValidUntil: f.now.Add(30 * day24)}}}
+	return ledger.Found{Indicator: id + 1, Owner: "o", Type: "Host", Modified: noon.Add(time.Duration(version) * time.Second),
+		Objects: []ledger.FoundObject{{Indicator: o, ID: stix.ID(o.Pattern), Hash: o.ContentHash(), ValidUntil: f.now.Add(30 * day24)}}}
 }
 
 // upload sends all that waits, and gives it back.

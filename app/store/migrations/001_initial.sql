@@ -137,13 +137,12 @@ CREATE TABLE object (
     destination INTEGER NOT NULL,
     type        INTEGER NOT NULL,
     pattern     TEXT    NOT NULL,
-    -- The winner. Query 0: nobody gives it, and nothing is left to do about that. Query -1: its winner went away,
-    -- and neither was another elected nor was it retired.
+    -- The winner. Query 0 is ledger.QueryNobody, -1 ledger.QueryVacant: the states are described in app/ledger.
     query       INTEGER NOT NULL,
     indicator   INTEGER NOT NULL,
-    -- The run that elected the winner; the generation in which the winner went away.
+    -- The attempt that elected the winner; the generation in which the winner went away.
     elected     INTEGER NOT NULL,
-    lost        INTEGER NOT NULL,
+    left_in     INTEGER NOT NULL,
     -- What was last decided to be right for Sentinel: lastModified, hash of the content (NULL: it is to be sent
     -- whatever it is), and the job that queued it.
     modified    INTEGER NOT NULL,
@@ -152,7 +151,7 @@ CREATE TABLE object (
     -- Its newest row in the outbox, 0 for none, and the newest that was answered.
     queued      INTEGER NOT NULL,
     settled     INTEGER NOT NULL DEFAULT 0,
-    -- What Sentinel holds: 0 nothing, 1 the object, 2 its retirement; and with which members.
+    -- What Sentinel holds (a ledger.State), and with which members.
     state       INTEGER NOT NULL DEFAULT 0,
     name        TEXT,
     created     INTEGER,
@@ -169,8 +168,8 @@ CREATE TABLE candidate (
     indicator INTEGER NOT NULL,
     object    INTEGER NOT NULL,
     owner     INTEGER NOT NULL,
-    -- The run that last read it.
-    seen      INTEGER NOT NULL,
+    -- The attempt that last read it.
+    attempt   INTEGER NOT NULL,
     -- Place in the query's order: smaller comes first.
     place     INTEGER NOT NULL,
     PRIMARY KEY (query, indicator, object)
@@ -210,11 +209,11 @@ CREATE TABLE send (
 
 CREATE TABLE daily (
     -- Days since 1970 UTC.
-    day     INTEGER NOT NULL,
-    type    INTEGER NOT NULL,
-    sent    INTEGER NOT NULL DEFAULT 0,
-    refused INTEGER NOT NULL DEFAULT 0,
-    retired INTEGER NOT NULL DEFAULT 0,
+    day      INTEGER NOT NULL,
+    type     INTEGER NOT NULL,
+    sent     INTEGER NOT NULL DEFAULT 0,
+    rejected INTEGER NOT NULL DEFAULT 0,
+    retired  INTEGER NOT NULL DEFAULT 0,
     PRIMARY KEY (day, type)
 ) WITHOUT ROWID;
 

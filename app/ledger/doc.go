@@ -1,0 +1,70 @@
+// Package ledger is the rules by which the Service decides what Sentinel is to hold: which copy of an object wins, when it is
+// sent, and when it is retired. It is pure: it knows no SQL and reads no clock. app/store loads the rows that a decision is
+// about, calls this package, and writes the rows that changed. Where one SQL statement carries out a transition for many rows,
+// it bears the transition's name, and a property test holds it to the function here.
+//
+// # Objects and candidates
+//
+// An [Object] is one observable, and one STIX object: its id follows from its pattern, so that it is the same for ever. A
+// [Candidate] is an indicator that a query selects and that gives the object. The ledger keeps all of them. The [Origin] that
+// wins the object is its winner: this copy is sent, and no other.
+//
+// # Precedence
+//
+//  1. The query in the highest position on CONFIGURE wins. Within one query the first in its order wins, and stays the winner
+//     until it is gone or an update that reads everything decides again.
+//  2. An update that reads everything (full, reconcile) reads the queries in rank order: the first copy that it reads wins. What
+//     a query gave that could not be read in this update still counts: a lower copy does not take over from it.
+//  3. A delta update reads only what changed. It asks the ledger, that is all candidates, who is to win. A copy that changed is
+//     not sent while a better one stands. Where a better copy should win that was not read, the object becomes vacant, and the
+//     copy is asked for by its id.
+//  4. An indicator that is read again and no longer gives the object is no candidate any more. One on which its mapper failed
+//     keeps what it gave.
+//  5. When the winner goes away, the object is vacant, and the next candidate takes its place. An object that no candidate
+//     is left for has departed.
+//  6. A query that was deleted has no rank and wins nothing. Its candidates go with the next update that reads everything.
+//
+// # Sending
+//
+// A winner is sent when its lastModified is newer than recorded for the object or its content differs (see
+// stix.Indicator.ContentHash), in a full update always, once a job. A row that waits in the outbox and cannot have left yet is
+// replaced by a newer one.
+//
+// # Retirement and the brake
+//
+// A departed object is retired where it stands in Sentinel or may stand there: it is sent once more with an end that is now. An
+// update that would retire more than [BrakeObjects] objects and more than one in [BrakePart] of those that are live asks the
+// operator first, and retires nothing until then. Nothing else waits for the answer. Departures are counted in generations; a
+// question closes the present one, so that what departs later is another question (see [Question]). A newer update that reads
+// everything replaces the question. What was dismissed stays until its time to live ends, and is asked about again only
+// together with something new.
+//
+// # The states of an object
+//
+// Four things are known of an object, each with its own states:
+//
+//	who gives it        [Holder]     Won       a candidate wins it
+//	                                 Vacant    the winner went away; the next candidate was not asked for yet
+//	                                 Nobody    nobody gives it, and nothing is left to do about that
+//	what Sentinel holds [State]      Nothing   no row was ever accepted
+//	                                 Live      the object stands, until ValidUntil
+//	                                 Retired   its retirement was accepted
+//	what is on its way  [Passage]    None      no row is in the outbox
+//	                                 Waiting   its newest row was not handed to Upload: it may still be dropped
+//	                                 UnderWay  its newest row was handed to Upload: it may be at Sentinel and must be answered
+//	when it departs     [Departure]  Free      it may be retired
+//	                                 Asked     it waits for the operator's answer
+//	                                 Kept      it stays by the operator's choice
+//
+// Each transition is a method:
+//
+//	[WorkingSet.Take]           new → Vacant → Won; Won → Won by another; Won → Vacant (withdrawn, or a better copy must be asked for)
+//	[Object.Withdraw]           Won → Vacant (its candidate was forgotten or swept)
+//	[Object.Depart]             Vacant → Nobody, and a retirement is queued where the object may stand
+//	[Object.Abandon]            any → Vacant (the workspace was left)
+//	[Object.DropRow]            Waiting, UnderWay → None, any → Vacant (its job was cancelled, or the workspace left)
+//	[Object.Accept]             any → Live
+//	[Object.AcceptRetirement]   any → Retired
+//	[Object.Reject]             the row was answered, and what Sentinel holds stays
+//	[Object.AssumeAccepted]     any → Live (a row was under way when its answer was given up)
+package ledger

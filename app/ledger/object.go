@@ -1,0 +1,192 @@
+package ledger
+
+// Origin is where an object comes from: the number of the query and ThreatConnect's id of the indicator.
+type Origin struct {
+	Query, Indicator int64
+}
+
+// What stands in place of a query's number in [Object.Winner] where no query gives the object.
+const (
+	QueryNobody int64 = 0
+	QueryVacant int64 = -1
+)
+
+// Holder says who gives an object.
+type Holder int
+
+// The holders.
+const (
+	// Won: a candidate wins it.
+	Won Holder = iota
+	// Vacant: its winner went away, and neither was another one asked for nor was the object retired.
+	Vacant
+	// Nobody gives it, and nothing is left to do about that.
+	Nobody
+)
+
+// State is what Sentinel holds of an object, as far as its answers tell.
+type State int64
+
+// The states.
+const (
+	Nothing State = 0
+	Live    State = 1
+	Retired State = 2
+)
+
+// Passage is what of an object is on its way to Sentinel.
+type Passage int
+
+// The passages.
+const (
+	// None: no row of it is in the outbox.
+	None Passage = iota
+	// Waiting: its newest row was not handed to Upload, and may be dropped.
+	Waiting
+	// UnderWay: its newest row was handed to Upload, may be at Sentinel, and must be answered.
+	UnderWay
+)
+
+// Candidate is an indicator that a query selects and that gives an object. Object 0: it is selected, but gives none.
+type Candidate struct {
+	Origin
+	// Object is the object's number, Owner that of the indicator's owner.
+	Object, Owner int64
+	// Attempt is the one that last read it.
+	Attempt int64
+	// Place is where it stands in the query's order: smaller comes first.
+	Place int64
+
+	// stored: it has a row. changed: the row is to be written. gone: the indicator gives the object no more.
+	stored, changed, gone bool
+}
+
+// Object is a STIX object as the ledger knows it. Instants are milliseconds since 1970 UTC.
+type Object struct {
+	Number int64
+	// Key is the first eight bytes of the STIX id, Type the number of ThreatConnect's type.
+	Key, Type int64
+	Pattern   string
+	// Winner is whose copy is right for Sentinel; see [Object.Holder]. Elected is the attempt that elected it.
+	Winner  Origin
+	Elected int64
+	// Left is the generation in which the winner went away; it means nothing while there is one.
+	Left int64
+	// Modified and Hash are what was last decided to be right for Sentinel: lastModified, and the hash of the content. Resend:
+	// it is to be sent whatever they are. Job is who queued it.
+	Modified int64
+	Hash     int64
+	Resend   bool
+	Job      int64
+	// Queued is its newest row in the outbox, 0 for none, Settled the newest that was answered.
+	Queued, Settled int64
+	// State is what Sentinel holds, with these members.
+	State      State
+	Name       string
+	Created    int64
+	ValidUntil int64
+
+	// stored: it has a row. changed: the row is to be written.
+	stored, changed bool
+}
+
+// Row is a row of the outbox as far as the transitions look at it. Seq 0 is no row.
+type Row struct {
+	Seq    int64
+	Retire bool
+	// With which members the object goes out.
+	Name                string
+	Created, ValidUntil int64
+}
+
+// Holder says who gives the object.
+func (o *Object) Holder() Holder {
+	switch o.Winner.Query {
+	case QueryVacant:
+		return Vacant
+	case QueryNobody:
+		return Nobody
+	}
+	return Won
+}
+
+// Passage says what of the object is on its way. handed is the newest row of the outbox that Upload was given.
+func (o *Object) Passage(handed int64) Passage {
+	switch {
+	case o.Queued == 0:
+		return None
+	case o.Queued > handed:
+		return Waiting
+	}
+	return UnderWay
+}
+
+// vacate takes the winner away; the object left in this generation.
+func (o *Object) vacate(generation int64) {
+	o.Winner, o.Left, o.changed = Origin{Query: QueryVacant}, generation, true
+}
+
+// Withdraw says that an indicator of a query gives the object no more. If it won, or nobody did, the object is vacant, as one
+// that left now; else nothing changes.
+func (o *Object) Withdraw(origin Origin, generation int64) (changed bool) {
+	if o.Winner != origin && o.Holder() != Vacant {
+		return false
+	}
+	o.vacate(generation)
+	return true
+}
+
+// Accept says that Sentinel took a row: the object stands with its members. What was answered for an older row does not touch
+// what is known of a newer one; nor do [Object.AcceptRetirement] and [Object.Reject] then.
+func (o *Object) Accept(r Row) {
+	if o.settle(r.Seq) {
+		o.State, o.Name, o.Created, o.ValidUntil = Live, r.Name, r.Created, r.ValidUntil
+	}
+}
+
+// AcceptRetirement says that Sentinel took the row that retires the object.
+func (o *Object) AcceptRetirement(r Row) {
+	if o.settle(r.Seq) {
+		o.State, o.ValidUntil = Retired, r.ValidUntil
+	}
+}
+
+// Reject says that Sentinel does not take a row: it holds what it held.
+func (o *Object) Reject(r Row) { o.settle(r.Seq) }
+
+// settle says that a row was answered, and whether that is news.
+func (o *Object) settle(seq int64) bool {
+	if o.Settled >= seq {
+		return false
+	}
+	o.Settled = seq
+	if o.Queued == seq {
+		o.Queued = 0
+	}
+	return true
+}
+
+// DropRow says that the object's newest row was taken out of the outbox: what it held is to be sent again. Its winner is asked
+// for by the next job, whose window need not reach back to it; one that nobody gives has departed again.
+func (o *Object) DropRow(seq, generation int64) {
+	if o.Queued != seq {
+		return
+	}
+	if o.Holder() == Won {
+		o.Left = generation
+	}
+	o.Winner, o.Resend, o.Queued = Origin{Query: QueryVacant}, true, 0
+}
+
+// AssumeAccepted says that a row was under way when its answer was given up: the object may stand. Its name is the newest, and
+// it stands as long as any copy of it that may.
+func (o *Object) AssumeAccepted(r Row) {
+	if o.Settled >= r.Seq {
+		return
+	}
+	until := r.ValidUntil
+	if o.State == Live {
+		until = max(until, o.ValidUntil)
+	}
+	o.State, o.Name, o.Created, o.ValidUntil = Live, r.Name, r.Created, until
+}

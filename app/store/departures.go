@@ -1,0 +1,328 @@
+package store
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"mssentinel/app/job"
+	"mssentinel/app/ledger"
+)
+
+// departChunk is how many objects one transaction takes out of the ledger.
+const departChunk = 1000
+
+// Retirement says what became of the objects that nobody gives any more.
+type Retirement struct {
+	// Queued is how many retirements were queued, Held how many objects wait for the operator's answer.
+	Queued, Held int64
+}
+
+// departed are the objects that ledger.Object.HasDeparted is true for: without any candidate, and left after a generation and up
+// to another. A deleted query's candidates go with the next update that reads everything and not before: another query that
+// selects the same may not have read them yet. mayStand are those of them that ledger.Object.MayStand is true for.
+var (
+	departed = fmt.Sprintf(` FROM object LEFT JOIN outbox ON outbox.seq = object.queued
+		WHERE object.query = %d AND object.destination = ? AND object.left_in > ? AND object.left_in <= ?
+		AND NOT EXISTS (SELECT 1 FROM candidate WHERE candidate.object = object.number AND candidate.object <> 0)`, ledger.QueryVacant)
+	mayStand = fmt.Sprintf(` AND (object.state = %d AND object.valid_until > ? OR outbox.seq <= ? AND NOT outbox.retire)`, ledger.Live)
+	live     = fmt.Sprintf(` FROM object WHERE destination = ? AND state = %d AND valid_until > ?`, ledger.Live)
+)
+
+// Retire queues the retirement of the objects that nobody gives any more. Where these are too many, it queues nothing and
+// leaves the question to the operator: Held says how many objects it is about. A question that an older job left is
+// replaced, unless this one has nothing new to ask.
+func (s *Store) Retire(ctx context.Context, number int64, now time.Time) (r Retirement, err error) {
+	s.departures.Lock()
+	defer s.departures.Unlock()
+	var d destination
+	var after int64
+	err = s.inTransaction(ctx, func(ctx context.Context, tx *transaction) error {
+		if d, err = currentDestination(ctx, tx); err != nil {
+			return err
+		}
+		after, r.Held, err = s.brake(ctx, tx, number, &d, now)
+		return err
+	})
+	if err != nil {
+		return Retirement{}, fmt.Errorf("weighing what is to be retired: %w", err)
+	}
+	if r.Held > 0 {
+		return r, nil
+	}
+	r.Queued, err = s.departAll(ctx, number, d, after, d.Generation, now)
+	return r, err
+}
+
+// brake decides whether the operator has to be asked. What left after the generation that it gives may be retired.
+func (s *Store) brake(ctx context.Context, tx *transaction, number int64, d *destination, now time.Time) (after, held int64, err error) {
+	beside, err := isBesideQuestion(ctx, tx, number)
+	if err != nil {
+		return 0, 0, err
+	}
+	after = d.RetireAfter(beside)
+	count, err := s.countDeparted(ctx, tx, d, after, now)
+	if err != nil {
+		return 0, 0, err
+	}
+	ask, err := ledger.NeedsConfirmation(count, func() (n int64, err error) {
+		err = tx.GetContext(ctx, &n, `SELECT count(*)`+live, d.Number, millis(now))
+		return n, err
+	})
+	if err != nil {
+		return 0, 0, err
+	}
+	if ask {
+		held, err = s.askOperator(ctx, tx, number, d, now)
+		return after, held, err
+	}
+	if err := holdRetirements(ctx, tx, number, 0); err != nil {
+		return 0, 0, err
+	}
+	if beside {
+		return after, 0, nil
+	}
+	return after, 0, closeByReading(ctx, tx, d)
+}
+
+// isBesideQuestion says that a job is a delta update beside an open question: it has not read again what that is about. Nobody
+// can answer the question of a job that came to nothing: it is asked again.
+func isBesideQuestion(ctx context.Context, tx *transaction, number int64) (beside bool, err error) {
+	err = tx.GetContext(ctx, &beside, `SELECT mode = ? AND EXISTS (SELECT 1 FROM job WHERE status = ?) FROM job WHERE number = ?`,
+		job.Delta, job.ConfirmationRequired, number)
+	if err != nil {
+		return false, fmt.Errorf("reading job %d: %w", number, err)
+	}
+	return beside, nil
+}
+
+func (s *Store) countDeparted(ctx context.Context, tx *transaction, d *destination, after int64, now time.Time) (n int64, err error) {
+	err = tx.GetContext(ctx, &n, `SELECT count(*)`+departed+mayStand, d.Number, after, d.Generation, millis(now), s.handed)
+	return n, err
+}
+
+// askOperator makes everything that departed the question of this job, what was kept before included.
+func (s *Store) askOperator(ctx context.Context, tx *transaction, number int64, d *destination, now time.Time) (held int64, err error) {
+	if held, err = s.countDeparted(ctx, tx, d, 0, now); err != nil {
+		return 0, err
+	}
+	if err := closeQuestions(ctx, tx, number, "A newer update asks about its retirements."); err != nil {
+		return 0, err
+	}
+	if err := holdRetirements(ctx, tx, number, held); err != nil {
+		return 0, err
+	}
+	d.Ask()
+	return held, writeQuestion(ctx, tx, d)
+}
+
+// closeByReading ends an open question: the job has read everything again, and has nothing to ask.
+func closeByReading(ctx context.Context, tx *transaction, d *destination) error {
+	if err := closeQuestions(ctx, tx, 0, "A newer update answered the question about its retirements."); err != nil {
+		return err
+	}
+	d.Close()
+	return writeQuestion(ctx, tx, d)
+}
+
+func writeQuestion(ctx context.Context, tx *transaction, d *destination) error {
+	_, err := tx.ExecContext(ctx, `UPDATE destination SET generation = ?, asked = ?, kept = ? WHERE number = ?`, d.Generation, d.Asked, d.Kept, d.Number)
+	if err != nil {
+		return fmt.Errorf("keeping the question about retirements: %w", err)
+	}
+	return nil
+}
+
+// closeQuestions ends the questions of all jobs but one.
+func closeQuestions(ctx context.Context, tx *transaction, except int64, message string) error {
+	var rows []jobRow
+	err := tx.SelectContext(ctx, &rows, selectJob+` WHERE status = ? AND number <> ?`, job.ConfirmationRequired, except)
+	if err != nil {
+		return fmt.Errorf("closing older questions: %w", err)
+	}
+	for i := range rows {
+		j := rows[i].toJob()
+		if err := j.EndQuestion(message); err != nil {
+			return err
+		}
+		if err := writeJob(ctx, tx, &j); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// holdRetirements keeps how many objects a job asks about.
+func holdRetirements(ctx context.Context, tx *transaction, number, objects int64) error {
+	j, err := readJobNumber(ctx, tx, number)
+	if err != nil {
+		return err
+	}
+	if err := j.Hold(objects); err != nil {
+		return err
+	}
+	return writeJob(ctx, tx, &j)
+}
+
+// AnswerRetirement answers the question of a job in Confirmation Required, else [job.ErrState]. Confirmed is what the question
+// was about and still nobody gives; dismissed, it stays in Sentinel until it returns or its time to live runs out.
+func (s *Store) AnswerRetirement(ctx context.Context, requestID string, confirm bool, now time.Time) error {
+	s.departures.Lock()
+	defer s.departures.Unlock()
+	if !confirm {
+		return s.endQuestion(ctx, requestID, func(j *job.Job, d *destination) error {
+			d.Dismiss()
+			return j.EndQuestion(fmt.Sprintf("Dismissed: %d objects stay in Sentinel.", j.Question()))
+		})
+	}
+	j, err := readJob(ctx, s.read, requestID)
+	if err != nil {
+		return err
+	}
+	answered := j
+	if err := answered.EndQuestion(""); err != nil { // before anything is retired
+		return err
+	}
+	d, err := currentDestination(ctx, s.read)
+	if err != nil {
+		return err
+	}
+	queued, err := s.departAll(ctx, j.Number, d, 0, d.Asked, now)
+	if err != nil {
+		return err
+	}
+	return s.endQuestion(ctx, requestID, func(j *job.Job, d *destination) error {
+		d.Close()
+		return j.EndQuestion(fmt.Sprintf("Confirmed: %d objects are being retired.", queued))
+	})
+}
+
+// endQuestion keeps how a question ended.
+func (s *Store) endQuestion(ctx context.Context, requestID string, end func(*job.Job, *destination) error) error {
+	return s.inTransaction(ctx, func(ctx context.Context, tx *transaction) error {
+		j, err := readJob(ctx, tx, requestID)
+		if err != nil {
+			return err
+		}
+		d, err := currentDestination(ctx, tx)
+		if err != nil {
+			return err
+		}
+		if err := end(&j, &d); err != nil {
+			return err
+		}
+		if err := writeQuestion(ctx, tx, &d); err != nil {
+			return err
+		}
+		return writeJob(ctx, tx, &j)
+	})
+}
+
+// departAll queues the retirement of what left after a generation and up to another, in transactions of bounded size. What does
+// not stand is only noted as gone.
+func (s *Store) departAll(ctx context.Context, number int64, d destination, after, upTo int64, now time.Time) (queued int64, err error) {
+	for last, more := int64(0), true; more; {
+		err := s.inTransaction(ctx, func(ctx context.Context, tx *transaction) error {
+			objects, err := readDepartures(ctx, tx, departed+` AND object.number > ? ORDER BY object.number LIMIT ?`,
+				d.Number, after, upTo, last, departChunk)
+			if err != nil || len(objects) == 0 {
+				more = false
+				return err
+			}
+			last, more = objects[len(objects)-1].Number, len(objects) == departChunk
+			n, err := s.depart(ctx, tx, objects, number, &d, now)
+			queued += n
+			return err
+		})
+		if err != nil {
+			return queued, fmt.Errorf("queueing retirements: %w", err)
+		}
+	}
+	return queued, nil
+}
+
+// departing is an object with its newest row in the outbox.
+type departing struct {
+	*ledger.Object
+	newest ledger.Row
+}
+
+// readDepartures reads objects with their newest rows; from is the rest of the statement.
+func readDepartures(ctx context.Context, tx *transaction, from string, args ...any) ([]departing, error) {
+	rows, err := tx.QueryContext(ctx, `SELECT `+objectColumns+`, coalesce(outbox.seq, 0), coalesce(outbox.retire, 0), coalesce(outbox.name, ''),
+		coalesce(outbox.created, 0), coalesce(outbox.valid_until, 0)`+from, args...)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var objects []departing
+	for rows.Next() {
+		var r ledger.Row
+		o, err := scanObject(rows, &r.Seq, &r.Retire, &r.Name, &r.Created, &r.ValidUntil)
+		if err != nil {
+			return nil, err
+		}
+		objects = append(objects, departing{o, r})
+	}
+	return objects, rows.Err()
+}
+
+// depart has objects depart, and says how many retirements it queued. The newest row of an object may be dropped while an older
+// one is under way.
+func (s *Store) depart(ctx context.Context, tx *transaction, objects []departing, number int64, d *destination, now time.Time) (queued int64, err error) {
+	underWay, err := s.readUnderWay(ctx, tx, objects)
+	if err != nil {
+		return 0, err
+	}
+	var dropped []int64
+	var rows []any
+	changed := make([]*ledger.Object, 0, len(objects))
+	for _, o := range objects {
+		w := o.Depart(o.newest, underWay[o.Number], s.handed, s.nextSeq, d.Generation, millis(now))
+		if w.Drop != 0 {
+			dropped = append(dropped, w.Drop)
+		}
+		if r := w.Retirement; r.Seq != 0 {
+			s.nextSeq++
+			queued++
+			rows = append(rows, r.Seq, o.Number, number, d.Number, true, ledger.QueryNobody, int64(0), o.Type, r.Name, r.Created, r.ValidUntil, nil)
+		}
+		changed = append(changed, o.Object)
+	}
+	t := job.Tally{}
+	if _, err := s.takeCounted(ctx, tx, dropped, t); err != nil {
+		return 0, err
+	}
+	if err := insertRows.exec(ctx, tx, rows); err != nil {
+		return 0, err
+	}
+	if err := writeObjects(ctx, tx, changed); err != nil {
+		return 0, err
+	}
+	t.Of(number, ledger.QueryNobody, "").Queued += queued
+	return queued, writeTally(ctx, tx, t)
+}
+
+// readUnderWay reads, by object, the newest row that may have left.
+func (s *Store) readUnderWay(ctx context.Context, tx *transaction, objects []departing) (map[int64]ledger.Row, error) {
+	numbers := make([]int64, len(objects))
+	for i, o := range objects {
+		numbers[i] = o.Number
+	}
+	rows, err := tx.QueryContext(ctx, `SELECT object, seq, retire, name, created, valid_until FROM outbox
+		WHERE seq <= ? AND object IN (SELECT value FROM json_each(?)) ORDER BY seq`, s.handed, jsonList(numbers))
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	underWay := map[int64]ledger.Row{}
+	for rows.Next() {
+		var object int64
+		var r ledger.Row
+		if err := rows.Scan(&object, &r.Seq, &r.Retire, &r.Name, &r.Created, &r.ValidUntil); err != nil {
+			return nil, err
+		}
+		underWay[object] = r
+	}
+	return underWay, rows.Err()
+}

@@ -1,0 +1,192 @@
+package store
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"mssentinel/app/job"
+	"mssentinel/app/ledger"
+)
+
+// Settlement is what Sentinel answered to a request.
+type Settlement struct {
+	// Slot is the request's, 0 for none.
+	Slot     int64
+	At       time.Time
+	Accepted []Outgoing
+	Rejected []RejectedObject
+}
+
+// RejectedObject is an object that Sentinel does not take.
+type RejectedObject struct {
+	Outgoing
+	Code    job.Code
+	Message string
+}
+
+// Settle writes down what Sentinel answered: ledger, sends, counts, lines on REPORT, and the end of the slot, in one
+// transaction with taking the rows off the outbox. What was settled before is passed over.
+func (s *Store) Settle(ctx context.Context, st Settlement) error {
+	return s.inTransaction(ctx, func(ctx context.Context, tx *transaction) error {
+		x := &settlement{Settlement: st, store: s, tx: tx, at: millis(st.At), tally: job.Tally{}, days: map[int64]*day{}}
+		if err := x.takeRows(ctx); err != nil {
+			return fmt.Errorf("taking what was sent off the outbox: %w", err)
+		}
+		for i := range st.Accepted {
+			if err := x.accept(ctx, &st.Accepted[i].row); err != nil {
+				return err
+			}
+		}
+		for i := range st.Rejected {
+			if err := x.reject(ctx, &st.Rejected[i]); err != nil {
+				return err
+			}
+		}
+		return x.write(ctx)
+	})
+}
+
+type settlement struct {
+	Settlement
+	store *Store
+	tx    *transaction
+	at    int64
+
+	// waiting are the rows that were still in the outbox.
+	waiting                            map[int64]bool
+	tally                              job.Tally
+	days                               map[int64]*day
+	accepted, retired, rejected, sends []any
+	problems                           []any
+}
+
+type day struct{ sent, rejected, retired int64 }
+
+func (x *settlement) takeRows(ctx context.Context) error {
+	seqs := make([]int64, 0, len(x.Accepted)+len(x.Rejected))
+	for i := range x.Accepted {
+		seqs = append(seqs, x.Accepted[i].Seq)
+	}
+	for i := range x.Rejected {
+		seqs = append(seqs, x.Rejected[i].Seq)
+	}
+	slices.Sort(seqs)
+	rows, err := x.tx.QueryContext(ctx, `DELETE FROM outbox WHERE seq IN (SELECT value FROM json_each(?)) RETURNING seq`, jsonList(seqs))
+	if err != nil {
+		return err
+	}
+	defer rows.Close()
+	x.waiting = make(map[int64]bool, len(seqs))
+	for rows.Next() {
+		var seq int64
+		if err := rows.Scan(&seq); err != nil {
+			return err
+		}
+		x.waiting[seq] = true
+	}
+	return rows.Err()
+}
+
+// findCounts are what a row is counted in; nil for a row that the outbox knew no more: it was counted before, or its job was
+// cancelled.
+func (x *settlement) findCounts(ctx context.Context, r *outboxRow) (*job.Counts, *day, error) {
+	if !x.waiting[r.Seq] {
+		return nil, nil, nil
+	}
+	delete(x.waiting, r.Seq)
+	typ, err := x.store.names.typeName(ctx, x.tx, r.typ)
+	if err != nil {
+		return nil, nil, err
+	}
+	d := x.days[r.typ]
+	if d == nil {
+		d = new(day)
+		x.days[r.typ] = d
+	}
+	return x.tally.Of(r.job, r.Query, typ), d, nil
+}
+
+func (x *settlement) accept(ctx context.Context, r *outboxRow) error {
+	count, d, err := x.findCounts(ctx, r)
+	if err != nil {
+		return err
+	}
+	// Sentinel holds it, whether the outbox knows it or not.
+	if r.Retire {
+		x.retired = append(x.retired, r.object, r.Seq, r.ValidUntil)
+	} else {
+		x.accepted = append(x.accepted, r.object, r.Seq, r.Name, r.Created, r.ValidUntil)
+	}
+	switch {
+	case count == nil:
+		return nil
+	case r.Retire:
+		count.Retired++
+		d.retired++
+	default:
+		count.Uploaded++
+		d.sent++
+	}
+	x.sends = append(x.sends, r.object, x.at, r.job, r.Retire, r.Query, r.Indicator)
+	return nil
+}
+
+func (x *settlement) reject(ctx context.Context, o *RejectedObject) error {
+	r := &o.row
+	count, d, err := x.findCounts(ctx, r)
+	if count == nil || err != nil {
+		return err
+	}
+	count.Rejected++
+	d.rejected++
+	x.rejected = append(x.rejected, r.object, r.Seq)
+	x.problems = appendProblem(x.problems, r.job, r.Query, r.Indicator, job.Problem{DateAdded: x.At, Step: job.StepUpload, Code: o.Code,
+		Message: o.Message, Raw: string(o.Payload)})
+	return nil
+}
+
+// The transitions of the same names of ledger.Object, for many rows: this is where every object passes through, and reading it
+// first would cost as much again. TestSettlementsFollowTheLedger holds them to the functions.
+var (
+	accept = newSingle(5, fmt.Sprintf(`UPDATE object SET settled = ?2, queued = iif(queued = ?2, 0, queued), state = %d,
+		name = ?3, created = ?4, valid_until = ?5 WHERE number = ?1 AND settled < ?2`, ledger.Live))
+	acceptRetirement = newSingle(3, fmt.Sprintf(`UPDATE object SET settled = ?2, queued = iif(queued = ?2, 0, queued), state = %d,
+		valid_until = ?3 WHERE number = ?1 AND settled < ?2`, ledger.Retired))
+	reject = newSingle(2, `UPDATE object SET settled = ?2, queued = iif(queued = ?2, 0, queued)
+		WHERE number = ?1 AND settled < ?2`)
+	insertSends = newBulk(6, `INSERT OR REPLACE INTO send (object, at, job, retire, query, indicator) VALUES `, ``)
+)
+
+func (x *settlement) write(ctx context.Context) error {
+	for _, w := range []struct {
+		bulk   bulk
+		values []any
+	}{{accept, x.accepted}, {acceptRetirement, x.retired}, {reject, x.rejected}, {insertSends, x.sends}} {
+		if err := w.bulk.exec(ctx, x.tx, w.values); err != nil {
+			return fmt.Errorf("writing down what Sentinel answered: %w", err)
+		}
+	}
+	if err := addProblems(ctx, x.tx, x.problems); err != nil {
+		return err
+	}
+	if err := writeTally(ctx, x.tx, x.tally); err != nil {
+		return err
+	}
+	for typ, d := range x.days {
+		_, err := x.tx.ExecContext(ctx, `INSERT INTO daily (day, type, sent, rejected, retired) VALUES (?, ?, ?, ?, ?)
+			ON CONFLICT DO UPDATE SET sent = sent + excluded.sent, rejected = rejected + excluded.rejected, retired = retired + excluded.retired`,
+			dayNumber(x.At), typ, d.sent, d.rejected, d.retired)
+		if err != nil {
+			return fmt.Errorf("counting for the day: %w", err)
+		}
+	}
+	if x.Slot == 0 {
+		return nil
+	}
+	return endSlot(ctx, x.tx, x.Slot, x.At)
+}
+
+// dayNumber is the number of t's day since 1970, UTC.
+func dayNumber(t time.Time) int64 { return t.Unix() / (24 * 60 * 60) }
