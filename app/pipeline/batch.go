@@ -32,7 +32,7 @@ type outboxQueue struct {
 // next composes a batch from the head of the queue. It is full when what comes next does not fit in. An object that is in it
 // already, or under way in another request, stays behind: of two versions the newer one must arrive last.
 func (q *outboxQueue) next() (b batch, full bool) {
-	taken, room := map[int64]bool{}, 0
+	taken, limit := map[int64]bool{}, 0
 	for ; b.from < len(q.rows); b.from++ {
 		row := q.rows[b.from]
 		if q.flying[row.Object] || taken[row.Object] {
@@ -42,8 +42,8 @@ func (q *outboxQueue) next() (b batch, full bool) {
 		size := b.size + len(row.Payload) + 1
 		switch {
 		case len(b.rows) == 0:
-			room = sentinel.Room(row.Source)
-		case row.Source != b.source || size > room || len(b.rows) == sentinel.MaxObjects:
+			limit = sentinel.MaxPayload(row.Source)
+		case row.Source != b.source || size > limit || len(b.rows) == sentinel.MaxObjects:
 			return b, true
 		}
 		taken[row.Object] = true

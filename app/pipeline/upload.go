@@ -284,8 +284,8 @@ func (p *Pipeline) settle(ctx context.Context, b batch, o sentinel.Outcome) erro
 	for n, i := range o.Accepted {
 		s.Accepted[n] = b.rows[i]
 	}
-	for _, refused := range o.Refused {
-		s.Rejected = append(s.Rejected, store.RejectedObject{Outgoing: b.rows[refused.Index], Code: job.Code(refused.Code), Message: refused.Message})
+	for _, rejected := range o.Rejected {
+		s.Rejected = append(s.Rejected, store.RejectedObject{Outgoing: b.rows[rejected.Index], Code: job.Code(rejected.Code), Message: rejected.Message})
 	}
 	err := p.persist(ctx, func(ctx context.Context) error {
 		return p.Store.Settle(context.WithoutCancel(ctx), s)

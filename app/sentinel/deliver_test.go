@@ -23,7 +23,7 @@ func TestDeliver(t *testing.T) {
 			list[7] = bytes.Replace(list[7], []byte(`"pattern_type":"stix",`), nil, 1)
 			g, err := l.deliver(t.Context(), list)
 			l.all(g, err, list, 7)
-			r := g.refused[7]
+			r := g.rejected[7]
 			if r.Code != CodeRejected || !strings.HasPrefix(r.Message, "Error for Property=pattern_type: Required property is missing.") {
 				t.Fatalf("got %+v", r)
 			}
@@ -192,11 +192,11 @@ func TestTokenExpiresInMidRun(t *testing.T) {
 	})
 }
 
-// Any set of culprits is found among any number of others, and every good one is accepted once.
-func TestCulpritsAreFound(t *testing.T) {
+// Any set of bad records is found among any number of others, and every good one is accepted once.
+func TestBadRecordsAreFound(t *testing.T) {
 	rapid.Check(t, func(r *rapid.T) {
 		n := rapid.IntRange(2, 100).Draw(r, "objects")
-		bad := rapid.SliceOfNDistinct(rapid.IntRange(0, n-1), 1, min(n-1, 5), rapid.ID[int]).Draw(r, "culprits")
+		bad := rapid.SliceOfNDistinct(rapid.IntRange(0, n-1), 1, min(n-1, 5), rapid.ID[int]).Draw(r, "bad")
 		status := rapid.SampledFrom([]int{400, 413}).Draw(r, "status")
 		form := rapid.SampledFrom([]string{"json", "html", "empty"}).Draw(r, "form")
 		var g *ledger
@@ -211,21 +211,21 @@ func TestCulpritsAreFound(t *testing.T) {
 			held = len(l.far.Objects(source))
 			l.quiet()
 		})
-		if len(bad) == n || len(bad) >= lonesForConfig && err != nil {
+		if len(bad) == n || len(bad) >= maxLone && err != nil {
 			return // that many without one good record may be the configuration
 		}
-		if err != nil || held != n-len(bad) || len(g.accepted) != held || len(g.refused) != len(bad) {
-			r.Fatalf("%v: Sentinel holds %d of %d, accepted %v, refused %v", err, held, n, g.accepted, g.refused)
+		if err != nil || held != n-len(bad) || len(g.accepted) != held || len(g.rejected) != len(bad) {
+			r.Fatalf("%v: Sentinel holds %d of %d, accepted %v, rejected %v", err, held, n, g.accepted, g.rejected)
 		}
 		for _, i := range bad {
-			if g.refused[i].Code != CodeBatchRefused {
-				r.Fatalf("object %d: %+v", i, g.refused[i])
+			if g.rejected[i].Code != CodeBatchRejected {
+				r.Fatalf("object %d: %+v", i, g.rejected[i])
 			}
 		}
 	})
 }
 
-func TestManyCulpritsSideBySide(t *testing.T) {
+func TestManyBadRecordsSideBySide(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := newLab(t, setup{})
 		l.inject(sentinelserver.Fault{Kind: sentinelserver.RefuseBatch, Match: "host-00001", Count: -1}) // 10 to 19
@@ -244,8 +244,8 @@ func TestAllRecordsInvalid(t *testing.T) {
 		}
 		g, err := l.deliver(t.Context(), list)
 		l.all(g, err, list, 0, 1, 2, 3, 4)
-		if g.refused[0].Code != CodeRejected || l.far.RequestCount() != 1 {
-			t.Fatalf("%+v after %d requests", g.refused[0], l.far.RequestCount())
+		if g.rejected[0].Code != CodeRejected || l.far.RequestCount() != 1 {
+			t.Fatalf("%+v after %d requests", g.rejected[0], l.far.RequestCount())
 		}
 	})
 }
@@ -256,7 +256,7 @@ func TestSomeRecordsNamedByA400(t *testing.T) {
 		l := newLab(t, setup{limit: 100})
 		l.inject(sentinelserver.Fault{Kind: sentinelserver.Reply, Status: 400, Body: `{"errors":[{"recordIndex":1,"errorMessages":["no"]},{"recordIndex":"2"},{"recordIndex":9}]}`})
 		g, err := l.deliver(t.Context(), objects(0, 4))
-		if err != nil || fmt.Sprint(g.accepted) != "[0 3]" || len(g.refused) != 2 || l.far.RequestCount() != 2 {
+		if err != nil || fmt.Sprint(g.accepted) != "[0 3]" || len(g.rejected) != 2 || l.far.RequestCount() != 2 {
 			t.Fatalf("%v: %+v after %d requests", err, g, l.far.RequestCount())
 		}
 		l.quiet()

@@ -6,10 +6,13 @@ import (
 	"net/http"
 	"strings"
 	"time"
+
+	"mssentinel/app/retry"
+	"mssentinel/app/text"
 )
 
-// refusals of the login that an operator can do something about, by AADSTS number (spec §3.3).
-var refusals = map[int]ConfigError{
+// loginErrors are those that an operator can do something about, by AADSTS number, app/docs/sentinel.md#login-errors.
+var loginErrors = map[int]ConfigError{
 	7000215: {"Microsoft Entra refuses the client secret.",
 		"Enter the secret's value, not its ID, as Client Secret. If it is lost, create a new one under Certificates & secrets of the app registration."},
 	7000222: {"The client secret has expired.",
@@ -32,10 +35,11 @@ var refusals = map[int]ConfigError{
 	900382:  {"The tenant belongs to another cloud.", "Choose the cloud of the tenant as Azure Cloud."},
 }
 
-// passing errors come with a status that looks like a refusal, and pass.
-var passing = map[int]bool{50196: true, 90033: true, 90055: true, 700056: true}
+// transientErrors pass by themselves, though they come with the status of one that does not.
+var transientErrors = map[int]bool{50196: true, 90033: true, 90055: true, 700056: true}
 
-// entraError reads an answer of the login that is not 200. Only what is known not to hold a secret is repeated.
+// entraError reads an answer of the login whose status is not 200. The body has been redacted. The error is a *[ConfigError]
+// or an *unavailableError.
 func entraError(status int, header http.Header, body []byte, now time.Time) error {
 	var answer struct {
 		Error       string `json:"error"`
@@ -49,18 +53,18 @@ func entraError(status int, header http.Header, body []byte, now time.Time) erro
 	} else {
 		fmt.Sscanf(answer.Description, "AADSTS%d:", &code) //nolint:errcheck // 0 then
 	}
-	if known, ok := refusals[code]; ok && status < 500 {
+	if known, ok := loginErrors[code]; ok && status < 500 {
 		known.Message += fmt.Sprintf(" (AADSTS%d)", code)
 		return &known
 	}
 	summary, _, _ := strings.Cut(answer.Description, "\r\n")
 	final := status == http.StatusBadRequest || status == http.StatusUnauthorized || status == http.StatusForbidden
-	if final && answer.Error != "" && answer.Error != "temporarily_unavailable" && !passing[code] {
+	if final && answer.Error != "" && answer.Error != "temporarily_unavailable" && !transientErrors[code] {
 		return &ConfigError{
-			"Microsoft Entra refuses the login: " + oneLine(answer.Error+" "+summary),
+			"Microsoft Entra refuses the login: " + text.Line(answer.Error+" "+summary, maxLine),
 			"Check Tenant ID, Client ID, Client Secret and Azure Cloud.",
 		}
 	}
-	wait, _ := retryAfter(header, now)
-	return &unavailable{wait, fmt.Errorf("status %d from Microsoft Entra: %s", status, oneLine(summary))}
+	wait, _ := retry.After(header, now)
+	return &unavailableError{wait, fmt.Errorf("status %d from Microsoft Entra: %s", status, text.Line(summary, maxLine))}
 }

@@ -107,18 +107,18 @@ func (l *lab) inject(faults ...sentinelserver.Fault) {
 type ledger struct {
 	slots    *memorySlots
 	accepted []int
-	refused  map[int]Refusal
+	rejected map[int]Rejection
 	calls    int
 }
 
 func (g *ledger) settle(o Outcome) error {
 	g.calls++
 	g.accepted = append(g.accepted, o.Accepted...)
-	for _, r := range o.Refused {
-		if _, twice := g.refused[r.Index]; twice {
-			return fmt.Errorf("object %d is refused twice", r.Index)
+	for _, r := range o.Rejected {
+		if _, twice := g.rejected[r.Index]; twice {
+			return fmt.Errorf("object %d is rejected twice", r.Index)
 		}
-		g.refused[r.Index] = r
+		g.rejected[r.Index] = r
 	}
 	if o.At.IsZero() {
 		return fmt.Errorf("an outcome without time")
@@ -128,24 +128,24 @@ func (g *ledger) settle(o Outcome) error {
 
 // deliver sends objects and returns what was settled.
 func (l *lab) deliver(ctx context.Context, objects [][]byte) (*ledger, error) {
-	g := &ledger{slots: l.slots, refused: map[int]Refusal{}}
+	g := &ledger{slots: l.slots, rejected: map[int]Rejection{}}
 	err := l.client.Deliver(ctx, source, objects, Report{Settle: g.settle, OnWait: l.onWait})
 	slices.Sort(g.accepted)
 	return g, err
 }
 
-// all checks that every object was settled once, the given ones as refused, and that Sentinel holds exactly the others.
-func (l *lab) all(g *ledger, err error, objects [][]byte, refused ...int) {
+// all checks that every object was settled once, the given ones as rejected, and that Sentinel holds exactly the others.
+func (l *lab) all(g *ledger, err error, objects [][]byte, rejected ...int) {
 	l.t.Helper()
 	if err != nil {
 		l.t.Fatal(err)
 	}
-	if got := slices.Sorted(maps.Keys(g.refused)); !slices.Equal(got, refused) {
-		l.t.Fatalf("refused %v, want %v", got, refused)
+	if got := slices.Sorted(maps.Keys(g.rejected)); !slices.Equal(got, rejected) {
+		l.t.Fatalf("rejected %v, want %v", got, rejected)
 	}
 	var good []int
 	for i := range objects {
-		if !slices.Contains(refused, i) {
+		if !slices.Contains(rejected, i) {
 			good = append(good, i)
 		}
 	}

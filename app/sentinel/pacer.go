@@ -19,85 +19,88 @@ type Slots interface {
 	EndSlot(ctx context.Context, id int64, ended time.Time) error
 }
 
-// endSlotTimeout bounds the note that a request is over, which is written even when its job has been stopped. A database
-// in which a long read holds up the one that writes takes its time.
-const endSlotTimeout = 30 * time.Second
+// recordEndTimeout bounds the note that a request is over, which is written even when its job has been stopped. While a long
+// read holds up the database's writer, it takes its time.
+const recordEndTimeout = 30 * time.Second
 
-// Pacer keeps requests to a limit in any window, as the server may measure it: a request counts from its start until one
-// window after its answer arrived, since the server may have stamped it at any instant in between. It may be shared.
+// Pacer keeps requests to a limit in any window, wherever in an exchange the server counts the request: a slot is taken from
+// the start of a request until one window after its answer arrived. Clients that share a limit share one pacer, which may be
+// used by several goroutines at once. app/docs/sentinel.md#limits
 type Pacer struct {
 	slots  Slots
 	limit  int
 	window time.Duration
 
-	turns chan time.Time // one for each request that may count at once: when it may start
-	fresh chan struct{}  // holds one element until the slots are loaded, then it is closed
+	free   chan time.Time // one element for each slot that no request holds: when it is free
+	unread chan struct{}  // holds one element until the slots of an earlier process are loaded; then it is closed
 
 	mu     sync.Mutex
-	paused time.Time // nobody starts before, because the server said so
+	paused time.Time // no request starts before, because the server said so
 }
 
-// NewPacer makes a pacer of at most limit requests in any window; 0 means no limit, and then slots may be nil.
+// NewPacer makes a pacer of at most limit requests in any window. A limit of 0 or less means none; then slots may be nil.
 func NewPacer(slots Slots, limit int, window time.Duration) *Pacer {
+	limit = max(limit, 0)
 	p := &Pacer{
-		slots: slots, limit: max(limit, 0), window: window,
-		turns: make(chan time.Time, max(limit, 0)), fresh: make(chan struct{}, 1),
+		slots: slots, limit: limit, window: window,
+		free: make(chan time.Time, limit), unread: make(chan struct{}, 1),
 	}
-	p.fresh <- struct{}{}
+	p.unread <- struct{}{}
 	return p
 }
 
-// sleeper waits until an instant and says why it does.
-type sleeper func(ctx context.Context, until time.Time, reason string) error
+// sleepFunc waits until an instant and says why. It returns an error when ctx ends before.
+type sleepFunc func(ctx context.Context, until time.Time, reason string) error
 
-// begin waits for a turn and notes its start. Whoever gets a slot has to end it, after done.
-func (p *Pacer) begin(ctx context.Context, sleep sleeper) (slot int64, err error) {
+// takeSlot waits for a slot and notes the start of a request. After it, freeSlot has to be called and the end be noted, by
+// recordEnd or in the transaction that settles the request.
+func (p *Pacer) takeSlot(ctx context.Context, sleep sleepFunc) (id int64, err error) {
 	if p.limit == 0 {
-		return 0, p.await(ctx, time.Time{}, sleep)
+		return 0, p.awaitStart(ctx, time.Time{}, sleep)
 	}
-	if err := p.load(ctx); err != nil {
+	if err := p.loadSlots(ctx); err != nil {
 		return 0, err
 	}
 	var at time.Time
 	select {
-	case at = <-p.turns:
+	case at = <-p.free:
 	case <-ctx.Done():
-		return 0, ctx.Err()
+		return 0, context.Cause(ctx)
 	}
-	if err = p.await(ctx, at, sleep); err == nil {
-		slot, err = p.slots.BeginSlot(ctx, time.Now())
+	if err = p.awaitStart(ctx, at, sleep); err == nil {
+		id, err = p.slots.BeginSlot(ctx, time.Now())
 	}
 	if err != nil {
-		p.turns <- at
-		return 0, fmt.Errorf("waiting for a turn to send: %w", err)
+		p.free <- at
+		return 0, fmt.Errorf("waiting for a slot to send: %w", err)
 	}
-	return slot, nil
+	return id, nil
 }
 
-// done frees the turn one window from now, when the answer has arrived or will not arrive any more.
-func (p *Pacer) done() time.Time {
+// freeSlot gives a slot back, to be free one window from now. It is called when the answer has arrived or will not arrive.
+func (p *Pacer) freeSlot() time.Time {
 	now := time.Now()
 	if p.limit > 0 {
-		p.turns <- now.Add(p.window)
+		p.free <- now.Add(p.window)
 	}
 	return now
 }
 
-// end notes the end of a slot that nobody settles.
-func (p *Pacer) end(ctx context.Context, slot int64, ended time.Time) error {
+// recordEnd notes the end of a request that is not settled.
+func (p *Pacer) recordEnd(ctx context.Context, id int64, ended time.Time) error {
 	if p.limit == 0 {
 		return nil
 	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), endSlotTimeout)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), recordEndTimeout)
 	defer cancel()
-	if err := p.slots.EndSlot(ctx, slot, ended); err != nil {
+	if err := p.slots.EndSlot(ctx, id, ended); err != nil {
 		return fmt.Errorf("noting the end of a request: %w", err)
 	}
 	return nil
 }
 
-// pause keeps everybody from starting a request for a while.
-func (p *Pacer) pause(d time.Duration) {
+// pauseRequests keeps all requests from starting for a while. It never shortens a pause.
+func (p *Pacer) pauseRequests(d time.Duration) {
 	until := time.Now().Add(d)
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -106,17 +109,17 @@ func (p *Pacer) pause(d time.Duration) {
 	}
 }
 
-// await returns when a turn has come and no pause is on. A pause may begin while it waits.
-func (p *Pacer) await(ctx context.Context, at time.Time, sleep sleeper) error {
+// awaitStart returns when a slot is free and no pause is on. A pause may begin while it waits.
+func (p *Pacer) awaitStart(ctx context.Context, free time.Time, sleep sleepFunc) error {
 	for {
-		until, reason := at, "Sentinel's limit of requests is reached"
+		until, reason := free, "Sentinel's limit of requests is reached"
 		p.mu.Lock()
 		if p.paused.After(until) {
 			until, reason = p.paused, "Sentinel's limit of requests is reached: it asked to wait"
 		}
 		p.mu.Unlock()
 		if !until.After(time.Now()) {
-			return ctx.Err()
+			return context.Cause(ctx)
 		}
 		if err := sleep(ctx, until, reason); err != nil {
 			return err
@@ -124,43 +127,43 @@ func (p *Pacer) await(ctx context.Context, at time.Time, sleep sleeper) error {
 	}
 }
 
-// load fills in the turns once, from the slots of an earlier process.
-func (p *Pacer) load(ctx context.Context) error {
+// loadSlots takes over, once, what an earlier process noted.
+func (p *Pacer) loadSlots(ctx context.Context) error {
 	select {
-	case _, unloaded := <-p.fresh:
-		if !unloaded {
+	case _, first := <-p.unread:
+		if !first {
 			return nil
 		}
 	case <-ctx.Done():
-		return ctx.Err()
+		return context.Cause(ctx)
 	}
-	turns, err := p.recorded(ctx)
+	times, err := p.readFreeTimes(ctx)
 	if err != nil {
-		p.fresh <- struct{}{}
+		p.unread <- struct{}{}
 		return fmt.Errorf("reading the times of the last requests: %w", err)
 	}
-	for _, at := range turns {
-		p.turns <- at
+	for _, at := range times {
+		p.free <- at
 	}
-	close(p.fresh)
+	close(p.unread)
 	return nil
 }
 
-// recorded returns when each turn may start, the earliest first. A request whose answer nobody saw counts from now, and so
-// does one from the future, which only a clock that was set back explains.
-func (p *Pacer) recorded(ctx context.Context) ([]time.Time, error) {
+// readFreeTimes returns when each slot is free, the earliest first. A request that ended in the future counts from now: only a
+// clock that was set back explains it. The millisecond makes up for the rounding of [Slots].
+func (p *Pacer) readFreeTimes(ctx context.Context) ([]time.Time, error) {
 	now := time.Now()
 	ends, err := p.slots.LoadSlots(ctx, now)
 	if err != nil {
 		return nil, err
 	}
-	turns := make([]time.Time, p.limit, p.limit+len(ends)) // all free
+	times := make([]time.Time, p.limit, p.limit+len(ends)) // all free
 	for _, ended := range ends {
 		if ended.After(now) {
 			ended = now
 		}
-		turns = append(turns, ended.Add(p.window+time.Millisecond))
+		times = append(times, ended.Add(p.window+time.Millisecond))
 	}
-	slices.SortFunc(turns, time.Time.Compare)
-	return turns[len(turns)-p.limit:], nil
+	slices.SortFunc(times, time.Time.Compare)
+	return times[len(times)-p.limit:], nil
 }

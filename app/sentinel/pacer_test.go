@@ -13,7 +13,7 @@ import (
 	"pgregory.net/rapid"
 )
 
-func quietly(ctx context.Context, until time.Time, _ string) error {
+func sleepQuietly(ctx context.Context, until time.Time, _ string) error {
 	timer := time.NewTimer(time.Until(until))
 	defer timer.Stop()
 	select {
@@ -42,8 +42,8 @@ func mostInWindow(calls []call, window time.Duration) int {
 	return most
 }
 
-// run sends requests of random duration with several workers through a pacer, and is interrupted and taken up again.
-func run(t *testing.T, p *Pacer, slots *memorySlots, random *rand.Rand, workers, requests int, slowest time.Duration) []call {
+// makeRequests sends requests of random duration with several workers through a pacer, and is interrupted and taken up again.
+func makeRequests(t *testing.T, p *Pacer, slots *memorySlots, random *rand.Rand, workers, requests int, slowest time.Duration) []call {
 	var (
 		mu    sync.Mutex
 		calls []call
@@ -57,15 +57,15 @@ func run(t *testing.T, p *Pacer, slots *memorySlots, random *rand.Rand, workers,
 	for range workers {
 		group.Go(func() {
 			for latency := range work {
-				slot, err := p.begin(t.Context(), quietly)
+				slot, err := p.takeSlot(t.Context(), sleepQuietly)
 				if err != nil {
 					t.Error(err)
 					return
 				}
 				c := call{started: time.Now()}
 				time.Sleep(latency)
-				c.ended = p.done()
-				if err := p.end(t.Context(), slot, c.ended); err != nil {
+				c.ended = p.freeSlot()
+				if err := p.recordEnd(t.Context(), slot, c.ended); err != nil {
 					t.Error(err)
 				}
 				mu.Lock()
@@ -90,10 +90,10 @@ func TestNeverMoreThanTheLimitInAnyWindow(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			slots := &memorySlots{}
 			random := rand.New(rand.NewPCG(seed, 1))
-			calls := run(t, NewPacer(slots, limit, time.Minute), slots, random, workers, requests, slowest)
+			calls := makeRequests(t, NewPacer(slots, limit, time.Minute), slots, random, workers, requests, slowest)
 			time.Sleep(idle)
 			// Another process takes over, and knows only what was kept.
-			calls = append(calls, run(t, NewPacer(slots, limit, time.Minute), slots, random, workers, requests, slowest)...)
+			calls = append(calls, makeRequests(t, NewPacer(slots, limit, time.Minute), slots, random, workers, requests, slowest)...)
 			most = mostInWindow(calls, time.Minute)
 		})
 		if most > limit {
@@ -102,14 +102,14 @@ func TestNeverMoreThanTheLimitInAnyWindow(t *testing.T) {
 	})
 }
 
-func TestTurnsAreFreeAWindowAfterTheAnswer(t *testing.T) {
+func TestSlotsAreFreeAWindowAfterTheAnswer(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		start := time.Now()
 		slots := &memorySlots{}
 		p := NewPacer(slots, 2, time.Minute)
 		begin := func(want time.Duration) int64 {
 			t.Helper()
-			slot, err := p.begin(t.Context(), quietly)
+			slot, err := p.takeSlot(t.Context(), sleepQuietly)
 			if got := time.Since(start); err != nil || got != want {
 				t.Fatalf("began after %v (%v), want %v", got, err, want)
 			}
@@ -118,9 +118,9 @@ func TestTurnsAreFreeAWindowAfterTheAnswer(t *testing.T) {
 		begin(0)
 		begin(0)
 		time.Sleep(5 * time.Second)
-		p.done()
+		p.freeSlot()
 		time.Sleep(2 * time.Second)
-		p.done()
+		p.freeSlot()
 		begin(65 * time.Second)
 		begin(67 * time.Second)
 	})
@@ -148,7 +148,7 @@ func TestRestart(t *testing.T) {
 				slots := &memorySlots{slots: tt.slots()}
 				p, start := NewPacer(slots, tt.limit, time.Minute), time.Now()
 				for _, want := range tt.want {
-					if _, err := p.begin(t.Context(), quietly); err != nil || time.Since(start) != want {
+					if _, err := p.takeSlot(t.Context(), sleepQuietly); err != nil || time.Since(start) != want {
 						t.Fatalf("began after %v (%v), want %v", time.Since(start), err, want)
 					}
 				}
@@ -160,54 +160,54 @@ func TestRestart(t *testing.T) {
 	}
 }
 
-func TestPause(t *testing.T) {
+func TestPauseRequests(t *testing.T) {
 	for _, limit := range []int{0, 5} {
 		synctest.Test(t, func(t *testing.T) {
 			p, start := NewPacer(&memorySlots{}, limit, time.Minute), time.Now()
-			p.pause(10 * time.Second)
+			p.pauseRequests(10 * time.Second)
 			var group sync.WaitGroup
 			for range 3 {
 				group.Go(func() {
-					if _, err := p.begin(t.Context(), quietly); err != nil || time.Since(start) != 25*time.Second {
+					if _, err := p.takeSlot(t.Context(), sleepQuietly); err != nil || time.Since(start) != 25*time.Second {
 						t.Errorf("began after %v (%v)", time.Since(start), err)
 					}
 				})
 			}
 			time.Sleep(5 * time.Second)
-			p.pause(20 * time.Second) // those who wait already wait on
-			p.pause(time.Second)      // and a shorter pause takes nothing back
+			p.pauseRequests(20 * time.Second) // those who wait already wait on
+			p.pauseRequests(time.Second)      // and a shorter pause takes nothing back
 			group.Wait()
 		})
 	}
 }
 
-func TestTurnIsGivenBack(t *testing.T) {
+func TestSlotIsGivenBack(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		slots := &memorySlots{}
 		p := NewPacer(slots, 1, time.Minute)
 		broken := errors.New("disk full")
 		slots.fail(broken)
 		for range 3 {
-			if _, err := p.begin(t.Context(), quietly); !errors.Is(err, broken) {
+			if _, err := p.takeSlot(t.Context(), sleepQuietly); !errors.Is(err, broken) {
 				t.Fatalf("got %v", err)
 			}
 		}
 		slots.fail(nil)
-		slot, err := p.begin(t.Context(), quietly)
+		slot, err := p.takeSlot(t.Context(), sleepQuietly)
 		if err != nil {
 			t.Fatal(err)
 		}
 		slots.fail(broken)
-		if err := p.end(t.Context(), slot, p.done()); !errors.Is(err, broken) {
+		if err := p.recordEnd(t.Context(), slot, p.freeSlot()); !errors.Is(err, broken) {
 			t.Fatalf("got %v", err)
 		}
 		slots.fail(nil)
 		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 		defer cancel()
-		if _, err := p.begin(ctx, quietly); !errors.Is(err, context.DeadlineExceeded) {
+		if _, err := p.takeSlot(ctx, sleepQuietly); !errors.Is(err, context.DeadlineExceeded) {
 			t.Fatalf("got %v", err)
 		}
-		if _, err := p.begin(t.Context(), quietly); err != nil {
+		if _, err := p.takeSlot(t.Context(), sleepQuietly); err != nil {
 			t.Fatal(err)
 		}
 	})
@@ -216,7 +216,7 @@ func TestTurnIsGivenBack(t *testing.T) {
 func TestNoLimit(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		slots := &memorySlots{}
-		calls := run(t, NewPacer(slots, 0, 0), slots, rand.New(rand.NewPCG(1, 1)), 8, 2000, 0)
+		calls := makeRequests(t, NewPacer(slots, 0, 0), slots, rand.New(rand.NewPCG(1, 1)), 8, 2000, 0)
 		if len(calls) != 2000 || len(slots.slots) > 0 || !slices.MaxFunc(calls, byEnd).ended.Equal(calls[0].started) {
 			t.Fatalf("%d calls, %d slots kept", len(calls), len(slots.slots))
 		}

@@ -9,10 +9,12 @@ import (
 	"io"
 	"net/http"
 	"time"
+
+	"mssentinel/app/text"
 )
 
-// grace is what a request in flight gets to end in when its job is stopped, so that its outcome is known: the process has
-// 5 s in all.
+// grace is how long a request under way may go on when its job is stopped, so that its outcome is known. The process has 5 s
+// in all.
 const grace = 3500 * time.Millisecond
 
 var (
@@ -20,39 +22,40 @@ var (
 	errStopped = errors.New("stopped")
 )
 
-// envelope is what stands before, between and after the objects of a request body.
+// What stands before, between and after the parts of a request body, app/docs/sentinel.md#body.
 const (
-	envelopeOpen  = `{"sourcesystem":`
-	envelopeList  = `,"stixobjects":[`
-	envelopeClose = `]}`
+	bodyStart = `{"sourcesystem":`
+	bodyList  = `,"stixobjects":[`
+	bodyEnd   = `]}`
 )
 
-// requestBody joins the objects of a part. They are not looked into.
+// requestBody joins the objects with these indexes, as they are.
 func requestBody(source string, objects [][]byte, part []int) []byte {
 	name, _ := json.Marshal(source) // a string always encodes
-	size := len(envelopeOpen) + len(name) + len(envelopeList) + len(envelopeClose)
+	size := len(bodyStart) + len(name) + len(bodyList) + len(bodyEnd)
 	for _, i := range part {
 		size += len(objects[i]) + 1
 	}
 	body := make([]byte, 0, size)
-	body = append(body, envelopeOpen...)
+	body = append(body, bodyStart...)
 	body = append(body, name...)
-	body = append(body, envelopeList...)
+	body = append(body, bodyList...)
 	for n, i := range part {
 		if n > 0 {
 			body = append(body, ',')
 		}
 		body = append(body, objects[i]...)
 	}
-	return append(body, envelopeClose...)
+	return append(body, bodyEnd...)
 }
 
-// Room is how many bytes of objects, each with a comma behind it, fit into a request under a source system.
-func Room(source string) int {
+// MaxPayload is how many bytes of objects fit into a request under a source system, where each object counts one byte more
+// than it has, for the comma behind it.
+func MaxPayload(source string) int {
 	return MaxBytes - len(requestBody(source, nil, nil)) + 1 // the last object has no comma
 }
 
-// exchange is one request that was made, and the answer to it.
+// exchange is one request that was made, and what its answer means.
 type exchange struct {
 	decision
 	slot  int64
@@ -60,30 +63,32 @@ type exchange struct {
 	token string
 }
 
-// exchange sends a body once, when there is a turn for it. Its error is final; a broken connection is a decision like others.
-func (c *Client) exchange(ctx context.Context, body []byte, n int, sleep sleeper) (exchange, error) {
-	slot, err := c.pacer.begin(ctx, sleep)
+// sendOnce waits for a slot and sends a body of n objects once. A broken connection is a decision like any answer. Its error is
+// final: no slot or no token could be had.
+func (c *Client) sendOnce(ctx context.Context, body []byte, n int, sleep sleepFunc) (exchange, error) {
+	slot, err := c.pacer.takeSlot(ctx, sleep)
 	if err != nil {
 		return exchange{}, err
 	}
 	x := exchange{slot: slot}
-	if x.token, err = c.tokens.get(ctx, sleep); err != nil {
-		return x, errors.Join(err, c.pacer.end(ctx, slot, c.pacer.done()))
+	if x.token, err = c.tokens.validToken(ctx, sleep); err != nil {
+		return x, errors.Join(err, c.pacer.recordEnd(ctx, slot, c.pacer.freeSlot()))
 	}
 	started := time.Now()
-	status, header, answer, err := c.post(ctx, body, x.token)
-	x.at = c.pacer.done()
+	status, header, answer, err := c.postBody(ctx, body, x.token)
+	x.at = c.pacer.freeSlot()
 	if err != nil {
-		x.decision = decision{action: retry, text: oneLine(err.Error())}
+		x.decision = decision{action: actionRetry, text: text.Line(err.Error(), maxLine)}
 	} else {
-		x.decision = decide(status, header, redact(answer, x.token), n, x.at)
+		x.decision = decide(status, header, redactSecret(answer, x.token), n, x.at)
 	}
-	c.record(x, status, header, n, started)
+	c.logExchange(x, status, header, n, started)
 	return x, nil
 }
 
-func (c *Client) post(ctx context.Context, body []byte, token string) (int, http.Header, []byte, error) {
-	ctx, cancel := lingering(ctx)
+// postBody makes the request and reads the answer.
+func (c *Client) postBody(ctx context.Context, body []byte, token string) (int, http.Header, []byte, error) {
+	ctx, cancel := requestContext(ctx)
 	defer cancel()
 	request, err := http.NewRequestWithContext(ctx, http.MethodPost, c.url, bytes.NewReader(body))
 	if err != nil {
@@ -97,18 +102,18 @@ func (c *Client) post(ctx context.Context, body []byte, token string) (int, http
 	}
 	response, err := c.http.Do(request)
 	if err != nil {
-		return 0, nil, nil, because(ctx, err)
+		return 0, nil, nil, preferCause(ctx, err)
 	}
 	defer response.Body.Close()
 	answer, err := io.ReadAll(io.LimitReader(response.Body, maxAnswer))
 	if err != nil {
-		return 0, nil, nil, because(ctx, fmt.Errorf("reading the answer: %w", err))
+		return 0, nil, nil, preferCause(ctx, fmt.Errorf("reading the answer: %w", err))
 	}
 	return response.StatusCode, response.Header, answer, nil
 }
 
-// lingering is the context of one request: it ends by itself, and outlives ctx for a while.
-func lingering(ctx context.Context) (context.Context, context.CancelFunc) {
+// requestContext is the context of one request. It ends after uploadTimeout, or grace after ctx does.
+func requestContext(ctx context.Context) (context.Context, context.CancelFunc) {
 	call, cancel := context.WithCancelCause(context.WithoutCancel(ctx))
 	tooSlow := time.AfterFunc(uploadTimeout, func() { cancel(errTooSlow) })
 	release := context.AfterFunc(ctx, func() {
@@ -122,21 +127,21 @@ func lingering(ctx context.Context) (context.Context, context.CancelFunc) {
 	}
 }
 
-// because names our own reason for ending a request instead of "context canceled".
-func because(ctx context.Context, err error) error {
+// preferCause is the reason for which we ended a request, where we did, instead of "context canceled".
+func preferCause(ctx context.Context, err error) error {
 	if cause := context.Cause(ctx); cause != nil {
 		return cause
 	}
 	return err
 }
 
-// record logs an exchange with what Microsoft's support would ask for.
-func (c *Client) record(x exchange, status int, header http.Header, n int, started time.Time) {
-	if x.action == accept && len(x.refused) == 0 {
+// logExchange logs an exchange with what Microsoft's support asks for, app/docs/sentinel.md#error-bodies.
+func (c *Client) logExchange(x exchange, status int, header http.Header, n int, started time.Time) {
+	if x.action == actionAccept && len(x.rejected) == 0 {
 		c.log.Debug("Sentinel accepted a batch", "objects", n, "took", x.at.Sub(started).Round(time.Millisecond))
 		return
 	}
-	c.log.Warn("Sentinel did not accept all of a batch", "status", status, "objects", n, "refused", len(x.refused),
+	c.log.Warn("Sentinel did not accept all of a batch", "status", status, "objects", n, "rejected", len(x.rejected),
 		"said", x.text, "error_code", header.Get("x-ms-error-code"), "request_id", header.Get("x-ms-request-id"),
-		"activity_id", x.support, "took", x.at.Sub(started).Round(time.Millisecond))
+		"activity_id", x.activityID, "took", x.at.Sub(started).Round(time.Millisecond))
 }

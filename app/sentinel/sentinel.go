@@ -1,8 +1,9 @@
 // Package sentinel delivers STIX objects to Microsoft Sentinel through its STIX objects upload API.
 //
-// [Client.Deliver] takes one batch and comes back when every object of it has been accepted or refused: it renews the
-// token, keeps to the limit of requests ([Pacer]), sits out outages, and finds the culprit in a batch that is refused as
-// a whole. What an answer means is decided in one pure function, decide.
+// [Client.Deliver] takes one batch and returns when every object of it has been accepted or rejected. It renews the token,
+// keeps to the limit of requests ([Pacer]), tries again through outages, and finds the object because of which a batch is
+// rejected as a whole. What an answer means is decided in one pure function, decide. What the package relies on about Microsoft
+// Entra and Sentinel is in app/docs/sentinel.md.
 package sentinel
 
 import (
@@ -18,17 +19,17 @@ import (
 	"github.com/google/uuid"
 )
 
-// What Microsoft documents, or what we keep to where it documents nothing (spec §1.1, §1.3, §8).
+// Bounds of a request, app/docs/sentinel.md#limits.
 const (
-	MaxObjects = 100     // objects in a request
-	MaxBytes   = 1 << 20 // bytes of a request body; ours
+	MaxObjects = 100     // objects, Sentinel's
+	MaxBytes   = 1 << 20 // bytes of the body, our own: Sentinel names none
 
 	apiVersion    = "2024-02-01-preview"
 	uploadTimeout = time.Minute
-	maxAnswer     = 8 << 20 // bytes of an answer that are read: 100 records with many messages each
+	maxAnswer     = 8 << 20 // bytes of an answer that are read: 100 objects with many messages each
 )
 
-// cloud is one of Microsoft's, spec §3.2.
+// cloud is where one of Microsoft's clouds has its login and its upload API, app/docs/sentinel.md#clouds.
 type cloud struct{ authority, upload, scope string }
 
 var clouds = map[string]cloud{
@@ -53,12 +54,12 @@ type Options struct {
 	UploadURL    string // base of the upload host, likewise
 	TenantID     string
 	ClientID     string
-	Secret       func() string // the client secret, asked for whenever a token is
-	WorkspaceID  string        // GUID of the Log Analytics workspace
-	Transport    http.RoundTripper
-	Pacer        *Pacer // nil: no limit
-	UserAgent    string
-	Logger       *slog.Logger
+	Secret       func() string     // the client secret, asked for whenever a token is
+	WorkspaceID  string            // GUID of the Log Analytics workspace, 36 characters
+	Transport    http.RoundTripper // nil means http.DefaultTransport
+	Pacer        *Pacer            // nil means no limit of requests
+	UserAgent    string            // empty means that of net/http
+	Logger       *slog.Logger      // nil means none; no secret and no token is logged
 }
 
 // Client uploads to one workspace. It may be used by several goroutines at once.
@@ -68,12 +69,12 @@ type Client struct {
 	http      *http.Client
 	tokens    *tokenSource
 	pacer     *Pacer
-	waits     *waits
-	doubt     doubt
+	waits     *waitReports
+	lone      loneRejections
 	log       *slog.Logger
 }
 
-// New checks the options and makes a client. It sends nothing.
+// New checks the options and makes a client. It sends nothing. Its error says what is wrong with the options.
 func New(o Options) (*Client, error) {
 	if o.Cloud == "" {
 		o.Cloud = "Public"
@@ -82,9 +83,9 @@ func New(o Options) (*Client, error) {
 	if !ok {
 		return nil, fmt.Errorf("no Azure cloud is called %q: use Public, US Government or China", o.Cloud)
 	}
-	authority, err1 := base(o.AuthorityURL, at.authority)
-	upload, err2 := base(o.UploadURL, at.upload)
-	if err := errors.Join(err1, err2, o.check()); err != nil {
+	authority, err1 := parseBase(o.AuthorityURL, at.authority)
+	upload, err2 := parseBase(o.UploadURL, at.upload)
+	if err := errors.Join(err1, err2, o.checkIDs()); err != nil {
 		return nil, err
 	}
 	if o.Pacer == nil {
@@ -99,8 +100,8 @@ func New(o Options) (*Client, error) {
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
 	return &Client{
-		url:       upload.JoinPath("workspaces", o.WorkspaceID, "threat-intelligence-stix-objects:upload").String() + "?api-version=" + apiVersion,
-		userAgent: o.UserAgent, http: caller, pacer: o.Pacer, waits: newWaits(), log: o.Logger,
+		url:       uploadURL(upload, o.WorkspaceID),
+		userAgent: o.UserAgent, http: caller, pacer: o.Pacer, waits: newWaitReports(), log: o.Logger,
 		tokens: newTokenSource(tokenSource{
 			url:      authority.JoinPath(o.TenantID, "oauth2", "v2.0", "token").String(),
 			clientID: o.ClientID, secret: o.Secret, scope: at.scope, http: caller, log: o.Logger,
@@ -108,7 +109,12 @@ func New(o Options) (*Client, error) {
 	}, nil
 }
 
-func (o Options) check() error {
+// uploadURL is the address of the upload API, app/docs/sentinel.md#address-and-headers.
+func uploadURL(base *url.URL, workspace string) string {
+	return base.JoinPath("workspaces", workspace, "threat-intelligence-stix-objects:upload").String() + "?api-version=" + apiVersion
+}
+
+func (o Options) checkIDs() error {
 	var faults []error
 	if _, err := uuid.Parse(o.WorkspaceID); err != nil || len(o.WorkspaceID) != 36 {
 		faults = append(faults, fmt.Errorf("the workspace ID %q is not a GUID", o.WorkspaceID))
@@ -119,27 +125,27 @@ func (o Options) check() error {
 	return errors.Join(faults...)
 }
 
-// base reads the base of a host. Without TLS only this machine may see a token or a secret.
-func base(text, otherwise string) (*url.URL, error) {
+// parseBase reads the base of a host. Without TLS only this machine may see a token or a secret.
+func parseBase(text, otherwise string) (*url.URL, error) {
 	if text == "" {
 		text = otherwise
 	}
 	u, err := url.Parse(text)
-	if err != nil || u.Host == "" || u.Scheme != "https" && !(u.Scheme == "http" && loopback(u.Hostname())) {
+	if err != nil || u.Host == "" || u.Scheme != "https" && !(u.Scheme == "http" && isLoopback(u.Hostname())) {
 		return nil, fmt.Errorf("the address %q is neither https:// and a host nor http:// on this machine", text)
 	}
 	return u, nil
 }
 
-func loopback(host string) bool {
+func isLoopback(host string) bool {
 	ip := net.ParseIP(host)
 	return strings.EqualFold(host, "localhost") || ip != nil && ip.IsLoopback()
 }
 
-// ConfigError is a failure that time does not heal: an input, a role or a setting in Azure has to be changed.
+// ConfigError is a failure that does not pass by itself: an input, a role or a setting in Azure has to be changed.
 type ConfigError struct {
-	Message string // what is wrong
-	Remedy  string // what to do about it
+	Message string // what is wrong, a sentence
+	Remedy  string // what to do about it, one or more sentences
 }
 
 func (e *ConfigError) Error() string { return e.Message + " " + e.Remedy }

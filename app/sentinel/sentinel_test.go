@@ -51,11 +51,11 @@ type transport func(*http.Request) (*http.Response, error)
 func (f transport) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
 
 // A request that is filled as far as there is room has 1 MiB.
-func TestRoom(t *testing.T) {
+func TestMaxPayload(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		source := rapid.String().Draw(t, "source")
 		sizes := rapid.SliceOfN(rapid.IntRange(1, 5000), 1, 99).Draw(t, "sizes")
-		rest := Room(source)
+		rest := MaxPayload(source)
 		for _, size := range sizes {
 			rest -= size + 1
 		}

@@ -118,7 +118,7 @@ func TestWaitsAreReported(t *testing.T) {
 	})
 }
 
-// What the client itself costs for a batch that is accepted, and for one with refused records: building the body, and
+// What the client itself costs for a batch that is accepted, and for one with rejected records: building the body, and
 // reading the answer.
 func BenchmarkBatch(b *testing.B) {
 	list := objects(0, 100)
@@ -128,12 +128,12 @@ func BenchmarkBatch(b *testing.B) {
 	}
 	partial := `{"errors":[` + strings.Repeat(`{"recordIndex":3,"errorMessages":["Error for Property=id: Required property is missing. Actual value: NULL."]},`, 9) +
 		`{"recordIndex":7,"errorMessages":["no"]}]}`
-	for name, answer := range map[string]string{"accepted": "", "refused": partial} {
+	for name, answer := range map[string]string{"accepted": "", "rejected": partial} {
 		b.Run(name, func(b *testing.B) {
 			for b.Loop() {
 				body := requestBody(source, list, part)
 				b.SetBytes(int64(len(body)))
-				if d := decide(http.StatusOK, nil, []byte(answer), len(part), time.Time{}); d.action != accept {
+				if d := decide(http.StatusOK, nil, []byte(answer), len(part), time.Time{}); d.action != actionAccept {
 					b.Fatal(d)
 				}
 			}

@@ -19,20 +19,21 @@ const (
 	maxTokenAnswer = 256 << 10
 	// renewAhead is how long before its end a token is renewed, or a quarter of its life if that is less.
 	renewAhead = 5 * time.Minute
-	// renewAgain is how long a failed renewal rests while the old token still holds.
-	renewAgain = 30 * time.Second
+	// renewPause follows a failed renewal while the old token is still valid.
+	renewPause = 30 * time.Second
 	// unknownLife is assumed of a token that comes without expires_in.
 	unknownLife = 5 * time.Minute
 )
 
-// tokenSource gets tokens from Microsoft Entra by the client credentials grant (spec §3.1) and keeps the last one.
+// tokenSource gets tokens from Microsoft Entra by the client credentials grant, app/docs/sentinel.md#token-request, and keeps
+// the last one. It may be used by several goroutines at once; one of them asks for all.
 type tokenSource struct {
 	url, clientID, scope string
 	secret               func() string
 	http                 *http.Client
 	log                  *slog.Logger
 
-	// state holds the one state while nobody renews: whoever holds it renews for all others, who wait for it here.
+	// state holds the one state while no goroutine asks for a token. The one that asks takes it out; the others wait here.
 	state chan tokenState
 }
 
@@ -40,7 +41,7 @@ type tokenState struct {
 	token          string
 	renew, expires time.Time
 
-	err    error // of the last attempt, for those who were waiting when it ended
+	err    error // of the last attempt, for the goroutines that were waiting when it ended
 	failed time.Time
 }
 
@@ -50,79 +51,79 @@ func newTokenSource(s tokenSource) *tokenSource {
 	return &s
 }
 
-// get returns a token that is good for a while. It fails with a *ConfigError when Entra refuses the credentials, and with
-// another error when no token could be had for about an hour.
-func (s *tokenSource) get(ctx context.Context, sleep sleeper) (string, error) {
+// validToken returns a token that is valid for a while. Its error is a *[ConfigError] when Entra refuses the login, another
+// one when no token could be had for an hour, or the cause that ended ctx.
+func (s *tokenSource) validToken(ctx context.Context, sleep sleepFunc) (string, error) {
 	asked := time.Now()
-	var now tokenState
+	var state tokenState
 	select {
-	case now = <-s.state:
+	case state = <-s.state:
 	case <-ctx.Done():
-		return "", ctx.Err()
+		return "", context.Cause(ctx)
 	}
-	defer func() { s.state <- now }()
-	if time.Now().Before(now.renew) {
-		return now.token, nil
+	defer func() { s.state <- state }()
+	if time.Now().Before(state.renew) {
+		return state.token, nil
 	}
-	if now.failed.After(asked) {
-		return "", now.err
+	if state.failed.After(asked) {
+		return "", state.err
 	}
-	if time.Now().Before(now.expires) {
-		s.refresh(ctx, &now)
-		return now.token, nil
+	if time.Now().Before(state.expires) {
+		s.renewToken(ctx, &state)
+		return state.token, nil
 	}
-	fresh, err := s.insist(ctx, sleep)
+	fresh, err := s.awaitToken(ctx, sleep)
 	if err == nil {
-		now = fresh
+		state = fresh
 	} else if ctx.Err() == nil {
-		now.err, now.failed = err, time.Now()
+		state.err, state.failed = err, time.Now()
 	}
 	return fresh.token, err
 }
 
-// drop makes sure that a token which was refused is not used again.
-func (s *tokenSource) drop(ctx context.Context, token string) error {
+// dropToken makes sure that a token which Sentinel did not take is not used again.
+func (s *tokenSource) dropToken(ctx context.Context, token string) error {
 	select {
-	case now := <-s.state:
-		if now.token == token {
-			now = tokenState{}
+	case state := <-s.state:
+		if state.token == token {
+			state = tokenState{}
 		}
-		s.state <- now
+		s.state <- state
 		return nil
 	case <-ctx.Done():
-		return ctx.Err()
+		return context.Cause(ctx)
 	}
 }
 
-// refresh renews a token that still holds. Its failure is no news until the token has ended.
-func (s *tokenSource) refresh(ctx context.Context, now *tokenState) {
-	fresh, err := s.fetch(ctx)
+// renewToken renews a token that is still valid. If that fails, the token serves on, and the next attempt is in a while.
+func (s *tokenSource) renewToken(ctx context.Context, state *tokenState) {
+	fresh, err := s.requestToken(ctx)
 	if err == nil {
-		*now = fresh
+		*state = fresh
 		return
 	}
 	s.log.Warn("renewing the Microsoft Entra token failed; the old one still holds", "error", err)
-	now.renew = time.Now().Add(renewAgain)
-	if now.renew.After(now.expires) {
-		now.renew = now.expires
+	state.renew = time.Now().Add(renewPause)
+	if state.renew.After(state.expires) {
+		state.renew = state.expires
 	}
 }
 
-// insist sits out an outage of the login.
-func (s *tokenSource) insist(ctx context.Context, sleep sleeper) (tokenState, error) {
-	var outage patience
+// awaitToken asks for a token until it is issued or refused, or the login has been out of order for an hour.
+func (s *tokenSource) awaitToken(ctx context.Context, sleep sleepFunc) (tokenState, error) {
+	var o outage
 	for {
-		fresh, err := s.fetch(ctx)
+		fresh, err := s.requestToken(ctx)
 		var config *ConfigError
 		if err == nil || errors.As(err, &config) {
 			return fresh, err
 		}
 		if ctx.Err() != nil {
-			return fresh, ctx.Err()
+			return fresh, context.Cause(ctx)
 		}
-		var away *unavailable
-		errors.As(err, &away)
-		pause, ok := outage.next(away.wait)
+		var unavailable *unavailableError
+		errors.As(err, &unavailable)
+		pause, ok := o.nextPause(unavailable.wait)
 		if !ok {
 			return fresh, fmt.Errorf("no token from Microsoft Entra for %v: %w", outageBudget, err)
 		}
@@ -133,17 +134,17 @@ func (s *tokenSource) insist(ctx context.Context, sleep sleeper) (tokenState, er
 	}
 }
 
-// unavailable is a failure that may heal by itself.
-type unavailable struct {
-	wait time.Duration // asked for by the server
+// unavailableError is a failure of the login that may pass by itself.
+type unavailableError struct {
+	wait time.Duration // what the server asked for
 	err  error
 }
 
-func (e *unavailable) Error() string { return e.err.Error() }
-func (e *unavailable) Unwrap() error { return e.err }
+func (e *unavailableError) Error() string { return e.err.Error() }
+func (e *unavailableError) Unwrap() error { return e.err }
 
-// fetch asks for a token once. Its errors are *ConfigError and *unavailable.
-func (s *tokenSource) fetch(ctx context.Context) (tokenState, error) {
+// requestToken asks for a token once. Its error is a *[ConfigError] or an *unavailableError.
+func (s *tokenSource) requestToken(ctx context.Context) (tokenState, error) {
 	asked := time.Now()
 	secret := s.secret()
 	form := url.Values{
@@ -153,21 +154,21 @@ func (s *tokenSource) fetch(ctx context.Context) (tokenState, error) {
 	defer cancel()
 	request, err := http.NewRequestWithContext(ctx, http.MethodPost, s.url, strings.NewReader(form.Encode()))
 	if err != nil {
-		return tokenState{}, &unavailable{err: errors.New("the address of the login is not usable")}
+		return tokenState{}, &unavailableError{err: errors.New("the address of the login is not usable")}
 	}
 	request.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 	request.Header.Set("Accept", "application/json")
 	response, err := s.http.Do(request)
 	if err != nil {
-		return tokenState{}, &unavailable{err: err}
+		return tokenState{}, &unavailableError{err: err}
 	}
 	defer response.Body.Close()
 	body, err := io.ReadAll(io.LimitReader(response.Body, maxTokenAnswer))
 	if err != nil {
-		return tokenState{}, &unavailable{err: fmt.Errorf("reading the answer of Microsoft Entra: %w", err)}
+		return tokenState{}, &unavailableError{err: fmt.Errorf("reading the answer of Microsoft Entra: %w", err)}
 	}
 	if response.StatusCode != http.StatusOK {
-		return tokenState{}, entraError(response.StatusCode, response.Header, redact(body, secret), asked)
+		return tokenState{}, entraError(response.StatusCode, response.Header, redactSecret(body, secret), asked)
 	}
 	return readToken(body, asked)
 }
@@ -178,7 +179,7 @@ func readToken(body []byte, asked time.Time) (tokenState, error) {
 		ExpiresIn   json.RawMessage `json:"expires_in"` // a number, or a text of one from the older endpoint
 	}
 	if err := json.Unmarshal(body, &answer); err != nil || answer.AccessToken == "" {
-		return tokenState{}, &unavailable{err: errors.New("no token in the answer of Microsoft Entra")}
+		return tokenState{}, &unavailableError{err: errors.New("no token in the answer of Microsoft Entra")}
 	}
 	life := unknownLife
 	if seconds, err := strconv.Atoi(strings.Trim(string(answer.ExpiresIn), `"`)); err == nil && seconds > 0 {

@@ -51,16 +51,16 @@ func TestTokenIsKeptAndRenewedEarly(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			l := newLab(t, setup{standin: sentinelserver.Options{TokenLifetime: life}})
 			logins := l.countLogins()
-			first, err := l.client.tokens.get(t.Context(), quietly)
+			first, err := l.client.tokens.validToken(t.Context(), sleepQuietly)
 			if err != nil {
 				t.Fatal(err)
 			}
 			time.Sleep(renewed - time.Millisecond)
-			if again, err := l.client.tokens.get(t.Context(), quietly); err != nil || again != first {
+			if again, err := l.client.tokens.validToken(t.Context(), sleepQuietly); err != nil || again != first {
 				t.Fatalf("%v: renewed too early (%v)", life, err)
 			}
 			time.Sleep(time.Millisecond)
-			if again, err := l.client.tokens.get(t.Context(), quietly); err != nil || again == first || logins.count() != 2 {
+			if again, err := l.client.tokens.validToken(t.Context(), sleepQuietly); err != nil || again == first || logins.count() != 2 {
 				t.Fatalf("%v: not renewed (%v), %d logins", life, err, logins.count())
 			}
 		})
@@ -73,7 +73,7 @@ func TestOneLoginForAll(t *testing.T) {
 		logins := l.countLogins()
 		l.inject(sentinelserver.Fault{Kind: sentinelserver.TokenSlow, Seconds: 5})
 		together(8, func(int) {
-			if _, err := l.client.tokens.get(t.Context(), quietly); err != nil {
+			if _, err := l.client.tokens.validToken(t.Context(), sleepQuietly); err != nil {
 				t.Error(err)
 			}
 		})
@@ -93,7 +93,7 @@ func TestOneRefusalForAll(t *testing.T) {
 		)
 		l.far.SetSecret(clientID, "another")
 		together(8, func(int) {
-			_, err := l.client.tokens.get(t.Context(), quietly)
+			_, err := l.client.tokens.validToken(t.Context(), sleepQuietly)
 			var config *ConfigError
 			if !errors.As(err, &config) {
 				t.Errorf("got %v", err)
@@ -185,7 +185,7 @@ func TestLoginAnswers(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				l := newLab(t, setup{})
 				l.client.http.Transport = tt.answers
-				_, err := l.client.tokens.fetch(t.Context())
+				_, err := l.client.tokens.requestToken(t.Context())
 				var config *ConfigError
 				if errors.As(err, &config) != tt.config || !strings.Contains(err.Error(), tt.want) || strings.Contains(err.Error(), "<") {
 					t.Fatalf("got %T %v", err, err)
@@ -257,7 +257,7 @@ func TestLoginOutageForGood(t *testing.T) {
 func TestOldTokenServesWhileTheLoginIsDown(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := newLab(t, setup{})
-		first, err := l.client.tokens.get(t.Context(), quietly)
+		first, err := l.client.tokens.validToken(t.Context(), sleepQuietly)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -265,7 +265,7 @@ func TestOldTokenServesWhileTheLoginIsDown(t *testing.T) {
 		l.inject(sentinelserver.Fault{Kind: sentinelserver.TokenStatus, Status: 503, Count: -1})
 		time.Sleep(56 * time.Minute)
 		for range 10 {
-			if again, err := l.client.tokens.get(t.Context(), quietly); err != nil || again != first {
+			if again, err := l.client.tokens.validToken(t.Context(), sleepQuietly); err != nil || again != first {
 				t.Fatalf("got %v", err)
 			}
 		}
@@ -273,8 +273,8 @@ func TestOldTokenServesWhileTheLoginIsDown(t *testing.T) {
 			t.Fatalf("%d logins in one instant", logins.count())
 		}
 		l.far.ClearFaults()
-		time.Sleep(renewAgain)
-		if again, err := l.client.tokens.get(t.Context(), quietly); err != nil || again == first {
+		time.Sleep(renewPause)
+		if again, err := l.client.tokens.validToken(t.Context(), sleepQuietly); err != nil || again == first {
 			t.Fatalf("not renewed: %v", err)
 		}
 	})
@@ -287,12 +287,12 @@ func TestLoginEndsWithItsContext(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
 		together(3, func(int) {
-			if _, err := l.client.tokens.get(ctx, quietly); !errors.Is(err, context.DeadlineExceeded) {
+			if _, err := l.client.tokens.validToken(ctx, sleepQuietly); !errors.Is(err, context.DeadlineExceeded) {
 				t.Errorf("got %v", err)
 			}
 		})
 		l.far.ClearFaults()
-		if _, err := l.client.tokens.get(t.Context(), quietly); err != nil {
+		if _, err := l.client.tokens.validToken(t.Context(), sleepQuietly); err != nil {
 			t.Fatalf("the next one failed too: %v", err)
 		}
 	})

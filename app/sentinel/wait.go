@@ -2,50 +2,24 @@ package sentinel
 
 import (
 	"context"
-	"math/rand/v2"
 	"slices"
 	"time"
+
+	"mssentinel/app/retry"
 )
 
-// An outage is sat out with pauses that grow from firstPause to longestPause, for about an hour.
-const (
-	firstPause   = 2 * time.Second // at most; half of it at least
-	longestPause = time.Minute
-	outageBudget = time.Hour
-	// longestAsked bounds what a server that is out of order may ask for.
-	longestAsked = 10 * time.Minute
-)
-
-// patience counts the failures in a row of something that may heal.
-type patience struct {
-	since time.Time // of the first failure
-	tries int
-}
-
-// next says how long to wait before the next try, and whether there should be one. asked is what the server asked for.
-func (p *patience) next(asked time.Duration) (time.Duration, bool) {
-	if p.tries == 0 {
-		p.since = time.Now()
-	}
-	if time.Since(p.since) >= outageBudget {
-		return 0, false
-	}
-	most := min(firstPause<<min(p.tries, 10), longestPause)
-	p.tries++
-	return max(most/2+rand.N(most/2+1), min(asked, longestAsked)), true
-}
-
-// shortestShown is the shortest wait that is reported; shorter ones would flicker.
+// shortestShown is the shortest wait that is reported; shorter ones would flicker on a screen.
 const shortestShown = time.Second
 
-// waits are those that go on at the moment. The first to end is reported.
-type waits struct {
-	state chan waiting // holds the one state while nobody changes it, so that reports keep their order
+// waitReports report the waits of a client's deliveries: of those that go on at the moment, the first to end.
+type waitReports struct {
+	// state holds the one state while nobody changes it. Reports are made while it is taken out, so that they keep their order.
+	state chan openWaits
 }
 
-type waiting struct {
-	list  []wait
-	shown wait
+type openWaits struct {
+	list     []wait
+	reported wait
 }
 
 type wait struct {
@@ -53,46 +27,40 @@ type wait struct {
 	reason string
 }
 
-func newWaits() *waits {
-	w := &waits{state: make(chan waiting, 1)}
-	w.state <- waiting{}
+func newWaitReports() *waitReports {
+	w := &waitReports{state: make(chan openWaits, 1)}
+	w.state <- openWaits{}
 	return w
 }
 
-// sleep waits until an instant, or returns the error of a context that ends before. report may be nil.
-func (w *waits) sleep(ctx context.Context, until time.Time, reason string, report func(time.Time, string)) error {
-	if err := ctx.Err(); err != nil {
-		return err
+// sleepReported waits until an instant, or returns the cause of a context that ends before. report may be nil.
+func (w *waitReports) sleepReported(ctx context.Context, until time.Time, reason string, report func(time.Time, string)) error {
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
 	}
 	d := time.Until(until)
 	if d >= shortestShown && report != nil {
 		this := wait{until, reason}
-		w.change(report, func(list []wait) []wait { return append(list, this) })
-		defer w.change(report, func(list []wait) []wait {
+		w.updateWaits(report, func(list []wait) []wait { return append(list, this) })
+		defer w.updateWaits(report, func(list []wait) []wait {
 			i := slices.Index(list, this)
 			return slices.Delete(list, i, i+1)
 		})
 	}
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
+	return retry.Sleep(ctx, d)
 }
 
-func (w *waits) change(report func(time.Time, string), edit func([]wait) []wait) {
-	now := <-w.state
-	now.list = edit(now.list)
+// updateWaits changes the list of waits, and reports the first to end if that is another one now.
+func (w *waitReports) updateWaits(report func(time.Time, string), edit func([]wait) []wait) {
+	s := <-w.state
+	s.list = edit(s.list)
 	var first wait
-	if len(now.list) > 0 {
-		first = slices.MinFunc(now.list, func(a, b wait) int { return a.until.Compare(b.until) })
+	if len(s.list) > 0 {
+		first = slices.MinFunc(s.list, func(a, b wait) int { return a.until.Compare(b.until) })
 	}
-	if first != now.shown {
-		now.shown = first
+	if first != s.reported {
+		s.reported = first
 		report(first.until, first.reason)
 	}
-	w.state <- now
+	w.state <- s
 }

@@ -16,8 +16,8 @@ func isConfig(err error) bool {
 	return errors.As(err, &config)
 }
 
-// refuseAll refuses every batch with an object of these numbers.
-func (l *lab) refuseAll(numbers ...int) {
+// rejectAll makes Sentinel reject every batch with an object of these numbers.
+func (l *lab) rejectAll(numbers ...int) {
 	for _, n := range numbers {
 		l.inject(sentinelserver.Fault{Kind: sentinelserver.RefuseBatch, Match: named(n), Count: -1})
 	}
@@ -26,12 +26,12 @@ func (l *lab) refuseAll(numbers ...int) {
 func TestBatchesOfOneInARow(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := newLab(t, setup{})
-		l.refuseAll(1, 2, 3, 5, 6, 8)
-		one := func(n int, refused, config bool) {
+		l.rejectAll(1, 2, 3, 5, 6, 8)
+		one := func(n int, rejected, config bool) {
 			t.Helper()
 			g, err := l.deliver(t.Context(), objects(n, 1))
-			if isConfig(err) != config || !config && err != nil || (len(g.refused) == 1) != refused {
-				t.Fatalf("object %d: %v, refused %v", n, err, g.refused)
+			if isConfig(err) != config || !config && err != nil || (len(g.rejected) == 1) != rejected {
+				t.Fatalf("object %d: %v, rejected %v", n, err, g.rejected)
 			}
 		}
 		one(1, true, false) // nobody else could tell
@@ -46,35 +46,35 @@ func TestBatchesOfOneInARow(t *testing.T) {
 	})
 }
 
-// Three deliveries at once, each of one record: none is settled as refused, because together they show who is to blame.
+// Three deliveries at once, each of one record: none is settled as rejected, because together they show the cause.
 func TestBatchesOfOneAtOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := newLab(t, setup{})
 		l.inject(sentinelserver.Fault{Kind: sentinelserver.Slow, Seconds: 2}, sentinelserver.Fault{Kind: sentinelserver.Slow, Seconds: 1})
-		l.refuseAll(0, 1, 2)
-		var settled, blamed atomic.Int32
+		l.rejectAll(0, 1, 2)
+		var settled, config atomic.Int32
 		together(3, func(i int) {
 			g, err := l.deliver(t.Context(), objects(i, 1))
 			settled.Add(int32(g.calls))
 			if isConfig(err) {
-				blamed.Add(1)
+				config.Add(1)
 			}
 		})
-		if settled.Load() > 0 || blamed.Load() != 3 {
-			t.Fatalf("%d settled, %d blamed on the configuration", settled.Load(), blamed.Load())
+		if settled.Load() > 0 || config.Load() != 3 {
+			t.Fatalf("%d settled, %d taken for the configuration", settled.Load(), config.Load())
 		}
 	})
 }
 
-// Two records wait for the verdict of a third delivery; what that one learns decides.
+// Two records wait for what a third delivery learns.
 func TestOthersDecide(t *testing.T) {
 	for name, tt := range map[string]struct {
 		third  func(*lab)
 		config bool
 	}{
-		"accepted":      {func(*lab) {}, false},
-		"judged":        {func(l *lab) { l.inject(sentinelserver.Fault{Kind: sentinelserver.RefuseRecord, Match: named(2)}) }, false},
-		"refused alike": {func(l *lab) { l.refuseAll(2) }, true},
+		"accepted":          {func(*lab) {}, false},
+		"rejected by index": {func(l *lab) { l.inject(sentinelserver.Fault{Kind: sentinelserver.RefuseRecord, Match: named(2)}) }, false},
+		"rejected alike":    {func(l *lab) { l.rejectAll(2) }, true},
 		"other text": {func(l *lab) {
 			l.inject(sentinelserver.Fault{Kind: sentinelserver.RefuseBatch, Match: named(2), Status: 413})
 		}, false},
@@ -85,8 +85,8 @@ func TestOthersDecide(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				l := newLab(t, setup{})
-				l.refuseAll(0, 1)
-				if _, err := l.client.tokens.get(t.Context(), quietly); err != nil {
+				l.rejectAll(0, 1)
+				if _, err := l.client.tokens.validToken(t.Context(), sleepQuietly); err != nil {
 					t.Fatal(err)
 				}
 				time.Sleep(time.Second)
@@ -115,8 +115,8 @@ func TestOthersDecide(t *testing.T) {
 				tt.third(l)
 				for range 2 {
 					r := <-results
-					if isConfig(r.err) != tt.config || (len(r.g.refused) == 1) == tt.config {
-						t.Errorf("%v, refused %v", r.err, r.g.refused)
+					if isConfig(r.err) != tt.config || (len(r.g.rejected) == 1) == tt.config {
+						t.Errorf("%v, rejected %v", r.err, r.g.rejected)
 					}
 				}
 				<-third
@@ -125,24 +125,24 @@ func TestOthersDecide(t *testing.T) {
 	}
 }
 
-// Other words clear what was refused before, and begin a row of their own.
-func TestOtherWordsBeginAnotherRow(t *testing.T) {
-	var d doubt
-	d.enter()
-	d.alone("a")
-	first, other := d.alone("a"), d.alone("b")
-	if d.alone("b"); other.guilty() {
-		t.Fatal("blamed after two")
+// Another text shows that the objects were the cause of what was rejected before, and begins a row of its own.
+func TestAnotherTextBeginsAnotherRow(t *testing.T) {
+	var l loneRejections
+	l.beginDelivery()
+	l.addRejection("a")
+	first, other := l.addRejection("a"), l.addRejection("b")
+	if l.addRejection("b"); other.isConfig() {
+		t.Fatal("taken for the configuration after two")
 	}
-	if d.alone("b"); !other.guilty() || first.guilty() {
-		t.Fatalf("three alike are guilty: %v; two before them: %v", other.guilty(), first.guilty())
+	if l.addRejection("b"); !other.isConfig() || first.isConfig() {
+		t.Fatalf("three alike are the configuration: %v; two before them: %v", other.isConfig(), first.isConfig())
 	}
 }
 
-func TestSuspectsStayQueuedWhenStopped(t *testing.T) {
+func TestHeldRejectionsStayQueuedWhenStopped(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := newLab(t, setup{})
-		l.refuseAll(0)
+		l.rejectAll(0)
 		l.inject(sentinelserver.Fault{Kind: sentinelserver.Slow, Seconds: 10})
 		other := make(chan error, 1)
 		go func() {
@@ -161,7 +161,7 @@ func TestSuspectsStayQueuedWhenStopped(t *testing.T) {
 	})
 }
 
-// Several goroutines meet batches that are all refused: each fails, and nothing is settled.
+// Several goroutines meet batches that are all rejected: each fails, and nothing is settled.
 func TestConfigurationSeenByAll(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := newLab(t, setup{limit: 100})
@@ -178,18 +178,18 @@ func TestConfigurationSeenByAll(t *testing.T) {
 	})
 }
 
-// The first record of every batch is a culprit, and all are isolated at the same time: still nobody blames the configuration.
-func TestCulpritInEveryBatch(t *testing.T) {
+// The first record of every batch is bad, and all are found at the same time: the configuration is not taken for the cause.
+func TestBadRecordInEveryBatch(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := newLab(t, setup{})
 		for i := range 8 {
-			l.refuseAll(i * 100)
+			l.rejectAll(i * 100)
 		}
 		l.inject(sentinelserver.Fault{Kind: sentinelserver.Slow, Seconds: 0.1, Count: -1})
 		together(8, func(i int) {
 			g, err := l.deliver(t.Context(), objects(i*100, 100))
-			if err != nil || len(g.refused) != 1 || g.refused[0].Code != CodeBatchRefused || len(g.accepted) != 99 {
-				t.Errorf("%v, accepted %d, refused %v", err, len(g.accepted), g.refused)
+			if err != nil || len(g.rejected) != 1 || g.rejected[0].Code != CodeBatchRejected || len(g.accepted) != 99 {
+				t.Errorf("%v, accepted %d, rejected %v", err, len(g.accepted), g.rejected)
 			}
 		})
 		if n := len(l.far.Objects(source)); n != 792 {
