@@ -16,8 +16,8 @@ import (
 	"mssentinel/plugins/mapper/mappertest"
 )
 
-// The acceptance checks of the upload API's notes, on every object that the mappers make. They
-// read the objects on their own and share nothing with the code that wrote them.
+// The checks of app/docs/sentinel.md#acceptance-checks, by their numbers, on every object that the mappers make. They read the
+// objects on their own and share nothing with the code that wrote them.
 func TestAcceptance(t *testing.T) {
 	ids := map[string]string{}
 	for typ, list := range objects(t) {
@@ -172,7 +172,7 @@ func acceptTimes(_ string, o object) error {
 	return nil
 }
 
-// members of a description, in the order of the user guide.
+// descriptionMembers are those of a description, in the order of README.md, Mappings.
 var descriptionMembers = regexp.MustCompile(`(?s)^\{"type": ".*", "summary": ".*", "confidence": (?:\d+|null), "rating": (?:[\d.]+|null), ` +
 	`"threatAssessScore": (?:\d+|null), "ownerName": ".*", "associatedGroups": \[.*\], "attributes": \[.*\], "webLink": (?:".*"|null)\}$`)
 
@@ -269,7 +269,7 @@ func acceptRetiring(_ string, o object) error {
 	return nil
 }
 
-// acceptClass is how Sentinel's workbook sorts values into columns.
+// acceptClass sorts values into columns as Sentinel's workbook does, app/docs/sentinel.md#workbook-columns.
 func acceptClass(typ string, o object) error {
 	paths, values, _ := comparisons(o.Pattern)
 	class := map[string]string{"ipv4-addr:value": "NetworkIP", "domain-name:value": "DomainName", "url:value": "Url", "email-addr:value": "EmailAddress"}[paths[0]]

@@ -16,9 +16,9 @@ import (
 
 // Bounds of an object.
 const (
-	// MaxDescription is how many bytes of a description Sentinel keeps in its tables.
+	// MaxDescription is how many bytes of a description Sentinel keeps in its tables, app/docs/sentinel.md#cut-texts.
 	MaxDescription = 1000
-	// MaxMatched is how many bytes of a pattern Sentinel keeps: its rules may not match a longer one.
+	// MaxMatched is how many bytes of a pattern Sentinel keeps there: its rules may not match a longer one.
 	MaxMatched = 1000
 	// MaxText bounds the text of all members together, in bytes. JSON takes at most six bytes
 	// for one, so an object always fits into a request of 1 MiB.
@@ -59,7 +59,7 @@ type ExternalReference struct {
 	ExternalID string
 }
 
-// The TLP markings that Sentinel knows, as STIX 2.1 section 7.2.1.4 fixes them.
+// The TLP markings that Sentinel knows, app/docs/sentinel.md#markings, as STIX 2.1 section 7.2.1.4 fixes them.
 const (
 	TLPWhite = "marking-definition--613f2e26-407d-48c7-9eca-b8e91df99dc9"
 	TLPGreen = "marking-definition--34098fce-860f-48ae-8e50-ebd3cc5e41da"

@@ -32,7 +32,7 @@ func (i *Indicator) AppendJSON(dst []byte, e Envelope) []byte {
 }
 
 // Retired is an object that ends the life of one sent before: the same identity, no longer valid.
-// It is not revoked, since revocation is final in STIX and the value may come back.
+// It is not revoked, since revocation is final and the value may come back, app/docs/sentinel.md#expiry-and-retirement.
 type Retired struct {
 	Pattern, Name string
 	// Created as last sent.
@@ -41,7 +41,7 @@ type Retired struct {
 }
 
 // AppendJSON appends the object. valid_until is put after valid_from, and modified not before
-// created, whatever the clock says: Sentinel refuses the object otherwise.
+// created, whatever the clock says: Sentinel rejects the object otherwise, app/docs/sentinel.md#members.
 func (r Retired) AppendJSON(dst []byte) []byte {
 	created := r.Created.Truncate(time.Millisecond)
 	until := r.ValidUntil.Truncate(time.Millisecond)

@@ -10,7 +10,8 @@ import (
 // every Sentinel workspace hangs on it.
 var namespace = uuid.MustParse("3ac58c0a-736d-4021-b479-80e23ae94aa0")
 
-// ID is the stable identity of an observable: a version 5 UUID of its pattern.
+// ID is the stable identity of an observable: a version 5 UUID of its pattern. An id never gets another value,
+// app/docs/sentinel.md#identity-and-updates.
 func ID(pattern string) uuid.UUID {
 	return uuid.NewSHA1(namespace, []byte(pattern))
 }

@@ -15,7 +15,7 @@ func New(version string) mapper.Mapper { return fileMapper{version} }
 type fileMapper struct{ version string }
 
 // algorithms in the order in which ThreatConnect joins the hashes in a summary. The paths are in
-// the spelling of STIX, by which Sentinel tells the algorithms apart.
+// the spelling of STIX, by which Sentinel tells the algorithms apart, app/docs/sentinel.md#workbook-columns.
 var algorithms = [...]struct {
 	member, name, path string
 	digits             int

@@ -8,7 +8,8 @@ import (
 	"github.com/google/uuid"
 )
 
-// The service speaks in four shapes: the gateway's, the API's envelope, a list of record errors, and text that is no JSON.
+// The service speaks in four shapes: the gateway's, the API's envelope, a list of record errors, and text that is no JSON,
+// app/docs/sentinel.md#error-bodies.
 
 // gatewayError answers in the shape of the gateway before the API.
 func gatewayError(w http.ResponseWriter, status int, message string) {

@@ -23,7 +23,8 @@ type parsed struct {
 
 var errPattern = errors.New("not a STIX pattern")
 
-// observables are the comparisons that become columns: those of a pattern of equalities, alone or joined by OR. A conjunction gives none.
+// observables are the comparisons that become columns: those of a pattern of equalities, alone or joined by OR. A conjunction
+// gives none. app/docs/sentinel.md#observables
 func observables(pattern string) []comparison {
 	p, err := parsePattern(pattern)
 	if err != nil || p.and || p.qualified {
@@ -37,7 +38,7 @@ func observables(pattern string) []comparison {
 	return p.comparisons
 }
 
-// parsePattern reads the grammar of STIX 2.1 §9 by tokens: terms in brackets, joined by AND and OR, in any nesting.
+// parsePattern reads the pattern language of STIX 2.1 by tokens: terms in brackets, joined by AND and OR, in any nesting.
 func parsePattern(pattern string) (parsed, error) {
 	l := &lexer{rest: pattern}
 	var p parsed

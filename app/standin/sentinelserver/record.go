@@ -47,7 +47,7 @@ const (
 	phases
 )
 
-// common members of every type; table 1.4 of the specification this package was written from.
+// common members of every type, app/docs/sentinel.md#members.
 var common = map[string]form{
 	"type": filledText, "id": identifier, "spec_version": filledText, "created": timestamp, "modified": timestamp,
 	"created_by_ref": identity, "revoked": boolean, "labels": texts, "confidence": percent, "lang": text,

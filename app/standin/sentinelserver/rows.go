@@ -8,7 +8,7 @@ import (
 	"github.com/tidwall/gjson"
 )
 
-// Row is one row of the table ThreatIntelIndicators, under the names of its columns.
+// Row is one row of the table ThreatIntelIndicators, under the names of its columns, app/docs/sentinel.md#tables.
 type Row struct {
 	TimeGenerated    time.Time      `json:"TimeGenerated"`
 	ID               string         `json:"Id"` // base64(source) + "---" + STIX id
@@ -46,10 +46,10 @@ type ObjectRow struct {
 	Type             string         `json:"Type"`
 }
 
-// maxData is where the table cuts the description and pattern in Data, in characters.
+// maxData is where the table cuts the description and pattern in Data, in characters, app/docs/sentinel.md#cut-texts.
 const maxData = 1000
 
-// tlp are the only marking definitions that Sentinel understands.
+// tlp are the only marking definitions that Sentinel understands, app/docs/sentinel.md#markings.
 var tlp = map[string]string{
 	"marking-definition--613f2e26-407d-48c7-9eca-b8e91df99dc9": "white",
 	"marking-definition--34098fce-860f-48ae-8e50-ebd3cc5e41da": "green",

@@ -1,7 +1,8 @@
 // Package sentinelserver stands in for Microsoft Sentinel's STIX objects upload API and the Microsoft Entra login before it.
 //
 // It answers as the service is documented to answer, down to the order of its checks and what it rejects, keeps what was
-// uploaded the way Log Analytics would show it, and can be told to fail in every way a client has to survive.
+// uploaded the way Log Analytics would show it, and can be told to fail in every way a client has to survive. What it knows
+// about the service is in app/docs/sentinel.md.
 // It shares no code with the App's client: a wrong reading of the protocol must not be able to hide on both sides.
 package sentinelserver
 
@@ -15,7 +16,8 @@ import (
 	"mssentinel/app/standin/faults"
 )
 
-// Defaults of [Options]: the limits that Microsoft documents, and the stand-in's own where it documents none.
+// Defaults of [Options]: the limits that Microsoft documents, and the stand-in's own where it documents none,
+// app/docs/sentinel.md#limits.
 const (
 	DefaultWindow        = 60 * time.Second
 	DefaultLimit         = 100
@@ -39,7 +41,8 @@ const (
 	KeepHashes              // only that an object is there and a hash of it: for benchmarks of millions
 )
 
-// MessageKey is the name of the array of messages in a per-record error: Microsoft's documents disagree about it.
+// MessageKey is the name of the array of messages in a record error: Microsoft's documents disagree about it,
+// app/docs/sentinel.md#record-errors.
 type MessageKey string
 
 const (
@@ -66,7 +69,7 @@ type Options struct {
 	TokenLifetime time.Duration // 3,599 s
 	Lag           time.Duration // between an upload and its rows' TimeGenerated
 	MessageKey    MessageKey    // errorMessages
-	NoRoleStatus  int           // 403; the documents name only 401
+	NoRoleStatus  int           // 403; Microsoft documents 401 alone, app/docs/sentinel.md#missing-role
 	StrictVersion bool          // refuse objects without spec_version, which otherwise only count as a warning
 	Keep          Keep
 	Seed          uint64 // of faults that strike at random
@@ -145,7 +148,8 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	rest, ok := strings.CutPrefix(path, "/workspaces/")
 	workspace, action, _ := strings.Cut(rest, "/")
-	const upload = "threat-intelligence-stix-objects:upload" // to the letter: a colon that is percent-encoded leads nowhere
+	// To the letter: a colon that is percent-encoded leads nowhere, app/docs/sentinel.md#address-and-headers.
+	const upload = "threat-intelligence-stix-objects:upload"
 	if !ok || action != upload || !strings.HasSuffix(r.URL.EscapedPath(), "/"+upload) {
 		gatewayError(w, http.StatusNotFound, "Resource not found")
 		return

@@ -173,7 +173,7 @@ func (s *Server) Sent(source string) map[string]int {
 }
 
 // Republish appends a row for every object that stands and has not expired, as Sentinel does every 7 to 10 days: such rows
-// lack external_references. It does nothing unless rows are kept.
+// lack external_references, app/docs/sentinel.md#tables. It does nothing unless rows are kept.
 func (s *Server) Republish() {
 	t := &s.table
 	t.mu.Lock()

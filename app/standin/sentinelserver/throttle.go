@@ -6,7 +6,7 @@ import (
 )
 
 // throttle is a sliding window per subject: a call is let through while fewer than limit were let through in the window
-// before it. Calls that are refused do not count.
+// before it. Calls that are refused do not count. app/docs/sentinel.md#limits
 type throttle struct {
 	window time.Duration
 	limit  int

@@ -28,7 +28,7 @@ var scopes = map[string]string{
 	"https://management.chinacloudapi.cn//.default":  "https://management.chinacloudapi.cn/",
 }
 
-// publicAudiences are the ones the upload API is documented to accept, letter by letter.
+// publicAudiences are the ones the upload API is documented to accept, letter by letter, app/docs/sentinel.md#token-request.
 var publicAudiences = []string{
 	"https://management.core.windows.net/", "https://management.core.windows.net",
 	"https://management.azure.com/", "https://management.azure.com",
@@ -127,7 +127,7 @@ func wrongSecret(clientID string) string {
 	return "Invalid client secret provided. Ensure the secret being sent in the request is the client secret value, not the client secret ID, for a secret added to app '" + clientID + "'."
 }
 
-// entraError answers in the shape of Entra's errors.
+// entraError answers in the shape of Entra's errors, app/docs/sentinel.md#login-errors.
 func entraError(w http.ResponseWriter, status int, kind string, code int, text string) {
 	trace, correlation := uuid.NewString(), uuid.NewString()
 	stamp := time.Now().UTC().Format("2006-01-02 15:04:05Z")

@@ -19,7 +19,8 @@ import (
 // maxDepth of JSON that the service's parser descends into.
 const maxDepth = 64
 
-// upload answers one call of the upload API. The order of its checks is that of the service.
+// upload answers one call of the upload API. The order of its checks is taken for that of the service,
+// app/docs/sentinel.md#status-codes.
 func (s *Server) upload(w http.ResponseWriter, r *http.Request, workspace string) {
 	entry := Request{Time: time.Now()}
 	answer := &recorder{ResponseWriter: w}
@@ -153,7 +154,8 @@ func (s *Server) open(w http.ResponseWriter, r *http.Request, workspace string, 
 	return in, true
 }
 
-// fill reads the envelope's two members, and says what is wrong with them.
+// fill reads the envelope's two members, and says what is wrong with them, app/docs/sentinel.md#source-system and
+// app/docs/sentinel.md#body.
 func (in *envelope) fill(root gjson.Result) string {
 	var source, objects gjson.Result
 	if !root.IsObject() {
