@@ -28,17 +28,25 @@ type Rejection struct {
 	Message string // what Sentinel said, or that it said nothing; at most 2,000 bytes
 }
 
-// action is what an answer asks us to do with the objects of a request that it did not reject by index.
+// action is what to do with the objects of a request that its answer did not reject by index.
 type action int
 
 const (
-	actionAccept     action = iota // they stand in Sentinel
-	actionBisect                   // send them again; if none was rejected by index, one of them is wrong: send them in halves
-	actionThrottle                 // hold back all requests for a time, then send again
-	actionRetry                    // pause, longer each time, then send again
-	actionRenewToken               // send again with a new token
-	actionAwaitRole                // the role may still be on its way: send again in minutes
-	actionFail                     // nothing but an operator helps
+	// actionAccept: Sentinel holds them.
+	actionAccept action = iota
+	// actionBisect: Sentinel holds none of them, or does not say which. They are sent again, and in halves if the answer
+	// rejected no other object by index.
+	actionBisect
+	// actionThrottle: all requests are held back for a time, then they are sent again.
+	actionThrottle
+	// actionRetry: they are sent again after a pause, which is longer each time.
+	actionRetry
+	// actionRenewToken: they are sent again with a new token.
+	actionRenewToken
+	// actionAwaitRole: the role may still be on its way; they are sent again in minutes.
+	actionAwaitRole
+	// actionFail: nothing but an operator helps.
+	actionFail
 )
 
 // decision is what follows from an answer.
@@ -58,8 +66,8 @@ const (
 	throttleMost   = time.Hour   // then it does no harm to ask again
 )
 
-// decide reads the answer to a request of n objects, app/docs/sentinel.md#answers. It depends on its arguments alone and
-// remembers nothing.
+// decide reads the answer to a request of n objects, app/docs/sentinel.md#answers. It depends on its arguments alone
+// and remembers nothing.
 func decide(status int, header http.Header, body []byte, n int, now time.Time) decision {
 	a := parseAnswer(body, n)
 	d := decision{text: a.text, activityID: a.activityID}
@@ -69,7 +77,8 @@ func decide(status int, header http.Header, body []byte, n int, now time.Time) d
 	switch {
 	case status >= 200 && status < 300:
 		return decideSuccess(d, a, n)
-	case status == http.StatusBadRequest || status == http.StatusRequestEntityTooLarge || status == http.StatusUnprocessableEntity:
+	case status == http.StatusBadRequest, status == http.StatusRequestEntityTooLarge,
+		status == http.StatusUnprocessableEntity:
 		return decideRejection(d, a, n)
 	case status == http.StatusTooManyRequests:
 		d.action, d.wait = actionThrottle, throttleWait(header, body, now)
@@ -79,13 +88,20 @@ func decide(status int, header http.Header, body []byte, n int, now time.Time) d
 		d.action = actionAwaitRole
 	case status == http.StatusNotFound:
 		d.action = actionFail
-		d.config = &ConfigError{"Sentinel does not find the workspace.", "Compare Sentinel Workspace ID with the Log Analytics workspace's Overview, and check Azure Cloud."}
-	case status >= 500 || status < 400 || status == http.StatusRequestTimeout || status == http.StatusConflict || status == http.StatusTooEarly:
+		d.config = &ConfigError{
+			"Sentinel does not find the workspace.",
+			"Compare Sentinel Workspace ID with the Log Analytics workspace's Overview, and check Azure Cloud.",
+		}
+	case status >= 500, status < 400, status == http.StatusRequestTimeout, status == http.StatusConflict,
+		status == http.StatusTooEarly:
 		d.action = actionRetry
 		d.wait, _ = retry.After(header, now)
 	default:
 		d.action = actionFail
-		d.config = &ConfigError{fmt.Sprintf("Sentinel rejects our requests with status %d: %s", status, d.text), "Check the proxy and whether a newer version of this App exists."}
+		d.config = &ConfigError{
+			fmt.Sprintf("Sentinel rejects our requests with status %d: %s", status, d.text),
+			"Check the proxy and whether a newer version of this App exists.",
+		}
 	}
 	return d
 }
@@ -174,8 +190,8 @@ func parseAnswer(body []byte, n int) answer {
 	return a
 }
 
-// parseRecordErrors reads the list of record errors, app/docs/sentinel.md#record-errors. One whose index is not that of an
-// object of the request makes the answer unclear.
+// parseRecordErrors reads the list of record errors, app/docs/sentinel.md#record-errors. One whose index is not that of
+// an object of the request makes the answer unclear.
 func (a *answer) parseRecordErrors(raw json.RawMessage, n int) {
 	if len(raw) == 0 {
 		return
@@ -205,7 +221,8 @@ func (a *answer) parseRecordErrors(raw json.RawMessage, n int) {
 	}
 	for i, texts := range messages {
 		slices.Sort(texts)
-		a.rejected = append(a.rejected, Rejection{Index: i, Code: CodeRejected, Message: joinMessages(slices.Compact(texts))})
+		message := joinMessages(slices.Compact(texts))
+		a.rejected = append(a.rejected, Rejection{Index: i, Code: CodeRejected, Message: message})
 	}
 	slices.SortFunc(a.rejected, func(a, b Rejection) int { return a.Index - b.Index })
 }

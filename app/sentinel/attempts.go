@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// roleDelays are the pauses after which a request without the role is sent again, about half an hour in all: a new role takes
-// minutes to arrive, app/docs/sentinel.md#missing-role.
+// roleDelays are the pauses after which a request without the role is sent again, about half an hour in all: a new role
+// takes minutes to arrive, app/docs/sentinel.md#missing-role.
 var roleDelays = []time.Duration{time.Minute, 2 * time.Minute, 4 * time.Minute, 8 * time.Minute, 15 * time.Minute}
 
 // attempts are what has been tried to get one request through.
@@ -60,8 +60,8 @@ func (d *delivery) retryRequest(ctx context.Context, x exchange, a *attempts) er
 	return d.awaitRole(ctx, x, a)
 }
 
-// awaitRecovery pauses during an outage, and gives up when it has lasted for an hour. A request whose answer was lost is sent
-// again too: Sentinel updates what has the same id, app/docs/sentinel.md#identity-and-updates.
+// awaitRecovery pauses during an outage, and gives up when it has lasted for an hour. A request whose answer was lost
+// is sent again too: Sentinel updates what has the same id, app/docs/sentinel.md#identity-and-updates.
 func (d *delivery) awaitRecovery(ctx context.Context, x exchange, o *outage) error {
 	pause, ok := o.nextPause(x.wait)
 	if !ok {
@@ -75,7 +75,8 @@ func (d *delivery) awaitRole(ctx context.Context, x exchange, a *attempts) error
 	if a.roles == len(roleDelays) {
 		return &ConfigError{
 			"Sentinel does not let the application upload: " + x.text,
-			"Give it the role Microsoft Sentinel Contributor on the workspace, under Access control (IAM), and check Sentinel Workspace ID.",
+			"Give it the role Microsoft Sentinel Contributor on the workspace, under Access control (IAM), " +
+				"and check Sentinel Workspace ID.",
 		}
 	}
 	until := time.Now().Add(roleDelays[a.roles])

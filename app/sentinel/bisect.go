@@ -14,8 +14,9 @@ type undecided struct {
 	at   time.Time
 }
 
-// bisect finds the objects because of which a request was rejected as a whole. Both halves are sent before one of them is
-// halved again: mostly the half without a bad object is accepted at once, which shows early that the configuration is right.
+// bisect finds the objects because of which a request was rejected as a whole. Both halves are sent before one of them
+// is halved again: mostly the half without a bad object is accepted at once, which shows early that the configuration
+// is right.
 func (d *delivery) bisect(ctx context.Context, rest undecided) error {
 	switch len(rest.part) {
 	case 0:
@@ -38,8 +39,8 @@ func (d *delivery) bisect(ctx context.Context, rest undecided) error {
 	return d.bisect(ctx, second)
 }
 
-// heldRejection is an object that was rejected alone, held back until it is known whether the object or the configuration is
-// the cause.
+// heldRejection is an object that was rejected alone, held back until it is known whether the object or the
+// configuration is the cause.
 type heldRejection struct {
 	rejection Rejection
 	text      string
@@ -47,8 +48,8 @@ type heldRejection struct {
 	cause     *rejectionCause
 }
 
-// settleLone settles an object that was rejected alone without being named. Where it is not known whether the configuration
-// is right, it is held back.
+// settleLone settles an object that was rejected alone without being named. Where it is not known whether the
+// configuration is right, it is held back.
 func (d *delivery) settleLone(rest undecided) error {
 	message := text.Cut("Sentinel rejects every batch that holds this record: "+rest.text, maxMessage)
 	h := heldRejection{rejection: Rejection{rest.part[0], CodeBatchRejected, message}, text: rest.text, at: rest.at}

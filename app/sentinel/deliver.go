@@ -6,9 +6,10 @@ import (
 	"time"
 )
 
-// Outcome is what became of some objects of a batch. Each object of a batch is in one outcome at most, and in it once.
+// Outcome is what became of some objects of a batch.
 type Outcome struct {
-	// Slot is the slot of the request, to be ended in the transaction that notes the outcome; 0 where there is none to end.
+	// Slot is the slot of the request, to be ended in the transaction that notes the outcome; 0 where there is none to
+	// end.
 	Slot     int64
 	At       time.Time // when the answer arrived
 	Accepted []int     // indexes into the objects of the batch
@@ -17,24 +18,26 @@ type Outcome struct {
 
 // Report is whom a delivery tells what happens while it goes on.
 type Report struct {
-	// Settle is called for each request that decided about objects, and for each object that Sentinel rejected alone, from the
-	// goroutine that called Deliver. What it notes is final even if Deliver fails later. It may be called after the end of ctx.
-	// Its error ends Deliver.
+	// Settle is called for each request that decided about objects, and for each object that Sentinel rejected alone,
+	// from the goroutine that called Deliver. It is told of each object once. What it notes is final even if Deliver
+	// fails later. It may be called after the end of ctx. Its error ends Deliver.
 	Settle func(Outcome) error
 
-	// OnWait is told until when deliveries wait and why, and the zero time when none waits any more. Of several waits it is the
-	// one that ends first, whichever delivery of the client it belongs to: deliveries that run at once give the same OnWait.
-	// Its calls are in order and never overlap. It has to return soon and must not call the client. It may be nil.
+	// OnWait is told until when deliveries wait and why, and the zero time when none waits any more. Of several waits
+	// it is the one that ends first, whichever delivery of the client it belongs to: deliveries that run at once give
+	// the same OnWait. Its calls are in order and never overlap. It has to return soon and must not call the client. It
+	// may be nil.
 	OnWait func(until time.Time, reason string)
 }
 
-// Deliver sends a batch of JSON objects under a source system. It returns nil once each object is accepted or rejected and
-// Settle was told so. A batch has at most [MaxObjects] objects, and at most [MaxPayload] bytes of them. The same object may be
-// sent more than once, where an answer was lost or was not Sentinel's: Sentinel updates what has the same id.
+// Deliver sends a batch of JSON objects under a source system. It returns nil once each object is accepted or rejected
+// and Settle was told so. A batch has at most [MaxObjects] objects, and at most [MaxPayload] bytes of them. The same
+// object may be sent more than once, where an answer was lost or was not Sentinel's: Sentinel updates what has the same
+// id.
 //
-// A *[ConfigError] says that nothing can be delivered before an operator changes something. Any other error is an outage that
-// lasted for more than an hour, the error of Settle or of the [Slots], or the cause that ended ctx. Objects that Settle was
-// not told about have to be delivered again.
+// A *[ConfigError] says that nothing can be delivered before an operator changes something. Any other error is an
+// outage that lasted for more than an hour, the error of Settle or of the [Slots], or the cause that ended ctx. Objects
+// that Settle was not told about have to be delivered again.
 //
 // When ctx ends, no further request begins, and one under way gets 3.5 s to be answered.
 func (c *Client) Deliver(ctx context.Context, source string, objects [][]byte, report Report) error {
@@ -65,13 +68,14 @@ type delivery struct {
 	objects [][]byte
 	report  Report
 
-	// decided says that Sentinel has accepted an object of this batch, or rejected one by its index: the configuration is right.
+	// decided says that Sentinel has accepted an object of this batch, or rejected one by its index: the configuration
+	// is right.
 	decided bool
 	held    []heldRejection
 }
 
-// sendPart sends the objects with these indexes until Sentinel has decided about each, or has rejected all that are left
-// without naming one. Those are returned.
+// sendPart sends the objects with these indexes until Sentinel has decided about each, or has rejected all that are
+// left without naming one. Those are returned.
 func (d *delivery) sendPart(ctx context.Context, part []int) (undecided, error) {
 	for len(part) > 0 {
 		x, err := d.sendRequest(ctx, part)
@@ -112,7 +116,8 @@ func (o *Outcome) addDecision(d decision, part []int) {
 }
 
 func (o *Outcome) hasIndex(i int) bool {
-	return slices.Contains(o.Accepted, i) || slices.ContainsFunc(o.Rejected, func(r Rejection) bool { return r.Index == i })
+	return slices.Contains(o.Accepted, i) ||
+		slices.ContainsFunc(o.Rejected, func(r Rejection) bool { return r.Index == i })
 }
 
 // settleDecided settles an outcome which proves that the configuration is right.

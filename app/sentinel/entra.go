@@ -14,7 +14,8 @@ import (
 // loginErrors are those that an operator can do something about, by AADSTS number, app/docs/sentinel.md#login-errors.
 var loginErrors = map[int]ConfigError{
 	7000215: {"Microsoft Entra refuses the client secret.",
-		"Enter the secret's value, not its ID, as Client Secret. If it is lost, create a new one under Certificates & secrets of the app registration."},
+		"Enter the secret's value, not its ID, as Client Secret. " +
+			"If it is lost, create a new one under Certificates & secrets of the app registration."},
 	7000222: {"The client secret has expired.",
 		"Create a new one under Certificates & secrets of the app registration, and enter its value as Client Secret."},
 	7000218: {"Microsoft Entra got no client secret.", "Enter the Client Secret."},
@@ -31,15 +32,16 @@ var loginErrors = map[int]ConfigError{
 		"Dismiss the risk under Risky workload identities in Microsoft Entra."},
 	70011:   {"Microsoft Entra refuses the scope.", "Check Azure Cloud: it has to be the cloud of the tenant."},
 	1002012: {"Microsoft Entra refuses the scope.", "Check Azure Cloud: it has to be the cloud of the tenant."},
-	500011:  {"Microsoft Entra does not know the scope in this tenant.", "Check Azure Cloud: it has to be the cloud of the tenant."},
-	900382:  {"The tenant belongs to another cloud.", "Choose the cloud of the tenant as Azure Cloud."},
+	500011: {"Microsoft Entra does not know the scope in this tenant.",
+		"Check Azure Cloud: it has to be the cloud of the tenant."},
+	900382: {"The tenant belongs to another cloud.", "Choose the cloud of the tenant as Azure Cloud."},
 }
 
 // transientErrors pass by themselves, though they come with the status of one that does not.
 var transientErrors = map[int]bool{50196: true, 90033: true, 90055: true, 700056: true}
 
-// entraError reads an answer of the login whose status is not 200. The body has been redacted. The error is a *[ConfigError]
-// or an *unavailableError.
+// entraError reads an answer of the login whose status is not 200. The body has been redacted. The error is a
+// *[ConfigError] or an *unavailableError.
 func entraError(status int, header http.Header, body []byte, now time.Time) error {
 	var answer struct {
 		Error       string `json:"error"`

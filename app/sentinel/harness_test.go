@@ -134,7 +134,8 @@ func (l *lab) deliver(ctx context.Context, objects [][]byte) (*ledger, error) {
 	return g, err
 }
 
-// all checks that every object was settled once, the given ones as rejected, and that Sentinel holds exactly the others.
+// all checks that every object was settled once, the given ones as rejected, and that Sentinel holds exactly the
+// others.
 func (l *lab) all(g *ledger, err error, objects [][]byte, rejected ...int) {
 	l.t.Helper()
 	if err != nil {

@@ -2,15 +2,17 @@ package sentinel
 
 import "sync"
 
-// maxLone is how many objects in a row may be rejected alone, with the same text, before the configuration is taken for the
-// cause.
+// maxLone is how many objects in a row may be rejected alone, with the same text, before the configuration is taken for
+// the cause.
 const maxLone = 3
 
-// loneRejections finds out why objects are rejected though each was alone in its request: because of the object, or because
-// of the configuration. All deliveries of a client share it, since with small batches none of them sees enough by itself.
+// loneRejections finds out why objects are rejected though each was alone in its request: because of the object, or
+// because of the configuration. All deliveries of a client share it, since with small batches none of them sees enough
+// by itself.
 //
-// The configuration is the cause once maxLone objects in a row were rejected with the same text. It is not once Sentinel
-// accepts an object or rejects one by its index, once another text comes, or once no delivery is left that could tell.
+// The configuration is the cause once maxLone objects in a row were rejected with the same text. It is not once
+// Sentinel accepts an object or rejects one by its index, once another text comes, or once no delivery is left that
+// could tell.
 type loneRejections struct {
 	mu         sync.Mutex
 	deliveries int // that may still tell

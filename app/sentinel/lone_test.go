@@ -178,7 +178,8 @@ func TestConfigurationSeenByAll(t *testing.T) {
 	})
 }
 
-// The first record of every batch is bad, and all are found at the same time: the configuration is not taken for the cause.
+// The first record of every batch is bad, and all are found at the same time: the configuration is not taken for the
+// cause.
 func TestBadRecordInEveryBatch(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := newLab(t, setup{})

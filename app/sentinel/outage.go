@@ -22,8 +22,8 @@ type outage struct {
 	failures int
 }
 
-// nextPause notes a failure and returns how long to wait before the next attempt: as long as the server asked for, if that is
-// longer than our own pause, up to longestAsked. ok is false once outageBudget is spent.
+// nextPause notes a failure and returns how long to wait before the next attempt: as long as the server asked for, if
+// that is longer than our own pause, up to longestAsked. ok is false once outageBudget is spent.
 func (o *outage) nextPause(asked time.Duration) (pause time.Duration, ok bool) {
 	if o.failures == 0 {
 		o.since = time.Now()

@@ -10,8 +10,8 @@ import (
 
 // Slots keep the times of the last requests across restarts. Times may be rounded down to the millisecond.
 type Slots interface {
-	// LoadSlots returns when the requests of at least the last window ended, in any order. It notes now as the end of those
-	// that have none: a process that ended never saw their answers.
+	// LoadSlots returns when the requests of at least the last window ended, in any order. It notes now as the end of
+	// those that have none: a process that ended never saw their answers.
 	LoadSlots(ctx context.Context, now time.Time) (ended []time.Time, err error)
 	// BeginSlot notes that a request starts, durably once it returns. The id is above 0.
 	BeginSlot(ctx context.Context, started time.Time) (id int64, err error)
@@ -19,13 +19,13 @@ type Slots interface {
 	EndSlot(ctx context.Context, id int64, ended time.Time) error
 }
 
-// recordEndTimeout bounds the note that a request is over, which is written even when its job has been stopped. While a long
-// read holds up the database's writer, it takes its time.
+// recordEndTimeout bounds the note that a request is over, which is written even when its job has been stopped. It
+// is long because a long read of the database may hold up its writer.
 const recordEndTimeout = 30 * time.Second
 
-// Pacer keeps requests to a limit in any window, wherever in an exchange the server counts the request: a slot is taken from
-// the start of a request until one window after its answer arrived. Clients that share a limit share one pacer, which may be
-// used by several goroutines at once. app/docs/sentinel.md#limits
+// Pacer keeps requests to a limit in any window, wherever in an exchange the server counts the request: a slot is taken
+// from the start of a request until one window after its answer arrived. Clients that share a limit share one pacer,
+// which may be used by several goroutines at once. app/docs/sentinel.md#limits
 type Pacer struct {
 	slots  Slots
 	limit  int
@@ -38,7 +38,8 @@ type Pacer struct {
 	paused time.Time // no request starts before, because the server said so
 }
 
-// NewPacer makes a pacer of at most limit requests in any window. A limit of 0 or less means none; then slots may be nil.
+// NewPacer makes a pacer of at most limit requests in any window. A limit of 0 or less means none; then slots may be
+// nil.
 func NewPacer(slots Slots, limit int, window time.Duration) *Pacer {
 	limit = max(limit, 0)
 	p := &Pacer{
@@ -52,8 +53,8 @@ func NewPacer(slots Slots, limit int, window time.Duration) *Pacer {
 // sleepFunc waits until an instant and says why. It returns an error when ctx ends before.
 type sleepFunc func(ctx context.Context, until time.Time, reason string) error
 
-// takeSlot waits for a slot and notes the start of a request. After it, freeSlot has to be called and the end be noted, by
-// recordEnd or in the transaction that settles the request.
+// takeSlot waits for a slot and notes the start of a request. After it, freeSlot has to be called and the end be noted,
+// by recordEnd or in the transaction that settles the request.
 func (p *Pacer) takeSlot(ctx context.Context, sleep sleepFunc) (id int64, err error) {
 	if p.limit == 0 {
 		return 0, p.awaitStart(ctx, time.Time{}, sleep)
@@ -77,7 +78,8 @@ func (p *Pacer) takeSlot(ctx context.Context, sleep sleepFunc) (id int64, err er
 	return id, nil
 }
 
-// freeSlot gives a slot back, to be free one window from now. It is called when the answer has arrived or will not arrive.
+// freeSlot gives a slot back, to be free one window from now. It is called when the answer has arrived or will not
+// arrive.
 func (p *Pacer) freeSlot() time.Time {
 	now := time.Now()
 	if p.limit > 0 {
@@ -149,8 +151,8 @@ func (p *Pacer) loadSlots(ctx context.Context) error {
 	return nil
 }
 
-// readFreeTimes returns when each slot is free, the earliest first. A request that ended in the future counts from now: only a
-// clock that was set back explains it. The millisecond makes up for the rounding of [Slots].
+// readFreeTimes returns when each slot is free, the earliest first. A request that ended in the future counts from now:
+// only a clock that was set back explains it. The millisecond makes up for the rounding of [Slots].
 func (p *Pacer) readFreeTimes(ctx context.Context) ([]time.Time, error) {
 	now := time.Now()
 	ends, err := p.slots.LoadSlots(ctx, now)

@@ -42,7 +42,8 @@ func mostInWindow(calls []call, window time.Duration) int {
 	return most
 }
 
-// makeRequests sends requests of random duration with several workers through a pacer, and is interrupted and taken up again.
+// makeRequests sends requests of random duration with several workers through a pacer, and is interrupted and taken up
+// again.
 func makeRequests(t *testing.T, p *Pacer, slots *memorySlots, random *rand.Rand, workers, requests int, slowest time.Duration) []call {
 	var (
 		mu    sync.Mutex

@@ -13,8 +13,8 @@ import (
 	"mssentinel/app/text"
 )
 
-// grace is how long a request under way may go on when its job is stopped, so that its outcome is known. The process has 5 s
-// in all.
+// grace is how long a request under way may go on when its job is stopped, so that its outcome is known. The process
+// has 5 s in all.
 const grace = 3500 * time.Millisecond
 
 var (
@@ -49,8 +49,8 @@ func requestBody(source string, objects [][]byte, part []int) []byte {
 	return append(body, bodyEnd...)
 }
 
-// MaxPayload is how many bytes of objects fit into a request under a source system, where each object counts one byte more
-// than it has, for the comma behind it.
+// MaxPayload is how many bytes of objects fit into a request under a source system, where each object counts one byte
+// more than it has, for the comma behind it.
 func MaxPayload(source string) int {
 	return MaxBytes - len(requestBody(source, nil, nil)) + 1 // the last object has no comma
 }
@@ -63,8 +63,8 @@ type exchange struct {
 	token string
 }
 
-// sendOnce waits for a slot and sends a body of n objects once. A broken connection is a decision like any answer. Its error is
-// final: no slot or no token could be had.
+// sendOnce waits for a slot and sends a body of n objects once. A broken connection is a decision like any answer. Its
+// error is final: no slot or no token could be had.
 func (c *Client) sendOnce(ctx context.Context, body []byte, n int, sleep sleepFunc) (exchange, error) {
 	slot, err := c.pacer.takeSlot(ctx, sleep)
 	if err != nil {

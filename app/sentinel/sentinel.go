@@ -1,9 +1,9 @@
 // Package sentinel delivers STIX objects to Microsoft Sentinel through its STIX objects upload API.
 //
-// [Client.Deliver] takes one batch and returns when every object of it has been accepted or rejected. It renews the token,
-// keeps to the limit of requests ([Pacer]), tries again through outages, and finds the object because of which a batch is
-// rejected as a whole. What an answer means is decided in one pure function, decide. What the package relies on about Microsoft
-// Entra and Sentinel is in app/docs/sentinel.md.
+// [Client.Deliver] takes one batch and returns when every object of it has been accepted or rejected. It renews the
+// token, keeps to the limit of requests ([Pacer]), tries again through outages, and finds the object because of which a
+// batch is rejected as a whole. What an answer means is decided in one pure function, decide. What the package relies
+// on about Microsoft Entra and Sentinel is in app/docs/sentinel.md.
 package sentinel
 
 import (
@@ -111,7 +111,9 @@ func New(o Options) (*Client, error) {
 
 // uploadURL is the address of the upload API, app/docs/sentinel.md#address-and-headers.
 func uploadURL(base *url.URL, workspace string) string {
-	return base.JoinPath("workspaces", workspace, "threat-intelligence-stix-objects:upload").String() + "?api-version=" + apiVersion
+	u := base.JoinPath("workspaces", workspace, "threat-intelligence-stix-objects:upload")
+	u.RawQuery = "api-version=" + apiVersion
+	return u.String()
 }
 
 func (o Options) checkIDs() error {

@@ -25,15 +25,16 @@ const (
 	unknownLife = 5 * time.Minute
 )
 
-// tokenSource gets tokens from Microsoft Entra by the client credentials grant, app/docs/sentinel.md#token-request, and keeps
-// the last one. It may be used by several goroutines at once; one of them asks for all.
+// tokenSource gets tokens from Microsoft Entra by the client credentials grant, app/docs/sentinel.md#token-request, and
+// keeps the last one. It may be used by several goroutines at once; one of them asks for all.
 type tokenSource struct {
 	url, clientID, scope string
 	secret               func() string
 	http                 *http.Client
 	log                  *slog.Logger
 
-	// state holds the one state while no goroutine asks for a token. The one that asks takes it out; the others wait here.
+	// state holds the one state while no goroutine asks for a token. The one that asks takes it out; the others wait
+	// here.
 	state chan tokenState
 }
 
@@ -51,8 +52,8 @@ func newTokenSource(s tokenSource) *tokenSource {
 	return &s
 }
 
-// validToken returns a token that is valid for a while. Its error is a *[ConfigError] when Entra refuses the login, another
-// one when no token could be had for an hour, or the cause that ended ctx.
+// validToken returns a token that is valid for a while. Its error is a *[ConfigError] when Entra refuses the login,
+// another one when no token could be had for an hour, or the cause that ended ctx.
 func (s *tokenSource) validToken(ctx context.Context, sleep sleepFunc) (string, error) {
 	asked := time.Now()
 	var state tokenState
@@ -95,7 +96,8 @@ func (s *tokenSource) dropToken(ctx context.Context, token string) error {
 	}
 }
 
-// renewToken renews a token that is still valid. If that fails, the token serves on, and the next attempt is in a while.
+// renewToken renews a token that is still valid. If that fails, the token serves on, and the next attempt is in a
+// while.
 func (s *tokenSource) renewToken(ctx context.Context, state *tokenState) {
 	fresh, err := s.requestToken(ctx)
 	if err == nil {

@@ -13,7 +13,8 @@ const shortestShown = time.Second
 
 // waitReports report the waits of a client's deliveries: of those that go on at the moment, the first to end.
 type waitReports struct {
-	// state holds the one state while nobody changes it. Reports are made while it is taken out, so that they keep their order.
+	// state holds the one state while nobody changes it. Reports are made while it is taken out, so that they keep
+	// their order.
 	state chan openWaits
 }
 
@@ -34,7 +35,9 @@ func newWaitReports() *waitReports {
 }
 
 // sleepReported waits until an instant, or returns the cause of a context that ends before. report may be nil.
-func (w *waitReports) sleepReported(ctx context.Context, until time.Time, reason string, report func(time.Time, string)) error {
+func (w *waitReports) sleepReported(
+	ctx context.Context, until time.Time, reason string, report func(time.Time, string),
+) error {
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
