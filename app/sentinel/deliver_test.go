@@ -144,7 +144,7 @@ func TestFaultsThatStay(t *testing.T) {
 	}
 }
 
-// An outage is over as soon as Sentinel says anything of its own, and the patience with the next one is new.
+// An outage is over as soon as Sentinel says anything of its own, and the budget of the next one is a new one.
 func TestOutagesAreCountedApart(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l, start := newLab(t, setup{limit: 100}), time.Now()
