@@ -8,11 +8,11 @@ import (
 	"github.com/google/uuid"
 )
 
-// The service speaks in four shapes: the gateway's, the API's envelope, a list of record errors, and text that is no JSON,
-// app/docs/sentinel.md#error-bodies.
+// The service speaks in four shapes: the gateway's, the API's envelope, a list of record errors, and text that is no
+// JSON, app/docs/sentinel.md#error-bodies.
 
-// gatewayError answers in the shape of the gateway before the API.
-func gatewayError(w http.ResponseWriter, status int, message string) {
+// writeGatewayError answers in the shape of the gateway before the API.
+func writeGatewayError(w http.ResponseWriter, status int, message string) {
 	body := map[string]any{"statusCode": status, "message": message}
 	if status == http.StatusInternalServerError {
 		body["activityId"] = uuid.NewString()
@@ -20,46 +20,46 @@ func gatewayError(w http.ResponseWriter, status int, message string) {
 	writeJSON(w, status, body)
 }
 
-// envelopeError answers in the shape of the API itself.
-func envelopeError(w http.ResponseWriter, status int, code, message string) {
+// writeEnvelopeError answers in the shape of the API itself.
+func writeEnvelopeError(w http.ResponseWriter, status int, code, message string) {
 	w.Header().Set("x-ms-error-code", code)
 	writeJSON(w, status, map[string]any{"error": map[string]string{"code": code, "message": message}})
 }
 
-func badRequest(w http.ResponseWriter, message string) {
-	envelopeError(w, http.StatusBadRequest, "BadRequest", message)
+func writeBadRequest(w http.ResponseWriter, message string) {
+	writeEnvelopeError(w, http.StatusBadRequest, "BadRequest", message)
 }
 
-func unauthorized(w http.ResponseWriter) {
-	gatewayError(w, http.StatusUnauthorized, "Unauthorized. Access token is missing or invalid.")
+func writeUnauthorized(w http.ResponseWriter) {
+	writeGatewayError(w, http.StatusUnauthorized, "Unauthorized. Access token is missing or invalid.")
 }
 
-func (s *Server) noRole(w http.ResponseWriter) {
+func (s *Server) writeNoRole(w http.ResponseWriter) {
 	if s.options.NoRoleStatus == http.StatusUnauthorized {
-		unauthorized(w)
+		writeUnauthorized(w)
 		return
 	}
-	envelopeError(w, s.options.NoRoleStatus, "Forbidden",
+	writeEnvelopeError(w, s.options.NoRoleStatus, "Forbidden",
 		"The client does not have authorization to perform this action on the workspace.")
 }
 
-func tooManyRequests(w http.ResponseWriter, seconds int, header string) {
+func writeTooManyRequests(w http.ResponseWriter, seconds int, header string) {
 	if header != "" {
 		w.Header().Set("Retry-After", header)
 	}
-	gatewayError(w, http.StatusTooManyRequests,
+	writeGatewayError(w, http.StatusTooManyRequests,
 		"Rate limit is exceeded. Try again in "+strconv.Itoa(seconds)+" seconds.")
 }
 
-func htmlPage(w http.ResponseWriter, status int) {
+func writeHTMLPage(w http.ResponseWriter, status int) {
 	w.Header().Set("Content-Type", "text/html; charset=utf-8")
 	w.WriteHeader(status)
 	text := strconv.Itoa(status) + " " + http.StatusText(status)
 	w.Write([]byte("<html><head><title>" + text + "</title></head><body><center><h1>" + text + "</h1></center><hr></body></html>\r\n"))
 }
 
-// recordErrors answers with the faults of single records, under the key or keys that the stand-in was told to use.
-func (s *Server) recordErrors(w http.ResponseWriter, status int, faults []recordFault) {
+// writeRecordErrors answers with the faults of single records, under the key or keys that the stand-in was told to use.
+func (s *Server) writeRecordErrors(w http.ResponseWriter, status int, faults []recordFault) {
 	list := make([]map[string]any, len(faults))
 	for i, f := range faults {
 		entry := map[string]any{"recordIndex": f.index}

@@ -7,7 +7,7 @@ import (
 	"strconv"
 )
 
-// control serves the stand-in's own routes:
+// serveControl serves the stand-in's own routes:
 //
 //	GET    /_standin/ThreatIntelIndicators, /_standin/ThreatIntelObjects   the rows; ?id= ?source= ?limit= (the newest)
 //	GET    /_standin/objects?source=&workspace=                            the current objects by STIX id
@@ -17,7 +17,7 @@ import (
 //	DELETE /_standin/fault      ends all faults
 //	POST   /_standin/role?client_id=&granted=true|false
 //	POST   /_standin/expire-tokens, /_standin/republish
-func (s *Server) control(w http.ResponseWriter, r *http.Request, name string) {
+func (s *Server) serveControl(w http.ResponseWriter, r *http.Request, name string) {
 	query := r.URL.Query()
 	limit, err := strconv.Atoi(query.Get("limit"))
 	if err != nil || limit < 0 {
@@ -29,16 +29,16 @@ func (s *Server) control(w http.ResponseWriter, r *http.Request, name string) {
 	switch r.Method + " " + name {
 	case "GET ThreatIntelIndicators":
 		rows := slices.DeleteFunc(s.Rows(), func(r Row) bool { return !keep(r.ID, r.SourceSystem) })
-		writeJSON(w, http.StatusOK, map[string]any{"count": len(rows), "rows": newest(rows, limit)})
+		writeJSON(w, http.StatusOK, map[string]any{"count": len(rows), "rows": limitNewest(rows, limit)})
 	case "GET ThreatIntelObjects":
 		rows := slices.DeleteFunc(s.ObjectRows(), func(r ObjectRow) bool { return !keep(r.ID, r.SourceSystem) })
-		writeJSON(w, http.StatusOK, map[string]any{"count": len(rows), "rows": newest(rows, limit)})
+		writeJSON(w, http.StatusOK, map[string]any{"count": len(rows), "rows": limitNewest(rows, limit)})
 	case "GET objects":
 		writeJSON(w, http.StatusOK, s.ObjectsIn(query.Get("workspace"), query.Get("source")))
 	case "GET requests":
 		writeJSON(w, http.StatusOK, map[string]any{
 			"count": s.RequestCount(), "max_in_window": s.MaxInWindow(false), "max_in_window_worst": s.MaxInWindow(true),
-			"requests": newest(s.Requests(), limit),
+			"requests": limitNewest(s.Requests(), limit),
 		})
 	case "GET stats":
 		writeJSON(w, http.StatusOK, map[string]any{"requests": s.RequestCount(), "sources": s.Sources(), "objects": s.Stats()})
@@ -57,7 +57,7 @@ func (s *Server) control(w http.ResponseWriter, r *http.Request, name string) {
 		s.Republish()
 		w.WriteHeader(http.StatusNoContent)
 	default:
-		gatewayError(w, http.StatusNotFound, "The stand-in has no "+r.Method+" /_standin/"+name)
+		writeGatewayError(w, http.StatusNotFound, "The stand-in has no "+r.Method+" /_standin/"+name)
 	}
 }
 
@@ -75,10 +75,10 @@ func (s *Server) controlFault(w http.ResponseWriter, r *http.Request) {
 		err = s.Inject(list[i])
 	}
 	if err != nil {
-		badRequest(w, err.Error())
+		writeBadRequest(w, err.Error())
 		return
 	}
 	w.WriteHeader(http.StatusNoContent)
 }
 
-func newest[T any](list []T, limit int) []T { return list[max(0, len(list)-limit):] }
+func limitNewest[T any](list []T, limit int) []T { return list[max(0, len(list)-limit):] }

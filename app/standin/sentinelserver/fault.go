@@ -64,11 +64,11 @@ type Fault struct {
 	Source  string  `json:"source"`  // only uploads under this sourcesystem (RefuseBatch, RefuseRecord)
 }
 
-func when(f *Fault) faults.When { return faults.When{Count: &f.Count, After: &f.After, Rate: f.Rate} }
+func whenOf(f *Fault) faults.When { return faults.When{Count: &f.Count, After: &f.After, Rate: f.Rate} }
 
-func (f Fault) wait() time.Duration { return time.Duration(f.Seconds * float64(time.Second)) }
+func (f Fault) waitTime() time.Duration { return time.Duration(f.Seconds * float64(time.Second)) }
 
-func (f Fault) hits(o *record) bool {
+func (f Fault) hitsRecord(o *record) bool {
 	return f.Match == "" || o.id == f.Match || strings.Contains(o.pattern, f.Match)
 }
 
@@ -107,82 +107,82 @@ func defaultStatus(k Kind) int {
 // ClearFaults ends all faults.
 func (s *Server) ClearFaults() { s.faults.Clear() }
 
-// take finds the fault of these kinds that strikes now, and counts it.
-func (s *Server) take(kinds []Kind, concerns func(Fault) bool) (Fault, bool) {
+// takeFault finds the fault of these kinds that strikes now, and counts it.
+func (s *Server) takeFault(kinds []Kind, concerns func(Fault) bool) (Fault, bool) {
 	return s.faults.Take(func(f Fault) bool { return slices.Contains(kinds, f.Kind) && (concerns == nil || concerns(f)) })
 }
 
-// callFault answers as the fault says, for those that strike before anything is stored.
-func callFault(w http.ResponseWriter, f Fault) {
+// writeFault answers as the fault says, for those that strike before anything is stored.
+func writeFault(w http.ResponseWriter, f Fault) {
 	switch {
 	case f.Kind == CutBefore:
 		panic(http.ErrAbortHandler)
 	case f.Kind == Throttle:
-		throttled(w, f)
+		writeThrottled(w, f)
 	case f.Form == "html":
-		htmlPage(w, f.Status)
+		writeHTMLPage(w, f.Status)
 	case f.Form == "empty":
 		w.WriteHeader(f.Status)
 	case f.Status == http.StatusInternalServerError:
-		gatewayError(w, f.Status, "Internal server error")
+		writeGatewayError(w, f.Status, "Internal server error")
 	case f.Status < 500 && f.Status != http.StatusRequestTimeout && f.Status != http.StatusNotFound:
-		envelopeError(w, f.Status, strings.ReplaceAll(http.StatusText(f.Status), " ", ""), http.StatusText(f.Status))
+		writeEnvelopeError(w, f.Status, strings.ReplaceAll(http.StatusText(f.Status), " ", ""), http.StatusText(f.Status))
 	default:
-		gatewayError(w, f.Status, http.StatusText(f.Status))
+		writeGatewayError(w, f.Status, http.StatusText(f.Status))
 	}
 }
 
-// throttled answers 429 in each form seen in the field.
-func throttled(w http.ResponseWriter, f Fault) {
-	seconds := wholeSeconds(f.wait())
+// writeThrottled answers 429 in each form seen in the field.
+func writeThrottled(w http.ResponseWriter, f Fault) {
+	seconds := wholeSeconds(f.waitTime())
 	switch f.Form {
 	case "date":
 		at := time.Now().Add(time.Duration(seconds) * time.Second).UTC()
-		tooManyRequests(w, seconds, at.Format(http.TimeFormat))
+		writeTooManyRequests(w, seconds, at.Format(http.TimeFormat))
 	case "message":
-		tooManyRequests(w, seconds, "")
+		writeTooManyRequests(w, seconds, "")
 	case "html":
-		htmlPage(w, http.StatusTooManyRequests)
+		writeHTMLPage(w, http.StatusTooManyRequests)
 	case "empty":
 		w.WriteHeader(http.StatusTooManyRequests)
 	default:
-		tooManyRequests(w, seconds, strconv.Itoa(seconds))
+		writeTooManyRequests(w, seconds, strconv.Itoa(seconds))
 	}
 }
 
-func (s *Server) tokenFault(w http.ResponseWriter, r *http.Request, f Fault) {
+func (s *Server) writeTokenFault(w http.ResponseWriter, r *http.Request, f Fault) {
 	switch f.Kind {
 	case TokenCut:
 		panic(http.ErrAbortHandler)
 	case TokenSlow:
-		faults.Pause(r, f.wait(), s.closed)
+		faults.Pause(r, f.waitTime(), s.closed)
 	case TokenHang:
 		faults.Pause(r, 0, s.closed)
 		panic(http.ErrAbortHandler)
 	case TokenError:
-		entraFault(w, f.Code, r.PostForm.Get("client_id"))
+		writeEntraFault(w, f.Code, r.PostForm.Get("client_id"))
 	case TokenStatus:
 		if f.Status == http.StatusTooManyRequests {
-			throttled(w, f)
+			writeThrottled(w, f)
 			return
 		}
-		callFault(w, f)
+		writeFault(w, f)
 	}
 }
 
-func entraFault(w http.ResponseWriter, code int, clientID string) {
+func writeEntraFault(w http.ResponseWriter, code int, clientID string) {
 	switch code {
 	case 7000222:
-		entraError(w, 401, "invalid_client", code, "The provided client secret keys for app '"+clientID+"' are expired.")
+		writeEntraError(w, 401, "invalid_client", code, "The provided client secret keys for app '"+clientID+"' are expired.")
 	case 700016:
-		entraError(w, 400, "unauthorized_client", code, "Application with identifier '"+clientID+"' was not found in the directory.")
+		writeEntraError(w, 400, "unauthorized_client", code, "Application with identifier '"+clientID+"' was not found in the directory.")
 	case 90002:
-		entraError(w, 400, "invalid_request", code, "Tenant not found.")
+		writeEntraError(w, 400, "invalid_request", code, "Tenant not found.")
 	case 53003:
-		entraError(w, 401, "access_denied", code, "Access has been blocked by Conditional Access policies.")
+		writeEntraError(w, 401, "access_denied", code, "Access has been blocked by Conditional Access policies.")
 	case 50196:
-		entraError(w, 429, "invalid_grant", code, "The server terminated an operation because it encountered a client request loop.")
+		writeEntraError(w, 429, "invalid_grant", code, "The server terminated an operation because it encountered a client request loop.")
 	default:
-		entraError(w, 401, "invalid_client", 7000215, wrongSecret(clientID))
+		writeEntraError(w, 401, "invalid_client", 7000215, wrongSecret(clientID))
 	}
 }

@@ -14,10 +14,10 @@ import (
 // maxLine bounds a line of the journal: one request.
 const maxLine = 8 << 20
 
-// Journal takes up what an earlier stand-in noted in the file at path, and notes there what is accepted from now on. So a
-// demonstration can be stopped and started again, as Sentinel itself goes on. Call it before serving.
+// Journal takes up what an earlier stand-in noted in the file at path, and notes there what is accepted from now on. So
+// a demonstration can be stopped and started again, as Sentinel itself goes on. Call it before serving.
 func (s *Server) Journal(path string) error {
-	if err := s.replay(path); err != nil {
+	if err := s.replayJournal(path); err != nil {
 		return fmt.Errorf("reading the journal %s: %w", path, err)
 	}
 	file, err := os.OpenFile(path, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
@@ -34,8 +34,9 @@ func (s *Server) Journal(path string) error {
 	return nil
 }
 
-// replay puts back every request that was noted whole. The last line of a stand-in that was killed may break off.
-func (s *Server) replay(path string) error {
+// replayJournal puts back every request that was noted whole. The last line of a stand-in that was killed may break
+// off.
+func (s *Server) replayJournal(path string) error {
 	file, err := os.Open(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
@@ -54,16 +55,16 @@ func (s *Server) replay(path string) error {
 		}
 		var records []record
 		for _, object := range line.Get("stixobjects").Array() {
-			r, _ := check.check(object)
+			r, _ := check.checkRecord(object)
 			records = append(records, r)
 		}
-		s.table.put(line.Get("workspace").Str, line.Get("sourcesystem").Str, line.Get("at").Time(), records)
+		s.table.putRecords(line.Get("workspace").Str, line.Get("sourcesystem").Str, line.Get("at").Time(), records)
 	}
 	return lines.Err()
 }
 
-// note writes one request to the journal in one call, so that no line mixes with another.
-func (t *table) note(p place, at time.Time, records []record) {
+// noteRequest writes one request to the journal in one call, so that no line mixes with another.
+func (t *table) noteRequest(p place, at time.Time, records []record) {
 	if t.journal == nil {
 		return
 	}

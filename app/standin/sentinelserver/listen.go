@@ -27,17 +27,17 @@ func (s *Server) Listen(addr string) (*Endpoint, error) {
 	if err != nil {
 		return nil, fmt.Errorf("listening: %w (is another one running? choose another address)", err)
 	}
-	return s.serve(listener, &http.Transport{MaxIdleConnsPerHost: 16}), nil
+	return s.serveOn(listener, &http.Transport{MaxIdleConnsPerHost: 16}), nil
 }
 
-// ListenInMemory serves the stand-in on connections that need no network, so that testing/synctest can drive both sides.
-// Its URL names this machine, but only its Transport leads there.
+// ListenInMemory serves the stand-in on connections that need no network, so that testing/synctest can drive both
+// sides. Its URL names this machine, but only its Transport leads there.
 func (s *Server) ListenInMemory() *Endpoint {
 	listener := &memory{dialled: make(chan net.Conn), closed: make(chan struct{})}
-	return s.serve(listener, &http.Transport{DialContext: listener.dial, MaxIdleConnsPerHost: 16})
+	return s.serveOn(listener, &http.Transport{DialContext: listener.dialPipe, MaxIdleConnsPerHost: 16})
 }
 
-func (s *Server) serve(listener net.Listener, transport *http.Transport) *Endpoint {
+func (s *Server) serveOn(listener net.Listener, transport *http.Transport) *Endpoint {
 	e := &Endpoint{
 		URL: "http://" + listener.Addr().String(), Transport: transport,
 		standin: s, server: &http.Server{Handler: s, ReadHeaderTimeout: 10 * time.Second}, ended: make(chan struct{}),
@@ -52,8 +52,8 @@ func (s *Server) serve(listener net.Listener, transport *http.Transport) *Endpoi
 // Ended is closed when serving has ended, by Close or by itself.
 func (e *Endpoint) Ended() <-chan struct{} { return e.ended }
 
-// Close ends the requests that hang, lets the others end for up to 5 s, and closes every connection. It returns the error
-// of a server that had ended by itself.
+// Close ends the requests that hang, lets the others end for up to 5 s, and closes every connection. It returns the
+// error of a server that had ended by itself.
 func (e *Endpoint) Close() error {
 	e.standin.Close()
 	e.Transport.CloseIdleConnections()
@@ -77,7 +77,7 @@ type memory struct {
 	closed  chan struct{}
 }
 
-func (m *memory) dial(ctx context.Context, _, _ string) (net.Conn, error) {
+func (m *memory) dialPipe(ctx context.Context, _, _ string) (net.Conn, error) {
 	here, there := net.Pipe()
 	select {
 	case m.dialled <- there:

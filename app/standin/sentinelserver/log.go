@@ -31,8 +31,8 @@ func (s *Server) RequestCount() int { return s.log.Count() }
 
 // MaxInWindow is the largest number of calls, throttled ones included, that one subject made within any window.
 //
-// With worst set, each call counts at the worst instant between its arrival and its answer: the number that a service could have
-// seen wherever in the exchange it stamps a call.
+// With worst set, each call counts at the worst instant between its arrival and its answer: the number that a service
+// could have seen wherever in the exchange it stamps a call.
 func (s *Server) MaxInWindow(worst bool) int {
 	starts, ends := map[string][]time.Time{}, map[string][]time.Time{}
 	for _, r := range s.Requests() {

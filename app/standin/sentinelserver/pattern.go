@@ -23,9 +23,9 @@ type parsed struct {
 
 var errPattern = errors.New("not a STIX pattern")
 
-// observables are the comparisons that become columns: those of a pattern of equalities, alone or joined by OR. A conjunction
-// gives none. app/docs/sentinel.md#observables
-func observables(pattern string) []comparison {
+// readObservables returns the comparisons that become columns: those of a pattern of equalities, alone or joined by OR.
+// A conjunction gives none. app/docs/sentinel.md#observables
+func readObservables(pattern string) []comparison {
 	p, err := parsePattern(pattern)
 	if err != nil || p.and || p.qualified {
 		return nil
@@ -38,45 +38,46 @@ func observables(pattern string) []comparison {
 	return p.comparisons
 }
 
-// parsePattern reads the pattern language of STIX 2.1 by tokens: terms in brackets, joined by AND and OR, in any nesting.
+// parsePattern reads the pattern language of STIX 2.1 by tokens: terms in brackets, joined by AND and OR, in any
+// nesting.
 func parsePattern(pattern string) (parsed, error) {
 	l := &lexer{rest: pattern}
 	var p parsed
-	if err := p.observationExpr(l, 0); err != nil {
+	if err := p.readObservations(l, 0); err != nil {
 		return p, err
 	}
-	if t := l.next(); t != "" {
+	if t := l.nextToken(); t != "" {
 		return p, errPattern
 	}
 	return p, nil
 }
 
-func (p *parsed) observationExpr(l *lexer, depth int) error {
+func (p *parsed) readObservations(l *lexer, depth int) error {
 	if depth > 20 {
 		return errPattern
 	}
 	for {
-		switch l.next() {
+		switch l.nextToken() {
 		case "[":
 			p.observations++
-			if err := p.comparisonExpr(l, 0); err != nil {
+			if err := p.readComparisons(l, 0); err != nil {
 				return err
 			}
-			if l.next() != "]" {
+			if l.nextToken() != "]" {
 				return errPattern
 			}
 		case "(":
-			if err := p.observationExpr(l, depth+1); err != nil {
+			if err := p.readObservations(l, depth+1); err != nil {
 				return err
 			}
-			if l.next() != ")" {
+			if l.nextToken() != ")" {
 				return errPattern
 			}
 		default:
 			return errPattern
 		}
-		p.qualifiers(l)
-		switch l.peek() {
+		p.skipQualifiers(l)
+		switch l.peekToken() {
 		case "AND":
 			p.and = true
 		case "OR":
@@ -86,20 +87,20 @@ func (p *parsed) observationExpr(l *lexer, depth int) error {
 		default:
 			return nil
 		}
-		l.next()
+		l.nextToken()
 	}
 }
 
-func (p *parsed) qualifiers(l *lexer) {
+func (p *parsed) skipQualifiers(l *lexer) {
 	for {
-		switch l.peek() {
+		switch l.peekToken() {
 		case "WITHIN", "REPEATS":
-			l.next()
-			l.next()
-			l.next()
+			l.nextToken()
+			l.nextToken()
+			l.nextToken()
 		case "START":
 			for range 4 {
-				l.next()
+				l.nextToken()
 			}
 		default:
 			return
@@ -108,24 +109,24 @@ func (p *parsed) qualifiers(l *lexer) {
 	}
 }
 
-func (p *parsed) comparisonExpr(l *lexer, depth int) error {
+func (p *parsed) readComparisons(l *lexer, depth int) error {
 	if depth > 20 {
 		return errPattern
 	}
 	for {
 		var err error
-		if l.peek() == "(" {
-			l.next()
-			if err = p.comparisonExpr(l, depth+1); err == nil && l.next() != ")" {
+		if l.peekToken() == "(" {
+			l.nextToken()
+			if err = p.readComparisons(l, depth+1); err == nil && l.nextToken() != ")" {
 				err = errPattern
 			}
 		} else {
-			err = p.term(l)
+			err = p.readTerm(l)
 		}
 		if err != nil {
 			return err
 		}
-		switch l.peek() {
+		switch l.peekToken() {
 		case "AND":
 			p.and = true
 		case "OR":
@@ -133,25 +134,25 @@ func (p *parsed) comparisonExpr(l *lexer, depth int) error {
 		default:
 			return nil
 		}
-		l.next()
+		l.nextToken()
 	}
 }
 
-func (p *parsed) term(l *lexer) error {
-	c := comparison{Path: l.path()}
+func (p *parsed) readTerm(l *lexer) error {
+	c := comparison{Path: l.nextPath()}
 	if c.Path == "" || !strings.Contains(c.Path, ":") {
 		return errPattern
 	}
-	c.Operator = l.next()
+	c.Operator = l.nextToken()
 	if c.Operator == "NOT" {
 		p.qualified = true
-		c.Operator = l.next()
+		c.Operator = l.nextToken()
 	}
 	switch c.Operator {
 	case "=", "!=", "<", ">", "<=", ">=", "LIKE", "MATCHES", "ISSUBSET", "ISSUPERSET":
-		c.Value = l.next()
+		c.Value = l.nextToken()
 	case "IN":
-		c.Value = l.set()
+		c.Value = l.nextSet()
 	default:
 		return errPattern
 	}
@@ -171,14 +172,14 @@ func (p *parsed) term(l *lexer) error {
 // lexer cuts a pattern into brackets, operators, quoted literals and words.
 type lexer struct{ rest string }
 
-func (l *lexer) peek() string {
+func (l *lexer) peekToken() string {
 	saved := l.rest
-	t := l.next()
+	t := l.nextToken()
 	l.rest = saved
 	return t
 }
 
-func (l *lexer) next() string {
+func (l *lexer) nextToken() string {
 	l.rest = strings.TrimLeft(l.rest, " \t\r\n")
 	if l.rest == "" {
 		return ""
@@ -201,11 +202,11 @@ func (l *lexer) next() string {
 			n += quotedLen(l.rest[n:])
 		}
 	}
-	return l.take(n)
+	return l.takeBytes(n)
 }
 
-// path reads an object path, which may hold quoted steps and list indexes: file:hashes.'SHA-256', values[*].name
-func (l *lexer) path() string {
+// nextPath reads an object path, which may hold quoted steps and list indexes: file:hashes.'SHA-256', values[*].name
+func (l *lexer) nextPath() string {
 	l.rest = strings.TrimLeft(l.rest, " \t\r\n")
 	n := 0
 	for n < len(l.rest) {
@@ -230,18 +231,18 @@ func (l *lexer) path() string {
 		}
 		n++
 	}
-	return l.take(n)
+	return l.takeBytes(n)
 }
 
-func (l *lexer) set() string {
+func (l *lexer) nextSet() string {
 	end := strings.IndexByte(l.rest, ')')
-	if l.peek() != "(" || end < 0 {
+	if l.peekToken() != "(" || end < 0 {
 		return ""
 	}
-	return strings.TrimSpace(l.take(end + 1))
+	return strings.TrimSpace(l.takeBytes(end + 1))
 }
 
-func (l *lexer) take(n int) string {
+func (l *lexer) takeBytes(n int) string {
 	t := l.rest[:n]
 	l.rest = l.rest[n:]
 	return t

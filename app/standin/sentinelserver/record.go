@@ -21,7 +21,7 @@ type record struct {
 	unnamed bool   // has no spec_version: accepted, and noted as a warning
 }
 
-// recordFault is why one record was refused.
+// recordFault is why one record was rejected.
 type recordFault struct {
 	index    int
 	messages []string
@@ -102,18 +102,18 @@ type checker struct {
 	messages      []string
 }
 
-func (c *checker) refuse(property, reason, value string) {
+func (c *checker) addMessage(property, reason, value string) {
 	if value == "" {
 		value = "NULL"
 	}
 	c.messages = append(c.messages, "Error for Property="+property+": "+reason+" Actual value: "+value+".")
 }
 
-func (c *checker) missing(property string) {
-	c.refuse(property, "Required property is missing.", "")
+func (c *checker) addMissing(property string) {
+	c.addMessage(property, "Required property is missing.", "")
 }
 
-func (c *checker) get(name string) gjson.Result {
+func (c *checker) memberValue(name string) gjson.Result {
 	for i := range c.seen {
 		if c.seen[i].name == name {
 			return c.seen[i].value
@@ -122,12 +122,13 @@ func (c *checker) get(name string) gjson.Result {
 	return gjson.Result{}
 }
 
-// check reads a record and says what is wrong with it; nil for a good one. What it reads of a bad one is not complete.
-func (c *checker) check(value gjson.Result) (record, []string) {
+// checkRecord reads a record and returns what is wrong with it, nil for a good one. The record of a bad one is not
+// complete.
+func (c *checker) checkRecord(value gjson.Result) (record, []string) {
 	c.seen, c.messages = c.seen[:0], nil
 	r := record{raw: value.Raw}
 	if !value.IsObject() {
-		c.refuse("stixobjects", "Every element must be an object.", shorten(value.Raw))
+		c.addMessage("stixobjects", "Every element must be an object.", shortenValue(value.Raw))
 		return r, c.messages
 	}
 	value.ForEach(func(key, v gjson.Result) bool {
@@ -140,24 +141,24 @@ func (c *checker) check(value gjson.Result) (record, []string) {
 		c.seen = append(c.seen, member{key.Str, v})
 		return true
 	})
-	r.id, r.pattern = c.get("id").Str, c.get("pattern").Str
+	r.id, r.pattern = c.memberValue("id").Str, c.memberValue("pattern").Str
 	own, known := members[r.kind]
-	switch v := c.get("type"); {
+	switch v := c.memberValue("type"); {
 	case v.Type == gjson.Null:
-		c.missing("type")
+		c.addMissing("type")
 		return r, c.messages
 	case !known:
-		c.refuse("type", "Must be a supported STIX object.", shorten(v.Raw))
+		c.addMessage("type", "Must be a supported STIX object.", shortenValue(v.Raw))
 		return r, c.messages
 	}
-	c.forms(own)
-	c.completeness(&r)
-	c.relations(r.kind)
+	c.checkForms(own)
+	c.checkRequired(&r)
+	c.checkRelations(r.kind)
 	return r, c.messages
 }
 
-// forms checks each known member by itself. Unknown ones are welcome.
-func (c *checker) forms(own map[string]form) {
+// checkForms checks each known member by itself. Unknown ones are accepted.
+func (c *checker) checkForms(own map[string]form) {
 	for i, m := range c.seen {
 		f := own[m.name]
 		if f == 0 {
@@ -167,60 +168,60 @@ func (c *checker) forms(own map[string]form) {
 			continue
 		}
 		if slices.ContainsFunc(c.seen[:i], func(e member) bool { return e.name == m.name }) {
-			c.refuse(m.name, "Property is given twice.", shorten(m.value.Raw))
+			c.addMessage(m.name, "Property is given twice.", shortenValue(m.value.Raw))
 		}
 		if m.value.Type == gjson.Null {
 			continue // as good as absent
 		}
-		if reason := f.fault(m.value); reason != "" {
-			c.refuse(m.name, reason, shorten(m.value.Raw))
+		if reason := f.faultOf(m.value); reason != "" {
+			c.addMessage(m.name, reason, shortenValue(m.value.Raw))
 		}
 	}
 }
 
-func (c *checker) completeness(r *record) {
+func (c *checker) checkRequired(r *record) {
 	need := required[r.kind]
 	more := required21
-	version := c.get("spec_version")
+	version := c.memberValue("spec_version")
 	switch {
 	case version.Type == gjson.Null:
 		if c.strictVersion {
-			c.missing("spec_version")
+			c.addMissing("spec_version")
 		}
 		r.unnamed, more = true, nil
 	case version.Str == "2.0":
 		more = required20
 	case version.Str != "2.1":
-		c.refuse("spec_version", "Must be 2.0 or 2.1.", shorten(version.Raw))
+		c.addMessage("spec_version", "Must be 2.0 or 2.1.", shortenValue(version.Raw))
 	}
 	for _, list := range [][]string{need, more[r.kind]} {
 		for _, name := range list {
-			if c.get(name).Type == gjson.Null {
-				c.missing(name)
+			if c.memberValue(name).Type == gjson.Null {
+				c.addMissing(name)
 			}
 		}
 	}
 }
 
-// relations checks members against each other.
-func (c *checker) relations(kind string) {
-	if id := c.get("id").Str; id != "" && !strings.HasPrefix(id, kind+"--") {
-		c.refuse("id", "Must begin with the type of the object.", id)
+// checkRelations checks members against each other.
+func (c *checker) checkRelations(kind string) {
+	if id := c.memberValue("id").Str; id != "" && !strings.HasPrefix(id, kind+"--") {
+		c.addMessage("id", "Must begin with the type of the object.", id)
 	}
-	created, ok1 := parseTime(c.get("created").Str)
-	modified, ok2 := parseTime(c.get("modified").Str)
+	created, ok1 := parseTime(c.memberValue("created").Str)
+	modified, ok2 := parseTime(c.memberValue("modified").Str)
 	if ok1 && ok2 && modified.Before(created) {
-		c.refuse("modified", "Must not be earlier than created.", c.get("modified").Str)
+		c.addMessage("modified", "Must not be earlier than created.", c.memberValue("modified").Str)
 	}
-	from, ok1 := parseTime(c.get("valid_from").Str)
-	until, ok2 := parseTime(c.get("valid_until").Str)
+	from, ok1 := parseTime(c.memberValue("valid_from").Str)
+	until, ok2 := parseTime(c.memberValue("valid_until").Str)
 	if ok1 && ok2 && !until.After(from) {
-		c.refuse("valid_until", "Must be later than valid_from.", c.get("valid_until").Str)
+		c.addMessage("valid_until", "Must be later than valid_from.", c.memberValue("valid_until").Str)
 	}
 }
 
-// fault says what is wrong with a value, or nothing.
-func (f form) fault(v gjson.Result) string {
+// faultOf says what is wrong with a value, or nothing.
+func (f form) faultOf(v gjson.Result) string {
 	ok, want := true, ""
 	switch f {
 	case text:
@@ -293,7 +294,7 @@ func parseTime(s string) (time.Time, bool) {
 	return t, err == nil
 }
 
-func shorten(s string) string {
+func shortenValue(s string) string {
 	if len(s) > 100 {
 		s = strings.ToValidUTF8(s[:100], "") + "…"
 	}

@@ -97,7 +97,7 @@ func TestRecords(t *testing.T) {
 				t.Fatal(err)
 			}
 			c := checker{seed: contentSeed}
-			_, messages := c.check(gjson.ParseBytes(raw))
+			_, messages := c.checkRecord(gjson.ParseBytes(raw))
 			if tt.property == "" && len(messages) == 0 {
 				return
 			}
@@ -111,13 +111,13 @@ func TestRecords(t *testing.T) {
 func TestRecordsThatAreNone(t *testing.T) {
 	c := checker{seed: contentSeed}
 	for _, raw := range []string{`1`, `"a"`, `null`, `[]`, `{"type":"indicator","type":"indicator"}`} {
-		if _, messages := c.check(gjson.Parse(raw)); len(messages) == 0 {
+		if _, messages := c.checkRecord(gjson.Parse(raw)); len(messages) == 0 {
 			t.Errorf("%s was accepted", raw)
 		}
 	}
 	strict := checker{seed: contentSeed, strictVersion: true}
 	raw, _ := json.Marshal(indicator(1, "spec_version", nil))
-	if _, messages := strict.check(gjson.ParseBytes(raw)); len(messages) != 1 {
+	if _, messages := strict.checkRecord(gjson.ParseBytes(raw)); len(messages) != 1 {
 		t.Errorf("got %q", messages)
 	}
 }
@@ -155,7 +155,7 @@ func TestObservables(t *testing.T) {
 		"[" + strings.Repeat("(", 50):                                            ``,
 	} {
 		var got []string
-		for _, c := range observables(pattern) {
+		for _, c := range readObservables(pattern) {
 			got = append(got, c.Path+"="+c.Value)
 		}
 		if text := strings.Join(got, " "); text != want {

@@ -64,9 +64,9 @@ var columned = []string{"created", "modified", "confidence", "revoked", "valid_f
 // or of the current versions alone when only those are kept.
 func (s *Server) Rows() []Row {
 	var rows []Row
-	for _, v := range s.table.snapshot() {
+	for _, v := range s.table.storedVersions() {
 		if v.kind == "indicator" {
-			rows = append(rows, v.rows()...)
+			rows = append(rows, v.makeRows()...)
 		}
 	}
 	return rows
@@ -75,11 +75,11 @@ func (s *Server) Rows() []Row {
 // ObjectRows returns the table ThreatIntelObjects.
 func (s *Server) ObjectRows() []ObjectRow {
 	var rows []ObjectRow
-	for _, v := range s.table.snapshot() {
+	for _, v := range s.table.storedVersions() {
 		if v.kind != "indicator" {
 			rows = append(rows, ObjectRow{
 				TimeGenerated: v.at, ID: v.rowID(), WorkspaceID: v.workspace, SourceSystem: v.source, StixType: v.kind,
-				LastUpdateMethod: v.method, AdditionalFields: v.additional(), Data: v.data(), Type: "ThreatIntelObjects",
+				LastUpdateMethod: v.method, AdditionalFields: v.additionalFields(), Data: v.dataColumn(), Type: "ThreatIntelObjects",
 			})
 		}
 	}
@@ -90,14 +90,14 @@ func (v version) rowID() string {
 	return base64.StdEncoding.EncodeToString([]byte(v.source)) + "---" + gjson.Get(v.raw, "id").Str
 }
 
-// rows makes one row for every comparison that can be extracted, or one without an observable.
-func (v version) rows() []Row {
+// makeRows makes one row for every comparison that can be extracted, or one without an observable.
+func (v version) makeRows() []Row {
 	o := gjson.Parse(v.raw)
 	row := Row{
 		TimeGenerated: v.at, ID: v.rowID(), WorkspaceID: v.workspace, SourceSystem: v.source, LastUpdateMethod: v.method,
-		Pattern: o.Get("pattern").Str, Created: stamp(o, "created"), Modified: stamp(o, "modified"),
-		ValidFrom: stamp(o, "valid_from"), ValidUntil: stamp(o, "valid_until"), Revoked: o.Get("revoked").Bool(),
-		AdditionalFields: v.additional(), Data: v.data(), Type: "ThreatIntelIndicators",
+		Pattern: o.Get("pattern").Str, Created: timeOf(o, "created"), Modified: timeOf(o, "modified"),
+		ValidFrom: timeOf(o, "valid_from"), ValidUntil: timeOf(o, "valid_until"), Revoked: o.Get("revoked").Bool(),
+		AdditionalFields: v.additionalFields(), Data: v.dataColumn(), Type: "ThreatIntelIndicators",
 	}
 	if c := o.Get("confidence"); c.Type == gjson.Number {
 		n := int(c.Int())
@@ -107,7 +107,7 @@ func (v version) rows() []Row {
 		(row.ValidFrom == nil || !v.at.Before(*row.ValidFrom))
 	var rows []Row
 	if o.Get("pattern_type").Str == "stix" {
-		for _, c := range observables(row.Pattern) {
+		for _, c := range readObservables(row.Pattern) {
 			row.ObservableKey, row.ObservableValue = c.Path, c.Value
 			rows = append(rows, row)
 		}
@@ -118,8 +118,8 @@ func (v version) rows() []Row {
 	return rows
 }
 
-// data is the object without what has a column, without what is empty, and cut where Log Analytics cuts.
-func (v version) data() map[string]any {
+// dataColumn is the object without what has a column, without what is empty, and cut where Log Analytics cuts.
+func (v version) dataColumn() map[string]any {
 	var data map[string]any
 	json.Unmarshal([]byte(v.raw), &data) //nolint:errcheck // checked when it came in
 	for _, name := range columned {
@@ -154,7 +154,7 @@ func (v version) data() map[string]any {
 	return data
 }
 
-func (v version) additional() map[string]any {
+func (v version) additionalFields() map[string]any {
 	fields := map[string]any{}
 	for _, ref := range gjson.Get(v.raw, "object_marking_refs").Array() {
 		if level := tlp[ref.Str]; level != "" {
@@ -168,7 +168,7 @@ func kindOf(raw string) string { return gjson.Get(raw, "type").Str }
 
 func validUntil(raw string) (time.Time, bool) { return parseTime(gjson.Get(raw, "valid_until").Str) }
 
-func stamp(o gjson.Result, name string) *time.Time {
+func timeOf(o gjson.Result, name string) *time.Time {
 	t, ok := parseTime(o.Get(name).Str)
 	if !ok {
 		return nil

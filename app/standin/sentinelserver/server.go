@@ -1,9 +1,10 @@
-// Package sentinelserver stands in for Microsoft Sentinel's STIX objects upload API and the Microsoft Entra login before it.
+// Package sentinelserver stands in for Microsoft Sentinel's STIX objects upload API and the Microsoft Entra login
+// before it.
 //
-// It answers as the service is documented to answer, down to the order of its checks and what it rejects, keeps what was
-// uploaded the way Log Analytics would show it, and can be told to fail in every way a client has to survive. What it knows
-// about the service is in app/docs/sentinel.md.
-// It shares no code with the App's client: a wrong reading of the protocol must not be able to hide on both sides.
+// It answers as the service is documented to answer, down to the order of its checks and what it rejects, keeps what
+// was uploaded the way Log Analytics would show it, and can be told to fail in every way a client has to survive. What
+// it knows about the service is in app/docs/sentinel.md. It shares no code with the App's client: a wrong reading of
+// the protocol must not be able to hide on both sides.
 package sentinelserver
 
 import (
@@ -122,7 +123,7 @@ func New(o Options) *Server {
 		key:     make([]byte, 32),
 		closed:  make(chan struct{}),
 		apps:    append([]App(nil), o.Apps...),
-		faults:  faults.NewList(o.Seed, when),
+		faults:  faults.NewList(o.Seed, whenOf),
 		log:     faults.Log[Request]{Most: maxLog},
 		table:   newTable(o.Keep),
 		meter:   throttle{window: o.Window, limit: o.Limit},
@@ -139,11 +140,11 @@ func (s *Server) Close() { s.close() }
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	path := r.URL.Path
 	if name, ok := strings.CutPrefix(path, "/_standin/"); ok {
-		s.control(w, r, name)
+		s.serveControl(w, r, name)
 		return
 	}
 	if tenant, ok := strings.CutSuffix(strings.TrimPrefix(path, "/"), "/oauth2/v2.0/token"); ok && !strings.Contains(tenant, "/") {
-		s.token(w, r, tenant)
+		s.serveToken(w, r, tenant)
 		return
 	}
 	rest, ok := strings.CutPrefix(path, "/workspaces/")
@@ -151,10 +152,10 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	// To the letter: a colon that is percent-encoded leads nowhere, app/docs/sentinel.md#address-and-headers.
 	const upload = "threat-intelligence-stix-objects:upload"
 	if !ok || action != upload || !strings.HasSuffix(r.URL.EscapedPath(), "/"+upload) {
-		gatewayError(w, http.StatusNotFound, "Resource not found")
+		writeGatewayError(w, http.StatusNotFound, "Resource not found")
 		return
 	}
-	s.upload(w, r, workspace)
+	s.serveUpload(w, r, workspace)
 }
 
 // SetRole gives an application the Sentinel role on the workspaces, or takes it away.

@@ -32,7 +32,7 @@ type entry struct {
 	until   time.Time // zero for ever
 }
 
-func (e *entry) expired(now time.Time) bool { return !e.until.IsZero() && !e.until.After(now) }
+func (e *entry) isExpired(now time.Time) bool { return !e.until.IsZero() && !e.until.After(now) }
 
 // version is one stored version of an object: what rows are made from when someone asks.
 type version struct {
@@ -57,15 +57,15 @@ func newTable(keep Keep) table {
 	return table{keep: keep, live: map[place]map[string]*entry{}}
 }
 
-// put stores the good records of one request.
-func (t *table) put(workspace, source string, at time.Time, records []record) {
+// putRecords stores the good records of one request.
+func (t *table) putRecords(workspace, source string, at time.Time, records []record) {
 	if len(records) == 0 {
 		return
 	}
 	p := place{workspace, source}
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.note(p, at, records)
+	t.noteRequest(p, at, records)
 	objects := t.live[p]
 	if objects == nil {
 		objects = map[string]*entry{}
@@ -75,7 +75,7 @@ func (t *table) put(workspace, source string, at time.Time, records []record) {
 		if slices.ContainsFunc(records[:i], func(e record) bool { return e.id == r.id }) {
 			t.stats.Twice++
 		}
-		t.upsert(objects, r, at)
+		t.upsertRecord(objects, r, at)
 		if t.keep == KeepRows {
 			t.versions = append(t.versions, version{p, r.raw, r.kind, at, "UploadApi"})
 		}
@@ -83,7 +83,7 @@ func (t *table) put(workspace, source string, at time.Time, records []record) {
 	t.stats.Accepted += len(records)
 }
 
-func (t *table) upsert(objects map[string]*entry, r record, at time.Time) {
+func (t *table) upsertRecord(objects map[string]*entry, r record, at time.Time) {
 	e := objects[r.id]
 	switch {
 	case e == nil:
@@ -113,7 +113,7 @@ func (s *Server) Stats() Stats {
 	stats, now := s.table.stats, time.Now()
 	for _, objects := range s.table.live {
 		for _, e := range objects {
-			if !e.expired(now) {
+			if !e.isExpired(now) {
 				stats.Live++
 			}
 		}
@@ -172,8 +172,8 @@ func (s *Server) Sent(source string) map[string]int {
 	return found
 }
 
-// Republish appends a row for every object that stands and has not expired, as Sentinel does every 7 to 10 days: such rows
-// lack external_references, app/docs/sentinel.md#tables. It does nothing unless rows are kept.
+// Republish appends a row for every object that stands and has not expired, as Sentinel does every 7 to 10 days: such
+// rows lack external_references, app/docs/sentinel.md#tables. It does nothing unless rows are kept.
 func (s *Server) Republish() {
 	t := &s.table
 	t.mu.Lock()
@@ -184,15 +184,15 @@ func (s *Server) Republish() {
 	now := time.Now()
 	for p, objects := range t.live {
 		for _, e := range objects {
-			if !e.expired(now) {
+			if !e.isExpired(now) {
 				t.versions = append(t.versions, version{p, e.raw, kindOf(e.raw), now, "LogARepublisher"})
 			}
 		}
 	}
 }
 
-// snapshot returns the versions that rows are made from: all of them, or the current ones.
-func (t *table) snapshot() []version {
+// storedVersions returns the versions that rows are made from: all of them, or the current ones.
+func (t *table) storedVersions() []version {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.keep == KeepRows {

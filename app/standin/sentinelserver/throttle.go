@@ -6,7 +6,7 @@ import (
 )
 
 // throttle is a sliding window per subject: a call is let through while fewer than limit were let through in the window
-// before it. Calls that are refused do not count. app/docs/sentinel.md#limits
+// before it. Calls that are not let through do not count. app/docs/sentinel.md#limits
 type throttle struct {
 	window time.Duration
 	limit  int
@@ -15,8 +15,8 @@ type throttle struct {
 	calls map[string][]time.Time // of each subject, the calls let through in the window, oldest first
 }
 
-// take lets a call through (0), or says how long the subject has to wait.
-func (t *throttle) take(subject string, now time.Time) time.Duration {
+// takeCall lets a call through (0), or says how long the subject has to wait.
+func (t *throttle) takeCall(subject string, now time.Time) time.Duration {
 	if t.limit < 0 {
 		return 0
 	}

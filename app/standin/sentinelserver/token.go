@@ -28,7 +28,8 @@ var scopes = map[string]string{
 	"https://management.chinacloudapi.cn//.default":  "https://management.chinacloudapi.cn/",
 }
 
-// publicAudiences are the ones the upload API is documented to accept, letter by letter, app/docs/sentinel.md#token-request.
+// publicAudiences are the ones the upload API is documented to accept, letter by letter,
+// app/docs/sentinel.md#token-request.
 var publicAudiences = []string{
 	"https://management.core.windows.net/", "https://management.core.windows.net",
 	"https://management.azure.com/", "https://management.azure.com",
@@ -44,79 +45,79 @@ type claims struct {
 	IssuedNS  int64  `json:"ins"` // when exactly, so that ExpireTokens needs no whole second
 }
 
-// token is Entra's v2.0 token endpoint for the client credentials grant.
-func (s *Server) token(w http.ResponseWriter, r *http.Request, tenant string) {
+// serveToken serves Entra's v2.0 token endpoint for the client credentials grant.
+func (s *Server) serveToken(w http.ResponseWriter, r *http.Request, tenant string) {
 	r.Body = http.MaxBytesReader(w, r.Body, 64<<10)
 	if r.Method != http.MethodPost {
-		entraError(w, 400, "invalid_request", 900561, "The endpoint only accepts POST requests. Received a "+r.Method+" request.")
+		writeEntraError(w, 400, "invalid_request", 900561, "The endpoint only accepts POST requests. Received a "+r.Method+" request.")
 		return
 	}
 	if err := r.ParseForm(); err != nil {
-		entraError(w, 400, "invalid_request", 900144, "The request body must contain the following parameter: 'grant_type'.")
+		writeEntraError(w, 400, "invalid_request", 900144, "The request body must contain the following parameter: 'grant_type'.")
 		return
 	}
 	lifetime := s.options.TokenLifetime
-	if f, ok := s.take(tokenKinds, nil); ok {
+	if f, ok := s.takeFault(tokenKinds, nil); ok {
 		if f.Kind != TokenShort {
-			s.tokenFault(w, r, f)
+			s.writeTokenFault(w, r, f)
 			if f.Kind != TokenSlow {
 				return
 			}
 		} else {
-			lifetime = f.wait()
+			lifetime = f.waitTime()
 		}
 	}
-	app, ok := s.authenticate(w, r, tenant)
+	app, ok := s.authenticateApp(w, r, tenant)
 	if !ok {
 		return
 	}
 	audience, ok := scopes[r.PostForm.Get("scope")]
 	if !ok {
-		entraError(w, 400, "invalid_scope", 70011, "The provided request must include a 'scope' input parameter. The provided value for the input parameter 'scope' is not valid.")
+		writeEntraError(w, 400, "invalid_scope", 70011, "The provided request must include a 'scope' input parameter. The provided value for the input parameter 'scope' is not valid.")
 		return
 	}
 	seconds := int64(lifetime / time.Second)
 	w.Header().Set("Cache-Control", "no-store, no-cache")
 	writeJSON(w, http.StatusOK, map[string]any{
 		"token_type": "Bearer", "expires_in": seconds, "ext_expires_in": seconds,
-		"access_token": s.issue(app, audience, lifetime),
+		"access_token": s.issueToken(app, audience, lifetime),
 	})
 }
 
-// authenticate checks tenant, application and secret in the order in which Entra complains about them.
-func (s *Server) authenticate(w http.ResponseWriter, r *http.Request, tenant string) (App, bool) {
+// authenticateApp checks tenant, application and secret in the order in which Entra complains about them.
+func (s *Server) authenticateApp(w http.ResponseWriter, r *http.Request, tenant string) (App, bool) {
 	form := r.PostForm
 	for _, name := range []string{"grant_type", "client_id", "scope"} {
 		if form.Get(name) == "" {
-			entraError(w, 400, "invalid_request", 900144, "The request body must contain the following parameter: '"+name+"'.")
+			writeEntraError(w, 400, "invalid_request", 900144, "The request body must contain the following parameter: '"+name+"'.")
 			return App{}, false
 		}
 	}
 	if form.Get("grant_type") != "client_credentials" {
-		entraError(w, 400, "unsupported_grant_type", 70003, "The app requested an unsupported grant type '"+form.Get("grant_type")+"'.")
+		writeEntraError(w, 400, "unsupported_grant_type", 70003, "The app requested an unsupported grant type '"+form.Get("grant_type")+"'.")
 		return App{}, false
 	}
 	s.mu.Lock()
 	apps := slices.Clone(s.apps)
 	s.mu.Unlock()
 	if !slices.ContainsFunc(apps, func(a App) bool { return strings.EqualFold(a.TenantID, tenant) }) {
-		entraError(w, 400, "invalid_request", 90002, "Tenant '"+tenant+"' not found. Check to make sure you have the correct tenant ID and are signing into the correct cloud.")
+		writeEntraError(w, 400, "invalid_request", 90002, "Tenant '"+tenant+"' not found. Check to make sure you have the correct tenant ID and are signing into the correct cloud.")
 		return App{}, false
 	}
 	i := slices.IndexFunc(apps, func(a App) bool {
 		return strings.EqualFold(a.TenantID, tenant) && strings.EqualFold(a.ClientID, form.Get("client_id"))
 	})
 	if i < 0 {
-		entraError(w, 400, "unauthorized_client", 700016, "Application with identifier '"+form.Get("client_id")+"' was not found in the directory '"+tenant+"'.")
+		writeEntraError(w, 400, "unauthorized_client", 700016, "Application with identifier '"+form.Get("client_id")+"' was not found in the directory '"+tenant+"'.")
 		return App{}, false
 	}
 	switch {
 	case form.Get("client_assertion") != "":
-		entraError(w, 401, "invalid_client", 700027, "The certificate with identifier used to sign the client assertion is not registered on application.")
+		writeEntraError(w, 401, "invalid_client", 700027, "The certificate with identifier used to sign the client assertion is not registered on application.")
 	case form.Get("client_secret") == "":
-		entraError(w, 401, "invalid_client", 7000218, "The request body must contain the following parameter: 'client_assertion' or 'client_secret'.")
+		writeEntraError(w, 401, "invalid_client", 7000218, "The request body must contain the following parameter: 'client_assertion' or 'client_secret'.")
 	case subtle.ConstantTimeCompare([]byte(form.Get("client_secret")), []byte(apps[i].ClientSecret)) != 1:
-		entraError(w, 401, "invalid_client", 7000215, wrongSecret(apps[i].ClientID))
+		writeEntraError(w, 401, "invalid_client", 7000215, wrongSecret(apps[i].ClientID))
 	default:
 		return apps[i], true
 	}
@@ -127,8 +128,8 @@ func wrongSecret(clientID string) string {
 	return "Invalid client secret provided. Ensure the secret being sent in the request is the client secret value, not the client secret ID, for a secret added to app '" + clientID + "'."
 }
 
-// entraError answers in the shape of Entra's errors, app/docs/sentinel.md#login-errors.
-func entraError(w http.ResponseWriter, status int, kind string, code int, text string) {
+// writeEntraError answers in the shape of Entra's errors, app/docs/sentinel.md#login-errors.
+func writeEntraError(w http.ResponseWriter, status int, kind string, code int, text string) {
 	trace, correlation := uuid.NewString(), uuid.NewString()
 	stamp := time.Now().UTC().Format("2006-01-02 15:04:05Z")
 	writeJSON(w, status, map[string]any{
@@ -142,18 +143,18 @@ func entraError(w http.ResponseWriter, status int, kind string, code int, text s
 
 var encodedHeader = base64.RawURLEncoding.EncodeToString([]byte(`{"typ":"JWT","alg":"HS256"}`))
 
-// issue makes a signed token of three parts, as Entra's are.
-func (s *Server) issue(app App, audience string, lifetime time.Duration) string {
+// issueToken makes a signed token of three parts, as Entra's are.
+func (s *Server) issueToken(app App, audience string, lifetime time.Duration) string {
 	now := time.Now()
 	body, _ := json.Marshal(claims{
 		Audience: audience, Tenant: app.TenantID, AppID: app.ClientID, ID: uuid.NewString(),
 		IssuedAt: now.Unix(), IssuedNS: now.UnixNano(), ExpiresAt: now.Add(lifetime).Unix(),
 	})
 	text := encodedHeader + "." + base64.RawURLEncoding.EncodeToString(body)
-	return text + "." + base64.RawURLEncoding.EncodeToString(s.sign(text))
+	return text + "." + base64.RawURLEncoding.EncodeToString(s.signText(text))
 }
 
-func (s *Server) sign(text string) []byte {
+func (s *Server) signText(text string) []byte {
 	mac := hmac.New(sha256.New, s.key)
 	mac.Write([]byte(text))
 	return mac.Sum(nil)
@@ -161,18 +162,19 @@ func (s *Server) sign(text string) []byte {
 
 // IssueToken makes a token for tests: of any audience, and already expired when the lifetime is not positive.
 func (s *Server) IssueToken(clientID, audience string, lifetime time.Duration) string {
-	return s.issue(App{ClientID: clientID}, audience, lifetime)
+	return s.issueToken(App{ClientID: clientID}, audience, lifetime)
 }
 
-// bearer finds out who calls: not ok when the token is missing, not ours, expired or meant for somebody else.
-func (s *Server) bearer(r *http.Request) (subject string, role, ok bool) {
+// readBearer finds out which application calls. ok is false when the token is missing, not ours, expired or for another
+// audience.
+func (s *Server) readBearer(r *http.Request) (subject string, role, ok bool) {
 	scheme, text, _ := strings.Cut(r.Header.Get("Authorization"), " ")
 	i := strings.LastIndexByte(text, '.')
 	if !strings.EqualFold(scheme, "Bearer") || i < 0 {
 		return "", false, false
 	}
 	signature, err := base64.RawURLEncoding.DecodeString(text[i+1:])
-	if err != nil || !hmac.Equal(signature, s.sign(text[:i])) {
+	if err != nil || !hmac.Equal(signature, s.signText(text[:i])) {
 		return "", false, false
 	}
 	_, payload, _ := strings.Cut(text[:i], ".")

@@ -19,9 +19,9 @@ import (
 // maxDepth of JSON that the service's parser descends into.
 const maxDepth = 64
 
-// upload answers one call of the upload API. The order of its checks is taken for that of the service,
+// serveUpload answers one call of the upload API. The order of its checks is taken for that of the service,
 // app/docs/sentinel.md#status-codes.
-func (s *Server) upload(w http.ResponseWriter, r *http.Request, workspace string) {
+func (s *Server) serveUpload(w http.ResponseWriter, r *http.Request, workspace string) {
 	entry := Request{Time: time.Now()}
 	answer := &recorder{ResponseWriter: w}
 	defer func() {
@@ -29,63 +29,64 @@ func (s *Server) upload(w http.ResponseWriter, r *http.Request, workspace string
 		s.log.Add(entry)
 	}()
 	if r.Method != http.MethodPost {
-		gatewayError(answer, http.StatusNotFound, "Resource not found")
+		writeGatewayError(answer, http.StatusNotFound, "Resource not found")
 		return
 	}
 	if r.URL.Query().Get("api-version") != apiVersion {
-		badRequest(answer, "The api-version is missing or not supported.")
+		writeBadRequest(answer, "The api-version is missing or not supported.")
 		return
 	}
-	if !s.admit(answer, r, &entry) {
+	if !s.admitCall(answer, r, &entry) {
 		return
 	}
 	body, err := s.readBody(r)
-	after, ok := s.misbehave(answer, r, &entry)
+	after, ok := s.applyFaults(answer, r, &entry)
 	if !ok {
 		return
 	}
-	in, ok := s.open(answer, r, workspace, body, err)
+	in, ok := s.openEnvelope(answer, r, workspace, body, err)
 	if !ok {
 		return
 	}
 	entry.Source = in.source
-	s.store(answer, in, &entry, after)
+	s.storeRecords(answer, in, &entry, after)
 }
 
-// admit checks the token and the throttle.
-func (s *Server) admit(w http.ResponseWriter, r *http.Request, entry *Request) bool {
-	subject, role, ok := s.bearer(r)
+// admitCall checks the token and the throttle.
+func (s *Server) admitCall(w http.ResponseWriter, r *http.Request, entry *Request) bool {
+	subject, role, ok := s.readBearer(r)
 	entry.Subject = subject
-	fault, struck := s.take(accessKind, nil)
+	fault, struck := s.takeFault(accessKind, nil)
 	if struck {
 		entry.Fault = fault.Kind
 	}
 	switch {
 	case !ok || fault.Kind == Unauthorized:
-		unauthorized(w)
+		writeUnauthorized(w)
 		return false
 	case !role || fault.Kind == Forbidden:
-		s.noRole(w)
+		s.writeNoRole(w)
 		return false
 	}
 	entry.Counted = true
-	if wait := s.meter.take(subject, entry.Time); wait > 0 {
+	if wait := s.meter.takeCall(subject, entry.Time); wait > 0 {
 		seconds := wholeSeconds(wait)
-		throttled(w, Fault{Seconds: float64(seconds)})
+		writeThrottled(w, Fault{Seconds: float64(seconds)})
 		return false
 	}
 	return true
 }
 
-// misbehave lets the faults strike that need no look into the body, and returns the one that strikes after storing, if any.
-func (s *Server) misbehave(w http.ResponseWriter, r *http.Request, entry *Request) (after Fault, ok bool) {
-	if f, struck := s.take(delayKinds, nil); struck {
+// applyFaults lets the faults strike that need no look into the body, and returns the one that strikes after storing,
+// if any.
+func (s *Server) applyFaults(w http.ResponseWriter, r *http.Request, entry *Request) (after Fault, ok bool) {
+	if f, struck := s.takeFault(delayKinds, nil); struck {
 		entry.Fault = f.Kind
-		if !faults.Pause(r, f.wait(), s.closed) {
+		if !faults.Pause(r, f.waitTime(), s.closed) {
 			panic(http.ErrAbortHandler)
 		}
 	}
-	f, struck := s.take(callKinds, nil)
+	f, struck := s.takeFault(callKinds, nil)
 	if !struck {
 		return Fault{}, true
 	}
@@ -93,7 +94,7 @@ func (s *Server) misbehave(w http.ResponseWriter, r *http.Request, entry *Reques
 	if f.Kind == CutAfter || f.Kind == Reply {
 		return f, true
 	}
-	callFault(w, f)
+	writeFault(w, f)
 	return Fault{}, false
 }
 
@@ -123,40 +124,40 @@ type envelope struct {
 	records           []gjson.Result
 }
 
-// open checks the request as a whole.
-func (s *Server) open(w http.ResponseWriter, r *http.Request, workspace string, body []byte, readErr error) (envelope, bool) {
+// openEnvelope checks the request as a whole.
+func (s *Server) openEnvelope(w http.ResponseWriter, r *http.Request, workspace string, body []byte, readErr error) (envelope, bool) {
 	in := envelope{workspace: strings.ToLower(strings.Trim(workspace, "{}"))}
 	if _, err := uuid.Parse(in.workspace); err != nil || len(in.workspace) != 36 {
-		badRequest(w, "Workspace Id must be a valid GUID.")
+		writeBadRequest(w, "Workspace Id must be a valid GUID.")
 		return in, false
 	}
-	if !s.knows(in.workspace) {
-		gatewayError(w, http.StatusNotFound, "Resource not found")
+	if !s.knowsWorkspace(in.workspace) {
+		writeGatewayError(w, http.StatusNotFound, "Resource not found")
 		return in, false
 	}
 	if kind, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err != nil || kind != "application/json" {
-		badRequest(w, "The Content-Type must be application/json.")
+		writeBadRequest(w, "The Content-Type must be application/json.")
 		return in, false
 	}
 	if errors.Is(readErr, errTooLarge) {
 		w.Header().Set("Connection", "close")
-		gatewayError(w, http.StatusRequestEntityTooLarge, "Request body is too large.")
+		writeGatewayError(w, http.StatusRequestEntityTooLarge, "Request body is too large.")
 		return in, false
 	}
 	if readErr != nil || r.Header.Get("Content-Encoding") != "" || !utf8.Valid(body) || tooDeep(body) || !gjson.ValidBytes(body) {
-		badRequest(w, "The request body is not valid JSON.")
+		writeBadRequest(w, "The request body is not valid JSON.")
 		return in, false
 	}
-	if message := in.fill(gjson.ParseBytes(body)); message != "" {
-		badRequest(w, message)
+	if message := in.fillMembers(gjson.ParseBytes(body)); message != "" {
+		writeBadRequest(w, message)
 		return in, false
 	}
 	return in, true
 }
 
-// fill reads the envelope's two members, and says what is wrong with them, app/docs/sentinel.md#source-system and
-// app/docs/sentinel.md#body.
-func (in *envelope) fill(root gjson.Result) string {
+// fillMembers reads the envelope's two members, and says what is wrong with them, app/docs/sentinel.md#source-system
+// and app/docs/sentinel.md#body.
+func (in *envelope) fillMembers(root gjson.Result) string {
 	var source, objects gjson.Result
 	if !root.IsObject() {
 		return "The request body must be a JSON object."
@@ -192,7 +193,7 @@ func (in *envelope) fill(root gjson.Result) string {
 	return ""
 }
 
-func (s *Server) knows(workspace string) bool {
+func (s *Server) knowsWorkspace(workspace string) bool {
 	for _, w := range s.options.Workspaces {
 		if strings.EqualFold(w, workspace) {
 			return true
@@ -201,22 +202,22 @@ func (s *Server) knows(workspace string) bool {
 	return false
 }
 
-// store checks the records one by one, keeps the good ones and answers.
-func (s *Server) store(w http.ResponseWriter, in envelope, entry *Request, after Fault) {
+// storeRecords checks the records one by one, keeps the good ones and answers.
+func (s *Server) storeRecords(w http.ResponseWriter, in envelope, entry *Request, after Fault) {
 	check := checker{strictVersion: s.options.StrictVersion, seed: contentSeed}
 	good := make([]record, 0, len(in.records))
 	var bad []recordFault
 	for i, value := range in.records {
-		r, messages := check.check(value)
-		concerns := func(f Fault) bool { return (f.Source == "" || f.Source == in.source) && f.hits(&r) }
-		if f, struck := s.take(batchKinds, concerns); struck {
+		r, messages := check.checkRecord(value)
+		concerns := func(f Fault) bool { return (f.Source == "" || f.Source == in.source) && f.hitsRecord(&r) }
+		if f, struck := s.takeFault(batchKinds, concerns); struck {
 			entry.Fault = f.Kind
-			callFault(w, f)
+			writeFault(w, f)
 			return
 		}
-		if f, struck := s.take(recordKind, concerns); struck {
+		if f, struck := s.takeFault(recordKind, concerns); struck {
 			entry.Fault = f.Kind
-			messages = append(messages, "Error for Property=pattern: Value is not accepted. Actual value: "+shorten(r.pattern)+".")
+			messages = append(messages, "Error for Property=pattern: Value is not accepted. Actual value: "+shortenValue(r.pattern)+".")
 		}
 		if r.unnamed {
 			entry.Warnings++
@@ -228,7 +229,7 @@ func (s *Server) store(w http.ResponseWriter, in envelope, entry *Request, after
 		good = append(good, r)
 	}
 	entry.Objects, entry.Accepted, entry.Rejected = len(in.records), len(good), len(bad)
-	s.table.put(in.workspace, in.source, time.Now().Add(s.options.Lag), good)
+	s.table.putRecords(in.workspace, in.source, time.Now().Add(s.options.Lag), good)
 	switch {
 	case after.Kind == CutAfter:
 		panic(http.ErrAbortHandler)
@@ -236,9 +237,9 @@ func (s *Server) store(w http.ResponseWriter, in envelope, entry *Request, after
 		w.WriteHeader(after.Status)
 		w.Write([]byte(after.Body)) //nolint:errcheck // the reader may be gone
 	case len(good) == 0:
-		s.recordErrors(w, http.StatusBadRequest, bad)
+		s.writeRecordErrors(w, http.StatusBadRequest, bad)
 	case len(bad) > 0:
-		s.recordErrors(w, http.StatusOK, bad)
+		s.writeRecordErrors(w, http.StatusOK, bad)
 	default:
 		w.WriteHeader(http.StatusOK)
 	}
