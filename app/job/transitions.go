@@ -17,8 +17,8 @@ var RetryPauses = retry.Backoff{First: 5 * time.Minute, Longest: 3 * time.Hour}
 // underWay are the statuses of a job that an attempt may still begin, end or be taken from.
 var underWay = append([]Status{Pending}, ActiveStatuses...)
 
-// require refuses a transition from any but these statuses.
-func (j *Job) require(allowed ...Status) error {
+// requireStatus refuses a transition from any but these statuses.
+func (j *Job) requireStatus(allowed ...Status) error {
 	if slices.Contains(allowed, j.Status) {
 		return nil
 	}
@@ -29,7 +29,7 @@ func (j *Job) require(allowed ...Status) error {
 // window stays what it was at the first attempt, unless that lies ahead: then the clock was wrong. What an earlier attempt did
 // counts and is not counted again.
 func (j *Job) Begin(attempt int64, now, windowEnd time.Time) error {
-	if err := j.require(underWay...); err != nil {
+	if err := j.requireStatus(underWay...); err != nil {
 		return err
 	}
 	if j.DateStarted == nil || j.DateStarted.After(now) {
@@ -47,7 +47,7 @@ func (j *Job) Begin(attempt int64, now, windowEnd time.Time) error {
 
 // SetWindowStart says where a delta update starts to read; the status stays.
 func (j *Job) SetWindowStart(start time.Time) error {
-	if err := j.require(DownloadInProgress); err != nil {
+	if err := j.requireStatus(DownloadInProgress); err != nil {
 		return err
 	}
 	j.WindowStart = &start
@@ -56,7 +56,7 @@ func (j *Job) SetWindowStart(start time.Time) error {
 
 // FinishDownload says that everything was read and handed to Convert: Download In Progress → Download Complete.
 func (j *Job) FinishDownload(now time.Time) error {
-	if err := j.require(DownloadInProgress); err != nil {
+	if err := j.requireStatus(DownloadInProgress); err != nil {
 		return err
 	}
 	j.Status, j.DateDownloadComplete = DownloadComplete, &now
@@ -65,7 +65,7 @@ func (j *Job) FinishDownload(now time.Time) error {
 
 // NoteFirstConverted dates the first page that went through Convert; the status stays, since Download goes on.
 func (j *Job) NoteFirstConverted(now time.Time) error {
-	if err := j.require(ActiveStatuses...); err != nil {
+	if err := j.requireStatus(ActiveStatuses...); err != nil {
 		return err
 	}
 	j.DateConvertStart = &now
@@ -74,7 +74,7 @@ func (j *Job) NoteFirstConverted(now time.Time) error {
 
 // NoteFirstUploaded dates the first request with objects of the job; the status stays, since earlier stages go on.
 func (j *Job) NoteFirstUploaded(now time.Time) error {
-	if err := j.require(ActiveStatuses...); err != nil {
+	if err := j.requireStatus(ActiveStatuses...); err != nil {
 		return err
 	}
 	j.DateUploadStart = &now
@@ -84,7 +84,7 @@ func (j *Job) NoteFirstUploaded(now time.Time) error {
 // BeginRetiring says that all that was read is in the ledger, and that what nobody gives any more is looked for: Download
 // Complete → Convert In Progress.
 func (j *Job) BeginRetiring() error {
-	if err := j.require(DownloadComplete); err != nil {
+	if err := j.requireStatus(DownloadComplete); err != nil {
 		return err
 	}
 	j.Status = ConvertInProgress
@@ -93,7 +93,7 @@ func (j *Job) BeginRetiring() error {
 
 // Hold says how many objects the attempt asks about instead of retiring them, 0 for none; the status stays.
 func (j *Job) Hold(objects int64) error {
-	if err := j.require(ActiveStatuses...); err != nil {
+	if err := j.requireStatus(ActiveStatuses...); err != nil {
 		return err
 	}
 	j.RetirementsHeld = objects
@@ -102,7 +102,7 @@ func (j *Job) Hold(objects int64) error {
 
 // FinishConvert says that all that the job sends is in the outbox: Convert In Progress → Convert Complete.
 func (j *Job) FinishConvert(now time.Time) error {
-	if err := j.require(ConvertInProgress); err != nil {
+	if err := j.requireStatus(ConvertInProgress); err != nil {
 		return err
 	}
 	j.Status, j.DateConvertComplete = ConvertComplete, &now
@@ -111,7 +111,7 @@ func (j *Job) FinishConvert(now time.Time) error {
 
 // BeginUpload says that nothing is left to do but to empty the outbox: Convert Complete → Upload In Progress.
 func (j *Job) BeginUpload(now time.Time) error {
-	if err := j.require(ConvertComplete); err != nil {
+	if err := j.requireStatus(ConvertComplete); err != nil {
 		return err
 	}
 	j.Status = UploadInProgress
@@ -124,7 +124,7 @@ func (j *Job) BeginUpload(now time.Time) error {
 // Complete ends a job whose objects all stand in Sentinel or on REPORT: Upload In Progress → Upload Complete, or Confirmation
 // Required where retirements are held. message says what was not as it should be.
 func (j *Job) Complete(now time.Time, message string) error {
-	if err := j.require(UploadInProgress); err != nil {
+	if err := j.requireStatus(UploadInProgress); err != nil {
 		return err
 	}
 	j.Status, j.Message, j.DateUploadComplete, j.DateCompleted = UploadComplete, message, &now, &now
@@ -138,7 +138,7 @@ func (j *Job) Complete(now time.Time, message string) error {
 // fault may heal by itself and that did not fail too often; else → Failed. spread, from 0 to 1, moves the pause by up to a
 // tenth of its length, so that Services that failed together do not return together.
 func (j *Job) Fail(now time.Time, message string, mayHeal bool, spread float64) error {
-	if err := j.require(underWay...); err != nil {
+	if err := j.requireStatus(underWay...); err != nil {
 		return err
 	}
 	j.FailureCount++
@@ -155,7 +155,7 @@ func (j *Job) Fail(now time.Time, message string, mayHeal bool, spread float64) 
 
 // Cancel ends a job that an operator does not want any more: Pending or active → Cancelled.
 func (j *Job) Cancel(now time.Time) error {
-	if err := j.require(underWay...); err != nil {
+	if err := j.requireStatus(underWay...); err != nil {
 		return err
 	}
 	j.Status, j.Message, j.DateCompleted = Cancelled, "Cancelled by the operator.", &now
@@ -166,7 +166,7 @@ func (j *Job) Cancel(now time.Time) error {
 // Retry queues a job again under the same request ID: Failed or Cancelled → Pending. Its window ends where it did: what came
 // and went since is for the next update.
 func (j *Job) Retry() error {
-	if err := j.require(Failed, Cancelled); err != nil {
+	if err := j.requireStatus(Failed, Cancelled); err != nil {
 		return err
 	}
 	j.Status, j.Message, j.FailureCount = Pending, "", 0
@@ -177,7 +177,7 @@ func (j *Job) Retry() error {
 // EndQuestion ends the question about held retirements, by the operator's answer or because a newer update read everything
 // again: Confirmation Required → Upload Complete. message says how it ended.
 func (j *Job) EndQuestion(message string) error {
-	if err := j.require(ConfirmationRequired); err != nil {
+	if err := j.requireStatus(ConfirmationRequired); err != nil {
 		return err
 	}
 	j.Status, j.Message, j.RetirementsHeld = UploadComplete, message, 0

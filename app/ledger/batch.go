@@ -188,7 +188,7 @@ func (w *WorkingSet) Contested() []int64 {
 			continue
 		}
 		for _, c := range w.candidates[f.Indicator] {
-			if c.Object != 0 && !w.gives(f, c.Object) {
+			if c.Object != 0 && !w.givesObject(f, c.Object) {
 				numbers = append(numbers, c.Object)
 			}
 		}
@@ -223,7 +223,7 @@ func (w *WorkingSet) Take(n int, owner, typ int64) {
 		}
 		o := w.findObject(&f.Objects[i], typ)
 		first := w.noteCandidate(f.Indicator, o.Number, owner, place)
-		w.decide(f, &f.Objects[i], o, typ, first)
+		w.decideObject(f, &f.Objects[i], o, typ, first)
 	}
 }
 
@@ -270,18 +270,18 @@ func (w *WorkingSet) keepGiven(f *Found, owner, place int64) {
 // withdrawGiven takes back what an indicator gave before and gives no more.
 func (w *WorkingSet) withdrawGiven(f *Found) {
 	for _, c := range w.candidates[f.Indicator] {
-		if c.gone || w.gives(f, c.Object) {
+		if c.gone || w.givesObject(f, c.Object) {
 			continue
 		}
 		c.gone = true
-		w.touch(f.Indicator)
+		w.noteTouched(f.Indicator)
 		if o := w.numbers[c.Object]; o != nil {
 			o.Withdraw(c.Origin, w.question.Generation)
 		}
 	}
 }
 
-func (w *WorkingSet) gives(f *Found, number int64) bool {
+func (w *WorkingSet) givesObject(f *Found, number int64) bool {
 	if number == 0 {
 		return len(f.Objects) == 0
 	}
@@ -304,7 +304,7 @@ func (w *WorkingSet) findObject(f *FoundObject, typ int64) *Object {
 
 // noteCandidate notes that the indicator gives the object, and says whether this job had not read that before.
 func (w *WorkingSet) noteCandidate(indicator, object, owner, place int64) (first bool) {
-	w.touch(indicator)
+	w.noteTouched(indicator)
 	for _, c := range w.candidates[indicator] {
 		if c.Object != object || c.gone {
 			continue
@@ -329,14 +329,14 @@ func (w *WorkingSet) noteCandidate(indicator, object, owner, place int64) (first
 	return true
 }
 
-func (w *WorkingSet) touch(indicator int64) {
+func (w *WorkingSet) noteTouched(indicator int64) {
 	if n := len(w.touched); n == 0 || w.touched[n-1] != indicator {
 		w.touched = append(w.touched, indicator)
 	}
 }
 
-// decide decides whether this copy wins the object, and if so whether it is sent.
-func (w *WorkingSet) decide(f *Found, e *FoundObject, o *Object, typ int64, first bool) {
+// decideObject decides whether this copy wins the object, and if so whether it is sent.
+func (w *WorkingSet) decideObject(f *Found, e *FoundObject, o *Object, typ int64, first bool) {
 	count := w.Tally.Of(w.batch.Job, w.batch.Query, f.Type)
 	if !w.electWinner(f, o) {
 		if first {
@@ -356,11 +356,11 @@ func (w *WorkingSet) decide(f *Found, e *FoundObject, o *Object, typ int64, firs
 		return
 	}
 	o.Hash, o.Resend = hash, false
-	w.enqueue(f, e, o)
+	w.queueObject(f, e, o)
 }
 
-// enqueue queues an object. A row of it that waits and cannot have left yet is dropped: it would be sent for nothing.
-func (w *WorkingSet) enqueue(f *Found, e *FoundObject, o *Object) {
+// queueObject queues an object. A row of it that waits and cannot have left yet is dropped: it would be sent for nothing.
+func (w *WorkingSet) queueObject(f *Found, e *FoundObject, o *Object) {
 	if o.Passage(w.handed) == Waiting && !w.dropQueued(o) {
 		w.Superseded[o.Queued] = f.Indicator
 	}

@@ -117,15 +117,15 @@ func (o *Object) Depart(newest, underWay Row, handed, seq, generation, now int64
 		w.Retirement = row
 		o.Queued = seq
 	}
-	o.leave(QueryNobody, generation)
+	o.loseWinner(QueryNobody, generation)
 	return w
 }
 
 // Abandon leaves an object where it is, since its workspace is not served any more. Should that be served again, the object is
 // one that departed.
-func (o *Object) Abandon(generation int64) { o.leave(QueryVacant, generation) }
+func (o *Object) Abandon(generation int64) { o.loseWinner(QueryVacant, generation) }
 
-func (o *Object) leave(holder, generation int64) {
+func (o *Object) loseWinner(holder, generation int64) {
 	if o.Holder() == Won {
 		o.Left = generation
 	}

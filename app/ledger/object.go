@@ -121,8 +121,8 @@ func (o *Object) Passage(handed int64) Passage {
 	return UnderWay
 }
 
-// vacate takes the winner away; the object left in this generation.
-func (o *Object) vacate(generation int64) {
+// makeVacant takes the winner away; the object left in this generation.
+func (o *Object) makeVacant(generation int64) {
 	o.Winner, o.Left, o.changed = Origin{Query: QueryVacant}, generation, true
 }
 
@@ -132,30 +132,30 @@ func (o *Object) Withdraw(origin Origin, generation int64) (changed bool) {
 	if o.Winner != origin && o.Holder() != Vacant {
 		return false
 	}
-	o.vacate(generation)
+	o.makeVacant(generation)
 	return true
 }
 
 // Accept says that Sentinel took a row: the object stands with its members. What was answered for an older row does not touch
 // what is known of a newer one; nor do [Object.AcceptRetirement] and [Object.Reject] then.
 func (o *Object) Accept(r Row) {
-	if o.settle(r.Seq) {
+	if o.settleRow(r.Seq) {
 		o.State, o.Name, o.Created, o.ValidUntil = Live, r.Name, r.Created, r.ValidUntil
 	}
 }
 
 // AcceptRetirement says that Sentinel took the row that retires the object.
 func (o *Object) AcceptRetirement(r Row) {
-	if o.settle(r.Seq) {
+	if o.settleRow(r.Seq) {
 		o.State, o.ValidUntil = Retired, r.ValidUntil
 	}
 }
 
 // Reject says that Sentinel does not take a row: it holds what it held.
-func (o *Object) Reject(r Row) { o.settle(r.Seq) }
+func (o *Object) Reject(r Row) { o.settleRow(r.Seq) }
 
-// settle says that a row was answered, and whether that is news.
-func (o *Object) settle(seq int64) bool {
+// settleRow says that a row was answered, and whether that is news.
+func (o *Object) settleRow(seq int64) bool {
 	if o.Settled >= seq {
 		return false
 	}

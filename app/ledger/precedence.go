@@ -19,7 +19,7 @@ func (w *WorkingSet) electWinner(f *Found, o *Object) bool {
 			return true
 		}
 		if winnerRank, ranked := w.ranks[o.Winner.Query]; ranked {
-			return w.outranks(rank, winnerRank, o)
+			return w.takesOver(rank, winnerRank, o)
 		}
 	}
 	best := w.bestCandidate(o)
@@ -29,13 +29,13 @@ func (w *WorkingSet) electWinner(f *Found, o *Object) bool {
 	case best.Origin == o.Winner && !w.fellOut(best, f, o):
 		return false
 	}
-	o.vacate(w.question.Generation)
+	o.makeVacant(w.question.Generation)
 	return false
 }
 
-// outranks says, in an update that reads everything, whether a copy from a query of this rank takes over from the winner. One
+// takesOver says, in an update that reads everything, whether a copy from a query of this rank takes over from the winner. One
 // that this attempt elected yields to a better rank alone, and so does one whose query could not be read.
-func (w *WorkingSet) outranks(rank, winnerRank int64, o *Object) bool {
+func (w *WorkingSet) takesOver(rank, winnerRank int64, o *Object) bool {
 	if o.Elected == w.attempt || slices.Contains(w.batch.Unread, o.Winner.Query) {
 		return rank < winnerRank
 	}
@@ -67,15 +67,15 @@ func Best(candidates []*Candidate, ranks map[int64]int64, winner Origin, counts 
 		if !saved || !counts(c) {
 			continue
 		}
-		if best == nil || rank < ranks[best.Query] || c.Query == best.Query && precedes(c, best, winner) {
+		if best == nil || rank < ranks[best.Query] || c.Query == best.Query && comesFirst(c, best, winner) {
 			best = c
 		}
 	}
 	return best
 }
 
-// precedes says which of two candidates of one query comes first.
-func precedes(c, d *Candidate, winner Origin) bool {
+// comesFirst says which of two candidates of one query comes first.
+func comesFirst(c, d *Candidate, winner Origin) bool {
 	switch {
 	case c.Origin == winner || d.Origin == winner:
 		return c.Origin == winner

@@ -18,13 +18,13 @@ func (s *Store) Apply(ctx context.Context, b ledger.Batch) (job.Counts, error) {
 	var added job.Counts
 	err := s.inTransaction(ctx, func(ctx context.Context, tx *transaction) error {
 		a := &application{batch: &b, store: s, tx: tx}
-		if err := a.load(ctx); err != nil {
+		if err := a.loadRows(ctx); err != nil {
 			return err
 		}
-		if err := a.decide(ctx); err != nil {
+		if err := a.takeIndicators(ctx); err != nil {
 			return err
 		}
-		if err := a.write(ctx); err != nil {
+		if err := a.writeChanges(ctx); err != nil {
 			return fmt.Errorf("writing the ledger: %w", err)
 		}
 		added = a.set.Tally.Total(b.Job)
@@ -42,8 +42,8 @@ type application struct {
 	set         *ledger.WorkingSet
 }
 
-// load reads the rows that the batch touches.
-func (a *application) load(ctx context.Context) (err error) {
+// loadRows reads the rows that the batch touches.
+func (a *application) loadRows(ctx context.Context) (err error) {
 	p := ledger.Present{NextObject: a.store.nextObject, NextSeq: a.store.nextSeq, Handed: a.store.handed}
 	if p.Attempts, err = attemptsAt(ctx, a.tx, a.batch.Job); err != nil {
 		return err
@@ -173,8 +173,8 @@ func (a *application) loadReported(ctx context.Context) error {
 	return rows.Err()
 }
 
-// decide has the indicators taken in, in their order.
-func (a *application) decide(ctx context.Context) error {
+// takeIndicators has the indicators taken in, in their order.
+func (a *application) takeIndicators(ctx context.Context) error {
 	for i := range a.batch.Found {
 		f := &a.batch.Found[i]
 		var owner, typ int64
@@ -195,8 +195,8 @@ func (a *application) decide(ctx context.Context) error {
 	return nil
 }
 
-// write writes all that changed.
-func (a *application) write(ctx context.Context) error {
+// writeChanges writes all that changed.
+func (a *application) writeChanges(ctx context.Context) error {
 	for _, step := range []func(context.Context) error{a.writeObjects, a.writeCandidates, a.dropSuperseded, a.writeQueue, a.writeProblems} {
 		if err := step(ctx); err != nil {
 			return err
@@ -212,14 +212,14 @@ func (a *application) writeObjects(ctx context.Context) error {
 		inserts = append(inserts, o.Number, o.Key, a.destination.Number, o.Type, o.Pattern, o.Winner.Query, o.Winner.Indicator, o.Elected,
 			o.Left, o.Modified, hashValue(o), o.Job, o.Queued)
 	}
-	if err := insertObjects.exec(ctx, a.tx, inserts); err != nil {
+	if err := insertObjects.execRows(ctx, a.tx, inserts); err != nil {
 		return err
 	}
 	updates := make([]any, 0, updateDecisions.columns*len(changed))
 	for _, o := range changed {
 		updates = append(updates, o.Number, o.Type, o.Winner.Query, o.Winner.Indicator, o.Elected, o.Left, o.Modified, hashValue(o), o.Job, o.Queued)
 	}
-	return updateDecisions.exec(ctx, a.tx, updates)
+	return updateDecisions.execRows(ctx, a.tx, updates)
 }
 
 func (a *application) writeCandidates(ctx context.Context) error {
@@ -228,14 +228,14 @@ func (a *application) writeCandidates(ctx context.Context) error {
 	for _, c := range gone {
 		deletes = append(deletes, c.Query, c.Indicator, c.Object)
 	}
-	if err := deleteCandidates.exec(ctx, a.tx, deletes); err != nil {
+	if err := deleteCandidates.execRows(ctx, a.tx, deletes); err != nil {
 		return err
 	}
 	upserts := make([]any, 0, upsertCandidates.columns*len(changed))
 	for _, c := range changed {
 		upserts = append(upserts, c.Query, c.Indicator, c.Object, c.Owner, c.Attempt, c.Place)
 	}
-	return upsertCandidates.exec(ctx, a.tx, upserts)
+	return upsertCandidates.execRows(ctx, a.tx, upserts)
 }
 
 // dropSuperseded drops the rows of earlier batches for whose objects this one queued newer ones.
@@ -266,10 +266,10 @@ func (a *application) writeQueue(ctx context.Context) error {
 		from := len(payloads)
 		payloads = q.AppendJSON(payloads, stix.Envelope{Modified: a.batch.Now, ValidUntil: q.ValidUntil})
 		values = append(values, q.Seq, q.Object, a.batch.Job, a.destination.Number, false, a.batch.Query, q.Indicator, q.TypeNumber,
-			q.Name, millis(q.Created), millis(q.ValidUntil), payloads[from:len(payloads):len(payloads)])
+			q.Name, toMillis(q.Created), toMillis(q.ValidUntil), payloads[from:len(payloads):len(payloads)])
 	}
 	a.store.keepPayloads(payloads)
-	return insertRows.exec(ctx, a.tx, values)
+	return insertRows.execRows(ctx, a.tx, values)
 }
 
 // maxPayloads bounds what is kept of a batch's buffer, in bytes.

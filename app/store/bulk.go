@@ -34,8 +34,8 @@ func newBulk(columns int, head, tail string) bulk {
 // SQLite copies into a table of its own first.
 func newSingle(columns int, text string) bulk { return bulk{columns: columns, one: text} }
 
-// exec writes the rows whose values stand one after another in values.
-func (b bulk) exec(ctx context.Context, tx *transaction, values []any) error {
+// execRows writes the rows whose values stand one after another in values.
+func (b bulk) execRows(ctx context.Context, tx *transaction, values []any) error {
 	if len(values) == 0 {
 		return nil
 	}

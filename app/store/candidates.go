@@ -28,7 +28,7 @@ type candidateKey struct {
 	Object    int64 `db:"object"`
 }
 
-func (k candidateKey) origin() ledger.Origin {
+func (k candidateKey) toOrigin() ledger.Origin {
 	return ledger.Origin{Query: k.Query, Indicator: k.Indicator}
 }
 
@@ -67,7 +67,7 @@ func (s *Store) Forget(ctx context.Context, query int64, indicators []int64) err
 			if err != nil {
 				return err
 			}
-			return withdraw(ctx, tx, gone)
+			return withdrawObjects(ctx, tx, gone)
 		})
 		if err != nil {
 			return fmt.Errorf("forgetting what is no longer selected: %w", err)
@@ -76,8 +76,8 @@ func (s *Store) Forget(ctx context.Context, query int64, indicators []int64) err
 	return nil
 }
 
-// withdraw has objects lose candidates that are gone; see [ledger.Object.Withdraw].
-func withdraw(ctx context.Context, tx *transaction, gone []candidateKey) error {
+// withdrawObjects has objects lose candidates that are gone; see [ledger.Object.Withdraw].
+func withdrawObjects(ctx context.Context, tx *transaction, gone []candidateKey) error {
 	d, err := currentDestination(ctx, tx)
 	if err != nil {
 		return err
@@ -97,7 +97,7 @@ func withdraw(ctx context.Context, tx *transaction, gone []candidateKey) error {
 	}
 	var changed []*ledger.Object
 	for _, k := range gone {
-		if o := objects[k.Object]; o != nil && o.Withdraw(k.origin(), d.Generation) {
+		if o := objects[k.Object]; o != nil && o.Withdraw(k.toOrigin(), d.Generation) {
 			changed = append(changed, o)
 		}
 	}
@@ -146,11 +146,11 @@ func sweepChunkAfter(ctx context.Context, tx *transaction, attempt int64, after 
 	for _, k := range gone {
 		values = append(values, k.Query, k.Indicator, k.Object)
 	}
-	if err := deleteCandidates.exec(ctx, tx, values); err != nil {
+	if err := deleteCandidates.execRows(ctx, tx, values); err != nil {
 		return false, err
 	}
 	*after = gone[len(gone)-1]
-	return len(gone) == sweepChunk, withdraw(ctx, tx, gone)
+	return len(gone) == sweepChunk, withdrawObjects(ctx, tx, gone)
 }
 
 // OriginsOf are the queries and indicators that give these objects in an owner, however its name is written, those of deleted
@@ -180,7 +180,7 @@ func (s *Store) readOrigins(ctx context.Context, query string, args ...any) ([]l
 	}
 	origins := make([]ledger.Origin, len(keys))
 	for i, k := range keys {
-		origins[i] = k.origin()
+		origins[i] = k.toOrigin()
 	}
 	return origins, nil
 }

@@ -35,11 +35,11 @@ func (s *Store) Clean(ctx context.Context, now time.Time) error {
 		what, text string
 		args       []any
 	}{
-		{"errors", `DELETE FROM problem WHERE id IN (SELECT id FROM problem WHERE at < ? LIMIT ?)`, []any{millis(now.Add(-keptProblems))}},
+		{"errors", `DELETE FROM problem WHERE id IN (SELECT id FROM problem WHERE at < ? LIMIT ?)`, []any{toMillis(now.Add(-keptProblems))}},
 		{"jobs", `DELETE FROM job WHERE number IN (` + oldJobs + ` LIMIT ?)`, []any{keptJobs}},
 		{"daily totals", `DELETE FROM daily WHERE day IN (SELECT day FROM daily WHERE day < ? LIMIT ?)`, []any{dayNumber(now) - keptDays}},
 		{"waiting times", `DELETE FROM daily_wait WHERE day IN (SELECT day FROM daily_wait WHERE day < ? LIMIT ?)`, []any{dayNumber(now) - keptDays}},
-		{"requests", `DELETE FROM slot WHERE id IN (SELECT id FROM slot WHERE coalesce(ended, started) < ? LIMIT ?)`, []any{millis(now.Add(-keptSlots))}},
+		{"requests", `DELETE FROM slot WHERE id IN (SELECT id FROM slot WHERE coalesce(ended, started) < ? LIMIT ?)`, []any{toMillis(now.Add(-keptSlots))}},
 		{"deleted queries", `DELETE FROM query WHERE number IN (SELECT number FROM query WHERE rank IS NULL
 			AND NOT EXISTS (SELECT 1 FROM job WHERE status IN (` + quoteStatuses(job.DownloadInProgress, job.DownloadComplete) + `))
 			AND NOT EXISTS (SELECT 1 FROM candidate WHERE candidate.query = query.number)
@@ -55,7 +55,7 @@ func (s *Store) Clean(ctx context.Context, now time.Time) error {
 	if err := s.dropSends(ctx); err != nil {
 		return fmt.Errorf("dropping old sends: %w", err)
 	}
-	return s.compact(ctx)
+	return s.compactFile(ctx)
 }
 
 // oldJobs are over, have nothing in the outbox and no errors that are still kept, and are not among the last ones.
@@ -106,7 +106,7 @@ func (s *Store) dropGoneOf(ctx context.Context, holder int64, now time.Time) err
 			var gone []int64
 			err := tx.SelectContext(ctx, &gone, `SELECT number FROM object WHERE query < 1 AND query = ? AND number > ? AND queued = 0
 				AND coalesce(valid_until, 0) < ? AND NOT EXISTS (SELECT 1 FROM candidate WHERE candidate.object = number AND candidate.object <> 0)
-				ORDER BY number LIMIT ?`, holder, after, millis(now.Add(-keptGone)), cleanChunk)
+				ORDER BY number LIMIT ?`, holder, after, toMillis(now.Add(-keptGone)), cleanChunk)
 			if err != nil || len(gone) == 0 {
 				more = false
 				return err
@@ -148,8 +148,8 @@ func (s *Store) dropSends(ctx context.Context) error {
 	return nil
 }
 
-// compact gives free pages back while nothing waits that would want them again, and cuts the log.
-func (s *Store) compact(ctx context.Context) error {
+// compactFile gives free pages back while nothing waits that would want them again, and cuts the log.
+func (s *Store) compactFile(ctx context.Context) error {
 	var free int
 	for before := -1; ; before = free {
 		if err := s.write.GetContext(ctx, &free, `SELECT freelist_count * NOT EXISTS (SELECT 1 FROM outbox) FROM pragma_freelist_count`); err != nil {
@@ -158,7 +158,7 @@ func (s *Store) compact(ctx context.Context) error {
 		if free == 0 || free == before { // none left, or none that can be given back
 			break
 		}
-		if err := s.vacuum(ctx); err != nil {
+		if err := s.freePages(ctx); err != nil {
 			return fmt.Errorf("compacting: %w", err)
 		}
 	}
@@ -168,8 +168,8 @@ func (s *Store) compact(ctx context.Context) error {
 	return nil
 }
 
-// vacuum gives some pages back. The pragma does one page a step.
-func (s *Store) vacuum(ctx context.Context) error {
+// freePages gives some pages back. The pragma does one page a step.
+func (s *Store) freePages(ctx context.Context) error {
 	rows, err := s.write.QueryContext(ctx, fmt.Sprintf(`PRAGMA incremental_vacuum(%d)`, vacuumPages))
 	if err != nil {
 		return err

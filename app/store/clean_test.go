@@ -47,7 +47,7 @@ func TestCleanSends(t *testing.T) {
 	}
 	f.do(f.Clean(ctx(), f.now))
 	f.wantNumber(20, "sends", `SELECT count(*) FROM send`)
-	f.wantNumber(millis(noon.Add(2*time.Hour)), "the oldest", `SELECT min(at) FROM send`)
+	f.wantNumber(toMillis(noon.Add(2*time.Hour)), "the oldest", `SELECT min(at) FROM send`)
 }
 
 func TestCleanDays(t *testing.T) {

@@ -41,7 +41,7 @@ func (s *Store) Retire(ctx context.Context, number int64, now time.Time) (r Reti
 		if d, err = currentDestination(ctx, tx); err != nil {
 			return err
 		}
-		after, r.Held, err = s.brake(ctx, tx, number, &d, now)
+		after, r.Held, err = s.applyBrake(ctx, tx, number, &d, now)
 		return err
 	})
 	if err != nil {
@@ -54,8 +54,8 @@ func (s *Store) Retire(ctx context.Context, number int64, now time.Time) (r Reti
 	return r, err
 }
 
-// brake decides whether the operator has to be asked. What left after the generation that it gives may be retired.
-func (s *Store) brake(ctx context.Context, tx *transaction, number int64, d *destination, now time.Time) (after, held int64, err error) {
+// applyBrake decides whether the operator has to be asked. What left after the generation that it gives may be retired.
+func (s *Store) applyBrake(ctx context.Context, tx *transaction, number int64, d *destination, now time.Time) (after, held int64, err error) {
 	beside, err := isBesideQuestion(ctx, tx, number)
 	if err != nil {
 		return 0, 0, err
@@ -66,7 +66,7 @@ func (s *Store) brake(ctx context.Context, tx *transaction, number int64, d *des
 		return 0, 0, err
 	}
 	ask, err := ledger.NeedsConfirmation(count, func() (n int64, err error) {
-		err = tx.GetContext(ctx, &n, `SELECT count(*)`+live, d.Number, millis(now))
+		err = tx.GetContext(ctx, &n, `SELECT count(*)`+live, d.Number, toMillis(now))
 		return n, err
 	})
 	if err != nil {
@@ -97,7 +97,7 @@ func isBesideQuestion(ctx context.Context, tx *transaction, number int64) (besid
 }
 
 func (s *Store) countDeparted(ctx context.Context, tx *transaction, d *destination, after int64, now time.Time) (n int64, err error) {
-	err = tx.GetContext(ctx, &n, `SELECT count(*)`+departed+mayStand, d.Number, after, d.Generation, millis(now), s.handed)
+	err = tx.GetContext(ctx, &n, `SELECT count(*)`+departed+mayStand, d.Number, after, d.Generation, toMillis(now), s.handed)
 	return n, err
 }
 
@@ -230,7 +230,7 @@ func (s *Store) departAll(ctx context.Context, number int64, d destination, afte
 				return err
 			}
 			last, more = objects[len(objects)-1].Number, len(objects) == departChunk
-			n, err := s.depart(ctx, tx, objects, number, &d, now)
+			n, err := s.departObjects(ctx, tx, objects, number, &d, now)
 			queued += n
 			return err
 		})
@@ -267,9 +267,9 @@ func readDepartures(ctx context.Context, tx *transaction, from string, args ...a
 	return objects, rows.Err()
 }
 
-// depart has objects depart, and says how many retirements it queued. The newest row of an object may be dropped while an older
+// departObjects has objects depart, and says how many retirements it queued. The newest row of an object may be dropped while an older
 // one is under way.
-func (s *Store) depart(ctx context.Context, tx *transaction, objects []departing, number int64, d *destination, now time.Time) (queued int64, err error) {
+func (s *Store) departObjects(ctx context.Context, tx *transaction, objects []departing, number int64, d *destination, now time.Time) (queued int64, err error) {
 	underWay, err := s.readUnderWay(ctx, tx, objects)
 	if err != nil {
 		return 0, err
@@ -278,7 +278,7 @@ func (s *Store) depart(ctx context.Context, tx *transaction, objects []departing
 	var rows []any
 	changed := make([]*ledger.Object, 0, len(objects))
 	for _, o := range objects {
-		w := o.Depart(o.newest, underWay[o.Number], s.handed, s.nextSeq, d.Generation, millis(now))
+		w := o.Depart(o.newest, underWay[o.Number], s.handed, s.nextSeq, d.Generation, toMillis(now))
 		if w.Drop != 0 {
 			dropped = append(dropped, w.Drop)
 		}
@@ -293,7 +293,7 @@ func (s *Store) depart(ctx context.Context, tx *transaction, objects []departing
 	if _, err := s.takeCounted(ctx, tx, dropped, t); err != nil {
 		return 0, err
 	}
-	if err := insertRows.exec(ctx, tx, rows); err != nil {
+	if err := insertRows.execRows(ctx, tx, rows); err != nil {
 		return 0, err
 	}
 	if err := writeObjects(ctx, tx, changed); err != nil {

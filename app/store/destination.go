@@ -131,7 +131,7 @@ func (s *Store) leaveObjects(ctx context.Context, tx *transaction, old destinati
 	}
 	last, more = objects[len(objects)-1].Number, len(objects) == leaveChunk
 	if change == SourceChanged {
-		_, err := s.depart(ctx, tx, objects, 0, &old, now)
+		_, err := s.departObjects(ctx, tx, objects, 0, &old, now)
 		return last, more, err
 	}
 	abandoned := make([]*ledger.Object, 0, len(objects))

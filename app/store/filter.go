@@ -24,14 +24,14 @@ func (w *where) addCondition(condition string, args ...any) {
 	w.conditions, w.args = append(w.conditions, condition), append(w.args, args...)
 }
 
-func (w *where) equal(column, value string) {
+func (w *where) addEqual(column, value string) {
 	if value != "" {
 		w.addCondition(column+" = ?", value)
 	}
 }
 
-// contains compares as LIKE does: ASCII letters without regard to case.
-func (w *where) contains(column, part string) {
+// addContains compares as LIKE does: ASCII letters without regard to case.
+func (w *where) addContains(column, part string) {
 	if part != "" {
 		w.addCondition(column+` LIKE ? ESCAPE '\'`, likePart(part))
 	}
@@ -41,7 +41,7 @@ var likeEscape = strings.NewReplacer(`\`, `\\`, `%`, `\%`, `_`, `\_`)
 
 func likePart(part string) string { return "%" + likeEscape.Replace(part) + "%" }
 
-func (w *where) among(column string, values []job.Status) {
+func (w *where) addAmong(column string, values []job.Status) {
 	if len(values) == 0 {
 		return
 	}

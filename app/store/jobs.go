@@ -58,7 +58,7 @@ func (r *jobRow) toJob() job.Job {
 func toRow(j *job.Job) jobRow {
 	return jobRow{
 		Number: j.Number, Mode: j.Mode, Status: j.Status, Message: j.Message,
-		DateQueued: millis(j.DateQueued), DateStarted: nullMillis(j.DateStarted),
+		DateQueued: toMillis(j.DateQueued), DateStarted: nullMillis(j.DateStarted),
 		DateDownloadStart: nullMillis(j.DateDownloadStart), DateDownloadComplete: nullMillis(j.DateDownloadComplete),
 		DateConvertStart: nullMillis(j.DateConvertStart), DateConvertComplete: nullMillis(j.DateConvertComplete),
 		DateUploadStart: nullMillis(j.DateUploadStart), DateUploadComplete: nullMillis(j.DateUploadComplete),
@@ -85,9 +85,9 @@ type JobFilter struct {
 // Jobs are the jobs that f selects, newest first, and how many there are in all.
 func (s *Store) Jobs(ctx context.Context, f JobFilter) (jobs []job.Job, total int64, err error) {
 	var w where
-	w.contains("request_id", f.RequestID)
-	w.among("status", f.Statuses)
-	w.equal("job_type", string(f.Type))
+	w.addContains("request_id", f.RequestID)
+	w.addAmong("status", f.Statuses)
+	w.addEqual("job_type", string(f.Type))
 	var rows []jobRow
 	if total, err = s.readPage(ctx, &rows, selectJob, `SELECT count(*) FROM job`, w, "number", f.Offset, f.Limit); err != nil {
 		return nil, 0, fmt.Errorf("reading the jobs: %w", err)
@@ -150,7 +150,7 @@ func (s *Store) AddJob(ctx context.Context, kind job.Type, mode job.Mode, now ti
 		}
 		id := uuid.NewString()
 		_, err := tx.ExecContext(ctx, `INSERT INTO job (request_id, job_type, mode, status, date_queued) VALUES (?, ?, ?, ?, ?)`,
-			id, kind, mode, job.Pending, millis(now))
+			id, kind, mode, job.Pending, toMillis(now))
 		if err != nil {
 			return fmt.Errorf("queueing a job: %w", err)
 		}
@@ -170,7 +170,7 @@ func (s *Store) NextJob(ctx context.Context, now time.Time) (job.Job, bool, erro
 	query, args, err := sqlx.In(`SELECT * FROM job
 		WHERE status IN (?) OR status = ? AND (retry_after IS NULL OR retry_after <= ? OR retry_after > ?)
 		ORDER BY status = ?, job_type = ?, number LIMIT 1`,
-		job.ActiveStatuses, job.Pending, millis(now), millis(now.Add(longestPause)), job.Pending, job.AdHoc)
+		job.ActiveStatuses, job.Pending, toMillis(now), toMillis(now.Add(longestPause)), job.Pending, job.AdHoc)
 	if err != nil {
 		return job.Job{}, false, fmt.Errorf("looking for the next job: %w", err)
 	}
@@ -206,7 +206,7 @@ func (s *Store) BeginAttempt(ctx context.Context, requestID string, now, windowE
 		if j, err = readJob(ctx, tx, requestID); err != nil {
 			return err
 		}
-		added, err := tx.ExecContext(ctx, `INSERT INTO attempt (job, started) VALUES (?, ?)`, j.Number, millis(now))
+		added, err := tx.ExecContext(ctx, `INSERT INTO attempt (job, started) VALUES (?, ?)`, j.Number, toMillis(now))
 		if err != nil {
 			return fmt.Errorf("adding an attempt at job %s: %w", requestID, err)
 		}

@@ -18,7 +18,7 @@ import (
 	"mssentinel/app/stix"
 )
 
-// TestLedger runs updates over a small ThreatConnect that changes, breaks off and is edited at random, and holds the store
+// TestLedger attempts updates over a small ThreatConnect that changes, breaks off and is edited at random, and holds the store
 // to the rules after every step: winners, candidates, outbox, what stands, counts. After every complete update that went
 // well it also asks the one question that matters: does Sentinel hold exactly what the queries select, each object in the
 // copy of the best query?
@@ -78,7 +78,7 @@ type ledgerWorld struct {
 	next       int64
 	// selected says what a query selects, by the query's TQL.
 	selected map[string]map[int64]bool
-	refuse   string
+	reject   string
 
 	after    int64
 	flight   []Outgoing
@@ -169,9 +169,9 @@ func (w *ledgerWorld) edit() {
 	case 7:
 		i.broken = !i.broken
 	}
-	w.refuse = ""
+	w.reject = ""
 	if rapid.IntRange(0, 3).Draw(w.T, "refusal") == 0 {
-		w.refuse = rapid.SampledFrom(ledgerPatterns).Draw(w.T, "refused")
+		w.reject = rapid.SampledFrom(ledgerPatterns).Draw(w.T, "rejected")
 	}
 	w.now = w.now.Add(time.Minute)
 }
@@ -511,18 +511,18 @@ func (w *ledgerWorld) firstInFlight(o Outgoing) bool {
 func (w *ledgerWorld) settle(o Outgoing) {
 	pattern, name, expires := payload(w.T, o.Payload)
 	st := Settlement{At: w.now, Accepted: []Outgoing{o}}
-	refused := pattern == w.refuse && !o.Retire
+	rejected := pattern == w.reject && !o.Retire
 	delete(w.stale, pattern)
-	if refused {
+	if rejected {
 		w.stale[pattern] = true
-		st = Settlement{At: w.now, Rejected: []RejectedObject{{o, "Bad", "refused"}}}
+		st = Settlement{At: w.now, Rejected: []RejectedObject{{o, "Bad", "rejected"}}}
 	} else {
 		w.arrive(o)
 	}
 	times := rapid.IntRange(1, 2).Draw(w.T, "settled times")
 	for range times {
 		w.must(w.store.Settle(ctx(), st))
-		w.rules.settle(o.Seq, pattern, name, o.Retire, refused, expires)
+		w.rules.settle(o.Seq, pattern, name, o.Retire, rejected, expires)
 	}
 }
 
@@ -587,8 +587,8 @@ func (w *ledgerWorld) compare() {
 func (w *ledgerWorld) expected() []string {
 	r := w.rules
 	var lines []string
-	for c, s := range r.claims {
-		lines = append(lines, fmt.Sprintf("claim %d %d %s run %d place %d", c.query, c.indicator, c.pattern, s.run, s.place))
+	for c, s := range r.candidates {
+		lines = append(lines, fmt.Sprintf("candidate %d %d %s attempt %d place %d", c.query, c.indicator, c.pattern, s.attempt, s.place))
 	}
 	for p, o := range r.objects {
 		line := fmt.Sprintf("object %s winner %d/%d modified %d sends %v state %d name %s", p, o.winner.query, o.winner.indicator, o.modified, o.content == "", o.state, o.name)
@@ -615,7 +615,7 @@ func (w *ledgerWorld) actual() []string {
 	w.Helper()
 	var lines []string
 	w.must(w.store.read.Select(&lines, `
-		SELECT printf('claim %d %d %s run %d place %d', c.query, c.indicator, coalesce(o.pattern, ''), attempt, place)
+		SELECT printf('candidate %d %d %s attempt %d place %d', c.query, c.indicator, coalesce(o.pattern, ''), attempt, place)
 			FROM candidate c LEFT JOIN object o ON o.number = c.object
 		UNION ALL SELECT printf('object %s winner %d/%d modified %d sends %s state %d name %s', pattern, query, indicator, modified, iif(hash IS NULL, 'true', 'false'), state, coalesce(name, ''))
 			|| iif(query > 0, printf(' elected %d', elected), '') FROM object

@@ -12,7 +12,7 @@ type names struct {
 	typeNames     map[int64]string
 }
 
-func (n *names) forget() {
+func (n *names) forgetAll() {
 	n.owners, n.types, n.typeNames = map[string]int64{}, map[string]int64{}, map[int64]string{}
 }
 

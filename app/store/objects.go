@@ -83,7 +83,7 @@ func writeObjects(ctx context.Context, tx *transaction, objects []*ledger.Object
 			values = append(values, o.Name, o.Created, o.ValidUntil)
 		}
 	}
-	if err := updateObjects.exec(ctx, tx, values); err != nil {
+	if err := updateObjects.execRows(ctx, tx, values); err != nil {
 		return fmt.Errorf("writing the ledger: %w", err)
 	}
 	return nil

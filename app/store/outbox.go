@@ -36,8 +36,8 @@ type outboxRow struct {
 
 const rowColumns = `seq, object, job, retire, query, indicator, type, name, created, valid_until`
 
-// destinations are where the columns are scanned to.
-func (r *outboxRow) destinations() []any {
+// scanTargets are where the columns are scanned to.
+func (r *outboxRow) scanTargets() []any {
 	return []any{&r.Seq, &r.object, &r.job, &r.Retire, &r.Query, &r.Indicator, &r.typ, &r.Name, &r.Created, &r.ValidUntil}
 }
 
@@ -80,14 +80,14 @@ func readOutbox(ctx context.Context, tx *transaction, after int64, limit int) ([
 	var destination int64
 	var payload sql.RawBytes
 	var pattern string
-	into := append(r.destinations(), &destination, &payload, &pattern)
+	into := append(r.scanTargets(), &destination, &payload, &pattern)
 	for rows.Next() {
 		if err := rows.Scan(into...); err != nil {
 			return nil, err
 		}
 		o := Outgoing{Seq: r.Seq, Object: r.object, Job: r.job, Source: sources[destination], Retire: r.Retire, row: r}
 		if o.Retire {
-			o.Payload = retirement(&r, pattern).AppendJSON(nil)
+			o.Payload = retiredObject(&r, pattern).AppendJSON(nil)
 		} else {
 			if cap(buffer)-len(buffer) < len(payload) {
 				buffer = make([]byte, 0, max(len(payload), bufferSize))
@@ -101,8 +101,8 @@ func readOutbox(ctx context.Context, tx *transaction, after int64, limit int) ([
 	return out, rows.Err()
 }
 
-// retirement is what a row sends that retires: the object as last sent, with an end.
-func retirement(r *outboxRow, pattern string) stix.Retired {
+// retiredObject is what a row sends that retires: the object as last sent, with an end.
+func retiredObject(r *outboxRow, pattern string) stix.Retired {
 	return stix.Retired{Pattern: pattern, Name: r.Name, Created: fromMillis(r.Created),
 		ValidUntil: fromMillis(r.ValidUntil), Modified: fromMillis(r.ValidUntil)}
 }
@@ -227,7 +227,7 @@ func takeRows(ctx context.Context, tx *transaction, seqs []int64) ([]outboxRow, 
 	taken := make([]outboxRow, 0, len(seqs))
 	for rows.Next() {
 		var r outboxRow
-		if err := rows.Scan(r.destinations()...); err != nil {
+		if err := rows.Scan(r.scanTargets()...); err != nil {
 			return nil, err
 		}
 		taken = append(taken, r)

@@ -26,7 +26,7 @@ const (
 	selectProblem = `SELECT problem.id, job.request_id, problem.at, problem.step, problem.code, problem.message, problem.raw, problem.note` + problemTables
 )
 
-func (r problemRow) problem() job.Problem {
+func (r problemRow) toProblem() job.Problem {
 	return job.Problem{ID: r.ID, RequestID: r.RequestID.String, DateAdded: fromMillis(r.At), Step: r.Step, Code: r.Code,
 		Message: r.Message, Raw: r.Raw, Note: r.Note}
 }
@@ -50,8 +50,8 @@ func (s *Store) Problems(ctx context.Context, f ProblemFilter) (problems []job.P
 	if f.RequestID != "" {
 		w.addCondition(`problem.job IN (SELECT number FROM job WHERE request_id LIKE ? ESCAPE '\')`, likePart(f.RequestID))
 	}
-	w.equal("problem.step", string(f.Step))
-	w.equal("problem.code", string(f.Code))
+	w.addEqual("problem.step", string(f.Step))
+	w.addEqual("problem.code", string(f.Code))
 	if f.Text != "" {
 		w.addCondition(`problem.message LIKE ? ESCAPE '\' OR problem.raw LIKE ? ESCAPE '\'`, likePart(f.Text), likePart(f.Text))
 	}
@@ -61,7 +61,7 @@ func (s *Store) Problems(ctx context.Context, f ProblemFilter) (problems []job.P
 	}
 	problems = make([]job.Problem, len(rows))
 	for i, r := range rows {
-		problems[i] = r.problem()
+		problems[i] = r.toProblem()
 	}
 	return problems, total, nil
 }
@@ -76,7 +76,7 @@ func (s *Store) Problem(ctx context.Context, id int64) (job.Problem, error) {
 	case err != nil:
 		return job.Problem{}, fmt.Errorf("reading error line %d: %w", id, err)
 	}
-	return row.problem(), nil
+	return row.toProblem(), nil
 }
 
 // AddProblems puts lines on REPORT for a job, 0 for none. A line without a date gets the present one.
@@ -97,12 +97,12 @@ var insertProblems = newBulk(9, `INSERT INTO problem (job, query, indicator, at,
 
 func appendProblem(rows []any, number int64, query, indicator any, p job.Problem) []any {
 	p = p.Bounded()
-	return append(rows, value(sql.NullInt64{Int64: number, Valid: number != 0}), query, indicator, millis(p.DateAdded), string(p.Step), string(p.Code),
+	return append(rows, nullValue(sql.NullInt64{Int64: number, Valid: number != 0}), query, indicator, toMillis(p.DateAdded), string(p.Step), string(p.Code),
 		p.Message, p.Raw, p.Note)
 }
 
 func addProblems(ctx context.Context, tx *transaction, rows []any) error {
-	if err := insertProblems.exec(ctx, tx, rows); err != nil {
+	if err := insertProblems.execRows(ctx, tx, rows); err != nil {
 		return fmt.Errorf("keeping what was not sent: %w", err)
 	}
 	return nil

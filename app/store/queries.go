@@ -51,7 +51,7 @@ type queryRow struct {
 
 const queryColumns = `number, id, rank, owners, types, tql, sort_field, sort_direction, version, mark`
 
-func (r queryRow) query() (RunQuery, error) {
+func (r queryRow) toQuery() (RunQuery, error) {
 	q := RunQuery{Number: r.Number, Query: Query{ID: r.ID, Rank: int(r.Rank.Int64), TQL: r.TQL,
 		SortField: r.SortField, SortDirection: r.SortDirection, Version: r.Version}}
 	if r.Mark.Valid {
@@ -85,7 +85,7 @@ func readQueries(ctx context.Context, q querier, which string) ([]RunQuery, erro
 	queries := make([]RunQuery, len(rows))
 	for i, r := range rows {
 		var err error
-		if queries[i], err = r.query(); err != nil {
+		if queries[i], err = r.toQuery(); err != nil {
 			return nil, err
 		}
 	}
@@ -114,7 +114,7 @@ func (s *Store) Queries(ctx context.Context) (queries []Query, version string, e
 // listVersion is the version of the list of queries. One that was never saved has a version as well, so that two first
 // lists do not overwrite each other.
 func listVersion(ctx context.Context, tx querier) (string, error) {
-	version, err := setting(ctx, tx, settingQueryVersion)
+	version, err := readSetting(ctx, tx, settingQueryVersion)
 	if version == "" {
 		version = "unsaved"
 	}
@@ -193,7 +193,7 @@ func saveQuery(ctx context.Context, tx *transaction, q Query, rank int, end int6
 	case err != nil:
 		return err
 	default:
-		before, err := old.query()
+		before, err := old.toQuery()
 		if err != nil {
 			return err
 		}
@@ -210,7 +210,7 @@ func saveQuery(ctx context.Context, tx *transaction, q Query, rank int, end int6
 		ON CONFLICT (id) DO UPDATE SET rank = excluded.rank, owners = excluded.owners, types = excluded.types, tql = excluded.tql,
 			sort_field = excluded.sort_field, sort_direction = excluded.sort_direction, version = excluded.version,
 			mark = excluded.mark, changed = CASE WHEN ? THEN excluded.changed ELSE changed END`,
-		row.ID, row.Rank, row.Owners, row.Types, row.TQL, row.SortField, row.SortDirection, row.Version, row.Mark, millis(time.Now()), changed)
+		row.ID, row.Rank, row.Owners, row.Types, row.TQL, row.SortField, row.SortDirection, row.Version, row.Mark, toMillis(time.Now()), changed)
 	return err
 }
 
@@ -228,12 +228,12 @@ func sameNames(a, b []string) bool {
 func (s *Store) SetMarks(ctx context.Context, number int64, queries []int64, end time.Time) error {
 	return s.inTransaction(ctx, func(ctx context.Context, tx *transaction) error {
 		_, err := tx.ExecContext(ctx, `UPDATE query SET mark = ? WHERE number IN (SELECT value FROM json_each(?))
-			AND changed <= (SELECT coalesce(date_started, date_queued) FROM job WHERE number = ?)`, millis(end), jsonList(queries), number)
+			AND changed <= (SELECT coalesce(date_started, date_queued) FROM job WHERE number = ?)`, toMillis(end), jsonList(queries), number)
 		if err != nil {
 			return fmt.Errorf("moving the marks: %w", err)
 		}
 		last, err := numberSetting(ctx, tx, settingWindowEnd)
-		if err != nil || last >= millis(end) {
+		if err != nil || last >= toMillis(end) {
 			return err
 		}
 		return putTime(ctx, tx, settingWindowEnd, end)

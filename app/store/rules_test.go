@@ -14,35 +14,35 @@ import (
 // rules is the ledger as the rules have it: plain maps, one thing after the other, no sets, no SQL. The store has to come to
 // the same in every step.
 type rules struct {
-	ranks   map[int64]int
-	claims  map[refClaim]refSeen
-	objects map[string]*refObject
-	outbox  []refRow
+	ranks      map[int64]int
+	candidates map[refCandidate]refSeen
+	objects    map[string]*refObject
+	outbox     []refRow
 	// seq is the last number given to a row, written the last that a row kept until the end of its step, handed the last
 	// that was given away.
 	seq, written, handed int64
 	jobs                 map[int64]*job.Counts
-	// attempts counts all that began, runs is the present one of a job, jobOf the job of each.
-	attempts int64
-	runs     map[int64]int64
+	// began counts all attempts, attempts is the present one of a job, jobOf the job of each.
+	began    int64
+	attempts map[int64]int64
 	jobOf    map[int64]int64
 	// reported are the lines on REPORT.
 	reported []string
 }
 
-type refClaim struct {
+type refCandidate struct {
 	query, indicator int64
 	pattern          string
 }
 
 type refSeen struct {
-	run, place int64
+	attempt, place int64
 }
 
 type refObject struct {
 	number int
 	// winner.query 0: nobody, -1: vacant.
-	winner   refClaim
+	winner   refCandidate
 	elected  int64
 	modified int64
 	// content is what was last decided to be right, "" for "send whatever it is".
@@ -60,14 +60,14 @@ type refRow struct {
 	seq     int64
 	pattern string
 	retire  bool
-	claim   refClaim
+	origin  refCandidate
 	job     int64
 	name    string
 	expires time.Time
 }
 
 func newRules() *rules {
-	return &rules{ranks: map[int64]int{}, claims: map[refClaim]refSeen{}, objects: map[string]*refObject{}, jobs: map[int64]*job.Counts{}, runs: map[int64]int64{}, jobOf: map[int64]int64{}}
+	return &rules{ranks: map[int64]int{}, candidates: map[refCandidate]refSeen{}, objects: map[string]*refObject{}, jobs: map[int64]*job.Counts{}, attempts: map[int64]int64{}, jobOf: map[int64]int64{}}
 }
 
 func (r *rules) count(j int64) *job.Counts {
@@ -79,8 +79,8 @@ func (r *rules) count(j int64) *job.Counts {
 
 // begin begins a job, or begins it again.
 func (r *rules) begin(j int64) {
-	r.attempts++
-	r.runs[j], r.jobOf[r.attempts] = r.attempts, j
+	r.began++
+	r.attempts[j], r.jobOf[r.began] = r.began, j
 }
 
 func (r *rules) apply(b ledger.Batch) {
@@ -102,8 +102,8 @@ func (r *rules) restart() { r.seq = r.written }
 func (r *rules) found(b ledger.Batch, f *ledger.Found, place int64) {
 	count := r.count(b.Job)
 	first := true
-	for c, s := range r.claims {
-		if c.query == b.Query && c.indicator == f.Indicator && r.jobOf[s.run] == b.Job {
+	for c, s := range r.candidates {
+		if c.query == b.Query && c.indicator == f.Indicator && r.jobOf[s.attempt] == b.Job {
 			first = false
 		}
 	}
@@ -119,10 +119,10 @@ func (r *rules) found(b ledger.Batch, f *ledger.Found, place int64) {
 			r.reported = append(r.reported, line)
 		}
 	}
-	mine := func(c refClaim) bool { return c.query == b.Query && c.indicator == f.Indicator }
+	mine := func(c refCandidate) bool { return c.query == b.Query && c.indicator == f.Indicator }
 	if f.Unconverted {
 		known := false
-		for c, s := range r.claims {
+		for c, s := range r.candidates {
 			if !mine(c) {
 				continue
 			}
@@ -130,14 +130,14 @@ func (r *rules) found(b ledger.Batch, f *ledger.Found, place int64) {
 			if b.Mode != job.Delta {
 				s.place = place
 				if o := r.objects[c.pattern]; o != nil && o.winner == c {
-					o.elected = r.runs[b.Job]
+					o.elected = r.attempts[b.Job]
 				}
 			}
-			s.run = r.runs[b.Job]
-			r.claims[c] = s
+			s.attempt = r.attempts[b.Job]
+			r.candidates[c] = s
 		}
 		if !known {
-			r.stake(b, refClaim{b.Query, f.Indicator, ""}, place)
+			r.note(b, refCandidate{b.Query, f.Indicator, ""}, place)
 		}
 		return
 	}
@@ -147,13 +147,13 @@ func (r *rules) found(b ledger.Batch, f *ledger.Found, place int64) {
 			given = append(given, o.Pattern)
 		}
 	}
-	for c := range r.claims {
+	for c := range r.candidates {
 		if mine(c) && !slices.Contains(given, c.pattern) && (c.pattern != "" || len(given) > 0) {
 			r.drop(c)
 		}
 	}
 	if len(given) == 0 {
-		r.stake(b, refClaim{b.Query, f.Indicator, ""}, place)
+		r.note(b, refCandidate{b.Query, f.Indicator, ""}, place)
 	}
 	for _, p := range given {
 		i := slices.IndexFunc(f.Objects, func(o ledger.FoundObject) bool { return o.Pattern == p })
@@ -161,48 +161,48 @@ func (r *rules) found(b ledger.Batch, f *ledger.Found, place int64) {
 	}
 }
 
-func (r *rules) stake(b ledger.Batch, c refClaim, place int64) (first bool) {
-	s, known := r.claims[c]
-	first = r.jobOf[s.run] != b.Job
+func (r *rules) note(b ledger.Batch, c refCandidate, place int64) (first bool) {
+	s, known := r.candidates[c]
+	first = r.jobOf[s.attempt] != b.Job
 	switch {
 	case b.Mode != job.Delta:
 		s.place = place
 	case !known:
 		s.place = 1<<30 + place
 	}
-	s.run = r.runs[b.Job]
-	r.claims[c] = s
+	s.attempt = r.attempts[b.Job]
+	r.candidates[c] = s
 	return first
 }
 
-// drop takes a claim away; its object becomes ledger.QueryVacant if it had won.
-func (r *rules) drop(c refClaim) {
-	delete(r.claims, c)
+// drop takes a candidate away; its object becomes vacant if it had won.
+func (r *rules) drop(c refCandidate) {
+	delete(r.candidates, c)
 	if o := r.objects[c.pattern]; o != nil && o.winner == c {
-		o.winner = refClaim{query: ledger.QueryVacant}
+		o.winner = refCandidate{query: ledger.QueryVacant}
 	}
 }
 
 func (r *rules) object(b ledger.Batch, f *ledger.Found, e *ledger.FoundObject, place int64) {
-	c := refClaim{b.Query, f.Indicator, e.Pattern}
+	c := refCandidate{b.Query, f.Indicator, e.Pattern}
 	o := r.objects[e.Pattern]
 	if o == nil {
-		o = &refObject{number: len(r.objects), winner: refClaim{query: ledger.QueryVacant}}
+		o = &refObject{number: len(r.objects), winner: refCandidate{query: ledger.QueryVacant}}
 		r.objects[e.Pattern] = o
 	}
-	first := r.stake(b, c, place)
+	first := r.note(b, c, place)
 	count := r.count(b.Job)
-	if !r.wins(b, c, o, millis(f.Modified)) {
+	if !r.wins(b, c, o, toMillis(f.Modified)) {
 		if first {
 			count.Duplicate++
 		}
 		return
 	}
-	send := o.content != e.Name || millis(f.Modified) > o.modified
+	send := o.content != e.Name || toMillis(f.Modified) > o.modified
 	if b.Mode == job.Full && o.job != b.Job {
 		send = true
 	}
-	o.winner, o.elected, o.modified = c, r.runs[b.Job], millis(f.Modified)
+	o.winner, o.elected, o.modified = c, r.attempts[b.Job], toMillis(f.Modified)
 	if !send {
 		if first {
 			count.Unchanged++
@@ -215,17 +215,17 @@ func (r *rules) object(b ledger.Batch, f *ledger.Found, e *ledger.FoundObject, p
 		row := r.outbox[i]
 		r.outbox = slices.Delete(r.outbox, i, i+1)
 		r.count(row.job).Queued--
-		if row.job == b.Job && row.claim != c {
+		if row.job == b.Job && row.origin != c {
 			count.Duplicate++
 		}
 	}
 	r.seq++
 	o.content, o.job, o.queued = e.Name, b.Job, r.seq
-	r.outbox = append(r.outbox, refRow{seq: r.seq, pattern: e.Pattern, claim: c, job: b.Job, name: e.Name, expires: e.ValidUntil})
+	r.outbox = append(r.outbox, refRow{seq: r.seq, pattern: e.Pattern, origin: c, job: b.Job, name: e.Name, expires: e.ValidUntil})
 	count.Queued++
 }
 
-func (r *rules) wins(b ledger.Batch, c refClaim, o *refObject, modified int64) bool {
+func (r *rules) wins(b ledger.Batch, c refCandidate, o *refObject, modified int64) bool {
 	rank, saved := r.ranks[c.query]
 	if !saved {
 		return false
@@ -235,7 +235,7 @@ func (r *rules) wins(b ledger.Batch, c refClaim, o *refObject, modified int64) b
 		switch {
 		case o.winner == c:
 			return true
-		case o.elected == r.runs[b.Job]:
+		case o.elected == r.attempts[b.Job]:
 			return rank < sitting
 		case slices.Contains(b.Unread, o.winner.query):
 			return rank < sitting
@@ -244,39 +244,39 @@ func (r *rules) wins(b ledger.Batch, c refClaim, o *refObject, modified int64) b
 	}
 	best := r.best(b, c.pattern, o)
 	// Changed since its better query returned it, which did not do so again.
-	fell := best.indicator == c.indicator && r.claims[best].run != r.runs[b.Job] && modified > o.modified
+	fell := best.indicator == c.indicator && r.candidates[best].attempt != r.attempts[b.Job] && modified > o.modified
 	switch {
 	case best == c:
 		return true
 	case best == o.winner && !fell:
 		return false
 	}
-	o.winner = refClaim{query: ledger.QueryVacant}
+	o.winner = refCandidate{query: ledger.QueryVacant}
 	return false
 }
 
 // best is who should win; in a complete run only what it has read, or could not read, counts.
-func (r *rules) best(b ledger.Batch, pattern string, o *refObject) refClaim {
-	var rivals []refClaim
-	for c, s := range r.claims {
+func (r *rules) best(b ledger.Batch, pattern string, o *refObject) refCandidate {
+	var rivals []refCandidate
+	for c, s := range r.candidates {
 		_, saved := r.ranks[c.query]
-		if c.pattern == pattern && saved && (b.Mode == job.Delta || s.run == r.runs[b.Job] || slices.Contains(b.Unread, c.query)) {
+		if c.pattern == pattern && saved && (b.Mode == job.Delta || s.attempt == r.attempts[b.Job] || slices.Contains(b.Unread, c.query)) {
 			rivals = append(rivals, c)
 		}
 	}
-	return slices.MinFunc(rivals, func(c, d refClaim) int {
+	return slices.MinFunc(rivals, func(c, d refCandidate) int {
 		if c.query != d.query {
 			return cmp.Compare(r.ranks[c.query], r.ranks[d.query])
 		}
 		if c == o.winner || d == o.winner {
 			return map[bool]int{true: -1, false: 1}[c == o.winner]
 		}
-		return cmp.Or(cmp.Compare(r.claims[c].place, r.claims[d].place), cmp.Compare(c.indicator, d.indicator))
+		return cmp.Or(cmp.Compare(r.candidates[c].place, r.candidates[d].place), cmp.Compare(c.indicator, d.indicator))
 	})
 }
 
 func (r *rules) forget(query, indicator int64) {
-	for c := range r.claims {
+	for c := range r.candidates {
 		if c.query == query && c.indicator == indicator {
 			r.drop(c)
 		}
@@ -288,9 +288,9 @@ func (r *rules) sweep(j int64, queries []int64) {
 	for number := range r.ranks {
 		all = all && slices.Contains(queries, number)
 	}
-	for c, s := range r.claims {
+	for c, s := range r.candidates {
 		_, saved := r.ranks[c.query]
-		if s.run != r.runs[j] && (!saved && all || slices.Contains(queries, c.query)) {
+		if s.attempt != r.attempts[j] && (!saved && all || slices.Contains(queries, c.query)) {
 			r.drop(c)
 		}
 	}
@@ -303,7 +303,7 @@ func (r *rules) vacancies() map[string]ledger.Origin {
 		if o.winner.query != ledger.QueryVacant {
 			continue
 		}
-		for c := range r.claims {
+		for c := range r.candidates {
 			if _, saved := r.ranks[c.query]; c.pattern == p && saved {
 				best := r.best(ledger.Batch{Mode: job.Delta}, p, o)
 				next[p] = ledger.Origin{Query: best.query, Indicator: best.indicator}
@@ -315,17 +315,17 @@ func (r *rules) vacancies() map[string]ledger.Origin {
 
 func (r *rules) retire(j int64, now time.Time) int64 {
 	queued := int64(0)
-	claimed := map[string]bool{}
-	for c := range r.claims {
-		claimed[c.pattern] = true
+	given := map[string]bool{}
+	for c := range r.candidates {
+		given[c.pattern] = true
 	}
 	patterns := slices.SortedFunc(maps.Keys(r.objects), func(a, b string) int { return cmp.Compare(r.objects[a].number, r.objects[b].number) })
 	for _, p := range patterns {
 		o := r.objects[p]
-		if o.winner.query != ledger.QueryVacant || claimed[p] {
+		if o.winner.query != ledger.QueryVacant || given[p] {
 			continue
 		}
-		o.winner, o.content = refClaim{}, ""
+		o.winner, o.content = refCandidate{}, ""
 		name, stands := o.name, o.state == ledger.Live && o.expires.After(now)
 		o.queued = 0
 		var newest refRow
@@ -370,7 +370,7 @@ func (r *rules) cancel(j int64) {
 		r.count(j).Queued--
 		o := r.objects[row.pattern]
 		if o.queued == row.seq {
-			o.queued, o.content, o.winner = 0, "", refClaim{query: ledger.QueryVacant}
+			o.queued, o.content, o.winner = 0, "", refCandidate{query: ledger.QueryVacant}
 		}
 		if !row.retire && row.seq <= r.handed {
 			o.mayHold(row)
@@ -389,16 +389,16 @@ func (o *refObject) mayHold(row refRow) {
 	o.state, o.name = ledger.Live, row.name
 }
 
-func (r *rules) settle(seq int64, pattern, name string, retire, refused bool, expires time.Time) {
+func (r *rules) settle(seq int64, pattern, name string, retire, rejected bool, expires time.Time) {
 	i := slices.IndexFunc(r.outbox, func(row refRow) bool { return row.seq == seq })
-	if i < 0 && refused {
+	if i < 0 && rejected {
 		return
 	}
 	o := r.objects[pattern]
 	if i >= 0 {
 		count := r.count(r.outbox[i].job)
 		switch {
-		case refused:
+		case rejected:
 			count.Rejected++
 		case retire:
 			count.Retired++
@@ -415,7 +415,7 @@ func (r *rules) settle(seq int64, pattern, name string, retire, refused bool, ex
 		o.queued = 0
 	}
 	switch {
-	case refused:
+	case rejected:
 	case retire:
 		o.state, o.expires = ledger.Retired, expires
 	default:

@@ -48,18 +48,18 @@ func (s *Store) Schedule(ctx context.Context) (sch Schedule, err error) {
 			return Schedule{}, err
 		}
 	}
-	mode, err := setting(ctx, tx, settingNextMode)
+	mode, err := readSetting(ctx, tx, settingNextMode)
 	if err != nil {
 		return Schedule{}, err
 	}
-	completed, err := setting(ctx, tx, settingCompleted)
+	completed, err := readSetting(ctx, tx, settingCompleted)
 	sch.NextMode, sch.Completed = job.Mode(mode), completed != ""
 	return sch, err
 }
 
 // requestUpdate makes the next scheduled update due now. A full one that was asked for before stays full.
 func requestUpdate(ctx context.Context, tx *transaction, mode job.Mode) error {
-	pending, err := setting(ctx, tx, settingNextMode)
+	pending, err := readSetting(ctx, tx, settingNextMode)
 	if err != nil {
 		return err
 	}
@@ -74,7 +74,7 @@ func requestUpdate(ctx context.Context, tx *transaction, mode job.Mode) error {
 
 // takeRequestedUpdate clears what [requestUpdate] asked for, and gives the mode of the update that answers it.
 func takeRequestedUpdate(ctx context.Context, tx *transaction, mode job.Mode, now time.Time) (job.Mode, error) {
-	asked, err := setting(ctx, tx, settingNextMode)
+	asked, err := readSetting(ctx, tx, settingNextMode)
 	if err != nil {
 		return "", err
 	}

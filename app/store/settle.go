@@ -30,21 +30,21 @@ type RejectedObject struct {
 // transaction with taking the rows off the outbox. What was settled before is passed over.
 func (s *Store) Settle(ctx context.Context, st Settlement) error {
 	return s.inTransaction(ctx, func(ctx context.Context, tx *transaction) error {
-		x := &settlement{Settlement: st, store: s, tx: tx, at: millis(st.At), tally: job.Tally{}, days: map[int64]*day{}}
+		x := &settlement{Settlement: st, store: s, tx: tx, at: toMillis(st.At), tally: job.Tally{}, days: map[int64]*day{}}
 		if err := x.takeRows(ctx); err != nil {
 			return fmt.Errorf("taking what was sent off the outbox: %w", err)
 		}
 		for i := range st.Accepted {
-			if err := x.accept(ctx, &st.Accepted[i].row); err != nil {
+			if err := x.acceptRow(ctx, &st.Accepted[i].row); err != nil {
 				return err
 			}
 		}
 		for i := range st.Rejected {
-			if err := x.reject(ctx, &st.Rejected[i]); err != nil {
+			if err := x.rejectRow(ctx, &st.Rejected[i]); err != nil {
 				return err
 			}
 		}
-		return x.write(ctx)
+		return x.writeAnswers(ctx)
 	})
 }
 
@@ -61,8 +61,6 @@ type settlement struct {
 	accepted, retired, rejected, sends []any
 	problems                           []any
 }
-
-type day struct{ sent, rejected, retired int64 }
 
 func (x *settlement) takeRows(ctx context.Context) error {
 	seqs := make([]int64, 0, len(x.Accepted)+len(x.Rejected))
@@ -108,7 +106,7 @@ func (x *settlement) findCounts(ctx context.Context, r *outboxRow) (*job.Counts,
 	return x.tally.Of(r.job, r.Query, typ), d, nil
 }
 
-func (x *settlement) accept(ctx context.Context, r *outboxRow) error {
+func (x *settlement) acceptRow(ctx context.Context, r *outboxRow) error {
 	count, d, err := x.findCounts(ctx, r)
 	if err != nil {
 		return err
@@ -133,7 +131,7 @@ func (x *settlement) accept(ctx context.Context, r *outboxRow) error {
 	return nil
 }
 
-func (x *settlement) reject(ctx context.Context, o *RejectedObject) error {
+func (x *settlement) rejectRow(ctx context.Context, o *RejectedObject) error {
 	r := &o.row
 	count, d, err := x.findCounts(ctx, r)
 	if count == nil || err != nil {
@@ -159,12 +157,12 @@ var (
 	insertSends = newBulk(6, `INSERT OR REPLACE INTO send (object, at, job, retire, query, indicator) VALUES `, ``)
 )
 
-func (x *settlement) write(ctx context.Context) error {
+func (x *settlement) writeAnswers(ctx context.Context) error {
 	for _, w := range []struct {
 		bulk   bulk
 		values []any
 	}{{accept, x.accepted}, {acceptRetirement, x.retired}, {reject, x.rejected}, {insertSends, x.sends}} {
-		if err := w.bulk.exec(ctx, x.tx, w.values); err != nil {
+		if err := w.bulk.execRows(ctx, x.tx, w.values); err != nil {
 			return fmt.Errorf("writing down what Sentinel answered: %w", err)
 		}
 	}
@@ -174,19 +172,11 @@ func (x *settlement) write(ctx context.Context) error {
 	if err := writeTally(ctx, x.tx, x.tally); err != nil {
 		return err
 	}
-	for typ, d := range x.days {
-		_, err := x.tx.ExecContext(ctx, `INSERT INTO daily (day, type, sent, rejected, retired) VALUES (?, ?, ?, ?, ?)
-			ON CONFLICT DO UPDATE SET sent = sent + excluded.sent, rejected = rejected + excluded.rejected, retired = retired + excluded.retired`,
-			dayNumber(x.At), typ, d.sent, d.rejected, d.retired)
-		if err != nil {
-			return fmt.Errorf("counting for the day: %w", err)
-		}
+	if err := addDay(ctx, x.tx, x.At, x.days); err != nil {
+		return err
 	}
 	if x.Slot == 0 {
 		return nil
 	}
 	return endSlot(ctx, x.tx, x.Slot, x.At)
 }
-
-// dayNumber is the number of t's day since 1970, UTC.
-func dayNumber(t time.Time) int64 { return t.Unix() / (24 * 60 * 60) }

@@ -14,7 +14,7 @@ const maxSlots = 1000
 func (s *Store) LoadSlots(ctx context.Context, now time.Time) (ended []time.Time, err error) {
 	var rows []int64
 	err = s.inTransaction(ctx, func(ctx context.Context, tx *transaction) error {
-		if _, err := tx.ExecContext(ctx, `UPDATE slot SET ended = ? WHERE ended IS NULL`, millis(now)); err != nil {
+		if _, err := tx.ExecContext(ctx, `UPDATE slot SET ended = ? WHERE ended IS NULL`, toMillis(now)); err != nil {
 			return fmt.Errorf("ending the requests without an answer: %w", err)
 		}
 		if err := tx.SelectContext(ctx, &rows, `SELECT ended FROM slot ORDER BY id DESC LIMIT ?`, maxSlots); err != nil {
@@ -31,7 +31,7 @@ func (s *Store) LoadSlots(ctx context.Context, now time.Time) (ended []time.Time
 // BeginSlot writes down that a request begins.
 func (s *Store) BeginSlot(ctx context.Context, started time.Time) (id int64, err error) {
 	err = s.inTransaction(ctx, func(ctx context.Context, tx *transaction) error {
-		r, err := tx.ExecContext(ctx, `INSERT INTO slot (started) VALUES (?)`, millis(started))
+		r, err := tx.ExecContext(ctx, `INSERT INTO slot (started) VALUES (?)`, toMillis(started))
 		if err != nil {
 			return fmt.Errorf("writing down a request: %w", err)
 		}
@@ -47,43 +47,8 @@ func (s *Store) EndSlot(ctx context.Context, id int64, ended time.Time) error {
 }
 
 func endSlot(ctx context.Context, tx *transaction, id int64, ended time.Time) error {
-	if _, err := tx.ExecContext(ctx, `UPDATE slot SET ended = ? WHERE id = ?`, millis(ended), id); err != nil {
+	if _, err := tx.ExecContext(ctx, `UPDATE slot SET ended = ? WHERE id = ?`, toMillis(ended), id); err != nil {
 		return fmt.Errorf("writing down the end of a request: %w", err)
 	}
 	return nil
-}
-
-// PausedTasks are the slugs of the tasks that are paused.
-func (s *Store) PausedTasks(ctx context.Context) ([]string, error) {
-	slugs := []string{}
-	if err := s.read.SelectContext(ctx, &slugs, `SELECT slug FROM paused_task ORDER BY slug`); err != nil {
-		return nil, fmt.Errorf("reading which tasks are paused: %w", err)
-	}
-	return slugs, nil
-}
-
-// SetPaused keeps whether a task is paused.
-func (s *Store) SetPaused(ctx context.Context, slug string, paused bool) error {
-	text := `DELETE FROM paused_task WHERE slug = ?`
-	if paused {
-		text = `INSERT INTO paused_task VALUES (?) ON CONFLICT DO NOTHING`
-	}
-	return s.inTransaction(ctx, func(ctx context.Context, tx *transaction) error {
-		if _, err := tx.ExecContext(ctx, text, slug); err != nil {
-			return fmt.Errorf("keeping whether %s is paused: %w", slug, err)
-		}
-		return nil
-	})
-}
-
-// AddWait adds to the time that was spent waiting for Sentinel's limit on a day.
-func (s *Store) AddWait(ctx context.Context, day time.Time, d time.Duration) error {
-	return s.inTransaction(ctx, func(ctx context.Context, tx *transaction) error {
-		_, err := tx.ExecContext(ctx, `INSERT INTO daily_wait VALUES (?, ?) ON CONFLICT DO UPDATE SET millis = millis + excluded.millis`,
-			dayNumber(day), d.Milliseconds())
-		if err != nil {
-			return fmt.Errorf("adding to the time spent waiting: %w", err)
-		}
-		return nil
-	})
 }

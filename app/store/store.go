@@ -16,7 +16,6 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
-	"strconv"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -39,6 +38,14 @@ var initial string
 
 // steps bring a file from one version of the schema to the next.
 var steps = []string{initial}
+
+// Errors that callers tell apart.
+var (
+	// ErrNotFound: no such query, job or error line.
+	ErrNotFound = errors.New("not found")
+	// ErrOutdated: the list of queries was changed since the version that the caller read.
+	ErrOutdated = errors.New("the list of queries was changed by someone else")
+)
 
 // Store is the open database. Its methods may be called from several goroutines.
 type Store struct {
@@ -69,7 +76,7 @@ func Open(ctx context.Context, dir string) (*Store, error) {
 		return nil, err
 	}
 	s := &Store{lock: lock}
-	if err := s.open(ctx, filepath.Join(dir, FileName)); err != nil {
+	if err := s.openFile(ctx, filepath.Join(dir, FileName)); err != nil {
 		return nil, errors.Join(err, s.Close())
 	}
 	return s, nil
@@ -86,29 +93,29 @@ func takeLock(path string) (*os.File, error) {
 	return f, nil
 }
 
-func (s *Store) open(ctx context.Context, path string) error {
-	if err := create(path); err != nil {
+func (s *Store) openFile(ctx context.Context, path string) error {
+	if err := createFile(path); err != nil {
 		return err
 	}
-	version, err := inspect(ctx, path, reading)
+	version, err := readVersion(ctx, path, reading)
 	if readOnly(err) {
-		version, err = inspect(ctx, path, mending)
+		version, err = readVersion(ctx, path, mending)
 	}
 	if err != nil {
 		return openError(path, err)
 	}
-	s.write = connect(path, writing)
+	s.write = openPool(path, writing)
 	s.write.SetMaxOpenConns(1)
-	if err := s.migrate(ctx, path, version); err != nil {
+	if err := s.migrateSchema(ctx, path, version); err != nil {
 		return openError(path, err)
 	}
-	s.read = connect(path, reading)
+	s.read = openPool(path, reading)
 	s.read.SetMaxOpenConns(4)
-	return openError(path, s.load(ctx))
+	return openError(path, s.loadCounters(ctx))
 }
 
-// create makes an empty file that nobody else can read, where there is none; SQLite gives its log the same mode.
-func create(path string) error {
+// createFile makes an empty file that nobody else can read, where there is none; SQLite gives its log the same mode.
+func createFile(path string) error {
 	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
 	if err != nil {
 		return fmt.Errorf("%s cannot be written (%w); make the folder and the file writable for this user", path, err)
@@ -116,10 +123,10 @@ func create(path string) error {
 	return f.Close()
 }
 
-// inspect says which version of the schema a file has, 0 for an empty one. One of a newer version, or of another program,
+// readVersion says which version of the schema a file has, 0 for an empty one. One of a newer version, or of another program,
 // is refused, before anything touches it.
-func inspect(ctx context.Context, path string, use url.Values) (version int, err error) {
-	db := connect(path, use)
+func readVersion(ctx context.Context, path string, use url.Values) (version int, err error) {
+	db := openPool(path, use)
 	defer db.Close()
 	var application, tables int
 	row := db.QueryRowxContext(ctx, `SELECT user_version, application_id, (SELECT count(*) FROM sqlite_schema)
@@ -142,9 +149,9 @@ func readOnly(err error) bool {
 	return errors.As(err, &se) && se.Code == sqlite3.ErrReadonly
 }
 
-// load reads what the writer keeps in memory.
-func (s *Store) load(ctx context.Context) error {
-	s.names.forget()
+// loadCounters reads what the writer keeps in memory.
+func (s *Store) loadCounters(ctx context.Context) error {
+	s.names.forgetAll()
 	if err := s.write.GetContext(ctx, &s.nextObject, `SELECT coalesce(max(number), 0) + 1 FROM object`); err != nil {
 		return err
 	}
@@ -170,7 +177,7 @@ var (
 	mending = url.Values{"mode": {"rw"}, "_query_only": {"on"}}
 )
 
-func connect(path string, use url.Values) *sqlx.DB {
+func openPool(path string, use url.Values) *sqlx.DB {
 	q := url.Values{"_synchronous": {"NORMAL"}, "_foreign_keys": {"on"}, "_busy_timeout": {"5000"}, "_stmt_cache_size": {"64"}, "_mutex": {"no"}}
 	maps.Copy(q, use)
 	c := &connector{dsn: (&url.URL{Scheme: "file", Opaque: url.PathEscape(path), RawQuery: q.Encode()}).String()}
@@ -232,13 +239,13 @@ func (s *Store) Close() error {
 	return errors.Join(append(errs, s.lock.Close())...)
 }
 
-// migrate brings the file to this version, one transaction a step.
-func (s *Store) migrate(ctx context.Context, path string, version int) error {
+// migrateSchema brings the file to this version, one transaction a step.
+func (s *Store) migrateSchema(ctx context.Context, path string, version int) error {
 	switch {
 	case version == len(steps):
-		return s.probe(ctx)
+		return s.probeWriting(ctx)
 	case version > 0:
-		if err := s.backup(ctx, fmt.Sprintf("%s.before-%d", path, version+1)); err != nil {
+		if err := s.backUpFile(ctx, fmt.Sprintf("%s.before-%d", path, version+1)); err != nil {
 			return err
 		}
 	}
@@ -254,14 +261,14 @@ func (s *Store) migrate(ctx context.Context, path string, version int) error {
 	return nil
 }
 
-// probe finds out at start, not in the middle of a job, that the file cannot be written.
-func (s *Store) probe(ctx context.Context) error {
+// probeWriting finds out at start, not in the middle of a job, that the file cannot be written.
+func (s *Store) probeWriting(ctx context.Context) error {
 	return s.inTransaction(ctx, func(ctx context.Context, tx *transaction) error {
 		return putSetting(ctx, tx, settingOpened, time.Now().UTC().Format(time.RFC3339))
 	})
 }
 
-func (s *Store) backup(ctx context.Context, path string) error {
+func (s *Store) backUpFile(ctx context.Context, path string) error {
 	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("removing an old backup: %w", err)
 	}
@@ -306,7 +313,7 @@ func (s *Store) inTransaction(ctx context.Context, fn func(context.Context, *tra
 // rollBack undoes a transaction. SQLite may have done that already, when the disk failed; a connection that is still in one
 // is not used again.
 func (s *Store) rollBack(ctx context.Context, conn *sqlx.Conn) {
-	s.names.forget()
+	s.names.forgetAll()
 	conn.ExecContext(ctx, `ROLLBACK`) //nolint:errcheck // the error that led here matters more
 	conn.Raw(func(c any) error {      //nolint:errcheck // it is the answer to the pool
 		if c.(*sqlite3.SQLiteConn).AutoCommit() {
@@ -322,72 +329,16 @@ type querier interface {
 	SelectContext(ctx context.Context, dest any, query string, args ...any) error
 }
 
-// The names of settings.
-const (
-	settingOpened       = "opened"
-	settingHanded       = "outbox_handed"
-	settingQueryVersion = "query_version"
-	settingNextMode     = "next_mode"
-	settingDue          = "due"
-	settingScheduled    = "last_scheduled"
-	settingFullRead     = "last_full_read"
-	settingCompleted    = "completed"
-	settingWindowEnd    = "last_window_end"
-)
-
-func putSetting(ctx context.Context, tx *transaction, name, value string) error {
-	_, err := tx.ExecContext(ctx, `INSERT INTO setting VALUES (?, ?) ON CONFLICT DO UPDATE SET value = excluded.value`, name, value)
-	if err != nil {
-		return fmt.Errorf("keeping %s: %w", name, err)
-	}
-	return nil
-}
-
-func putTime(ctx context.Context, tx *transaction, name string, t time.Time) error {
-	return putSetting(ctx, tx, name, strconv.FormatInt(millis(t), 10))
-}
-
-// setting is "" where nothing was kept.
-func setting(ctx context.Context, q querier, name string) (string, error) {
-	var v string
-	err := q.GetContext(ctx, &v, `SELECT value FROM setting WHERE name = ?`, name)
-	if err != nil && !errors.Is(err, sql.ErrNoRows) {
-		return "", fmt.Errorf("reading %s: %w", name, err)
-	}
-	return v, nil
-}
-
-func numberSetting(ctx context.Context, q querier, name string) (int64, error) {
-	v, err := setting(ctx, q, name)
-	if err != nil || v == "" {
-		return 0, err
-	}
-	n, err := strconv.ParseInt(v, 10, 64)
-	if err != nil {
-		return 0, fmt.Errorf("reading %s: %w", name, err)
-	}
-	return n, nil
-}
-
-// timeSetting is the zero time where nothing was kept.
-func timeSetting(ctx context.Context, q querier, name string) (time.Time, error) {
-	ms, err := numberSetting(ctx, q, name)
-	if err != nil || ms == 0 {
-		return time.Time{}, err
-	}
-	return fromMillis(ms), nil
-}
-
-// value is n as the driver takes it.
-func value(n sql.NullInt64) any {
+// nullValue is n as the driver takes it.
+func nullValue(n sql.NullInt64) any {
 	if !n.Valid {
 		return nil
 	}
 	return n.Int64
 }
 
-// millis and the like: how times stand in the file.
-func millis(t time.Time) int64 { return t.UnixMilli() }
+// toMillis and the like: how times stand in the file.
+func toMillis(t time.Time) int64 { return t.UnixMilli() }
 
 func nullMillis(t *time.Time) sql.NullInt64 {
 	if t == nil {
