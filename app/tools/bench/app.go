@@ -55,7 +55,7 @@ func startApp(ctx context.Context, o options, threatConnect, sentinel string) (*
 	if err != nil {
 		return nil, err
 	}
-	a := &app{url: "http://" + addr + "/", cmd: exec.Command(executable, "run")}
+	a := &app{url: "http://" + addr + "/", cmd: exec.Command(executable, append([]string{"run"}, profileArguments(o)...)...)}
 	a.cmd.Stderr = os.Stderr
 	a.cmd.Env = []string{
 		"MS_SENTINEL_HTTP_ADDR=" + addr, "MS_SENTINEL_TC_API_PATH=" + threatConnect,
@@ -90,6 +90,17 @@ func startApp(ctx context.Context, o options, threatConnect, sentinel string) (*
 	}
 	a.ready = time.Since(began)
 	return a, nil
+}
+
+// profileArguments are those of app run; profiles are written when the App ends.
+func profileArguments(o options) (args []string) {
+	if o.cpu != "" {
+		args = append(args, "-cpuprofile", o.cpu)
+	}
+	if o.mem != "" {
+		args = append(args, "-memprofile", o.mem)
+	}
+	return args
 }
 
 // stop asks the App to end.

@@ -12,13 +12,20 @@ func folder() string {
 	if path := os.Getenv("MS_SENTINEL_PACKAGE"); path != "" {
 		return strings.TrimSuffix(path, ".tcx")
 	}
-	return filepath.Join("..", "..", "..", "..", "target", "TCVA_-_Microsoft_Sentinel_v1")
+	return filepath.Join("..", "..", "..", "target", "TCVA_-_Microsoft_Sentinel_v1")
 }
 
 func TestMeasure(t *testing.T) {
-	r, err := measure(t.Context(), options{app: folder(), state: t.TempDir(), count: 500, changes: 10})
+	profiles := t.TempDir()
+	cpu, mem := filepath.Join(profiles, "cpu"), filepath.Join(profiles, "mem")
+	r, err := measure(t.Context(), options{app: folder(), state: t.TempDir(), count: 500, changes: 10, cpu: cpu, mem: mem})
 	if err != nil {
 		t.Fatalf("%v; was ./package.sh build run?", err)
+	}
+	for _, path := range []string{cpu, mem} {
+		if info, err := os.Stat(path); err != nil || info.Size() == 0 {
+			t.Errorf("the profile %s was not written: %v", path, err)
+		}
 	}
 	if len(r.Updates) != 4 || r.Indicators != 500 || r.ReadySeconds <= 0 {
 		t.Fatalf("got %+v", r)

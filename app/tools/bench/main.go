@@ -1,7 +1,8 @@
 // Command bench measures what updates of the packaged App cost, between stand-ins on the same machine that do not slow it
 // down: a full update, a second one, a reconcile that finds nothing changed, and a delta update of a few changes.
 //
-//	./package.sh build && go run ./app/tools/bench -count 100000
+//	./package.sh bench -count 100000
+//	./package.sh bench -cpuprofile target/cpu.pprof && go tool pprof -top target/cpu.pprof
 //
 // Processor time is what to compare: time that passes also depends on the stand-ins, and on who else uses the machine.
 package main
@@ -31,6 +32,7 @@ type options struct {
 	limit      int
 	changes    int
 	json       bool
+	cpu, mem   string // files for the App's profiles
 }
 
 func main() {
@@ -43,6 +45,8 @@ func main() {
 	flag.IntVar(&o.limit, "limit", 0, "requests to Sentinel a minute, 0 for no limit")
 	flag.IntVar(&o.changes, "changes", 100, "indicators that change before the delta update")
 	flag.BoolVar(&o.json, "json", false, "print JSON")
+	flag.StringVar(&o.cpu, "cpuprofile", "", "file for the App's profile of processor time, for go tool pprof; its mappers are not in it")
+	flag.StringVar(&o.mem, "memprofile", "", "file for the App's profile of allocations, for go tool pprof")
 	flag.Parse()
 
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
