@@ -27,11 +27,11 @@ type content struct {
 // build writes the folder and the archive to target and returns the archive's path and size in bytes. root is the top
 // folder of the repository, more are executables of mappers that join the built-in ones.
 func build(root, executables, target string, more []string) (string, int, error) {
-	name, err := packageName(root)
+	name, version, err := identity(root)
 	if err != nil {
 		return "", 0, err
 	}
-	files, err := collect(root, executables, more)
+	files, err := collect(root, executables, version, more)
 	if err != nil {
 		return "", 0, err
 	}
@@ -49,8 +49,8 @@ func build(root, executables, target string, more []string) (string, int, error)
 	return path, len(archive), os.WriteFile(path, archive, 0o644)
 }
 
-// packageName is what the platform knows the App by across upgrades. Its end is the major version.
-func packageName(root string) (string, error) {
+// identity is the name that the platform knows the App by across upgrades, whose end is the major version, and the version.
+func identity(root string) (name, version string, err error) {
 	var tcex struct {
 		Package struct {
 			AppName    string `json:"app_name"`
@@ -64,25 +64,25 @@ func packageName(root string) (string, error) {
 	for file, into := range map[string]any{"tcex.json": &tcex, "install.json": &install} {
 		data, err := os.ReadFile(filepath.Join(root, file))
 		if err != nil {
-			return "", err
+			return "", "", err
 		}
 		if err := json.Unmarshal(data, into); err != nil {
-			return "", fmt.Errorf("reading %s: %w", file, err)
+			return "", "", fmt.Errorf("reading %s: %w", file, err)
 		}
 	}
-	name := tcex.Package.AppName + "_" + tcex.Package.AppVersion
+	name = tcex.Package.AppName + "_" + tcex.Package.AppVersion
 	major, _, _ := strings.Cut(install.ProgramVersion, ".")
 	if tcex.Package.AppVersion != "v"+major {
-		return "", fmt.Errorf("app_version of tcex.json is %s, but programVersion of install.json is %s: the first must be v and the major version", tcex.Package.AppVersion, install.ProgramVersion)
+		return "", "", fmt.Errorf("app_version of tcex.json is %s, but programVersion of install.json is %s: the first must be v and the major version", tcex.Package.AppVersion, install.ProgramVersion)
 	}
 	if want := strings.ReplaceAll(name, "_", " "); install.ProgramName != want {
-		return "", fmt.Errorf("programName of install.json is %q, but the names of tcex.json make it %q", install.ProgramName, want)
+		return "", "", fmt.Errorf("programName of install.json is %q, but the names of tcex.json make it %q", install.ProgramName, want)
 	}
-	return name, nil
+	return name, install.ProgramVersion, nil
 }
 
 // collect reads everything that belongs into the package, sorted by name.
-func collect(root, executables string, more []string) ([]content, error) {
+func collect(root, executables, version string, more []string) ([]content, error) {
 	var files []content
 	add := func(name, path string, executable bool) error {
 		data, err := os.ReadFile(path)
@@ -99,11 +99,11 @@ func collect(root, executables string, more []string) ([]content, error) {
 			return nil, err
 		}
 	}
-	readme, err := os.ReadFile(filepath.Join(root, "README.md"))
+	readme, err := packageReadme(root, version)
 	if err != nil {
 		return nil, err
 	}
-	files = append(files, content{"README.md", repositoryOnly.ReplaceAll(readme, nil), false})
+	files = append(files, content{"README.md", readme, false})
 	for _, name := range []string{"app", "mappers"} {
 		if err := add(name, filepath.Join(executables, name), true); err != nil {
 			return nil, fmt.Errorf("%w: build the executables first, as ./package.sh build does", err)
@@ -124,6 +124,19 @@ func collect(root, executables string, more []string) ([]content, error) {
 	files = append(files, content{"THIRD-PARTY-LICENSES.txt", licences, false}, checksums(files))
 	slices.SortFunc(files, func(a, b content) int { return strings.Compare(a.name, b.name) })
 	return files, nil
+}
+
+// packageReadme is the repository's README with the release notes, and without what refers to the repository.
+func packageReadme(root, version string) ([]byte, error) {
+	readme, err := os.ReadFile(filepath.Join(root, "README.md"))
+	if err != nil {
+		return nil, err
+	}
+	changelog, err := os.ReadFile(filepath.Join(root, "app", "docs", "CHANGELOG.md"))
+	if err != nil {
+		return nil, err
+	}
+	return addReleaseNotes(repositoryOnly.ReplaceAll(readme, nil), changelog, version)
 }
 
 // repositoryOnly are the passages of the README about what is not in the package.

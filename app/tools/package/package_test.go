@@ -18,6 +18,8 @@ import (
 
 const name = "TCVA_-_Microsoft_Sentinel_v1"
 
+const changelog = "# Changelog\n\nOf both.\n\n## [1.0.2] - Unreleased\n\n### Added\n\n- This.\n\n## [1.0.1] - 2026-01-31\n\n- That.\n"
+
 // program links a module, whose licence has to be shipped.
 const program = `package main
 
@@ -60,6 +62,7 @@ func fixture(t *testing.T, readme string) (root, executables string) {
 		write(t, filepath.Join(root, file), string(data), 0o644)
 	}
 	write(t, filepath.Join(root, "README.md"), readme, 0o644)
+	write(t, filepath.Join(root, "app/docs/CHANGELOG.md"), changelog, 0o644)
 	write(t, filepath.Join(root, "LICENSE"), "licence", 0o644)
 	write(t, filepath.Join(root, "app/platform/run.py"), "pass", 0o644)
 	write(t, filepath.Join(executables, "app"), string(program), 0o755)
@@ -78,7 +81,7 @@ func write(t *testing.T, path, text string, mode os.FileMode) {
 }
 
 func TestBuild(t *testing.T) {
-	root, executables := fixture(t, "read me\n<!-- repository -->\n![a picture](there.png)\n<!-- /repository -->\nto the end\n")
+	root, executables := fixture(t, "read me\n<!-- repository -->\n![a picture](there.png)\n<!-- /repository -->\n<!-- release notes -->\nto the end\n")
 	mapper := filepath.Join(root, "my-mapper")
 	write(t, mapper, "mine", 0o755)
 	target := filepath.Join(root, "target")
@@ -118,7 +121,7 @@ func TestBuild(t *testing.T) {
 	if diff := cmp.Diff(list, texts[name+"/checksums.txt"]); diff != "" {
 		t.Error(diff)
 	}
-	if got := texts[name+"/README.md"]; got != "read me\nto the end\n" {
+	if got := texts[name+"/README.md"]; got != "read me\n## Release Notes\n\n### 1.0.2\n\n#### Added\n\n- This.\n\n### 1.0.1\n\n- That.\nto the end\n" {
 		t.Errorf("the README is %q", got)
 	}
 	licences := texts[name+"/THIRD-PARTY-LICENSES.txt"]
@@ -144,7 +147,7 @@ func TestBuild(t *testing.T) {
 
 // Neither the times of the files nor what an earlier build left changes a byte.
 func TestBuildIsReproducible(t *testing.T) {
-	root, executables := fixture(t, "read me")
+	root, executables := fixture(t, "read me\n<!-- release notes -->\n")
 	archive := func(target string) []byte {
 		path, _, err := build(root, executables, target, nil)
 		if err != nil {
@@ -171,7 +174,7 @@ func TestBuildIsReproducible(t *testing.T) {
 }
 
 func TestBuildRefuses(t *testing.T) {
-	root, executables := fixture(t, "read me")
+	root, executables := fixture(t, "read me\n<!-- release notes -->\n")
 	file := func(name string, mode os.FileMode) string {
 		path := filepath.Join(root, "more", name)
 		write(t, path, "x", mode)
@@ -194,6 +197,10 @@ func TestBuildRefuses(t *testing.T) {
 	}
 	if _, _, err := build(root, filepath.Join(root, "more"), t.TempDir(), nil); err == nil || !strings.Contains(err.Error(), "./package.sh build") {
 		t.Errorf("without executables: got %v", err)
+	}
+	write(t, filepath.Join(root, "app/docs/CHANGELOG.md"), "# Changelog\n\n## [1.0.1] - 2026-01-31\n", 0o644)
+	if _, _, err := build(root, executables, t.TempDir(), nil); err == nil || !strings.Contains(err.Error(), "add what is new") {
+		t.Errorf("with the changelog of an older version: got %v", err)
 	}
 	write(t, filepath.Join(root, "install.json"), `{"programVersion":"2.0.0","programName":"x"}`, 0o644)
 	if _, _, err := build(root, executables, t.TempDir(), nil); err == nil || !strings.Contains(err.Error(), "major version") {

@@ -90,8 +90,14 @@ func TestProduct(t *testing.T) {
 	for _, link := range regexp.MustCompile(`\]\(([^)#]+)\)|(package\.sh|plugins/[a-zA-Z.]+|<!--)`).FindAllString(string(readme), -1) {
 		t.Errorf("the README refers to %s, which is not in the package", link)
 	}
-	if !bytes.Contains(readme, []byte("## Troubleshooting")) {
-		t.Error("the README is not whole")
+	_, version, err := identity("../../..")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, part := range []string{"## Troubleshooting", "## Release Notes\n\n### " + version + "\n"} {
+		if !bytes.Contains(readme, []byte(part)) {
+			t.Errorf("the README lacks %q", part)
+		}
 	}
 	check := exec.Command("sha256sum", "--check", "--strict", "checksums.txt")
 	check.Dir = dir
