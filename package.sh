@@ -1,11 +1,16 @@
 #!/usr/bin/env bash
 # Builds, tests and shows the Microsoft Sentinel App for ThreatConnect.
 #
-#   ./package.sh demo [--population FILE] [more options]   runs the product locally with its stand-ins
-#   ./package.sh test [go test options]                    installs what the tests need and runs all of them
+#   ./package.sh demo [--population FILE] [more options]   runs the product locally with its stand-ins; -h lists the options
+#   ./package.sh test                                      checks everything: lint, package, all tests
+#   ./package.sh test [go test options] [packages]         runs these tests alone: ./package.sh test -run TestName ./app/store
+#   ./package.sh lint                                      checks dependencies, form and code without running a test
+#   ./package.sh bench [options]                           builds the package and measures updates; -h lists the options
+#   ./package.sh generate                                  writes the generated code anew, from *.templ and *.proto
 #   ./package.sh build                                     writes target/TCVA_-_Microsoft_Sentinel_v1.tcx
 #
-# MAPPERS='./my-mapper …' puts further mappers into the package. What it installs for itself goes under .tools/.
+# MAPPERS='./my-mapper …' puts further mappers into the package. What this script installs for itself goes under .tools/,
+# what it needs of the system it installs with apt-get where it can.
 set -euo pipefail
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
@@ -60,6 +65,12 @@ build() {
   go run ./app/tools/package -executables "$target/bin" -target "$target" ${MAPPERS:-}
 }
 
+bench() {
+  build
+  say "Measuring"
+  go run ./app/tools/bench -app "$target/TCVA_-_Microsoft_Sentinel_v1" "$@"
+}
+
 demo() {
   build
   say "Starting the stand-ins and the App"
@@ -108,54 +119,69 @@ pinned() { go list -m -f '{{.Version}}' "$1"; }
 # go_tool NAME PACKAGE@VERSION
 go_tool() {
   [ "$(cat "$bin/$1.version" 2>/dev/null)" != "$2" ] || return 0
-  say "Installing $2"
+  say "Installing $2 (this may take minutes)"
   GOBIN=$bin GOFLAGS= go install "$2" || fail "go install $2 failed: is the Go module proxy within reach?"
   echo "$2" >"$bin/$1.version"
 }
 
-install_tools() {
-  mkdir -p "$bin"
-  apt_packages
-  python_tools
+install_generators() {
   go_tool templ github.com/a-h/templ/cmd/templ@"$(pinned github.com/a-h/templ)"
   go_tool protoc-gen-go google.golang.org/protobuf/cmd/protoc-gen-go@"$(pinned google.golang.org/protobuf)"
   go_tool protoc-gen-go-grpc google.golang.org/grpc/cmd/protoc-gen-go-grpc@v1.6.2
-  go_tool staticcheck honnef.co/go/tools/cmd/staticcheck@v0.8.2
 }
 
-check() {
-  say "Checking dependencies and form: go mod, gofmt, go vet, staticcheck"
+lint() {
+  need_compilers
+  go_tool golangci-lint github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
+  say "Checking dependencies: go mod"
   go mod verify
-  go mod tidy -diff || fail "go.mod or go.sum is not tidy (run go mod tidy)"
-  local unformatted
-  unformatted=$(gofmt -l app plugins templates)
-  [ -z "$unformatted" ] || fail "not formatted (run gofmt -w): $unformatted"
-  go vet ./...
-  staticcheck ./...
+  go mod tidy -diff || fail "go.mod or go.sum is not tidy: run go mod tidy"
+  say "Checking form and code: gofmt, go vet, staticcheck and more (.golangci.yml)"
+  golangci-lint run ./... || fail "what stands above has to be put right; golangci-lint fmt and run --fix do some of it (in $bin)"
 }
 
+generate() {
+  need protoc "install the compiler of protocol buffers (Debian: apt-get install protobuf-compiler)"
+  install_generators
+  say "Writing the generated code"
+  go generate ./...
+}
+
+# run_tests runs everything, or only what its arguments name.
 run_tests() {
   need_compilers
-  install_tools
-  export PATH=$bin:$PATH
-  check
+  [ $# -gt 0 ] || lint
+  mkdir -p "$tools"
+  apt_packages
+  python_tools
+  install_generators
   build
   export MS_SENTINEL_PACKAGE=$target/TCVA_-_Microsoft_Sentinel_v1.tcx
   export MS_SENTINEL_PYTHON=$venv/bin/python
   export MS_SENTINEL_TCEX=$venv/bin/tcex
+  local packages=(./...) argument
+  for argument in "$@"; do
+    case "$argument" in ./* | mssentinel/*) packages=() ;; esac
+  done
   say "Running the tests"
-  go test -race -timeout 40m "$@" ./...
+  go test -race -timeout 40m "$@" "${packages[@]}"
 }
 
-usage() { sed -n '2,9s/^# \{0,1\}//p' "$0"; }
+# without_arguments COMMAND [ARGUMENT …]
+without_arguments() {
+  [ $# -eq 1 ] || fail "$1 takes no more arguments, and \"$2\" is one"
+  "$1"
+}
 
+# usage prints the comment at the top of this file.
+usage() { sed -n '2,/^set /{ s/^# \{0,1\}//p; }' "$0"; }
+
+export PATH=$bin:$PATH
 case "${1:-}" in
 demo) shift && demo "$@" ;;
 test) shift && run_tests "$@" ;;
-build)
-  [ $# -eq 1 ] || fail "build takes no more arguments, and \"$2\" is one"
-  build
-  ;;
+bench) shift && bench "$@" ;;
+build | generate | lint) without_arguments "$@" ;;
 -h | --help | help) usage ;;
 *)
   usage >&2

@@ -4,6 +4,7 @@ import (
 	"crypto/sha1"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/netip"
 	"regexp"
@@ -163,7 +164,7 @@ func acceptTimes(_ string, o object) error {
 	until, err3 := time.Parse("2006-01-02T15:04:05.000Z", o.ValidUntil)
 	switch {
 	case err1 != nil || err2 != nil || err3 != nil:
-		return fmt.Errorf("%v %v %v", err1, err2, err3)
+		return errors.Join(err1, err2, err3)
 	case o.ValidFrom != o.Created:
 		return fmt.Errorf("valid from %s, created %s", o.ValidFrom, o.Created)
 	case modified.Before(created) || !until.After(created) || !until.After(mappertest.Now):

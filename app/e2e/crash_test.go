@@ -37,7 +37,7 @@ func answersLate(h http.Handler, by time.Duration) http.Handler {
 		}
 		maps.Copy(w.Header(), kept.Header())
 		w.WriteHeader(kept.Code)
-		w.Write(kept.Body.Bytes()) //nolint:errcheck // the reader may be gone
+		w.Write(kept.Body.Bytes())
 	})
 }
 

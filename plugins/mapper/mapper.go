@@ -56,11 +56,11 @@ func Problem(format string, args ...any) Answer {
 // Object is a STIX 2.1 indicator. Indicator.Object fills in all that is the same for every type.
 type Object = stix.Indicator
 
-// KillChainPhase and ExternalReference are parts of an Object.
-type (
-	KillChainPhase    = stix.KillChainPhase
-	ExternalReference = stix.ExternalReference
-)
+// KillChainPhase is a part of an Object.
+type KillChainPhase = stix.KillChainPhase
+
+// ExternalReference is a part of an Object.
+type ExternalReference = stix.ExternalReference
 
 // Pattern is a STIX pattern that asks for all the comparisons, for example
 // Pattern(Equal("mutex:name", value)).

@@ -4,6 +4,7 @@ package daemon
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"net"
@@ -58,12 +59,13 @@ func (d *Daemon) Start() error {
 		process.Wait() //nolint:errcheck // its output tells
 		close(ended)
 	}(d.process, d.ended)
-	limit := time.NewTimer(startLimit)
-	defer limit.Stop()
+	ctx, cancel := context.WithTimeout(context.Background(), startLimit)
+	defer cancel()
+	var dialer net.Dialer
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()
 	for {
-		conn, err := net.Dial("tcp", fmt.Sprintf("127.0.0.1:%d", d.port))
+		conn, err := dialer.DialContext(ctx, "tcp", fmt.Sprintf("127.0.0.1:%d", d.port))
 		if err == nil {
 			return conn.Close()
 		}
@@ -71,7 +73,7 @@ func (d *Daemon) Start() error {
 		case <-tick.C:
 		case <-d.ended:
 			return fmt.Errorf("%s ended: %s", d.command[0], &d.output)
-		case <-limit.C:
+		case <-ctx.Done():
 			d.Stop()
 			return fmt.Errorf("%s does not listen: %s", d.command[0], &d.output)
 		}

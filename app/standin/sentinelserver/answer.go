@@ -2,6 +2,7 @@ package sentinelserver
 
 import (
 	"encoding/json"
+	"io"
 	"net/http"
 	"strconv"
 
@@ -55,7 +56,8 @@ func writeHTMLPage(w http.ResponseWriter, status int) {
 	w.Header().Set("Content-Type", "text/html; charset=utf-8")
 	w.WriteHeader(status)
 	text := strconv.Itoa(status) + " " + http.StatusText(status)
-	w.Write([]byte("<html><head><title>" + text + "</title></head><body><center><h1>" + text + "</h1></center><hr></body></html>\r\n"))
+	page := "<html><head><title>" + text + "</title></head><body><center><h1>" + text + "</h1></center><hr></body></html>\r\n"
+	io.WriteString(w, page) //nolint:errcheck // the client may have gone
 }
 
 // writeRecordErrors answers with the faults of single records, under the key or keys that the stand-in was told to use.

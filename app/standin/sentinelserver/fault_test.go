@@ -97,7 +97,7 @@ func TestLoginFaults(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				s := New(testOptions())
-				s.Inject(tt.fault)
+				inject(t, s, tt.fault)
 				status, body := login(s, loginForm(), tenant)
 				codes, _ := body["error_codes"].([]any)
 				if status != tt.status || tt.code != 0 && (len(codes) == 0 || codes[0] != tt.code) {
@@ -111,7 +111,7 @@ func TestLoginFaults(t *testing.T) {
 func TestShortToken(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := New(testOptions())
-		s.Inject(Fault{Kind: TokenShort, Seconds: 300})
+		inject(t, s, Fault{Kind: TokenShort, Seconds: 300})
 		_, body := login(s, loginForm(), tenant)
 		if body["expires_in"] != 300.0 {
 			t.Fatalf("got %v", body)
@@ -128,9 +128,17 @@ func TestShortToken(t *testing.T) {
 	})
 }
 
+// inject makes a fault that the stand-in knows.
+func inject(t *testing.T, s *Server, f Fault) {
+	t.Helper()
+	if err := s.Inject(f); err != nil {
+		t.Fatal(err)
+	}
+}
+
 func TestFaultsAtRandom(t *testing.T) {
 	s := New(testOptions())
-	s.Inject(Fault{Kind: Status, Rate: 0.3, Count: -1})
+	inject(t, s, Fault{Kind: Status, Rate: 0.3, Count: -1})
 	failed := 0
 	for range 1000 {
 		if (call{}).do(s).Code == 503 {
@@ -182,7 +190,7 @@ func TestThrottle(t *testing.T) {
 func TestMaxInWindow(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := New(testOptions())
-		s.Inject(Fault{Kind: Slow, Seconds: 50})
+		inject(t, s, Fault{Kind: Slow, Seconds: 50})
 		call{}.do(s)
 		time.Sleep(30 * time.Second)
 		call{}.do(s)

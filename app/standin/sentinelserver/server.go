@@ -36,6 +36,7 @@ const Unlimited = -1
 // Keep says how much of what was uploaded is remembered.
 type Keep int
 
+// What a Keep may be.
 const (
 	KeepRows    Keep = iota // every version of every object, as the tables do
 	KeepObjects             // the current version of every object
@@ -46,6 +47,7 @@ const (
 // app/docs/sentinel.md#record-errors.
 type MessageKey string
 
+// What a MessageKey may be.
 const (
 	ErrorMessages           MessageKey = "errorMessages"
 	ValidationErrorMessages MessageKey = "validationErrorMessages"
@@ -129,7 +131,7 @@ func New(o Options) *Server {
 		meter:   throttle{window: o.Window, limit: o.Limit},
 	}
 	s.close = sync.OnceFunc(func() { close(s.closed) })
-	rand.Read(s.key) //nolint:errcheck // never fails
+	rand.Read(s.key)
 	return s
 }
 

@@ -7,7 +7,6 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"net"
 	"strconv"
@@ -53,7 +52,7 @@ func (b *broker) start() error {
 	if b.server != nil {
 		return nil
 	}
-	server := mqtt.New(&mqtt.Options{Logger: slog.New(slog.NewTextHandler(io.Discard, nil))})
+	server := mqtt.New(&mqtt.Options{Logger: slog.New(slog.DiscardHandler)})
 	if err := server.AddHook(&login{where: b.where}, nil); err != nil {
 		return err
 	}
@@ -76,7 +75,7 @@ func (b *broker) stop() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.server != nil {
-		b.server.Close()
+		b.server.Close() //nolint:errcheck // nothing is kept in it
 		b.server = nil
 	}
 }

@@ -159,8 +159,9 @@ func TestHeartbeatSilence(t *testing.T) {
 		t.Errorf("got %+v %+v", status, status.Exit)
 	}
 	has(t, status.Exit.Message, "missed heartbeat commands", "look at the ThreatConnect server")
-	status, err = s.Wait(within(t), func(status tcplatform.Status) bool { return status.State == tcplatform.Running && status.Restarts == 1 })
-	if err != nil {
+	if _, err := s.Wait(within(t), func(status tcplatform.Status) bool {
+		return status.State == tcplatform.Running && status.Restarts == 1
+	}); err != nil {
 		t.Fatal(err)
 	}
 	echo(t, "GET", s.URL()+"/x", nil, nil)

@@ -12,7 +12,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"math/rand/v2"
 	"net"
@@ -87,7 +86,7 @@ func (o *Options) setDefaults() {
 	o.StopTimeout = cmp.Or(o.StopTimeout, 10*time.Second)
 	o.RestartPause = cmp.Or(o.RestartPause, 5*time.Second)
 	if o.Logger == nil {
-		o.Logger = slog.New(slog.NewTextHandler(io.Discard, nil))
+		o.Logger = slog.New(slog.DiscardHandler)
 	}
 }
 
@@ -117,7 +116,7 @@ func Start(o Options) (_ *Platform, err error) {
 	p.chance.source = rand.New(rand.NewPCG(o.Seed, 5))
 	defer func() {
 		if err != nil {
-			p.Close()
+			p.Close() //nolint:errcheck // the error that led here matters more
 		}
 	}()
 	if p.dir == "" {
@@ -207,7 +206,7 @@ func (p *Platform) Close() error {
 		ctx, cancel := context.WithTimeout(context.Background(), 3*time.Second)
 		defer cancel()
 		if p.server.Shutdown(ctx) != nil {
-			p.server.Close()
+			p.server.Close() //nolint:errcheck // Shutdown has closed the listener
 		}
 		if served := <-p.served; !errors.Is(served, http.ErrServerClosed) {
 			err = served
@@ -223,7 +222,7 @@ func (p *Platform) Close() error {
 		p.store.close()
 	}
 	if p.tempDir {
-		os.RemoveAll(p.dir)
+		os.RemoveAll(p.dir) //nolint:errcheck // it lies in the system's folder for what may go
 	}
 	return err
 }

@@ -17,6 +17,7 @@ import (
 // State is what the Services page shows of a Service.
 type State string
 
+// What a State may be.
 const (
 	Stopped    State = "Stopped"
 	Starting   State = "Starting" // launched, and not Ready yet

@@ -139,7 +139,7 @@ func (s *store) remove(key string) { s.do("DEL", key) } //nolint:errcheck // wha
 
 func (s *store) close() {
 	if s.pool != nil {
-		s.pool.Close()
+		s.pool.Close() //nolint:errcheck // nothing is kept in it
 	}
 	s.stop()
 }

@@ -77,7 +77,7 @@ func source(n int) (original, copied int) {
 func (g *generator) value(n int) value {
 	original, copied := source(n)
 	d := g.dice(original, forValue)
-	v := value{}
+	var v value
 	if original%23 == 3 && original/23 < len(awkward) {
 		v = awkward[original/23]
 	} else {

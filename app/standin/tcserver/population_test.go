@@ -216,7 +216,7 @@ func loaded(t *testing.T, p *Population) *Population {
 		t.Fatal(err)
 	}
 	packed := gzip.NewWriter(f)
-	packed.Write(jsonLines(p)) //nolint:errcheck // Close tells
+	packed.Write(jsonLines(p))
 	if err := packed.Close(); err != nil {
 		t.Fatal(err)
 	}

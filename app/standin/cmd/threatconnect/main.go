@@ -118,6 +118,6 @@ func serve(addr string, standin *tcserver.Server, count int) error {
 	if err := server.Shutdown(limited); err != nil && !errors.Is(err, context.DeadlineExceeded) {
 		return err
 	}
-	<-served
+	<-served //nolint:errcheck // http.ErrServerClosed
 	return nil
 }
