@@ -82,11 +82,11 @@ func startApp(ctx context.Context, o options, threatConnect, sentinel string) (*
 	}
 	limited, cancel := context.WithTimeout(ctx, readyLimit)
 	defer cancel()
-	err = until(limited, 10*time.Millisecond, func() (bool, error) {
-		return a.call(limited, http.MethodGet, "api/health", nil, nil) == nil, nil
+	err = pollUntil(limited, 10*time.Millisecond, func() (bool, error) {
+		return a.callRoute(limited, http.MethodGet, "api/health", nil, nil) == nil, nil
 	})
 	if err != nil {
-		return nil, errors.Join(fmt.Errorf("the App does not answer: %w", err), a.stop())
+		return nil, errors.Join(fmt.Errorf("the App does not answer: %w", err), a.stopApp())
 	}
 	a.ready = time.Since(began)
 	return a, nil
@@ -103,8 +103,8 @@ func profileArguments(o options) (args []string) {
 	return args
 }
 
-// stop asks the App to end.
-func (a *app) stop() error {
+// stopApp asks the App to end.
+func (a *app) stopApp() error {
 	if err := a.cmd.Process.Signal(syscall.SIGTERM); err != nil {
 		return errors.Join(err, a.cmd.Wait())
 	}
@@ -113,8 +113,8 @@ func (a *app) stop() error {
 	return a.cmd.Wait()
 }
 
-// until looks again and again until done says yes or fails.
-func until(ctx context.Context, every time.Duration, done func() (bool, error)) error {
+// pollUntil asks done again and again, until it says yes or fails.
+func pollUntil(ctx context.Context, every time.Duration, done func() (bool, error)) error {
 	tick := time.NewTicker(every)
 	defer tick.Stop()
 	for {
@@ -129,8 +129,8 @@ func until(ctx context.Context, every time.Duration, done func() (bool, error)) 
 	}
 }
 
-// call makes a call of the JSON routes; answer may be nil.
-func (a *app) call(ctx context.Context, method, path string, body, answer any) error {
+// callRoute makes a call of the JSON routes; answer may be nil.
+func (a *app) callRoute(ctx context.Context, method, path string, body, answer any) error {
 	text, err := json.Marshal(body)
 	if err != nil {
 		return err

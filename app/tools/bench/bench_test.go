@@ -18,7 +18,7 @@ func folder() string {
 func TestMeasure(t *testing.T) {
 	profiles := t.TempDir()
 	cpu, mem := filepath.Join(profiles, "cpu"), filepath.Join(profiles, "mem")
-	r, err := measure(t.Context(), options{app: folder(), state: t.TempDir(), count: 500, changes: 10, cpu: cpu, mem: mem})
+	r, err := measureApp(t.Context(), options{app: folder(), state: t.TempDir(), count: 500, changes: 10, cpu: cpu, mem: mem})
 	if err != nil {
 		t.Fatalf("%v; was ./package.sh build run?", err)
 	}
@@ -55,7 +55,7 @@ func TestMeasure(t *testing.T) {
 		}
 	}
 	var text strings.Builder
-	if err := r.print(&text); err != nil || !strings.Contains(text.String(), "emailsubject") {
+	if err := r.printTables(&text); err != nil || !strings.Contains(text.String(), "emailsubject") {
 		t.Errorf("printed %v: %s", err, &text)
 	}
 }

@@ -51,11 +51,11 @@ func main() {
 
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	r, err := measure(ctx, o)
+	r, err := measureApp(ctx, o)
 	if err == nil && o.json {
 		err = json.NewEncoder(os.Stdout).Encode(r)
 	} else if err == nil {
-		err = r.print(os.Stdout)
+		err = r.printTables(os.Stdout)
 	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
@@ -63,8 +63,8 @@ func main() {
 	}
 }
 
-// measure runs the App from its start to its end.
-func measure(ctx context.Context, o options) (r report, err error) {
+// measureApp runs the App from its start to its end.
+func measureApp(ctx context.Context, o options) (r report, err error) {
 	population, err := readPopulation(o)
 	if err != nil {
 		return r, err
@@ -91,9 +91,9 @@ func measure(ctx context.Context, o options) (r report, err error) {
 	if b.app, err = startApp(ctx, o, "http://"+listener.Addr().String()+"/api", endpoint.URL); err != nil {
 		return r, err
 	}
-	defer func() { err = errors.Join(err, b.app.stop()) }()
+	defer func() { err = errors.Join(err, b.app.stopApp()) }()
 	r = report{Indicators: population.Len(), ReadySeconds: b.app.ready.Seconds()}
-	r.Updates, err = b.updates(ctx)
+	r.Updates, err = b.runUpdates(ctx)
 	return r, err
 }
 

@@ -47,37 +47,37 @@ type meter struct {
 func startMeter(pid int) *meter {
 	m := &meter{pid: pid, start: map[int]time.Duration{}, seen: map[int]*process{}, ending: make(chan struct{})}
 	m.end = sync.OnceFunc(func() { close(m.ending) })
-	m.before = m.sample()
+	m.before = m.takeSample()
 	for pid, p := range m.seen {
 		m.start[pid] = p.CPU
 	}
-	m.watcher.Go(m.watch)
+	m.watcher.Go(m.watchProcesses)
 	return m
 }
 
-func (m *meter) watch() {
+func (m *meter) watchProcesses() {
 	tick := time.NewTicker(sampleEvery)
 	defer tick.Stop()
 	for {
 		select {
 		case <-tick.C:
-			m.sample()
+			m.takeSample()
 		case <-m.ending:
-			m.after = m.sample()
+			m.after = m.takeSample()
 			return
 		}
 	}
 }
 
-// stop ends the measurement. It may be called again.
-func (m *meter) stop() {
+// stopMeter ends the measurement. It may be called again.
+func (m *meter) stopMeter() {
 	m.end()
 	m.watcher.Wait()
 }
 
-// sample notes what the processes have used, and returns the sum over all there have been.
-func (m *meter) sample() (sum time.Duration) {
-	for _, pid := range append([]int{m.pid}, children(m.pid)...) {
+// takeSample notes what the processes have used, and returns the sum over all there have been.
+func (m *meter) takeSample() (sum time.Duration) {
+	for _, pid := range append([]int{m.pid}, childProcesses(m.pid)...) {
 		own, ended, err := cpuTimes(pid)
 		if err != nil {
 			continue // it is gone, and counted among the ended ones of the App
@@ -92,17 +92,17 @@ func (m *meter) sample() (sum time.Duration) {
 			m.seen[pid] = p
 		}
 		p.CPU = own
-		p.PeakBytes = max(p.PeakBytes, memory(pid, "status", "VmHWM:"))
-		p.PSSBytes = max(p.PSSBytes, memory(pid, "smaps_rollup", "Pss:"))
+		p.PeakBytes = max(p.PeakBytes, readMemory(pid, "status", "VmHWM:"))
+		p.PSSBytes = max(p.PSSBytes, readMemory(pid, "smaps_rollup", "Pss:"))
 	}
 	return sum
 }
 
-// total is the processor time of all processes, those that ended on the way included.
-func (m *meter) total() time.Duration { return m.after - m.before }
+// totalCPU is the processor time of all processes, those that ended on the way included.
+func (m *meter) totalCPU() time.Duration { return m.after - m.before }
 
-// processes are the App and its mappers by name.
-func (m *meter) processes() []process {
+// sumByName is what the App and each of its mappers used, the most expensive first.
+func (m *meter) sumByName() []process {
 	byName := map[string]process{}
 	for pid, p := range m.seen {
 		sum := byName[p.Name]
@@ -114,8 +114,8 @@ func (m *meter) processes() []process {
 	return slices.SortedFunc(maps.Values(byName), func(a, b process) int { return cmp.Compare(b.CPU, a.CPU) })
 }
 
-// children are the processes that a process started and has not taken leave of.
-func children(pid int) (all []int) {
+// childProcesses are the processes that a process started and has not waited for yet.
+func childProcesses(pid int) (all []int) {
 	tasks, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/children", pid)) // the pattern is sound
 	for _, path := range tasks {
 		text, _ := os.ReadFile(path) // the thread may be gone
@@ -158,8 +158,8 @@ func processName(pid int) string {
 	return args[1]
 }
 
-// memory reads a size of a file in /proc, in bytes; 0 where it does not stand there.
-func memory(pid int, file, name string) int64 {
+// readMemory reads a size of a file in /proc, in bytes; 0 where it does not stand there.
+func readMemory(pid int, file, name string) int64 {
 	text, _ := os.ReadFile(fmt.Sprintf("/proc/%d/%s", pid, file))
 	for line := range strings.Lines(string(text)) {
 		if rest, found := strings.CutPrefix(line, name); found {

@@ -26,8 +26,8 @@ type update struct {
 	Processes     []process `json:"processes"`
 }
 
-// per is 0 where there is nothing to divide by.
-func per(amount float64, n int) float64 {
+// amountPer is the amount for one of n; 0 where n is 0.
+func amountPer(amount float64, n int) float64 {
 	if n == 0 {
 		return 0
 	}
@@ -36,19 +36,19 @@ func per(amount float64, n int) float64 {
 
 const mega = 1 << 20
 
-func (r report) print(w io.Writer) error {
+func (r report) printTables(w io.Writer) error {
 	fmt.Fprintf(w, "%d indicators; the App was ready after %.2f s\n\n", r.Indicators, r.ReadySeconds)
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
 	fmt.Fprintln(t, "update\tobjects\tuploaded\ts\tobjects/s\tCPU s\tCPU µs/object\tdatabase MB\tB/live object\tafter Cleaner\t")
 	for _, u := range r.Updates {
 		fmt.Fprintf(t, "%s\t%d\t%d\t%.2f\t%.0f\t%.2f\t%.1f\t%.1f\t%.0f\t%.0f\t\n", u.Name, u.Objects, u.Uploaded, u.Seconds,
-			float64(u.Objects)/max(u.Seconds, 1e-3), u.CPUSeconds, per(u.CPUSeconds*1e6, u.Objects), float64(u.DatabaseBytes)/mega,
-			per(float64(u.DatabaseBytes), u.Live), per(float64(u.CleanBytes), u.Live))
+			float64(u.Objects)/max(u.Seconds, 1e-3), u.CPUSeconds, amountPer(u.CPUSeconds*1e6, u.Objects), float64(u.DatabaseBytes)/mega,
+			amountPer(float64(u.DatabaseBytes), u.Live), amountPer(float64(u.CleanBytes), u.Live))
 	}
 	for _, u := range r.Updates {
 		fmt.Fprintf(t, "\n%s\tCPU s\tCPU µs/object\tpeak MB\tshare MB\t\n", u.Name)
 		for _, p := range u.Processes {
-			fmt.Fprintf(t, "%s\t%.2f\t%.1f\t%.1f\t%.1f\t\n", p.Name, p.CPUSeconds, per(p.CPUSeconds*1e6, u.Objects),
+			fmt.Fprintf(t, "%s\t%.2f\t%.1f\t%.1f\t%.1f\t\n", p.Name, p.CPUSeconds, amountPer(p.CPUSeconds*1e6, u.Objects),
 				float64(p.PeakBytes)/mega, float64(p.PSSBytes)/mega)
 		}
 	}

@@ -36,23 +36,23 @@ type job struct {
 	Rejected  int    `json:"count_rejected"`
 }
 
-// updates runs the updates one after the other, each followed by the Cleaner.
-func (b *bench) updates(ctx context.Context) (all []update, err error) {
+// runUpdates runs the updates one after the other, each followed by the Cleaner.
+func (b *bench) runUpdates(ctx context.Context) (all []update, err error) {
 	for _, step := range []struct {
 		name  string
 		queue func(context.Context) error
 	}{
 		{"full", b.saveQuery},
-		{"full again", b.submit("full")},
-		{"reconcile", b.submit("reconcile")},
-		{"delta", b.submit("delta")},
+		{"full again", b.submitJob("full")},
+		{"reconcile", b.submitJob("reconcile")},
+		{"delta", b.submitJob("delta")},
 	} {
 		if step.name == "delta" {
-			if err := b.change(); err != nil {
+			if err := b.changeIndicators(); err != nil {
 				return nil, err
 			}
 		}
-		u, err := b.update(ctx, step.queue)
+		u, err := b.measureUpdate(ctx, step.queue)
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", step.name, err)
 		}
@@ -62,26 +62,26 @@ func (b *bench) updates(ctx context.Context) (all []update, err error) {
 	return all, nil
 }
 
-// update measures one update.
-func (b *bench) update(ctx context.Context, queue func(context.Context) error) (u update, err error) {
+// measureUpdate measures one update.
+func (b *bench) measureUpdate(ctx context.Context, queue func(context.Context) error) (u update, err error) {
 	m := startMeter(b.app.cmd.Process.Pid)
-	defer m.stop()
+	defer m.stopMeter()
 	began := time.Now()
 	if err := queue(ctx); err != nil {
 		return u, err
 	}
-	j, err := b.await(ctx)
+	j, err := b.awaitJob(ctx)
 	if err != nil {
 		return u, err
 	}
-	m.stop()
-	first, last := b.span(began)
+	m.stopMeter()
+	first, last := b.workSpan(began)
 	u = update{Objects: j.Uploaded + j.Rejected + j.Unchanged + j.Duplicate, Uploaded: j.Uploaded, Seconds: last.Sub(first).Seconds(),
-		CPUSeconds: m.total().Seconds(), Processes: m.processes(), Live: b.cloud.Stats().Live}
+		CPUSeconds: m.totalCPU().Seconds(), Processes: m.sumByName(), Live: b.cloud.Stats().Live}
 	if u.DatabaseBytes, err = b.databaseBytes(); err != nil {
 		return u, err
 	}
-	if err := b.clean(ctx); err != nil {
+	if err := b.runCleaner(ctx); err != nil {
 		return u, err
 	}
 	u.CleanBytes, err = b.databaseBytes()
@@ -95,20 +95,20 @@ func (b *bench) saveQuery(ctx context.Context) error {
 		owners = append(owners, o.Name)
 	}
 	query := map[string]any{"owners": owners, "types": types, "sort_field": b.sort, "tql": "id > 0", "sort_direction": ""}
-	return b.app.call(ctx, http.MethodPost, "api/tql-config?reset=true", []any{query}, nil)
+	return b.app.callRoute(ctx, http.MethodPost, "api/tql-config?reset=true", []any{query}, nil)
 }
 
-func (b *bench) submit(mode string) func(context.Context) error {
+func (b *bench) submitJob(mode string) func(context.Context) error {
 	return func(ctx context.Context) error {
-		return b.app.call(ctx, http.MethodPost, "api/job/request", map[string]string{"mode": mode}, nil)
+		return b.app.callRoute(ctx, http.MethodPost, "api/job/request", map[string]string{"mode": mode}, nil)
 	}
 }
 
-// await waits until the newest job is over.
-func (b *bench) await(ctx context.Context) (j job, err error) {
-	err = until(ctx, lookEvery, func() (bool, error) {
+// awaitJob waits until the newest job is over.
+func (b *bench) awaitJob(ctx context.Context) (j job, err error) {
+	err = pollUntil(ctx, lookEvery, func() (bool, error) {
 		var jobs struct{ Data []job }
-		if err := b.app.call(ctx, http.MethodGet, "api/job/request?limit=1", nil, &jobs); err != nil || len(jobs.Data) == 0 {
+		if err := b.app.callRoute(ctx, http.MethodGet, "api/job/request?limit=1", nil, &jobs); err != nil || len(jobs.Data) == 0 {
 			return false, err
 		}
 		switch j = jobs.Data[0]; j.Status {
@@ -122,29 +122,29 @@ func (b *bench) await(ctx context.Context) (j job, err error) {
 	return j, err
 }
 
-// span is from the first request since then to the last answer.
-func (b *bench) span(since time.Time) (first, last time.Time) {
+// workSpan is from the first request since then to the last answer.
+func (b *bench) workSpan(since time.Time) (first, last time.Time) {
 	for _, r := range b.tc.Requests() {
 		if r.Time.After(since) && (first.IsZero() || r.Time.Before(first)) {
 			first = r.Time
 		}
-		last = latest(last, r.Ended)
+		last = laterOf(last, r.Ended)
 	}
 	for _, r := range b.cloud.Requests() {
-		last = latest(last, r.Ended)
+		last = laterOf(last, r.Ended)
 	}
 	return first, last
 }
 
-func latest(a, b time.Time) time.Time {
+func laterOf(a, b time.Time) time.Time {
 	if a.After(b) {
 		return a
 	}
 	return b
 }
 
-// change modifies indicators all over the population, within the window of the next delta update.
-func (b *bench) change() error {
+// changeIndicators modifies indicators all over the population, within the window of the next delta update.
+func (b *bench) changeIndicators() error {
 	active := slices.DeleteFunc(b.tc.Rows(), func(r tcserver.Row) bool { return !r.Active || !slices.Contains(types, r.Type) })
 	at := time.Now().Add(-6 * time.Minute).UTC().Format(time.RFC3339)
 	for i := range min(b.changes, len(active)) {
@@ -156,20 +156,20 @@ func (b *bench) change() error {
 	return nil
 }
 
-// clean runs the Cleaner and waits for it.
-func (b *bench) clean(ctx context.Context) error {
+// runCleaner runs the Cleaner and waits for it.
+func (b *bench) runCleaner(ctx context.Context) error {
 	asked := time.Now()
-	if err := b.app.call(ctx, http.MethodPut, "api/task/cleaner?run=true", nil, nil); err != nil {
+	if err := b.app.callRoute(ctx, http.MethodPut, "api/task/cleaner?run=true", nil, nil); err != nil {
 		return err
 	}
-	return until(ctx, lookEvery, func() (bool, error) {
+	return pollUntil(ctx, lookEvery, func() (bool, error) {
 		var tasks struct {
 			Data []struct {
 				Slug, Status string
 				LastRun      time.Time `json:"last_run"`
 			}
 		}
-		err := b.app.call(ctx, http.MethodGet, "api/task", nil, &tasks)
+		err := b.app.callRoute(ctx, http.MethodGet, "api/task", nil, &tasks)
 		for _, t := range tasks.Data {
 			if t.Slug == "cleaner" {
 				return t.Status != "Running" && t.LastRun.After(asked), err

@@ -15,8 +15,8 @@ import (
 
 const callLimit = 30 * time.Second
 
-// call is what a script of the analyst's would send to the Service, through ThreatConnect's front.
-func call(ctx context.Context, method, url string, body, answer any) error {
+// callRoute is what a script of the analyst's would send to the Service, through ThreatConnect's front.
+func callRoute(ctx context.Context, method, url string, body, answer any) error {
 	ctx, cancel := context.WithTimeout(ctx, callLimit)
 	defer cancel()
 	var payload io.Reader
@@ -62,7 +62,7 @@ func saveQueries(ctx context.Context, service string) error {
 		Count   int    `json:"count"`
 		Version string `json:"version"`
 	}
-	if err := call(ctx, http.MethodGet, service+"/api/tql-config", nil, &saved); err != nil {
+	if err := callRoute(ctx, http.MethodGet, service+"/api/tql-config", nil, &saved); err != nil {
 		return err
 	}
 	if saved.Count > 0 {
@@ -72,7 +72,7 @@ func saveQueries(ctx context.Context, service string) error {
 		Owners []string `json:"owners"`
 		Types  []string `json:"types"`
 	}
-	if err := call(ctx, http.MethodGet, service+"/api/tc_info", nil, &known); err != nil {
+	if err := callRoute(ctx, http.MethodGet, service+"/api/tc_info", nil, &known); err != nil {
 		return err
 	}
 	if len(known.Owners) == 0 {
@@ -83,7 +83,7 @@ func saveQueries(ctx context.Context, service string) error {
 		{known.Owners, []string{"Address", "CIDR", "Host", "URL"}, "confidence >= 50", "lastModified", "DESC"},
 		{known.Owners, known.Types, "rating >= 1 or confidence >= 20", "", ""},
 	}
-	return call(ctx, http.MethodPost, service+"/api/tql-config?reset=false&version="+saved.Version, list, &saved)
+	return callRoute(ctx, http.MethodPost, service+"/api/tql-config?reset=false&version="+saved.Version, list, &saved)
 }
 
 type job struct {
@@ -96,8 +96,8 @@ type job struct {
 	Invalid    int    `json:"count_invalid"`
 }
 
-// follow tells on the terminal when the newest job changes its status, until ctx ends.
-func follow(ctx context.Context, service string, cloud *sentinelserver.Server) error {
+// followJobs tells on the terminal when the newest job changes its status, until ctx ends.
+func followJobs(ctx context.Context, service string, cloud *sentinelserver.Server) error {
 	var before job
 	for tick := time.NewTicker(time.Second); ; {
 		select {
@@ -107,7 +107,7 @@ func follow(ctx context.Context, service string, cloud *sentinelserver.Server) e
 		case <-tick.C:
 		}
 		var jobs struct{ Data []job }
-		if err := call(ctx, http.MethodGet, service+"/api/job/request?limit=1", nil, &jobs); err != nil || len(jobs.Data) == 0 {
+		if err := callRoute(ctx, http.MethodGet, service+"/api/job/request?limit=1", nil, &jobs); err != nil || len(jobs.Data) == 0 {
 			continue // the Service may be off, or its list empty
 		}
 		now := jobs.Data[0]

@@ -58,24 +58,24 @@ func main() {
 
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	if err := run(ctx, o); err != nil && ctx.Err() == nil {
+	if err := runDemo(ctx, o); err != nil && ctx.Err() == nil {
 		fmt.Fprintln(os.Stderr, "demo:", err)
 		os.Exit(1)
 	}
 }
 
-// run starts everything, waits for ctx to end, and stops everything.
-func run(ctx context.Context, o options) (err error) {
+// runDemo starts everything, waits for ctx to end, and stops everything.
+func runDemo(ctx context.Context, o options) (err error) {
 	if o.window%time.Second != 0 || o.window < time.Second || o.window > time.Minute {
 		return fmt.Errorf("-window %v: use whole seconds from 1s to 60s", o.window)
 	}
-	unlock, err := lock(o.state)
+	unlock, err := lockState(o.state)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, unlock()) }()
 	if o.fresh {
-		if err := empty(o.state); err != nil {
+		if err := emptyState(o.state); err != nil {
 			return err
 		}
 	}
@@ -108,13 +108,13 @@ func run(ctx context.Context, o options) (err error) {
 	if err := saveQueries(ctx, service.URL()); err != nil {
 		return err
 	}
-	return follow(ctx, service.URL(), cloud)
+	return followJobs(ctx, service.URL(), cloud)
 }
 
 const lockFile = "lock"
 
-// lock keeps a second demonstration off the folder until unlock.
-func lock(state string) (unlock func() error, err error) {
+// lockState keeps a second demonstration off the folder until unlock.
+func lockState(state string) (unlock func() error, err error) {
 	if err := os.MkdirAll(state, 0o700); err != nil {
 		return nil, err
 	}
@@ -128,8 +128,8 @@ func lock(state string) (unlock func() error, err error) {
 	return file.Close, nil
 }
 
-// empty removes all but the lock.
-func empty(state string) error {
+// emptyState removes all but the lock.
+func emptyState(state string) error {
 	entries, err := os.ReadDir(state)
 	for _, e := range entries {
 		if e.Name() != lockFile {
@@ -207,15 +207,15 @@ func readPopulation(o options) (*tcserver.Population, error) {
 	if o.count < 1 {
 		return nil, fmt.Errorf("-count %d: use a number from 1", o.count)
 	}
-	began, err := beginning(filepath.Join(o.state, "began"))
+	began, err := firstStart(filepath.Join(o.state, "began"))
 	if err != nil {
 		return nil, err
 	}
 	return tcserver.Generate(o.count, 1, began), nil
 }
 
-// beginning is when the demonstration was started for the first time.
-func beginning(path string) (time.Time, error) {
+// firstStart is when the demonstration was started for the first time.
+func firstStart(path string) (time.Time, error) {
 	text, err := os.ReadFile(path)
 	if err == nil {
 		return time.Parse(time.RFC3339, strings.TrimSpace(string(text)))

@@ -15,15 +15,15 @@ import (
 // epoch is the time of every file in the archive, so that building twice gives the same bytes.
 var epoch = time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC)
 
-func (c content) mode() fs.FileMode {
+func (c content) fileMode() fs.FileMode {
 	if c.executable {
 		return 0o755
 	}
 	return 0o644
 }
 
-// zipped returns a ZIP with one folder that holds the files.
-func zipped(folder string, files []content) ([]byte, error) {
+// zipFiles returns a ZIP with one folder that holds the files.
+func zipFiles(folder string, files []content) ([]byte, error) {
 	var out bytes.Buffer
 	archive := zip.NewWriter(&out)
 	archive.RegisterCompressor(zip.Deflate, func(w io.Writer) (io.WriteCloser, error) {
@@ -36,7 +36,7 @@ func zipped(folder string, files []content) ([]byte, error) {
 	}
 	for _, f := range files {
 		header := &zip.FileHeader{Name: folder + "/" + f.name, Method: zip.Deflate, Modified: epoch}
-		header.SetMode(f.mode())
+		header.SetMode(f.fileMode())
 		w, err := archive.CreateHeader(header)
 		if err != nil {
 			return nil, err
@@ -51,8 +51,8 @@ func zipped(folder string, files []content) ([]byte, error) {
 	return out.Bytes(), nil
 }
 
-// unpacked writes the files to a fresh folder.
-func unpacked(folder string, files []content) error {
+// writeFolder writes the files to a fresh folder.
+func writeFolder(folder string, files []content) error {
 	if err := os.RemoveAll(folder); err != nil {
 		return fmt.Errorf("removing what was built before: %w", err)
 	}
@@ -60,7 +60,7 @@ func unpacked(folder string, files []content) error {
 		return err
 	}
 	for _, f := range files {
-		if err := os.WriteFile(filepath.Join(folder, f.name), f.data, f.mode()); err != nil {
+		if err := os.WriteFile(filepath.Join(folder, f.name), f.data, f.fileMode()); err != nil {
 			return err
 		}
 	}

@@ -35,7 +35,7 @@ func thirdParty(executables ...string) ([]byte, error) {
 		return nil, err
 	}
 	for _, version := range slices.Compact(versions) {
-		if err := appendLicences(&out, version, filepath.Join(cache, escaped(version))); err != nil {
+		if err := appendLicences(&out, version, filepath.Join(cache, escapePath(version))); err != nil {
 			return nil, err
 		}
 	}
@@ -86,8 +86,8 @@ func isLicence(name string) bool {
 	return false
 }
 
-// escaped is the name of a module's folder: the module cache writes an upper-case letter as ! and the lower-case one.
-func escaped(version string) string {
+// escapePath is the name of a module's folder: the module cache writes an upper-case letter as ! and the lower-case one.
+func escapePath(version string) string {
 	var b strings.Builder
 	for _, r := range version {
 		if unicode.IsUpper(r) {

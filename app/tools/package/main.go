@@ -15,7 +15,7 @@ func main() {
 	executables := flag.String("executables", "target/bin", "folder with the executables app and mappers")
 	target := flag.String("target", "target", "folder to write to")
 	flag.Parse()
-	path, size, err := build(".", *executables, *target, flag.Args())
+	path, size, err := buildPackage(".", *executables, *target, flag.Args())
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "package:", err)
 		os.Exit(1)

@@ -24,33 +24,34 @@ type content struct {
 	executable bool
 }
 
-// build writes the folder and the archive to target and returns the archive's path and size in bytes. root is the top
-// folder of the repository, more are executables of mappers that join the built-in ones.
-func build(root, executables, target string, more []string) (string, int, error) {
-	name, version, err := identity(root)
+// buildPackage writes the folder and the archive to target and returns the archive's path and size in bytes. root is the
+// top folder of the repository, more are executables of mappers that join the built-in ones.
+func buildPackage(root, executables, target string, more []string) (string, int, error) {
+	name, version, err := readIdentity(root)
 	if err != nil {
 		return "", 0, err
 	}
-	files, err := collect(root, executables, version, more)
+	files, err := collectFiles(root, executables, version, more)
 	if err != nil {
 		return "", 0, err
 	}
-	archive, err := zipped(name, files)
+	archive, err := zipFiles(name, files)
 	if err != nil {
 		return "", 0, fmt.Errorf("writing the archive: %w", err)
 	}
 	if len(archive) > maxSize {
 		return "", 0, fmt.Errorf("the archive has %d bytes, and %d is the most: leave mappers out", len(archive), maxSize)
 	}
-	if err := unpacked(filepath.Join(target, name), files); err != nil {
+	if err := writeFolder(filepath.Join(target, name), files); err != nil {
 		return "", 0, err
 	}
 	path := filepath.Join(target, name+".tcx")
 	return path, len(archive), os.WriteFile(path, archive, 0o644)
 }
 
-// identity is the name that the platform knows the App by across upgrades, whose end is the major version, and the version.
-func identity(root string) (name, version string, err error) {
+// readIdentity reads the name by which the platform knows the App across upgrades, which ends in the major version, and the
+// version.
+func readIdentity(root string) (name, version string, err error) {
 	var tcex struct {
 		Package struct {
 			AppName    string `json:"app_name"`
@@ -81,8 +82,8 @@ func identity(root string) (name, version string, err error) {
 	return name, install.ProgramVersion, nil
 }
 
-// collect reads everything that belongs into the package, sorted by name.
-func collect(root, executables, version string, more []string) ([]content, error) {
+// collectFiles reads everything that belongs into the package, sorted by name.
+func collectFiles(root, executables, version string, more []string) ([]content, error) {
 	var files []content
 	add := func(name, path string, executable bool) error {
 		data, err := os.ReadFile(path)
@@ -121,7 +122,7 @@ func collect(root, executables, version string, more []string) ([]content, error
 	if err != nil {
 		return nil, err
 	}
-	files = append(files, content{"THIRD-PARTY-LICENSES.txt", licences, false}, checksums(files))
+	files = append(files, content{"THIRD-PARTY-LICENSES.txt", licences, false}, listChecksums(files))
 	slices.SortFunc(files, func(a, b content) int { return strings.Compare(a.name, b.name) })
 	return files, nil
 }
@@ -161,8 +162,8 @@ func checkMapper(path string, files []content) error {
 	return nil
 }
 
-// checksums lists every mapper.
-func checksums(files []content) content {
+// listChecksums lists every mapper.
+func listChecksums(files []content) content {
 	var lines []string
 	for _, f := range files {
 		if f.executable && f.name != "app" {

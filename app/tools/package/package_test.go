@@ -85,7 +85,7 @@ func TestBuild(t *testing.T) {
 	mapper := filepath.Join(root, "my-mapper")
 	write(t, mapper, "mine", 0o755)
 	target := filepath.Join(root, "target")
-	path, size, err := build(root, executables, target, []string{mapper})
+	path, size, err := buildPackage(root, executables, target, []string{mapper})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -149,7 +149,7 @@ func TestBuild(t *testing.T) {
 func TestBuildIsReproducible(t *testing.T) {
 	root, executables := fixture(t, "read me\n<!-- release notes -->\n")
 	archive := func(target string) []byte {
-		path, _, err := build(root, executables, target, nil)
+		path, _, err := buildPackage(root, executables, target, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -187,23 +187,23 @@ func TestBuildRefuses(t *testing.T) {
 		"package already uses": file("run.py", 0o755),
 		"already uses: rename": file("checksums.txt", 0o755),
 	} {
-		if _, _, err := build(root, executables, t.TempDir(), []string{mapper}); err == nil || !strings.Contains(err.Error(), want) {
+		if _, _, err := buildPackage(root, executables, t.TempDir(), []string{mapper}); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: got %v, want %q", mapper, err, want)
 		}
 	}
 	twice := file("mine", 0o755)
-	if _, _, err := build(root, executables, t.TempDir(), []string{twice, twice}); err == nil {
+	if _, _, err := buildPackage(root, executables, t.TempDir(), []string{twice, twice}); err == nil {
 		t.Error("one name was taken twice")
 	}
-	if _, _, err := build(root, filepath.Join(root, "more"), t.TempDir(), nil); err == nil || !strings.Contains(err.Error(), "./package.sh build") {
+	if _, _, err := buildPackage(root, filepath.Join(root, "more"), t.TempDir(), nil); err == nil || !strings.Contains(err.Error(), "./package.sh build") {
 		t.Errorf("without executables: got %v", err)
 	}
 	write(t, filepath.Join(root, "app/docs/CHANGELOG.md"), "# Changelog\n\n## [1.0.1] - 2026-01-31\n", 0o644)
-	if _, _, err := build(root, executables, t.TempDir(), nil); err == nil || !strings.Contains(err.Error(), "add what is new") {
+	if _, _, err := buildPackage(root, executables, t.TempDir(), nil); err == nil || !strings.Contains(err.Error(), "add what is new") {
 		t.Errorf("with the changelog of an older version: got %v", err)
 	}
 	write(t, filepath.Join(root, "install.json"), `{"programVersion":"2.0.0","programName":"x"}`, 0o644)
-	if _, _, err := build(root, executables, t.TempDir(), nil); err == nil || !strings.Contains(err.Error(), "major version") {
+	if _, _, err := buildPackage(root, executables, t.TempDir(), nil); err == nil || !strings.Contains(err.Error(), "major version") {
 		t.Errorf("with another major version: got %v", err)
 	}
 }

@@ -90,7 +90,7 @@ func TestProduct(t *testing.T) {
 	for _, link := range regexp.MustCompile(`\]\(([^)#]+)\)|(package\.sh|plugins/[a-zA-Z.]+|<!--)`).FindAllString(string(readme), -1) {
 		t.Errorf("the README refers to %s, which is not in the package", link)
 	}
-	_, version, err := identity("../../..")
+	_, version, err := readIdentity("../../..")
 	if err != nil {
 		t.Fatal(err)
 	}
