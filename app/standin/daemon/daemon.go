@@ -99,8 +99,8 @@ func freePort() (int, error) {
 	return listener.Addr().(*net.TCPAddr).Port, nil
 }
 
-// find looks for a command, also where daemons are and no path leads.
-func find(name string) (string, error) {
+// findCommand looks for a command, also where daemons are and no path leads.
+func findCommand(name string) (string, error) {
 	path, err := exec.LookPath(name)
 	if err != nil {
 		path, err = exec.LookPath("/usr/sbin/" + name)
@@ -132,7 +132,7 @@ int mosquitto_plugin_cleanup(void *data, struct mosquitto_opt *options, int n) {
 
 // Mosquitto starts a broker that admits Apps by their token. It uses TLS where there are certificates; dir is for its files.
 func Mosquitto(dir string, certificates *tcplatform.Certificates) (*Daemon, *tcplatform.Broker, error) {
-	program, err := find("mosquitto")
+	program, err := findCommand("mosquitto")
 	if err != nil {
 		return nil, nil, err
 	}
@@ -140,7 +140,7 @@ func Mosquitto(dir string, certificates *tcplatform.Certificates) (*Daemon, *tcp
 	if err != nil {
 		return nil, nil, err
 	}
-	plugin, err := compile(dir)
+	plugin, err := compilePlugin(dir)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -158,8 +158,8 @@ func Mosquitto(dir string, certificates *tcplatform.Certificates) (*Daemon, *tcp
 	return d, at, d.Start()
 }
 
-// compile builds the plugin.
-func compile(dir string) (string, error) {
+// compilePlugin builds the plugin.
+func compilePlugin(dir string) (string, error) {
 	source, plugin := filepath.Join(dir, "login.c"), filepath.Join(dir, "login.so")
 	if err := os.WriteFile(source, []byte(loginPlugin), 0o600); err != nil {
 		return "", err
@@ -173,7 +173,7 @@ func compile(dir string) (string, error) {
 
 // Redis starts a store with a password. Where there are certificates it uses TLS and asks for that of the clients.
 func Redis(dir string, certificates *tcplatform.Certificates) (*Daemon, *tcplatform.Store, error) {
-	program, err := find("redis-server")
+	program, err := findCommand("redis-server")
 	if err != nil {
 		return nil, nil, err
 	}

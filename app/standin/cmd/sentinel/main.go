@@ -15,13 +15,13 @@ import (
 )
 
 func main() {
-	if err := run(); err != nil {
+	if err := runStandin(); err != nil {
 		fmt.Fprintln(os.Stderr, "sentinel:", err)
 		os.Exit(1)
 	}
 }
 
-func run() error {
+func runStandin() error {
 	var app sentinelserver.App
 	o := sentinelserver.Options{}
 	addr := flag.String("addr", "127.0.0.1:8402", "address to serve on; port 0 picks a free one")
@@ -46,11 +46,11 @@ func run() error {
 		return fmt.Errorf("-keep %q: use rows, objects or hashes", *keep)
 	}
 	o.Keep, o.Apps, o.Workspaces = kept, []sentinelserver.App{app}, strings.Split(*workspaces, ",")
-	return serve(*addr, sentinelserver.New(o))
+	return serveUntilSignal(*addr, sentinelserver.New(o))
 }
 
-// serve runs until it is interrupted.
-func serve(addr string, standin *sentinelserver.Server) error {
+// serveUntilSignal returns after an interrupt, or when serving fails.
+func serveUntilSignal(addr string, standin *sentinelserver.Server) error {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	endpoint, err := standin.Listen(addr)
