@@ -8,64 +8,60 @@ import (
 	"slices"
 	"strings"
 	"time"
-
-	"github.com/tidwall/gjson"
 )
 
 // Deleted is an indicator that was deleted. ThreatConnect does not say which id it had.
 type Deleted struct {
 	Owner, Type, Summary string
-	DateAdded            time.Time
+	// DateAdded is UTC, zero where it is missing. Whether it is the time of the deletion is not documented.
+	DateAdded time.Time
 }
 
 // maxDeletedPages bounds how long one list of deleted indicators is followed.
 const maxDeletedPages = 100_000
 
 // Deleted hands over what was deleted in an owner since then, page by page, as far back as ThreatConnect remembers
-// (spec §7.1). An error of handle ends it and is returned as it is.
+// (app/docs/threatconnect.md#deleted-indicators); a zero since asks for all that it remembers. An error of handle ends it
+// and is returned as it is. Any other error says that the list was not read to its end; it is an *Error where
+// ThreatConnect refused.
 func (c *Client) Deleted(ctx context.Context, owner string, since time.Time, handle func([]Deleted) error) error {
 	params := url.Values{"owner": {owner}, "resultLimit": {"1000"}}
 	if !since.IsZero() {
-		params.Set("deletedSince", since.UTC().Format("2006-01-02T15:04:05Z"))
+		params.Set("deletedSince", since.UTC().Format(dateLayout))
 	}
-	q := ask(indicators+"/deleted", params)
+	r := newRequest(indicatorsPath+"/deleted", params)
 	var before [][]byte
 	for range maxDeletedPages {
-		var said envelope
-		err := c.insist(ctx, patiently, func(ctx context.Context) (err error) {
-			said, err = c.list(ctx, q, 0)
+		var page answer
+		err := c.retryRequest(ctx, background, func(ctx context.Context) (err error) {
+			page, err = c.tryList(ctx, r, 0)
 			return err
 		})
 		if err != nil {
 			return fmt.Errorf("list deleted indicators of %q: %w", owner, err)
 		}
-		if len(said.items) == 0 || slices.EqualFunc(said.items, before, bytes.Equal) {
+		if len(page.items) == 0 || slices.EqualFunc(page.items, before, bytes.Equal) {
 			return nil // an empty page, or the same one again, ends even a list that claims to go on
 		}
-		if err := handle(deleted(said.items)); err != nil {
+		if err := handle(parseDeleted(page.items)); err != nil {
 			return err
 		}
-		_, query, more := strings.Cut(said.next, "?")
+		_, query, more := strings.Cut(page.next, "?")
 		if !more {
 			return nil
 		}
 		// How this list is paged is not documented: the query of the next page is taken as it stands, but for blanks,
 		// which cannot be sent; and the query alone, since behind a proxy its host can be another than ours.
-		q.query, before = strings.ReplaceAll(query, " ", "%20"), said.items
+		r.query, before = strings.ReplaceAll(query, " ", "%20"), page.items
 	}
 	return fmt.Errorf("list deleted indicators of %q: the list does not end", owner)
 }
 
-func deleted(items [][]byte) []Deleted {
+func parseDeleted(items [][]byte) []Deleted {
 	page := make([]Deleted, 0, len(items))
 	for _, item := range items {
-		row := gjson.ParseBytes(item)
-		page = append(page, Deleted{
-			Owner:     text(row.Get("ownerName")),
-			Type:      text(row.Get("type")),
-			Summary:   text(row.Get("summary")),
-			DateAdded: date(text(row.Get("dateAdded"))),
-		})
+		row := readScalars(item)
+		page = append(page, Deleted{Owner: row["ownerName"], Type: row["type"], Summary: row["summary"], DateAdded: parseDate(row["dateAdded"])})
 	}
 	return page
 }

@@ -65,7 +65,7 @@ func TestSweepIsBare(t *testing.T) {
 	if err := l.download(client(f), Selection{Query: sorted("rating", "ASC")}); err != nil {
 		t.Fatal(err)
 	}
-	if len(f.asked) != 2 || len(f.asked[0]["fields"]) != len(wanted) || len(f.asked[1]["fields"]) != 0 || f.asked[1].Get("sorting") != "id ASC" {
+	if len(f.asked) != 2 || len(f.asked[0]["fields"]) != len(exportFields) || len(f.asked[1]["fields"]) != 0 || f.asked[1].Get("sorting") != "id ASC" {
 		t.Errorf("asked %v", f.asked)
 	}
 }
@@ -424,12 +424,12 @@ func TestPageSize(t *testing.T) {
 		{"empty", 1000, time.Second, 0, 0, 1000},
 	} {
 		s := pageSize{limit: c.limit}
-		s.learn(c.took, rowsOf(c.rows, c.size))
+		s.adaptTo(c.took, rowsOf(c.rows, c.size))
 		if s.limit != c.want {
 			t.Errorf("%s: %d", c.name, s.limit)
 		}
-		if s.expect() > 2*pageBytes {
-			t.Errorf("%s: expects %d bytes", c.name, s.expect())
+		if s.expectedBytes() > 2*pageBytes {
+			t.Errorf("%s: expects %d bytes", c.name, s.expectedBytes())
 		}
 	}
 }
@@ -440,19 +440,19 @@ func TestPageSizeAfterFailures(t *testing.T) {
 		1000: errDamaged,
 	} {
 		s := pageSize{limit: 1000}
-		s.failed(fmt.Errorf("wrapped: %w", err))
+		s.shrinkAfter(fmt.Errorf("wrapped: %w", err))
 		if s.limit != want {
 			t.Errorf("%v: %d", err, s.limit)
 		}
 	}
 	for code, want := range map[int]int{400: 1000, 401: 1000, 429: 1000, 500: 500, 502: 1000, 503: 500, 504: 500} {
 		s := pageSize{limit: 1000}
-		if s.failed(&Error{Status: code}); s.limit != want {
+		if s.shrinkAfter(&Error{Status: code}); s.limit != want {
 			t.Errorf("%d: %d", code, s.limit)
 		}
 	}
 	s := pageSize{limit: 1000}
-	if s.failed(&Error{Status: 400, Message: "Query Timeout"}); s.limit != 500 {
+	if s.shrinkAfter(&Error{Status: 400, Message: "Query Timeout"}); s.limit != 500 {
 		t.Errorf("timeout as 400: %d", s.limit)
 	}
 }

@@ -30,7 +30,7 @@ type row struct {
 	typ    string
 }
 
-// fake is a ThreatConnect in memory. It knows of TQL what the paging of the client needs, and pages as spec §2.2 says.
+// fake is a ThreatConnect in memory. It knows of TQL what the paging of the client needs, and pages as app/docs/threatconnect.md#answers says.
 type fake struct {
 	rows map[int64]row
 	// before is called in front of each answer to a list of indicators, and may change the rows. An answer instead of
@@ -181,7 +181,7 @@ func serve(t *testing.T, h http.HandlerFunc) *Client {
 	t.Helper()
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		seconds, err := strconv.ParseInt(r.Header.Get("Timestamp"), 10, 64)
-		if want := "TC " + testID + ":" + sign(testSecret, r.Method, r.RequestURI, seconds); err != nil || r.Header.Get("Authorization") != want {
+		if want := "TC " + testID + ":" + computeSignature(testSecret, r.Method, r.RequestURI, seconds); err != nil || r.Header.Get("Authorization") != want {
 			w.WriteHeader(http.StatusUnauthorized)
 			io.WriteString(w, `{"message":"Signature data did not match expected result","status":"Error"}`)
 			return

@@ -8,11 +8,9 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-
-	"github.com/tidwall/gjson"
 )
 
-// Owner is an Organization, a Community or a Source.
+// Owner is an Organization, a Community or a Source; Type is one of these three words.
 type Owner struct {
 	ID   int64
 	Name string
@@ -20,38 +18,33 @@ type Owner struct {
 }
 
 const (
-	ownersAtOnce = 500
-	maxOwners    = 100_000
+	// ownersPerPage is more than the 100 of the default, since there are instances with hundreds of owners.
+	ownersPerPage = 500
+	maxOwners     = 100_000
 )
 
-// Owners lists the owners whose indicators the API user can read, by name (spec §4).
+// Owners lists the owners whose indicators the API user can read, by name (app/docs/threatconnect.md#owners). The error
+// is an *Error where ThreatConnect refused.
 func (c *Client) Owners(ctx context.Context) ([]Owner, error) {
 	var owners []Owner
 	known := map[int64]bool{}
 	for start := 0; start < maxOwners; {
-		var said envelope
-		err := c.insist(ctx, briefly, func(ctx context.Context) (err error) {
-			params := url.Values{"resultStart": {strconv.Itoa(start)}, "resultLimit": {strconv.Itoa(ownersAtOnce)}}
-			said, err = c.list(ctx, ask("/v3/security/owners", params), 0)
-			return err
-		})
+		page, err := c.readOwners(ctx, start)
 		if err != nil {
 			return nil, fmt.Errorf("list owners: %w", err)
 		}
-		fresh := 0
-		for _, item := range said.items {
-			row := gjson.ParseBytes(item)
-			o := Owner{ID: whole(row.Get("id"), 0), Name: text(row.Get("name")), Type: text(row.Get("type"))}
+		fresh := false
+		for _, item := range page.items {
+			o, readable := parseOwner(item)
 			if known[o.ID] {
 				continue
 			}
-			known[o.ID] = true
-			fresh++
-			if o.Name != "" && !strings.EqualFold(text(row.Get("permIndicator")), "NONE") {
+			known[o.ID], fresh = true, true
+			if readable {
 				owners = append(owners, o)
 			}
 		}
-		if start += len(said.items); fresh == 0 || said.next == "" && len(said.items) < ownersAtOnce {
+		if start += len(page.items); !fresh || page.next == "" && len(page.items) < ownersPerPage {
 			break
 		}
 	}
@@ -61,11 +54,18 @@ func (c *Client) Owners(ctx context.Context) ([]Owner, error) {
 	return owners, nil
 }
 
-// list makes one try for an answer whose data is a list. No list at all must not pass for an empty one.
-func (c *Client) list(ctx context.Context, q question, expect int) (envelope, error) {
-	said, err := c.get(ctx, q, expect)
-	if err == nil && !said.list {
-		err = c.unreachable(errDamaged)
-	}
-	return said, err
+func (c *Client) readOwners(ctx context.Context, start int) (page answer, err error) {
+	r := newRequest("/v3/security/owners", url.Values{"resultStart": {strconv.Itoa(start)}, "resultLimit": {strconv.Itoa(ownersPerPage)}})
+	err = c.retryRequest(ctx, interactive, func(ctx context.Context) (err error) {
+		page, err = c.tryList(ctx, r, 0)
+		return err
+	})
+	return page, err
+}
+
+// parseOwner also tells whether the owner has a name, and indicators that the API user may read.
+func parseOwner(item []byte) (o Owner, readable bool) {
+	row := readScalars(item)
+	o = Owner{ID: parseInteger(row["id"], 0), Name: row["name"], Type: row["type"]}
+	return o, o.Name != "" && !strings.EqualFold(row["permIndicator"], "NONE")
 }

@@ -5,17 +5,17 @@ import (
 	"strings"
 	"time"
 
-	"github.com/tidwall/gjson"
+	"mssentinel/app/jsonscan"
 )
 
 // Indicator is one indicator of one owner, with the members that say which one it is. An indicator that lacks one of
 // them, or has it in an unreadable form, is there all the same, with a zero in its place.
 type Indicator struct {
-	// ID may exceed 2^53.
+	// ID belongs to this owner's copy of the indicator. It may exceed 2^53.
 	ID           int64
 	Type         string
 	Owner        string
-	LastModified time.Time
+	LastModified time.Time // UTC
 	// Raw is the JSON as ThreatConnect wrote it. It shares the memory of its page: keeping one keeps all.
 	Raw []byte
 }
@@ -27,122 +27,126 @@ type Page struct {
 	Total int64
 }
 
-// envelope is what surrounds the data of an answer (spec §2.2), and the data, cut into its elements.
-type envelope struct {
+// answer is the JSON object that every answer consists of (app/docs/threatconnect.md#answers), with its data cut into
+// elements.
+type answer struct {
 	status, code, message string
 	next                  string
 	count                 int64 // -1 when not said
-	// list says that the data is a list; items are its elements, as they stand in the body.
-	list  bool
-	items [][]byte
+	// hasList says that the data is a list; items are its elements, as they stand in the body.
+	hasList bool
+	items   [][]byte
 }
 
-// open reads the envelope of a body; false if that is not a complete JSON object.
-func open(body []byte) (envelope, bool) {
-	e := envelope{count: -1}
-	s := scanner{text: body}
-	ok := s.object(func(key []byte) bool {
-		if string(key) == "data" && s.next() == '[' {
-			e.list = true
-			return s.array(func() bool {
-				item, ok := s.raw((*scanner).skip)
-				e.items = append(e.items, item)
-				return ok
-			})
+// parseAnswer reads a body; false if that is not a complete JSON object. Of a single indicator only the structure is
+// checked: what is wrong within a string or a number costs that indicator, not the page.
+func parseAnswer(body []byte) (answer, bool) {
+	a := answer{count: -1}
+	s := jsonscan.New(body)
+	isObject := s.Next() == '{'
+	for name := range s.Members {
+		if string(body[name.Start:name.End]) == `"data"` && s.Next() == '[' {
+			a.hasList = true
+			for range s.Elements {
+				item := s.Skip()
+				a.items = append(a.items, body[item.Start:item.End:item.End])
+			}
+			continue
 		}
-		value, ok := s.raw((*scanner).skip)
-		e.set(string(key), value)
-		return ok
-	})
-	return e, ok && s.next() == 0 && s.at == len(body)
+		value := s.Skip()
+		a.setMember(string(body[name.Start:name.End]), body[value.Start:value.End])
+	}
+	return a, isObject && s.Ended()
 }
 
-func (e *envelope) set(key string, value []byte) {
-	switch key {
-	case "status":
-		e.status = text(gjson.ParseBytes(value))
-	case "errCode":
-		e.code = text(gjson.ParseBytes(value))
-	case "message":
-		e.message = text(gjson.ParseBytes(value))
-	case "next":
-		e.next = text(gjson.ParseBytes(value))
-	case "count":
-		e.count = whole(gjson.ParseBytes(value), -1)
+func (a *answer) setMember(name string, value []byte) {
+	switch name {
+	case `"status"`:
+		a.status = jsonscan.Text(string(value))
+	case `"errCode"`:
+		a.code = jsonscan.Text(string(value))
+	case `"message"`:
+		a.message = jsonscan.Text(string(value))
+	case `"next"`:
+		a.next = jsonscan.Text(string(value))
+	case `"count"`:
+		a.count = parseInteger(jsonscan.Text(string(value)), -1)
 	}
 }
 
-// indicators are the items of the data.
-func (e envelope) indicators() []Indicator {
-	list := make([]Indicator, len(e.items))
-	names := names{}
-	for n, item := range e.items {
+// parseIndicators reads the items of the data.
+func (a answer) parseIndicators() []Indicator {
+	list := make([]Indicator, len(a.items))
+	names := nameCache{}
+	for n, item := range a.items {
 		list[n].Raw = item
-		list[n].read(item, names)
+		list[n].readMembers(item, names)
 	}
 	return list
 }
 
-// read stops as soon as it has all: what follows is the bulk of the record.
-func (i *Indicator) read(record []byte, names names) {
+// readMembers stops as soon as it has all: what follows is the bulk of the record.
+func (i *Indicator) readMembers(record []byte, names nameCache) {
 	missing := 4
-	s := scanner{text: record}
-	s.object(func(key []byte) bool {
-		value, ok := s.raw((*scanner).skip)
-		switch string(key) {
-		case "id":
-			i.ID = whole(gjson.ParseBytes(value), 0)
-		case "type":
-			i.Type = names.own(value)
-		case "ownerName":
-			i.Owner = names.own(value)
-		case "lastModified":
-			i.LastModified = date(text(gjson.ParseBytes(value)))
+	s := jsonscan.New(record)
+	for name := range s.Members {
+		value := s.Skip()
+		text := record[value.Start:value.End]
+		switch string(record[name.Start:name.End]) {
+		case `"id"`:
+			i.ID = parseInteger(jsonscan.Text(string(text)), 0)
+		case `"type"`:
+			i.Type = names.lookUp(text)
+		case `"ownerName"`:
+			i.Owner = names.lookUp(text)
+		case `"lastModified"`:
+			i.LastModified = parseDate(jsonscan.Text(string(text)))
 		default:
-			return ok
+			continue
 		}
-		missing--
-		return missing > 0
-	})
+		if missing--; missing == 0 {
+			return
+		}
+	}
 }
 
-// names holds the names of a page by their JSON: there are few, and each comes many times.
-type names map[string]string
+// nameCache holds the names of a page by their JSON: there are few, and each comes many times.
+type nameCache map[string]string
 
-func (n names) own(value []byte) string {
-	name, known := n[string(value)]
+func (c nameCache) lookUp(value []byte) string {
+	name, known := c[string(value)]
 	if !known {
-		name = text(gjson.ParseBytes(value))
-		n[string(value)] = name
+		name = jsonscan.Text(string(value))
+		c[string(value)] = name
 	}
 	return name
 }
 
-// text is a scalar as text; "" for anything else.
-func text(v gjson.Result) string {
-	switch v.Type {
-	case gjson.String:
-		return v.Str
-	case gjson.Null, gjson.JSON:
-		return ""
+// readScalars gives the members of a record that are no objects and lists, as text; for rows that are few and small.
+func readScalars(record []byte) map[string]string {
+	members := map[string]string{}
+	s := jsonscan.New(record)
+	for name := range s.Members {
+		value := s.Skip()
+		members[jsonscan.Text(string(record[name.Start:name.End]))] = jsonscan.Text(string(record[value.Start:value.End]))
 	}
-	return v.Raw
+	return members
 }
 
-// whole reads 12 and "12", exact beyond 2^53.
-func whole(v gjson.Result, otherwise int64) int64 {
-	n, err := strconv.ParseInt(strings.TrimSpace(text(v)), 10, 64)
+// parseInteger reads an integer exactly, beyond 2^53 too.
+func parseInteger(text string, otherwise int64) int64 {
+	n, err := strconv.ParseInt(strings.TrimSpace(text), 10, 64)
 	if err != nil {
 		return otherwise
 	}
 	return n
 }
 
-// date reads what ThreatConnect writes, at times with a trailing blank; zero for anything else.
-func date(s string) time.Time {
-	s = strings.TrimSpace(s)
+// parseDate reads the forms of app/docs/threatconnect.md#dates; zero for anything else.
+func parseDate(text string) time.Time {
+	text = strings.TrimSpace(text)
 	for _, layout := range [...]string{time.RFC3339, "2006-01-02T15:04:05", time.DateTime, time.DateOnly} {
-		if t, err := time.Parse(layout, s); err == nil {
+		if t, err := time.Parse(layout, text); err == nil {
 			return t.UTC()
 		}
 	}

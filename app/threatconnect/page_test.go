@@ -14,11 +14,11 @@ import (
 func openList(t testing.TB, data string) []Indicator {
 	t.Helper()
 	body := []byte(`{"data":` + data + `,"count":1,"status":"Success"}`)
-	said, ok := open(body)
-	if !ok || !said.list {
+	said, ok := parseAnswer(body)
+	if !ok || !said.hasList {
 		t.Fatalf("not readable: %s", body)
 	}
-	return said.indicators()
+	return said.parseIndicators()
 }
 
 func TestIndicatorIsReadTolerantly(t *testing.T) {
@@ -80,21 +80,21 @@ func TestEnvelope(t *testing.T) {
 	for _, c := range []struct {
 		body     string
 		readable bool
-		want     envelope
+		want     answer
 	}{
-		{`{"data":[],"status":"Success"}`, true, envelope{status: "Success", count: -1}},
+		{`{"data":[],"status":"Success"}`, true, answer{status: "Success", count: -1}},
 		{`{"next":"https://host/api/v3/indicators?a=b","count":"12","status":"Success"}`, true,
-			envelope{status: "Success", next: "https://host/api/v3/indicators?a=b", count: 12}},
+			answer{status: "Success", next: "https://host/api/v3/indicators?a=b", count: 12}},
 		{`{"errCode":"0x2001","message":"Syntax error(s)","status":"Error"}`, true,
-			envelope{status: "Error", code: "0x2001", message: "Syntax error(s)", count: -1}},
-		{`{"data":[{"id":1},{"id":`, false, envelope{count: -1}},
-		{`{"data":[]} trailing`, false, envelope{count: -1}},
-		{`[]`, false, envelope{count: -1}},
-		{`null`, false, envelope{count: -1}},
-		{``, false, envelope{count: -1}},
+			answer{status: "Error", code: "0x2001", message: "Syntax error(s)", count: -1}},
+		{`{"data":[{"id":1},{"id":`, false, answer{count: -1}},
+		{`{"data":[]} trailing`, false, answer{count: -1}},
+		{`[]`, false, answer{count: -1}},
+		{`null`, false, answer{count: -1}},
+		{``, false, answer{count: -1}},
 	} {
-		got, readable := open([]byte(c.body))
-		got.list, got.items = false, nil
+		got, readable := parseAnswer([]byte(c.body))
+		got.hasList, got.items = false, nil
 		if readable != c.readable || fmt.Sprint(got) != fmt.Sprint(c.want) {
 			t.Errorf("%s: %v %+v", c.body, readable, got)
 		}
@@ -104,7 +104,7 @@ func TestEnvelope(t *testing.T) {
 // An answer without a list must not pass for an empty selection: everything that stands in Sentinel would be retired.
 func TestMissingDataIsNoEmptyList(t *testing.T) {
 	for _, body := range []string{`{"status":"Success"}`, `{"data":null,"status":"Success"}`, `{"data":{},"status":"Success"}`, `{"data":"","status":"Success"}`} {
-		if said, ok := open([]byte(body)); !ok || said.list {
+		if said, ok := parseAnswer([]byte(body)); !ok || said.hasList {
 			t.Errorf("%s passes for an empty list", body)
 		}
 	}
@@ -118,11 +118,11 @@ func BenchmarkPage(b *testing.B) {
 	b.SetBytes(int64(len(body)))
 	b.ReportAllocs()
 	for b.Loop() {
-		said, ok := open(body)
+		said, ok := parseAnswer(body)
 		if !ok {
 			b.Fatal("not readable")
 		}
-		if list := said.indicators(); len(list) != rows {
+		if list := said.parseIndicators(); len(list) != rows {
 			b.Fatal(len(list))
 		}
 	}

@@ -20,7 +20,7 @@ type Query struct {
 	SortField, SortDirection string
 }
 
-// SortFields are the TQL parameters by which a selection can be sorted (spec §6).
+// SortFields are the TQL parameters by which a selection can be sorted (app/docs/threatconnect.md#sorting).
 var SortFields = []string{"id", "dateAdded", "lastModified", "summary", "typeName", "ownerName", "rating", "confidence",
 	"threatAssessScore", "calScore", "firstSeen", "lastSeen", "lastObserved", "observationCount", "falsePositiveCount",
 	"externalDateAdded", "externalLastModified", "externalDateExpires"}
@@ -42,10 +42,11 @@ func (q Query) Check() error {
 	if err != nil {
 		return err
 	}
-	if err := balanced(code); err != nil {
+	if err := checkParentheses(code); err != nil {
 		return err
 	}
-	for _, word := range strings.FieldsFunc(code, func(r rune) bool { return r != '_' && !unicode.IsLetter(r) && !unicode.IsDigit(r) }) {
+	isBoundary := func(r rune) bool { return r != '_' && !unicode.IsLetter(r) && !unicode.IsDigit(r) }
+	for word := range strings.FieldsFuncSeq(code, isBoundary) {
 		if strings.EqualFold(word, "ownerName") {
 			return errors.New("the TQL names ownerName: leave it out, the owners are those chosen in Owners to Query")
 		}
@@ -56,7 +57,7 @@ func (q Query) Check() error {
 	return nil
 }
 
-// withoutLiterals puts a blank in the place of each string of a TQL query (spec §5.1).
+// withoutLiterals puts a blank in the place of each string of a TQL query (app/docs/threatconnect.md#tql).
 func withoutLiterals(tql string) (string, error) {
 	var code strings.Builder
 	for i := 0; i < len(tql); i++ {
@@ -72,18 +73,18 @@ func withoutLiterals(tql string) (string, error) {
 			}
 		}
 		if i >= len(tql) {
-			return "", fmt.Errorf("the TQL has a string that does not end: close the %c at character %d", quote, position(tql, start))
+			return "", fmt.Errorf("the TQL has a string that does not end: close the %c at character %d", quote, characterPosition(tql, start))
 		}
 		code.WriteByte(' ')
 	}
 	return code.String(), nil
 }
 
-// position counts characters from 1, as a person does.
-func position(tql string, offset int) int { return len([]rune(tql[:offset])) + 1 }
+// characterPosition counts characters from 1, as a person does.
+func characterPosition(tql string, offset int) int { return len([]rune(tql[:offset])) + 1 }
 
-// balanced refuses what could end the parentheses around the TQL, or hide them.
-func balanced(code string) error {
+// checkParentheses refuses what could end the parentheses that are put around the TQL, or hide them.
+func checkParentheses(code string) error {
 	for _, mark := range []string{"--", "//", "/*", "#"} {
 		if strings.Contains(code, mark) {
 			return fmt.Errorf("the TQL has %s outside of a string: TQL knows no comments, leave it out", mark)
@@ -110,64 +111,68 @@ func balanced(code string) error {
 // Selection is what a download reads.
 type Selection struct {
 	Query
-	// From and To bound lastModified to a half-open window, in whole seconds; zero is open.
+	// From and To bound lastModified to a half-open window, From included, in whole seconds; zero is open.
 	From, To time.Time
 	// IDs, if not nil, narrows the selection to these. They come in the order of their ids.
 	IDs []int64
 }
 
-// tql composes the query as ThreatConnect's own Apps do (spec §5.2): a single owner goes into a parameter of its own.
-func (s Selection) tql(more ...string) string {
+// composeTQL joins the conditions of the selection and those in more, as ThreatConnect's own Apps do: a single owner goes
+// into a parameter of its own (app/docs/threatconnect.md#composing-a-query).
+func (s Selection) composeTQL(more ...string) string {
 	var all []string
 	if strings.TrimSpace(s.TQL) != "" {
 		all = append(all, "("+s.TQL+")")
 	}
 	if len(s.Owners) > 1 {
-		all = append(all, "ownerName in ("+quoted(s.Owners)+")")
+		all = append(all, "ownerName in ("+quoteNames(s.Owners)+")")
 	}
-	all = append(all, "typeName in ("+quoted(s.Types)+")")
+	all = append(all, "typeName in ("+quoteNames(s.Types)+")")
 	if !s.From.IsZero() {
-		all = append(all, "lastModified >= "+moment(s.From))
+		all = append(all, "lastModified >= "+formatTime(s.From))
 	}
 	if !s.To.IsZero() {
-		all = append(all, "lastModified < "+moment(s.To))
+		all = append(all, "lastModified < "+formatTime(s.To))
 	}
 	return strings.Join(append(all, more...), " and ")
 }
 
-// order is the order of the user, made complete by the id.
-func (s Selection) order() string {
-	if s.byID() {
-		return "id " + s.direction()
+// sortOrder is the order of the user, made complete by the id.
+func (s Selection) sortOrder() string {
+	if s.sortsByID() {
+		return "id " + s.sortDirection()
 	}
-	return s.SortField + " " + s.direction() + " id ASC"
+	return s.SortField + " " + s.sortDirection() + " id ASC"
 }
 
-// byID reports whether the user's order is that of the ids.
-func (s Selection) byID() bool { return s.SortField == "" || s.SortField == "id" }
+// sortsByID reports whether the user's order is that of the ids.
+func (s Selection) sortsByID() bool { return s.SortField == "" || s.SortField == "id" }
 
-func (s Selection) direction() string {
+func (s Selection) sortDirection() string {
 	if strings.EqualFold(s.SortDirection, "DESC") {
 		return "DESC"
 	}
 	return "ASC"
 }
 
-// quoted writes names as a list of TQL strings.
-func quoted(names []string) string {
+// quoteNames writes names as a list of TQL strings.
+func quoteNames(names []string) string {
 	literals := make([]string, len(names))
 	for i, name := range names {
-		literals[i] = `"` + literal.Replace(name) + `"`
+		literals[i] = `"` + tqlEscapes.Replace(name) + `"`
 	}
 	return strings.Join(literals, ", ")
 }
 
-var literal = strings.NewReplacer(`\`, `\\`, `"`, `\"`)
+var tqlEscapes = strings.NewReplacer(`\`, `\\`, `"`, `\"`)
 
-// moment writes a time as TQL takes it: in UTC, without fractions (spec §2.5).
-func moment(t time.Time) string { return `"` + t.UTC().Format("2006-01-02T15:04:05Z") + `"` }
+// dateLayout is how a time in UTC is sent: without fractions, which TQL does not take (app/docs/threatconnect.md#dates).
+const dateLayout = "2006-01-02T15:04:05Z"
 
-func among(ids []int64) string {
+func formatTime(t time.Time) string { return `"` + t.UTC().Format(dateLayout) + `"` }
+
+// idCondition selects these ids, and nothing where there are none.
+func idCondition(ids []int64) string {
 	list := make([]byte, 0, 20*len(ids))
 	for i, id := range ids {
 		if i > 0 {

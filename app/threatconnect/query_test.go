@@ -79,11 +79,11 @@ func TestComposition(t *testing.T) {
 		{"window", Selection{Query: hosts, From: time.Date(2024, 5, 1, 2, 0, 0, 999, zone), To: time.Date(2024, 5, 2, 0, 0, 0, 1, time.UTC)},
 			`(rating >= 0) and typeName in ("Host") and lastModified >= "2024-05-01T00:00:00Z" and lastModified < "2024-05-02T00:00:00Z"`, "Demo Organization", nil, "id ASC"},
 		{"ids", Selection{Query: hosts}, `(rating >= 0) and typeName in ("Host") and id in (9007199254740993,7)`, "Demo Organization",
-			[]string{among([]int64{9007199254740993, 7})}, "id ASC"},
+			[]string{idCondition([]int64{9007199254740993, 7})}, "id ASC"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			r := client(nil).reader(c.s, wanted)
-			p := r.params(rows{order: c.s.order(), where: c.where})
+			r := client(nil).newReader(c.s, exportFields)
+			p := r.buildParams(pageRequest{sorting: c.s.sortOrder(), where: c.where})
 			want := url.Values{"tql": {c.tql}, "sorting": {c.wantSorting}, "resultStart": {"0"}, "resultLimit": {"1000"}, "createActivityLog": {"false"},
 				"fields": {"tags", "securityLabels", "attributes", "threatAssess", "associatedGroups"}}
 			if c.owner != "" {
@@ -105,7 +105,7 @@ func TestNothingEscapes(t *testing.T) {
 		if q.Check() != nil {
 			return
 		}
-		code, err := withoutLiterals(Selection{Query: q}.tql())
+		code, err := withoutLiterals(Selection{Query: q}.composeTQL())
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -113,7 +113,7 @@ func TestNothingEscapes(t *testing.T) {
 		if !found || rest != "" || inside[0] != '(' {
 			t.Fatalf("%q became %q", q.TQL, code)
 		}
-		if err := balanced(inside[1:]); err != nil {
+		if err := checkParentheses(inside[1:]); err != nil {
 			t.Fatalf("%q: %v", inside, err)
 		}
 	})

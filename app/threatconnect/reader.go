@@ -12,94 +12,97 @@ import (
 	"time"
 )
 
-// wanted are the parts of an indicator that the mapping needs beyond the basic ones (spec §3.2).
-var wanted = []string{"tags", "securityLabels", "attributes", "threatAssess", "associatedGroups"}
+// exportFields are the parts of an indicator that the mapping needs beyond the basic ones
+// (app/docs/threatconnect.md#fields).
+var exportFields = []string{"tags", "securityLabels", "attributes", "threatAssess", "associatedGroups"}
 
-const indicators = "/v3/indicators"
+const indicatorsPath = "/v3/indicators"
 
 // reader reads pages of one selection.
 type reader struct {
 	client *Client
 	Selection
-	fields   []string
-	size     pageSize
-	patience patience
+	fields []string
+	size   pageSize
+	policy retryPolicy
 }
 
-// rows says which rows of its selection a page is to show.
-type rows struct {
-	where []string // conditions beyond the selection
-	order string
-	start int
-	count bool   // ask for the total, which ThreatConnect tells at start 0 alone
-	at    *place // what lies behind, if the rows come in the order of their ids
+// pageRequest says which rows of its selection a reader asks for.
+type pageRequest struct {
+	where   []string // conditions beyond the selection
+	sorting string
+	start   int
+	count   bool            // ask for the total, which ThreatConnect tells at start 0 alone
+	after   *keysetPosition // what was read, if the rows come in the order of their ids
 }
 
-// part is a page, and what its answer said about others.
-type part struct {
+// pageAnswer is a page, and what its answer said about others.
+type pageAnswer struct {
 	Page
 	limit int // rows asked for
 	more  bool
 }
 
-func (p part) last() bool { return !p.more && len(p.Indicators) < p.limit }
+func (p pageAnswer) isLast() bool { return !p.more && len(p.Indicators) < p.limit }
 
-// check finds answers that contradict themselves or the question, which are worth another try.
-func (p part) check(w rows) error {
+// checkAgainst finds answers that contradict themselves or the request, which are worth another try.
+func (p pageAnswer) checkAgainst(q pageRequest) error {
 	if len(p.Indicators) == 0 && p.more {
-		return errGap
+		return errEmptyPage
 	}
-	if w.at == nil {
+	if q.after == nil {
 		return nil
 	}
 	if len(p.Indicators) == 0 {
 		if p.Total > 0 {
-			return errMissing
+			return errNoRows
 		}
 		return nil
 	}
-	at := *w.at
-	return at.advance(p)
+	position := *q.after
+	return position.advancePast(p)
 }
 
-// read reads a page. When ThreatConnect refuses one of the fields, it goes on without it: half of the description is
+// readPage reads a page. When ThreatConnect refuses one of the fields, it goes on without it: half of the description is
 // better than no indicator.
-func (r *reader) read(ctx context.Context, w rows) (part, error) {
-	p, err := r.page(ctx, w)
+func (r *reader) readPage(ctx context.Context, q pageRequest) (pageAnswer, error) {
+	p, err := r.fetchPage(ctx, q)
 	if err == nil || len(r.fields) == 0 || !mayConcernFields(err) {
 		return p, err
 	}
-	granted, probeErr := r.granted(ctx, w)
+	granted, probeErr := r.probeFields(ctx, q)
 	if probeErr != nil || len(granted) == len(r.fields) {
 		return p, err
 	}
 	r.client.options.Logger.Warn("ThreatConnect withholds parts of the indicators; they are sent without", "asked", r.fields, "granted", granted, "error", err)
 	r.fields = granted
-	return r.page(ctx, w)
+	return r.fetchPage(ctx, q)
 }
 
-// mayConcernFields: a refused field shows in different ways (spec §2.3), but not as TQL that cannot be parsed.
+// mayConcernFields reports whether an error can come from a field that is not granted. That shows in different ways
+// (app/docs/threatconnect.md#fields), but not as TQL that cannot be parsed.
 func mayConcernFields(err error) bool {
 	var refused *Error
-	if errors.Is(err, errIgnored) || !errors.As(err, &refused) || refused.foreign || refused.isTimeout() || refused.Code == tqlParseError {
+	if errors.Is(err, errBodyIgnored) || !errors.As(err, &refused) || refused.foreign || refused.isTimeout() || refused.Code == tqlParseError {
 		return false
 	}
-	kind := refused.kind()
-	return kind == http.StatusBadRequest || kind == http.StatusUnauthorized || kind == http.StatusForbidden
+	status := refused.effectiveStatus()
+	return status == http.StatusBadRequest || status == http.StatusUnauthorized || status == http.StatusForbidden
 }
 
-// granted asks for each field alone. The error says that the fields are not the trouble.
-func (r *reader) granted(ctx context.Context, w rows) ([]string, error) {
+// probeFields asks for each field alone, and returns those that are granted. The error says that the fields are not the
+// trouble.
+func (r *reader) probeFields(ctx context.Context, q pageRequest) ([]string, error) {
 	probe := *r
 	probe.size.limit = 1
 	probe.fields = nil
-	if _, err := probe.page(ctx, w); err != nil {
+	if _, err := probe.fetchPage(ctx, q); err != nil {
 		return nil, err
 	}
 	var granted []string
 	for _, field := range r.fields {
 		probe.fields = []string{field}
-		_, err := probe.page(ctx, w)
+		_, err := probe.fetchPage(ctx, q)
 		if err != nil && !mayConcernFields(err) {
 			return nil, err
 		}
@@ -110,30 +113,30 @@ func (r *reader) granted(ctx context.Context, w rows) ([]string, error) {
 	return granted, nil
 }
 
-// page reads a page, in smaller ones from try to try when it is too much for ThreatConnect.
-func (r *reader) page(ctx context.Context, w rows) (part, error) {
-	var p part
-	doubted := false
-	err := r.client.insist(ctx, r.patience, func(ctx context.Context) error {
+// fetchPage reads a page as the fields are, in smaller ones from try to try when it is too much for ThreatConnect.
+func (r *reader) fetchPage(ctx context.Context, q pageRequest) (pageAnswer, error) {
+	var p pageAnswer
+	sawUnreadable := false
+	err := r.client.retryRequest(ctx, r.policy, func(ctx context.Context) error {
 		began := time.Now()
-		q := ask(indicators, r.params(w))
-		said, err := r.client.list(ctx, q, r.size.expect())
+		request := newRequest(indicatorsPath, r.buildParams(q))
+		a, err := r.client.tryList(ctx, request, r.size.expectedBytes())
 		if err != nil {
-			r.size.failed(err)
+			r.size.shrinkAfter(err)
 			return err
 		}
-		p = part{Page: Page{Indicators: said.indicators(), Total: said.count}, limit: r.size.limit, more: said.next != ""}
-		if q.body != nil && (w.count && p.Total < 0 || !r.selects(p.Indicators)) {
-			return errIgnored
+		p = pageAnswer{Page: Page{Indicators: a.parseIndicators(), Total: a.count}, limit: r.size.limit, more: a.next != ""}
+		if request.body != nil && (q.count && p.Total < 0 || !r.selectsAll(p.Indicators)) {
+			return errBodyIgnored
 		}
-		if err := p.check(w); err != nil {
-			return r.client.unreachable(err)
+		if err := p.checkAgainst(q); err != nil {
+			return r.client.explainFailure(err)
 		}
-		if !doubted && slices.ContainsFunc(p.Indicators, func(i Indicator) bool { return i.ID == 0 }) {
-			doubted = true // it may have been damaged on the way; if it comes again like this, it is like this
-			return r.client.unreachable(errDamaged)
+		if !sawUnreadable && slices.ContainsFunc(p.Indicators, func(i Indicator) bool { return i.ID == 0 }) {
+			sawUnreadable = true // it may have been damaged on the way; if it comes again like this, it is like this
+			return r.client.explainFailure(errDamaged)
 		}
-		r.size.learn(time.Since(began), p.Indicators)
+		r.size.adaptTo(time.Since(began), p.Indicators)
 		return nil
 	})
 	if err != nil {
@@ -142,23 +145,24 @@ func (r *reader) page(ctx context.Context, w rows) (part, error) {
 	return p, nil
 }
 
-// errIgnored: a ThreatConnect that does not read the body would answer with everything it has.
-var errIgnored = &Error{Status: http.StatusBadRequest,
+// errBodyIgnored: a ThreatConnect that does not read the body answers with everything it has
+// (app/docs/threatconnect.md#long-queries).
+var errBodyIgnored = &Error{Status: http.StatusBadRequest,
 	Message: "this version of ThreatConnect does not take queries this long: shorten the TQL, or split the query in two"}
 
-// selects reports whether all rows are of the types and owners that were asked for.
-func (r *reader) selects(list []Indicator) bool {
+// selectsAll reports whether all rows are of the types and owners that were asked for.
+func (r *reader) selectsAll(list []Indicator) bool {
 	has := func(names []string, name string) bool {
 		return name == "" || slices.ContainsFunc(names, func(n string) bool { return strings.EqualFold(n, name) })
 	}
 	return !slices.ContainsFunc(list, func(i Indicator) bool { return !has(r.Types, i.Type) || !has(r.Owners, i.Owner) })
 }
 
-func (r *reader) params(w rows) url.Values {
+func (r *reader) buildParams(q pageRequest) url.Values {
 	p := url.Values{
-		"tql":               {r.tql(w.where...)},
-		"sorting":           {w.order},
-		"resultStart":       {strconv.Itoa(w.start)},
+		"tql":               {r.composeTQL(q.where...)},
+		"sorting":           {q.sorting},
+		"resultStart":       {strconv.Itoa(q.start)},
 		"resultLimit":       {strconv.Itoa(r.size.limit)},
 		"createActivityLog": {"false"},
 	}
@@ -168,7 +172,7 @@ func (r *reader) params(w rows) url.Values {
 	if len(r.Owners) == 1 {
 		p.Set("owner", r.Owners[0])
 	}
-	if w.count {
+	if q.count {
 		p.Set("count", "true")
 	}
 	return p
@@ -185,13 +189,14 @@ const (
 	fastPage = 30 * time.Second
 )
 
-// pageSize adapts to how long ThreatConnect takes (spec §2.3) and to how large its rows are.
+// pageSize adapts to how long ThreatConnect takes (app/docs/threatconnect.md#page-size) and to how large its rows are.
 type pageSize struct {
 	limit    int // rows to ask for
-	rowBytes int // in the last page
+	rowBytes int // of a row of the last page, on average
 }
 
-func (s *pageSize) learn(took time.Duration, list []Indicator) {
+// adaptTo sets the size of the next page by how the last one went.
+func (s *pageSize) adaptTo(took time.Duration, list []Indicator) {
 	rows, bytes := len(list), 0
 	for _, i := range list {
 		bytes += len(i.Raw)
@@ -211,17 +216,20 @@ func (s *pageSize) learn(took time.Duration, list []Indicator) {
 	s.limit = min(max(s.limit, 1), maxRows)
 }
 
-// failed asks for less when the failure may come from asking for much.
-func (s *pageSize) failed(err error) {
+// shrinkAfter halves the page when the failure may come from asking for much.
+func (s *pageSize) shrinkAfter(err error) {
 	var refused *Error
-	tooMuch := errors.Is(err, errTooSlow) || errors.Is(err, errTooLarge) ||
-		errors.As(err, &refused) && (refused.isTimeout() || refused.kind() == http.StatusInternalServerError || refused.kind() == http.StatusServiceUnavailable)
+	tooMuch := errors.Is(err, errTooSlow) || errors.Is(err, errTooLarge)
+	if errors.As(err, &refused) {
+		status := refused.effectiveStatus()
+		tooMuch = tooMuch || refused.isTimeout() || status == http.StatusInternalServerError || status == http.StatusServiceUnavailable
+	}
 	if tooMuch {
 		s.limit = max(s.limit/2, 1)
 	}
 }
 
-// expect foresees the bytes of the next page, with room for rows that are larger.
-func (s *pageSize) expect() int {
+// expectedBytes foresees the size of the next page, with some more for rows that are larger.
+func (s *pageSize) expectedBytes() int {
 	return min(s.limit*s.rowBytes*9/8, 2*pageBytes)
 }

@@ -10,8 +10,9 @@ import (
 	"time"
 )
 
-// authorize proves who asks, by the token or by a signature of this moment (spec §1.2, §1.3).
-func (c *Client) authorize(req *http.Request) error {
+// authorizeRequest proves who asks, by the token or by a signature of this moment
+// (app/docs/threatconnect.md#authentication).
+func (c *Client) authorizeRequest(req *http.Request) error {
 	if c.options.Token != nil {
 		token, err := c.options.Token(req.Context())
 		if err != nil {
@@ -21,13 +22,15 @@ func (c *Client) authorize(req *http.Request) error {
 		return nil
 	}
 	now := time.Now().Unix()
+	signature := computeSignature(c.options.SecretKey(), req.Method, req.URL.RequestURI(), now)
 	req.Header.Set("Timestamp", strconv.FormatInt(now, 10))
-	req.Header.Set("Authorization", "TC "+c.options.AccessID+":"+sign(c.options.SecretKey(), req.Method, req.URL.RequestURI(), now))
+	req.Header.Set("Authorization", "TC "+c.options.AccessID+":"+signature)
 	return nil
 }
 
-// sign signs a request. target is the path with its query, byte for byte as it goes over the wire.
-func sign(secret, method, target string, seconds int64) string {
+// computeSignature signs the target of a request, which is its path with its query, byte for byte as it goes over the wire, at
+// a time in Unix seconds.
+func computeSignature(secret, method, target string, seconds int64) string {
 	mac := hmac.New(sha256.New, []byte(secret))
 	fmt.Fprintf(mac, "%s:%s:%d", target, method, seconds)
 	return base64.StdEncoding.EncodeToString(mac.Sum(nil))

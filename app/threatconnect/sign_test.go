@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-// The vectors of spec §1.2.
+// Vectors that were computed by the rule of app/docs/threatconnect.md#authentication.
 func TestSignature(t *testing.T) {
 	for target, want := range map[string]string{
 		"/api/v3/security/owners":                          "S7rkYE75Pap2AoxkxSAsjvrtk1Fi24y2HFzFMlWY/pw=",
@@ -17,7 +17,7 @@ func TestSignature(t *testing.T) {
 		"/api/v3/indicators/deleted?deletedSince=2023-11-14T00%3A00%3A00Z&owner=Demo+Community": "MxhnX/AYyh9hccBJxdDUwk1OrJkOftU1nP52llT6ja0=",
 		"/api/v2/owners/mine": "jJIoOwxBsuLxaqafdFrqIY6/lg0vgBC5cuC24lJyTOU=",
 	} {
-		if got := sign("example-secret-key", http.MethodGet, target, 1700000000); got != want {
+		if got := computeSignature("example-secret-key", http.MethodGet, target, 1700000000); got != want {
 			t.Errorf("%s: %s", target, got)
 		}
 	}

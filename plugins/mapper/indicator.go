@@ -7,6 +7,8 @@ import (
 	"strings"
 	"time"
 	"unicode/utf8"
+
+	"mssentinel/app/jsonscan"
 )
 
 // Indicator is one indicator as ThreatConnect wrote it. What ThreatConnect does not have is
@@ -50,16 +52,14 @@ type member struct{ name, value string }
 // Parse reads an indicator. It is tolerant: a member of an unexpected form counts as not set.
 // The error says that raw is not a JSON object.
 func Parse(raw []byte) (*Indicator, error) {
-	c := &cursor{json: string(raw) + "\x00"}
+	p := &parser{Scanner: *jsonscan.NewStrict(raw), text: string(raw)}
 	i := &Indicator{members: make([]member, 0, 32)}
-	first := c.next()
-	if first == '{' {
-		c.object(func(name string) { i.set(name, c) })
-	} else {
-		c.skip()
+	first := p.Next()
+	for name := range p.Members {
+		i.readMember(p.scalar(name), p)
 	}
 	switch {
-	case !c.ended():
+	case !p.Ended():
 		return nil, errors.New("the indicator is not valid JSON")
 	case first != '{':
 		return nil, errors.New("the indicator is not a JSON object")
@@ -81,7 +81,7 @@ func (i *Indicator) Member(name string) string {
 // or blank. The error says why the value cannot stand in a pattern.
 func (i *Indicator) Value(name string) (string, error) {
 	value := i.Member(name)
-	if blank(value) {
+	if isBlank(value) {
 		value = i.Member("summary")
 	}
 	return value, Usable(value)
@@ -90,7 +90,7 @@ func (i *Indicator) Value(name string) (string, error) {
 // Usable says why a value cannot stand in a pattern: it is blank, contains NUL or is not UTF-8.
 func Usable(value string) error {
 	switch {
-	case blank(value):
+	case isBlank(value):
 		return errors.New("the indicator has no value")
 	case strings.IndexByte(value, 0) >= 0:
 		return errors.New("the value contains a NUL character")
@@ -100,130 +100,139 @@ func Usable(value string) error {
 	return nil
 }
 
-func blank(s string) bool { return strings.TrimSpace(s) == "" }
+func isBlank(s string) bool { return strings.TrimSpace(s) == "" }
 
-func (i *Indicator) set(name string, c *cursor) {
-	switch c.next() {
+// parser walks through the JSON of an indicator. All texts of the indicator share the memory of one copy.
+type parser struct {
+	jsonscan.Scanner
+	text string
+}
+
+// scalar is a text, a number or a truth value as text, untouched; "" for anything else.
+func (p *parser) scalar(value jsonscan.Span) string {
+	return jsonscan.Text(p.text[value.Start:value.End])
+}
+
+// cleanText is a scalar as it may stand in any member of an object.
+func (p *parser) cleanText(value jsonscan.Span) string { return cleanText(p.scalar(value)) }
+
+func (i *Indicator) readMember(name string, p *parser) {
+	switch p.Next() {
 	case '{', '[':
-		i.setCollection(name, c)
-	case 'n': // null
-		c.skip()
+		i.readCollection(name, p)
+	case 'n': // null counts as not set
 	default:
-		i.setMember(name, c.skip())
+		i.setMember(name, p.scalar(p.Skip()))
 	}
 }
 
 func (i *Indicator) setMember(name, value string) {
-	i.members = append(i.members, member{name, scalar(value)})
+	i.members = append(i.members, member{name, value})
 	switch name {
 	case "id":
-		i.ID, _ = strconv.ParseInt(strings.TrimSpace(scalar(value)), 10, 64)
+		i.ID, _ = strconv.ParseInt(strings.TrimSpace(value), 10, 64)
 	case "type":
-		i.Type = text(value)
+		i.Type = cleanText(value)
 	case "summary":
-		i.Summary = text(value)
+		i.Summary = cleanText(value)
 	case "ownerName":
-		i.OwnerName = text(value)
+		i.OwnerName = cleanText(value)
 	case "webLink":
-		i.WebLink = strings.TrimSpace(text(value))
+		i.WebLink = strings.TrimSpace(cleanText(value))
 	case "dateAdded":
-		i.DateAdded = date(scalar(value))
+		i.DateAdded = parseDate(value)
 	case "confidence":
-		i.Confidence = whole(value, 100)
+		i.Confidence = parseInt(value, 100)
 	case "rating":
-		i.Rating = number(value, 5)
+		i.Rating = parseNumber(value, 5)
 	case "threatAssessScore":
-		i.ThreatAssessScore = whole(value, 1000)
+		i.ThreatAssessScore = parseInt(value, 1000)
 	}
 }
 
-func (i *Indicator) setCollection(name string, c *cursor) {
+func (i *Indicator) readCollection(name string, p *parser) {
 	switch name {
 	case "tags":
-		i.Tags = collection(c, func(t *Tag, name, value string) {
+		i.Tags = readElements(p, func(t *Tag, name string, value jsonscan.Span) {
 			switch name {
 			case "name":
-				t.Name = text(value)
+				t.Name = p.cleanText(value)
 			case "techniqueId":
-				t.TechniqueID = text(value)
+				t.TechniqueID = p.cleanText(value)
 			}
 		})
 	case "attributes":
-		i.Attributes = collection(c, func(a *Attribute, name, value string) {
+		i.Attributes = readElements(p, func(a *Attribute, name string, value jsonscan.Span) {
 			switch name {
 			case "type":
-				a.Type = text(value)
+				a.Type = p.cleanText(value)
 			case "value":
-				a.Value = text(value)
+				a.Value = p.cleanText(value)
 			}
 		})
 	case "securityLabels":
-		i.SecurityLabels = collection(c, func(l *SecurityLabel, name, value string) {
+		i.SecurityLabels = readElements(p, func(l *SecurityLabel, name string, value jsonscan.Span) {
 			if name == "name" {
-				l.Name = text(value)
+				l.Name = p.cleanText(value)
 			}
 		})
 	case "associatedGroups":
-		i.AssociatedGroups = collection(c, func(g *Group, name, value string) {
+		i.AssociatedGroups = readElements(p, func(g *Group, name string, value jsonscan.Span) {
 			switch name {
 			case "type":
-				g.Type = text(value)
+				g.Type = p.cleanText(value)
 			case "name":
-				g.Name = text(value)
+				g.Name = p.cleanText(value)
 			case "ownerName":
-				g.OwnerName = text(value)
+				g.OwnerName = p.cleanText(value)
 			}
 		})
-	default:
-		c.skip()
 	}
 }
 
-// collection reads {"data":[{…},…]}, which is {} when empty; set is given the members of each element, as JSON.
-func collection[T any](c *cursor, set func(element *T, name, value string)) []T {
-	if c.next() != '{' {
-		c.skip()
-		return nil
-	}
+// readElements reads a collection: {"data":[{…},…]}, or {} when it is empty (app/docs/threatconnect.md#collections). set is
+// given the members of each element.
+func readElements[T any](p *parser, set func(element *T, name string, value jsonscan.Span)) []T {
 	var list []T
-	c.object(func(name string) {
-		if name != "data" || c.next() != '[' {
-			c.skip()
-			return
+	for name := range p.Members {
+		if p.scalar(name) != "data" {
+			continue
 		}
-		c.array(func() {
-			if c.next() != '{' {
-				c.skip()
-				return
+		for range p.Elements {
+			if p.Next() != '{' {
+				continue
 			}
 			var element T
-			c.object(func(name string) { set(&element, name, c.skip()) })
+			for name := range p.Members {
+				set(&element, p.scalar(name), p.Skip())
+			}
 			list = append(list, element)
-		})
-	})
+		}
+	}
 	return list
 }
 
-// text is a JSON value as it may stand in any member of an object; "" for an object, a list or null.
-func text(value string) string {
-	s := strings.ToValidUTF8(scalar(value), "\uFFFD")
+// cleanText replaces what no member of an object may hold: NUL, and bytes that are no UTF-8.
+func cleanText(s string) string {
+	s = strings.ToValidUTF8(s, "\uFFFD")
 	if strings.IndexByte(s, 0) >= 0 {
 		s = strings.ReplaceAll(s, "\x00", "\uFFFD")
 	}
 	return s
 }
 
-// number reads 3.00 and "3.00"; nil for what is no number from 0 to the greatest.
-func number(value string, greatest float64) *float64 {
-	n, err := strconv.ParseFloat(strings.TrimSpace(scalar(value)), 64)
+// parseNumber reads 3.00; nil for what is no number from 0 to the greatest.
+func parseNumber(value string, greatest float64) *float64 {
+	n, err := strconv.ParseFloat(strings.TrimSpace(value), 64)
 	if err != nil || !(n >= 0 && n <= greatest) {
 		return nil
 	}
 	return &n
 }
 
-func whole(value string, greatest float64) *int {
-	n := number(value, greatest)
+// parseInt rounds to a whole number.
+func parseInt(value string, greatest float64) *int {
+	n := parseNumber(value, greatest)
 	if n == nil {
 		return nil
 	}
@@ -231,8 +240,8 @@ func whole(value string, greatest float64) *int {
 	return &i
 }
 
-// date reads what ThreatConnect writes, at times with a trailing blank; zero for anything else.
-func date(s string) time.Time {
+// parseDate reads the forms of app/docs/threatconnect.md#dates; zero for anything else.
+func parseDate(s string) time.Time {
 	s = strings.TrimSpace(s)
 	for _, layout := range [...]string{time.RFC3339, "2006-01-02T15:04:05", time.DateTime, time.DateOnly} {
 		if t, err := time.Parse(layout, s); err == nil {

@@ -48,7 +48,7 @@ func (i *Indicator) labels() []string {
 		if t.TechniqueID != "" && !strings.HasPrefix(t.Name, t.TechniqueID) {
 			label = t.TechniqueID + " - " + t.Name
 		}
-		if !blank(label) && !slices.Contains(labels, label) {
+		if !isBlank(label) && !slices.Contains(labels, label) {
 			labels = append(labels, label)
 		}
 	}
@@ -62,7 +62,7 @@ func (i *Indicator) killChainPhases() []KillChainPhase {
 		if !strings.EqualFold(a.Type, "Phase of Intrusion") {
 			continue
 		}
-		name, known := phaseNames[strings.ToLower(strings.Join(strings.FieldsFunc(a.Value, between), ""))]
+		name, known := phaseNames[strings.ToLower(strings.Join(strings.FieldsFunc(a.Value, separatesWords), ""))]
 		phase := KillChainPhase{KillChainName: "lockheed-martin-cyber-kill-chain", PhaseName: name}
 		if known && !slices.Contains(phases, phase) {
 			phases = append(phases, phase)
@@ -132,7 +132,7 @@ func (i *Indicator) externalReferences() []ExternalReference {
 func (i *Indicator) indicatorType() string {
 	first := len(threatTypes)
 	look := func(s string) {
-		for word := range strings.FieldsFuncSeq(s, between) {
+		for word := range strings.FieldsFuncSeq(s, separatesWords) {
 			for n, t := range threatTypes[:first] {
 				if slices.ContainsFunc(t.words, func(w string) bool { return strings.EqualFold(w, word) }) {
 					first = n
@@ -165,8 +165,8 @@ var threatTypes = [...]struct {
 	{"Malware", []string{"malware", "ransomware", "trojan"}},
 }
 
-// between tells what separates words.
-func between(r rune) bool {
+// separatesWords reports whether a character is part of no word.
+func separatesWords(r rune) bool {
 	switch {
 	case '0' <= r && r <= '9', 'a' <= r && r <= 'z', 'A' <= r && r <= 'Z':
 		return false

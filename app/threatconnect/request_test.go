@@ -305,8 +305,8 @@ func TestLongQueries(t *testing.T) {
 	})
 	q := hosts
 	for q.TQL = `summary != "é & <b>"`; ; q.TQL += ` and summary != "+x"` {
-		r := c.reader(Selection{Query: q}, wanted)
-		want := r.params(rows{order: "id ASC", count: true})
+		r := c.newReader(Selection{Query: q}, exportFields)
+		want := r.buildParams(pageRequest{sorting: "id ASC", count: true})
 		want["resultLimit"] = []string{"10"}
 		if _, err := c.First(t.Context(), q, 10); err != nil {
 			t.Fatal(err)
@@ -326,14 +326,14 @@ func TestLongQueries(t *testing.T) {
 
 // In the body the parameters have the types that they have in ThreatConnect's own clients.
 func TestParametersInTheBody(t *testing.T) {
-	if q := ask("/x", url.Values{"tql": {strings.Repeat("x", 1999-len("tql="))}}); q.body != nil || len(q.query) != 1999 {
+	if q := newRequest("/x", url.Values{"tql": {strings.Repeat("x", 1999-len("tql="))}}); q.body != nil || len(q.query) != 1999 {
 		t.Errorf("1,999 characters travel as %d in the query, %d in the body", len(q.query), len(q.body))
 	}
 	long := strings.Repeat("x", 2000-len("tql="))
-	if q := ask("/x", url.Values{"tql": {long}}); q.query != "" || string(q.body) != `{"data":{"tql":"`+long+`"}}` {
+	if q := newRequest("/x", url.Values{"tql": {long}}); q.query != "" || string(q.body) != `{"data":{"tql":"`+long+`"}}` {
 		t.Errorf("2,000 characters travel as %d in the query, %d in the body", len(q.query), len(q.body))
 	}
-	q := ask("/x", url.Values{"tql": {long}, "fields": {"tags"}, "resultStart": {"0"}, "resultLimit": {"10"}, "count": {"true"}, "createActivityLog": {"false"}})
+	q := newRequest("/x", url.Values{"tql": {long}, "fields": {"tags"}, "resultStart": {"0"}, "resultLimit": {"10"}, "count": {"true"}, "createActivityLog": {"false"}})
 	if want := `{"data":{"count":true,"createActivityLog":false,"fields":["tags"],"resultLimit":10,"resultStart":0,"tql":"` + long + `"}}`; string(q.body) != want {
 		t.Errorf("got %s", q.body)
 	}

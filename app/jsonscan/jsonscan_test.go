@@ -1,0 +1,279 @@
+package jsonscan
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"unicode/utf8"
+
+	"pgregory.net/rapid"
+)
+
+func accepts(s *Scanner) bool {
+	s.Skip()
+	return s.Ended()
+}
+
+func nested(n int) string { return strings.Repeat("[", n) + strings.Repeat("]", n) }
+
+func TestStructure(t *testing.T) {
+	for _, good := range []string{`{}`, `[]`, ` { "a" : [ 1 , -2.5e+3, true,false , null, "" ] , "b\"\\":{"c":"\\"} } `, `"x"`, `0`, `[[[]]]`, nested(MaxDepth)} {
+		if !json.Valid([]byte(good)) || !accepts(New([]byte(good))) || !accepts(NewStrict([]byte(good))) {
+			t.Errorf("%s is refused", good)
+		}
+	}
+	for _, bad := range []string{``, `{`, `[`, `}`, `{]`, `[}`, `{"a"}`, `{"a":}`, `{"a":1,}`, `[1,]`, `[,1]`, `[1 2]`, `{"a":1 "b":2}`, `{"a" 1}`, `{a:1}`, `{1:1}`, `"`, `"\"`,
+		`"\\\"`, `tru`, `nulls`, `[1}`, `{"a":[}`, `1 2`, `[1]]`, `+1`, `<html>`, "[1]\x00", "\ufeff{}", nested(MaxDepth + 1)} {
+		if accepts(New([]byte(bad))) || accepts(NewStrict([]byte(bad))) {
+			t.Errorf("%s is accepted", bad)
+		}
+	}
+}
+
+// A scanner that is not strict leaves these to whoever reads the value; a strict one refuses the whole text.
+func TestInsideOfScalars(t *testing.T) {
+	for _, damaged := range []string{`"\x"`, `"\u12"`, `"\u12g4"`, `"\` + "\n" + `"`, `01`, `-`, `1.`, `1e`, `1e+`, `-01`, `1.5.5`, `1true`, `0x1f`, `1-2`} {
+		if json.Valid([]byte(damaged)) || !accepts(New([]byte(damaged))) || accepts(NewStrict([]byte(damaged))) {
+			t.Errorf("%s: scanned %t, strictly %t", damaged, accepts(New([]byte(damaged))), accepts(NewStrict([]byte(damaged))))
+		}
+	}
+	for _, odd := range []string{"\"a\x00\n\"", "\"\xff\"", `"\ud800"`, `-0`, `0.10`, `1E5`, `1e-0`} {
+		if !accepts(New([]byte(odd))) || !accepts(NewStrict([]byte(odd))) {
+			t.Errorf("%q is refused", odd)
+		}
+	}
+}
+
+func TestWalk(t *testing.T) {
+	const text = ` {"a" : 1, "list":[ {"x":[1,[2]]}, "s" ,null], "\u0062":{"c":"d"}, "end" : true } `
+	s := New([]byte(text))
+	var seen []string
+	for name := range s.Members {
+		switch Text(text[name.Start:name.End]) {
+		case "list":
+			for range s.Elements {
+				first := s.Next()
+				value := s.Skip()
+				seen = append(seen, string(first)+"="+text[value.Start:value.End])
+			}
+		case "b":
+			for name := range s.Members {
+				seen = append(seen, text[name.Start:name.End])
+			}
+		case "end":
+			for range s.Members {
+				t.Error("true has members")
+			}
+			seen = append(seen, "end")
+		}
+	}
+	want := []string{`{={"x":[1,[2]]}`, `"="s"`, `n=null`, `"c"`, "end"}
+	if !s.Ended() || !slices.Equal(seen, want) {
+		t.Errorf("ended %t, saw %q, want %q", s.Ended(), seen, want)
+	}
+}
+
+// Whoever leaves a loop early has what was wanted, and must not take the rest for read.
+func TestLeavingALoopEndsTheScan(t *testing.T) {
+	s := New([]byte(`[{"a":1,"b":2},3]`))
+	for range s.Elements {
+		for range s.Members {
+			break
+		}
+	}
+	if s.Ended() || s.Next() != 0 || s.Skip() != (Span{}) {
+		t.Error("a scan that was left goes on")
+	}
+}
+
+func TestText(t *testing.T) {
+	for value, want := range map[string]string{
+		``: ``, `null`: ``, `{"a":1}`: ``, `["a"]`: ``, `12.50`: `12.50`, `true`: `true`, `false`: `false`, `""`: ``, `"a b"`: `a b`,
+		`"\"\\\/\b\f\n\r\t"`: "\"\\/\b\f\n\r\t", `"\u00e9\u00E9"`: "éé", `"\ud83d\ude00"`: "😀", `"\ud83d\ud83d\ude00"`: "\uFFFD😀", `"x\ude00\u0041"`: "x\uFFFDA",
+		`"\ud83d\u12"`: "\uFFFD\uFFFD12", `"a\qb"`: "a\uFFFDb", `"\u00g1z"`: "\uFFFD00g1z", "\"\xff\\n\"": "\xff\n", "\"a\x01\\\\\"": "a\x01\\",
+	} {
+		if got := Text(value); got != want {
+			t.Errorf("Text(%s) = %q, want %q", value, got, want)
+		}
+	}
+}
+
+// Whatever is JSON is accepted; cut anywhere, it is not.
+func TestWhatIsCutIsNoticed(t *testing.T) {
+	value := rapid.Custom(func(t *rapid.T) any { return draw(t, 4) })
+	rapid.Check(t, func(t *rapid.T) {
+		text, err := json.MarshalIndent([]any{value.Draw(t, "value")}, "", rapid.SampledFrom([]string{"", " "}).Draw(t, "indent"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if problem := compare(text); problem != "" {
+			t.Fatal(problem)
+		}
+		cut := text[:rapid.IntRange(0, len(text)-1).Draw(t, "cut")]
+		if accepts(New(cut)) || accepts(NewStrict(cut)) {
+			t.Fatalf("%s is accepted", cut)
+		}
+		lost := slices.Concat(cut, text[min(len(cut)+rapid.IntRange(1, 9).Draw(t, "lost"), len(text)):])
+		if problem := compare(lost); problem != "" {
+			t.Fatal(problem)
+		}
+	})
+}
+
+func draw(t *rapid.T, depth int) any {
+	kind := rapid.IntRange(0, 5).Draw(t, "kind")
+	if depth == 0 {
+		kind %= 4
+	}
+	switch kind {
+	case 0:
+		return rapid.String().Draw(t, "text")
+	case 1:
+		return rapid.SampledFrom([]string{`"`, `\`, `\"`, `\\"`, `{`, `]`, "é\n\x00"}).Draw(t, "awkward")
+	case 2:
+		return rapid.Float64().Draw(t, "number")
+	case 3:
+		return rapid.SampledFrom([]any{true, false, nil}).Draw(t, "word")
+	case 4:
+		return []any{draw(t, depth-1), draw(t, depth-1)}
+	}
+	return map[string]any{rapid.String().Draw(t, "key"): draw(t, depth-1), "b": draw(t, depth-1)}
+}
+
+// FuzzScan compares with encoding/json what the package promises. The corpus is in testdata/fuzz/FuzzScan.
+func FuzzScan(f *testing.F) {
+	for _, text := range []string{``, `{}`, ` [ 1 , -2.5e+3 ] `, `{"a":{"b":["c\"\\",null]},"d":true}`, `"\ud83d\ude00\u00e9"`, `"\x"`, `01`, nested(MaxDepth), nested(MaxDepth + 1)} {
+		f.Add([]byte(text))
+	}
+	f.Fuzz(func(t *testing.T, text []byte) {
+		if problem := compare(text); problem != "" {
+			t.Fatal(problem)
+		}
+	})
+}
+
+// compare says where a text is treated otherwise than promised; "" where it is not.
+func compare(text []byte) string {
+	loose, strict := accepts(New(text)), accepts(NewStrict(text))
+	switch valid := json.Valid(text); {
+	case valid && depthOf(text) <= MaxDepth && !(loose && strict):
+		return fmt.Sprintf("%q is JSON: accepted %t, strictly %t", text, loose, strict)
+	case strict && !loose:
+		return fmt.Sprintf("%q is accepted by the strict one alone", text)
+	case loose && !json.Valid(soundScalars(text)):
+		return fmt.Sprintf("%q is accepted, and its structure is not that of JSON", text)
+	case strict && !json.Valid(withoutControls(text)):
+		return fmt.Sprintf("%q is accepted strictly, and is no JSON", text)
+	}
+	return compareWalk(text, loose)
+}
+
+// compareWalk compares what the loops and Text give with what encoding/json gives.
+func compareWalk(text []byte, accepted bool) string {
+	s := New(text)
+	if got, want := walkAll(s, text), any(nil); json.Valid(text) && utf8.Valid(text) && accepted {
+		d := json.NewDecoder(bytes.NewReader(text))
+		d.UseNumber()
+		if err := d.Decode(&want); err != nil {
+			return err.Error()
+		}
+		if fmt.Sprint(got) != fmt.Sprint(want) {
+			return fmt.Sprintf("%q was read as %v, not %v", text, got, want)
+		}
+	}
+	if s.Ended() != accepted {
+		return fmt.Sprintf("%q: accepted by Skip %t, by loops %t", text, accepted, s.Ended())
+	}
+	return ""
+}
+
+// walkAll reads all values by the loops.
+func walkAll(s *Scanner, text []byte) any {
+	switch s.Next() {
+	case '{':
+		object := map[string]any{}
+		for name := range s.Members {
+			object[Text(string(text[name.Start:name.End]))] = walkAll(s, text)
+		}
+		return object
+	case '[':
+		array := []any{}
+		for range s.Elements {
+			array = append(array, walkAll(s, text))
+		}
+		return array
+	}
+	value := s.Skip()
+	switch scalar := Text(string(text[value.Start:value.End])); string(text[value.Start:value.End]) {
+	case "true":
+		return true
+	case "false":
+		return false
+	case "null":
+		return nil
+	default:
+		return scalar
+	}
+}
+
+// soundScalars puts a sound string or number in the place of each of the text, by rules of its own.
+func soundScalars(text []byte) []byte {
+	var sound []byte
+	for i := 0; i < len(text); i++ {
+		switch c := text[i]; {
+		case c == '"':
+			for i++; i < len(text) && text[i] != '"'; i++ {
+				if text[i] == '\\' {
+					i++
+				}
+			}
+			sound = append(sound, `"name"`...)
+		case c == '-' || '0' <= c && c <= '9':
+			for i+1 < len(text) && (isWordByte(text[i+1])) {
+				i++
+			}
+			sound = append(sound, '0')
+		default:
+			sound = append(sound, c)
+		}
+	}
+	return sound
+}
+
+// withoutControls replaces the control characters in strings.
+func withoutControls(text []byte) []byte {
+	right := bytes.Clone(text)
+	for i, inside := 0, false; i < len(right); i++ {
+		switch {
+		case right[i] == '"':
+			inside = !inside
+		case inside && right[i] == '\\':
+			i++
+		case inside && right[i] < ' ':
+			right[i] = '.'
+		}
+	}
+	return right
+}
+
+// depthOf is how deep the values of valid JSON lie in each other.
+func depthOf(text []byte) (deepest int) {
+	tokens := json.NewDecoder(bytes.NewReader(text))
+	tokens.UseNumber()
+	for now := 0; ; {
+		token, err := tokens.Token()
+		if err != nil {
+			return deepest
+		}
+		switch token {
+		case json.Delim('{'), json.Delim('['):
+			now++
+		case json.Delim('}'), json.Delim(']'):
+			now--
+		}
+		deepest = max(deepest, now)
+	}
+}

@@ -1,0 +1,103 @@
+package jsonscan
+
+import (
+	"strings"
+	"unicode/utf16"
+	"unicode/utf8"
+)
+
+// Text is a scalar that a [Scanner] found, as text: the content of a string, and a number, true or false as they stand; ""
+// for null, an object, an array, and an empty span. Bytes of a string that are no UTF-8 stay as they are. An escape that
+// JSON does not know, and half a surrogate pair, become U+FFFD. Without escapes it shares the memory of the value.
+func Text(value string) string {
+	if value == "" {
+		return ""
+	}
+	switch value[0] {
+	case '"':
+		inside := value[1 : len(value)-1]
+		if strings.IndexByte(inside, '\\') < 0 {
+			return inside
+		}
+		return unescape(inside)
+	case '{', '[', 'n':
+		return ""
+	}
+	return value
+}
+
+// unescape resolves the escapes of a string without its quotes.
+func unescape(inside string) string {
+	text := make([]byte, 0, len(inside))
+	for {
+		before, escape, found := strings.Cut(inside, `\`)
+		text = append(text, before...)
+		if !found {
+			return string(text)
+		}
+		text, inside = appendEscape(text, escape)
+	}
+}
+
+// appendEscape appends what the escape stands for whose backslash was read, and returns what follows it.
+func appendEscape(text []byte, escape string) (grown []byte, rest string) {
+	if escape == "" {
+		return utf8.AppendRune(text, utf8.RuneError), ""
+	}
+	rest = escape[1:]
+	switch c := escape[0]; c {
+	case '"', '\\', '/':
+		return append(text, c), rest
+	case 'b':
+		return append(text, '\b'), rest
+	case 'f':
+		return append(text, '\f'), rest
+	case 'n':
+		return append(text, '\n'), rest
+	case 'r':
+		return append(text, '\r'), rest
+	case 't':
+		return append(text, '\t'), rest
+	case 'u':
+		return appendUnicode(text, rest)
+	}
+	return utf8.AppendRune(text, utf8.RuneError), rest
+}
+
+// appendUnicode appends the character whose four hexadecimal digits are ahead, and the second half of a surrogate pair.
+func appendUnicode(text []byte, digits string) (grown []byte, rest string) {
+	r, ok := hexRune(digits)
+	if !ok {
+		return utf8.AppendRune(text, utf8.RuneError), digits
+	}
+	rest = digits[4:]
+	if second, paired := strings.CutPrefix(rest, `\u`); paired && utf16.IsSurrogate(r) {
+		low, _ := hexRune(second)
+		if pair := utf16.DecodeRune(r, low); pair != utf8.RuneError {
+			return utf8.AppendRune(text, pair), second[4:]
+		}
+	}
+	return utf8.AppendRune(text, r), rest // half a pair is written as U+FFFD
+}
+
+// hexRune reads four hexadecimal digits; false where there are fewer.
+func hexRune(digits string) (rune, bool) {
+	if len(digits) < 4 {
+		return 0, false
+	}
+	var r rune
+	for _, c := range []byte(digits[:4]) {
+		switch {
+		case isDigit(c):
+			c -= '0'
+		case 'a' <= c && c <= 'f':
+			c -= 'a' - 10
+		case 'A' <= c && c <= 'F':
+			c -= 'A' - 10
+		default:
+			return 0, false
+		}
+		r = r<<4 | rune(c)
+	}
+	return r, true
+}
