@@ -42,17 +42,18 @@ type Indicator struct {
 	KillChainPhases    []KillChainPhase
 	ObjectMarkingRefs  []string
 	ExternalReferences []ExternalReference
-	// IndicatorTypes has one value of the table in the mapping rules.
+	// IndicatorTypes is never empty; for our mappers it is one of Botnet, Phishing, Malware and unknown.
 	IndicatorTypes []string
 }
 
-// KillChainPhase is STIX 2.1 section 2.6.
+// KillChainPhase is a kill-chain-phase of STIX 2.1; both members are needed.
 type KillChainPhase struct {
 	KillChainName string
 	PhaseName     string
 }
 
-// ExternalReference is STIX 2.1 section 2.5; empty members are not written.
+// ExternalReference is an external-reference of STIX 2.1. It needs a source name, and a URL or an id; empty members are
+// not written.
 type ExternalReference struct {
 	SourceName string
 	URL        string
@@ -69,8 +70,8 @@ const (
 
 var markings = []string{TLPWhite, TLPGreen, TLPAmber, TLPRed}
 
-// Check reports what makes the object unfit to be sent, or nil. It is what the App holds
-// every mapper to, its own included.
+// Check reports what makes the object unfit to be sent, or nil. Every object of every mapper, built-in or not, has to
+// pass it.
 func (i *Indicator) Check() error {
 	switch {
 	case i.Pattern == "":
@@ -121,7 +122,7 @@ func (i *Indicator) checkLists() error {
 		}
 	}
 	size := 0
-	for s := range i.text {
+	for s := range i.allTexts {
 		if !utf8.ValidString(s) {
 			return errors.New("a member is not valid UTF-8")
 		}
@@ -136,8 +137,8 @@ func (i *Indicator) checkLists() error {
 	return nil
 }
 
-// text goes through the text of all members.
-func (i *Indicator) text(yield func(string) bool) {
+// allTexts goes through the text of all members.
+func (i *Indicator) allTexts(yield func(string) bool) {
 	for _, s := range [...]string{i.Pattern, i.Name, i.Description} {
 		if !yield(s) {
 			return
@@ -174,7 +175,7 @@ func (i *Indicator) ContentHash() uint64 {
 		confidence = *i.Confidence
 	}
 	b = binary.AppendVarint(b, int64(confidence))
-	for s := range i.text {
+	for s := range i.allTexts {
 		b = append(binary.AppendUvarint(b, uint64(len(s))), s...)
 	}
 	sum := sha256.Sum256(b)

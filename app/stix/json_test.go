@@ -46,7 +46,7 @@ func TestLargestObject(t *testing.T) {
 	i := full()
 	i.Labels = nil
 	rest := MaxText
-	for s := range i.text {
+	for s := range i.allTexts {
 		rest -= len(s)
 	}
 	i.Labels = []string{strings.Repeat("\x01", rest)}

@@ -9,11 +9,11 @@ func New(version string) mapper.Mapper {
 		Version: version,
 		Type:    mapper.Type{Name: "Address"},
 		Member:  "ip",
-		Pattern: pattern,
+		Pattern: buildPattern,
 	}
 }
 
-func pattern(value string) (string, error) {
+func buildPattern(value string) (string, error) {
 	addr, err := mapper.Address(value)
 	if err != nil {
 		return "", err

@@ -16,23 +16,23 @@ func New(version string) mapper.Mapper {
 		Version: version,
 		Type:    mapper.Type{Name: "CIDR"},
 		Member:  "Block",
-		Pattern: pattern,
+		Pattern: buildPattern,
 	}
 }
 
-func pattern(value string) (string, error) {
-	block, err := block(value)
+func buildPattern(value string) (string, error) {
+	block, err := parseBlock(value)
 	if err != nil {
 		return "", err
 	}
 	return mapper.Pattern(mapper.Equal(mapper.AddressPath(block.Addr()), block.String())), nil
 }
 
-// mapped is how many bits of an IPv6 address say that it is an IPv4 address in disguise.
-const mapped = 128 - 32
+// mappedBits is how many bits of an IPv6 address say that it is an IPv4 address, as in ::ffff:192.0.2.1.
+const mappedBits = 128 - 32
 
-// block keeps the host bits: they are part of what ThreatConnect says.
-func block(value string) (netip.Prefix, error) {
+// parseBlock keeps the host bits: they are part of what ThreatConnect says.
+func parseBlock(value string) (netip.Prefix, error) {
 	address, length, found := strings.Cut(strings.TrimSpace(value), "/")
 	if !found {
 		return netip.Prefix{}, fmt.Errorf("the block %q has no prefix length", value)
@@ -46,7 +46,7 @@ func block(value string) (netip.Prefix, error) {
 		return netip.Prefix{}, fmt.Errorf("the block %q has no usable prefix length", value)
 	}
 	if addr.Is4() && strings.Contains(address, ":") {
-		bits -= mapped
+		bits -= mappedBits
 	}
 	if bits < 0 || bits > addr.BitLen() {
 		return netip.Prefix{}, fmt.Errorf("the prefix length of the block %q is out of range", value)

@@ -14,11 +14,11 @@ func New(version string) mapper.Mapper {
 		Version: version,
 		Type:    mapper.Type{Name: "EmailAddress"},
 		Member:  "address",
-		Pattern: pattern,
+		Pattern: buildPattern,
 	}
 }
 
-func pattern(value string) (string, error) {
+func buildPattern(value string) (string, error) {
 	address := mapper.Lower(strings.TrimSpace(value))
 	at := strings.LastIndexByte(address, '@')
 	if at <= 0 || at == len(address)-1 {

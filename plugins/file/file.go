@@ -32,7 +32,7 @@ func (m fileMapper) Describe() mapper.Description {
 
 func (m fileMapper) Map(ind *mapper.Indicator, now time.Time) mapper.Answer {
 	var answer mapper.Answer
-	for n, value := range hashes(ind) {
+	for n, value := range readHashes(ind) {
 		if strings.TrimSpace(value) == "" {
 			continue
 		}
@@ -50,8 +50,8 @@ func (m fileMapper) Map(ind *mapper.Indicator, now time.Time) mapper.Answer {
 	return answer
 }
 
-// hashes are the values in the order of algorithms, from the summary where no member has one.
-func hashes(ind *mapper.Indicator) [len(algorithms)]string {
+// readHashes gives the values in the order of algorithms, from the summary where no member has one.
+func readHashes(ind *mapper.Indicator) [len(algorithms)]string {
 	var values [len(algorithms)]string
 	for n, a := range algorithms {
 		values[n] = ind.Member(a.member)

@@ -19,12 +19,12 @@ func New(version string) mapper.Mapper {
 		Version: version,
 		Type:    mapper.Type{Name: "Host"},
 		Member:  "hostName",
-		Pattern: pattern,
+		Pattern: buildPattern,
 	}
 }
 
-func pattern(value string) (string, error) {
-	host, err := canonical(value)
+func buildPattern(value string) (string, error) {
+	host, err := canonicalName(value)
 	if err != nil {
 		return "", fmt.Errorf("the host %q %w", value, err)
 	}
@@ -35,31 +35,31 @@ func pattern(value string) (string, error) {
 // names with underscores or with hyphens in odd places occur in the wild.
 var punycode = idna.New(idna.MapForLookup(), idna.Transitional(false), idna.StrictDomainName(false), idna.CheckHyphens(false))
 
-// canonical is the name as it stands in logs of DNS. The error completes "the host …".
-func canonical(value string) (string, error) {
+// canonicalName is the name as it stands in logs of DNS. The error completes "the host …".
+func canonicalName(value string) (string, error) {
 	host := strings.TrimSpace(value)
-	if !ascii(host) {
+	if !isASCII(host) {
 		var err error
 		if host, err = punycode.ToASCII(host); err != nil {
 			return "", fmt.Errorf("cannot be written in punycode: %w", err)
 		}
 	}
 	host = strings.TrimSuffix(strings.ToLower(host), ".")
-	return host, check(host)
+	return host, checkName(host)
 }
 
-func ascii(s string) bool {
+func isASCII(s string) bool {
 	return strings.IndexFunc(s, func(r rune) bool { return r >= utf8.RuneSelf }) < 0
 }
 
-func check(host string) error {
+func checkName(host string) error {
 	if _, err := netip.ParseAddr(strings.Trim(host, "[]")); err == nil {
 		return errors.New("is an IP address")
 	}
 	if strings.Contains(host, "*") {
 		return errors.New("is a wildcard")
 	}
-	if n := strings.IndexFunc(host, foreign); n >= 0 {
+	if n := strings.IndexFunc(host, isForbidden); n >= 0 {
 		return fmt.Errorf("contains %q, which no host name has", host[n:n+1])
 	}
 	if len(host) > 253 {
@@ -76,7 +76,8 @@ func check(host string) error {
 	return nil
 }
 
-func foreign(r rune) bool {
+// isForbidden reports whether no name may contain the character, in lower case and punycode.
+func isForbidden(r rune) bool {
 	switch {
 	case 'a' <= r && r <= 'z', '0' <= r && r <= '9', r == '.', r == '-', r == '_':
 		return false

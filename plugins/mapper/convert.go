@@ -1,9 +1,9 @@
 package mapper
 
 import (
-	"strings"
 	"time"
 
+	"mssentinel/app/text"
 	"mssentinel/plugins/mapper/wire"
 )
 
@@ -30,24 +30,21 @@ func answerToWire(a Answer) *wire.Answer {
 	for i := range a.Objects {
 		w.Objects = append(w.Objects, objectToWire(&a.Objects[i]))
 	}
-	w.Problems = sentences(a.Problems)
-	w.Notes = sentences(a.Notes)
+	w.Problems = boundSentences(a.Problems)
+	w.Notes = boundSentences(a.Notes)
 	return w
 }
 
-// maxSentence bounds a problem or a note, in bytes: it may quote a value of any length.
-const maxSentence = 500
+// maxSentenceBytes bounds a problem or a note, which may quote a value of any length.
+const maxSentenceBytes = 500
 
-// sentences makes problems and notes fit to travel, whatever value they quote.
-func sentences(list []string) []string {
-	var fit []string
+// boundSentences makes problems and notes fit to travel: gRPC refuses what is not UTF-8.
+func boundSentences(list []string) []string {
+	var bounded []string
 	for _, s := range list {
-		if len(s) > maxSentence {
-			s = strings.ToValidUTF8(s[:maxSentence], "") + "…"
-		}
-		fit = append(fit, strings.ToValidUTF8(s, "\uFFFD"))
+		bounded = append(bounded, text.Cut(s, maxSentenceBytes))
 	}
-	return fit
+	return bounded
 }
 
 func answerFromWire(w *wire.Answer) Answer {

@@ -8,18 +8,18 @@ import (
 	"mssentinel/app/stix"
 )
 
-// Bounds of the members of a description that are never cut in practice, in bytes as written.
-// They leave room for the summary whatever ThreatConnect sends.
+// Bounds of members of a description, in bytes as written. What ThreatConnect sends is shorter; the bounds make sure
+// that something is left for the summary whatever is sent.
 const (
 	maxType      = 100
 	maxOwnerName = 200
 	maxWebLink   = 300
 )
 
-// description writes the JSON object of the user guide's Tables 2 to 10, at most
-// stix.MaxDescription bytes: whole attributes, then whole groups are left out, the last first,
-// and a summary that is too long all by itself is cut.
-func (i *Indicator) description(summary string) string {
+// writeDescription writes the JSON object that is the description of an object in Sentinel, of at most
+// stix.MaxDescription bytes. Where it would be longer, whole attributes and then whole groups are left out, the last
+// first; a summary that is too long by itself is cut.
+func (i *Indicator) writeDescription(summary string) string {
 	const groups, attributes, end = `, "associatedGroups": [`, `], "attributes": [`, `], "webLink": `
 
 	middle := i.appendScores(make([]byte, 0, 256))
@@ -63,7 +63,7 @@ func appendNumber(dst []byte, n *int) []byte {
 	return strconv.AppendInt(dst, int64(*n), 10)
 }
 
-// appendWebLink writes null rather than part of a link, which would lead nowhere.
+// appendWebLink writes null for a link that is too long: part of one would lead nowhere.
 func (i *Indicator) appendWebLink(dst []byte) []byte {
 	if i.WebLink == "" || len(i.WebLink) > maxWebLink {
 		return append(dst, `null`...)
@@ -71,7 +71,8 @@ func (i *Indicator) appendWebLink(dst []byte) []byte {
 	return appendText(dst, i.WebLink, 6*maxWebLink)
 }
 
-// appendGroup writes what Sentinel's workbook and the reader need; a group without owner is the indicator's.
+// appendGroup writes the members of a group that ThreatConnect's workbook for Sentinel reads. A group without an owner
+// belongs to that of the indicator.
 func (i *Indicator) appendGroup(dst []byte, g Group) []byte {
 	owner := g.OwnerName
 	if owner == "" {
@@ -121,7 +122,7 @@ func appendText(dst []byte, s string, room int) []byte {
 	return dst
 }
 
-// maxEscape is how many bytes a byte of a text takes at most.
+// maxEscape is how many bytes of JSON a byte of a text takes at most, as in \u001f.
 const maxEscape = 6
 
 // appendQuoted appends s as a JSON string without the texts by which Sentinel's rules exclude an

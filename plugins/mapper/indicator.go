@@ -56,7 +56,7 @@ func Parse(raw []byte) (*Indicator, error) {
 	i := &Indicator{members: make([]member, 0, 32)}
 	first := p.Next()
 	for name := range p.Members {
-		i.readMember(p.scalar(name), p)
+		i.readMember(p.readScalar(name), p)
 	}
 	switch {
 	case !p.Ended():
@@ -108,13 +108,13 @@ type parser struct {
 	text string
 }
 
-// scalar is a text, a number or a truth value as text, untouched; "" for anything else.
-func (p *parser) scalar(value jsonscan.Span) string {
+// readScalar gives a text, a number or a truth value as text, untouched; "" for anything else.
+func (p *parser) readScalar(value jsonscan.Span) string {
 	return jsonscan.Text(p.text[value.Start:value.End])
 }
 
-// cleanText is a scalar as it may stand in any member of an object.
-func (p *parser) cleanText(value jsonscan.Span) string { return cleanText(p.scalar(value)) }
+// readText gives a scalar as it may stand in any member of an object.
+func (p *parser) readText(value jsonscan.Span) string { return cleanText(p.readScalar(value)) }
 
 func (i *Indicator) readMember(name string, p *parser) {
 	switch p.Next() {
@@ -122,7 +122,7 @@ func (i *Indicator) readMember(name string, p *parser) {
 		i.readCollection(name, p)
 	case 'n': // null counts as not set
 	default:
-		i.setMember(name, p.scalar(p.Skip()))
+		i.setMember(name, p.readScalar(p.Skip()))
 	}
 }
 
@@ -156,35 +156,35 @@ func (i *Indicator) readCollection(name string, p *parser) {
 		i.Tags = readElements(p, func(t *Tag, name string, value jsonscan.Span) {
 			switch name {
 			case "name":
-				t.Name = p.cleanText(value)
+				t.Name = p.readText(value)
 			case "techniqueId":
-				t.TechniqueID = p.cleanText(value)
+				t.TechniqueID = p.readText(value)
 			}
 		})
 	case "attributes":
 		i.Attributes = readElements(p, func(a *Attribute, name string, value jsonscan.Span) {
 			switch name {
 			case "type":
-				a.Type = p.cleanText(value)
+				a.Type = p.readText(value)
 			case "value":
-				a.Value = p.cleanText(value)
+				a.Value = p.readText(value)
 			}
 		})
 	case "securityLabels":
 		i.SecurityLabels = readElements(p, func(l *SecurityLabel, name string, value jsonscan.Span) {
 			if name == "name" {
-				l.Name = p.cleanText(value)
+				l.Name = p.readText(value)
 			}
 		})
 	case "associatedGroups":
 		i.AssociatedGroups = readElements(p, func(g *Group, name string, value jsonscan.Span) {
 			switch name {
 			case "type":
-				g.Type = p.cleanText(value)
+				g.Type = p.readText(value)
 			case "name":
-				g.Name = p.cleanText(value)
+				g.Name = p.readText(value)
 			case "ownerName":
-				g.OwnerName = p.cleanText(value)
+				g.OwnerName = p.readText(value)
 			}
 		})
 	}
@@ -195,7 +195,7 @@ func (i *Indicator) readCollection(name string, p *parser) {
 func readElements[T any](p *parser, set func(element *T, name string, value jsonscan.Span)) []T {
 	var list []T
 	for name := range p.Members {
-		if p.scalar(name) != "data" {
+		if p.readScalar(name) != "data" {
 			continue
 		}
 		for range p.Elements {
@@ -204,7 +204,7 @@ func readElements[T any](p *parser, set func(element *T, name string, value json
 			}
 			var element T
 			for name := range p.Members {
-				set(&element, p.scalar(name), p.Skip())
+				set(&element, p.readScalar(name), p.Skip())
 			}
 			list = append(list, element)
 		}

@@ -69,5 +69,6 @@ func Pattern(comparisons ...string) string { return stix.Pattern(comparisons...)
 // Equal compares an object path with a value, which is quoted as a STIX string literal.
 func Equal(path, value string) string { return stix.Equal(path, value) }
 
-// Lower is a value in lower case. By itself Go makes an i of İ, and of a host or an address another one.
+// Lower is a value in lower case. [strings.ToLower] makes a plain i of İ, and so another host or address of the value;
+// here it becomes an i and a combining dot, as in the DNS.
 func Lower(value string) string { return strings.ToLower(strings.ReplaceAll(value, "İ", "i\u0307")) }

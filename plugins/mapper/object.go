@@ -21,10 +21,10 @@ func (i *Indicator) Object(pattern, value string, now time.Time) Object {
 	return Object{
 		Pattern:            pattern,
 		Name:               value + " | " + i.OwnerName,
-		Description:        i.description(summary),
-		Created:            i.created(now),
+		Description:        i.writeDescription(summary),
+		Created:            i.creationTime(now),
 		Confidence:         i.Confidence,
-		Labels:             i.labels(),
+		Labels:             i.tagLabels(),
 		KillChainPhases:    i.killChainPhases(),
 		ObjectMarkingRefs:  i.objectMarkingRefs(),
 		ExternalReferences: i.externalReferences(),
@@ -32,16 +32,16 @@ func (i *Indicator) Object(pattern, value string, now time.Time) Object {
 	}
 }
 
-// created is when the indicator was added. STIX wants no date in the future, and no object goes without one.
-func (i *Indicator) created(now time.Time) time.Time {
+// creationTime is when the indicator was added. STIX wants no date in the future, and no object goes without one.
+func (i *Indicator) creationTime(now time.Time) time.Time {
 	if i.DateAdded.IsZero() || i.DateAdded.After(now) {
 		return now
 	}
 	return i.DateAdded
 }
 
-// labels are the names of the tags, those of ATT&CK as ThreatConnect shows them.
-func (i *Indicator) labels() []string {
+// tagLabels are the names of the tags, those of ATT&CK as ThreatConnect shows them.
+func (i *Indicator) tagLabels() []string {
 	var labels []string
 	for _, t := range i.Tags {
 		label := t.Name

@@ -75,7 +75,7 @@ func TestEveryObjectCanBeSent(t *testing.T) {
 func TestDescription(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		ind := drawIndicator(t)
-		text := ind.description(ind.Summary)
+		text := ind.writeDescription(ind.Summary)
 		var d described
 		if err := json.Unmarshal([]byte(text), &d); err != nil || len(text) > stix.MaxDescription {
 			t.Fatalf("%d bytes, %v: %s", len(text), err, text)
@@ -114,7 +114,7 @@ func TestDescription(t *testing.T) {
 func TestDescriptionIsNullWhereThreatConnectHasNothing(t *testing.T) {
 	want := `{"type": "Host", "summary": "a.example", "confidence": null, "rating": null, "threatAssessScore": null, ` +
 		`"ownerName": "Owner", "associatedGroups": [], "attributes": [], "webLink": null}`
-	if got := (&Indicator{Type: "Host", Summary: "a.example", OwnerName: "Owner"}).description("a.example"); got != want {
+	if got := (&Indicator{Type: "Host", Summary: "a.example", OwnerName: "Owner"}).writeDescription("a.example"); got != want {
 		t.Errorf("got %s", got)
 	}
 }
@@ -124,7 +124,7 @@ func TestSummaryIsCutAtTheBound(t *testing.T) {
 	for _, character := range []string{"x", "ü", "語", "💥", `"`, "\x01", "State: inactive;"} {
 		for n := range 1200 {
 			summary := strings.Repeat(character, n/len(character)) + strings.Repeat("y", n%len(character))
-			text := (&Indicator{Type: "URL", OwnerName: "Owner"}).description(summary)
+			text := (&Indicator{Type: "URL", OwnerName: "Owner"}).writeDescription(summary)
 			var d described
 			if err := json.Unmarshal([]byte(text), &d); err != nil || len(text) > stix.MaxDescription {
 				t.Fatalf("%d bytes, %v: %s", len(text), err, text)

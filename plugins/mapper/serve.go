@@ -89,27 +89,27 @@ func (s *server) Map(ctx context.Context, r *wire.MapRequest) (*wire.MapResponse
 		if err := ctx.Err(); err != nil {
 			return nil, err
 		}
-		answers = append(answers, answerToWire(s.one(raw, now)))
+		answers = append(answers, answerToWire(s.mapRecord(raw, now)))
 	}
 	return &wire.MapResponse{Answers: answers}, nil
 }
 
-// one maps a record. A panic costs that record alone.
-func (s *server) one(raw []byte, now time.Time) (answer Answer) {
+// mapRecord maps a record. A panic costs that record alone.
+func (s *server) mapRecord(raw []byte, now time.Time) (answer Answer) {
 	defer func() {
 		if p := recover(); p != nil {
-			answer = failure("the mapper failed on this indicator: %v", p)
+			answer = failedAnswer("the mapper failed on this indicator: %v", p)
 		}
 	}()
 	ind, err := Parse(raw)
 	if err != nil {
-		return failure("%s", err)
+		return failedAnswer("%s", err)
 	}
-	return checked(s.mapper.Map(ind, now))
+	return checkAnswer(s.mapper.Map(ind, now))
 }
 
-// checked is the answer without the objects that cannot be sent, which become problems.
-func checked(a Answer) Answer {
+// checkAnswer gives the answer without the objects that cannot be sent, which become problems.
+func checkAnswer(a Answer) Answer {
 	var sound []Object
 	for _, o := range a.Objects {
 		if err := o.Check(); err != nil {
@@ -123,12 +123,12 @@ func checked(a Answer) Answer {
 	}
 	a.Objects = sound
 	if len(a.Objects) == 0 && len(a.Problems) == 0 {
-		return failure("the mapper gave neither an object nor a reason")
+		return failedAnswer("the mapper gave neither an object nor a reason")
 	}
 	return a
 }
 
-func failure(format string, args ...any) Answer {
+func failedAnswer(format string, args ...any) Answer {
 	a := Problem(format, args...)
 	a.Failed = true
 	return a

@@ -26,13 +26,13 @@ var parts = [...]struct{ member, path string }{
 }
 
 func (m registryKey) Map(ind *mapper.Indicator, now time.Time) mapper.Answer {
-	values := valuesOf(ind)
-	if blank(values[0]) {
+	values := readValues(ind)
+	if isBlank(values[0]) {
 		return mapper.Problem("the registry key has no key name")
 	}
 	var comparisons []string
 	for n, value := range values {
-		if blank(value) {
+		if isBlank(value) {
 			continue
 		}
 		if err := mapper.Usable(value); err != nil {
@@ -47,22 +47,22 @@ func (m registryKey) Map(ind *mapper.Indicator, now time.Time) mapper.Answer {
 	return mapper.Answer{Objects: []mapper.Object{ind.Object(mapper.Pattern(comparisons...), summary, now)}}
 }
 
-func valuesOf(ind *mapper.Indicator) [len(parts)]string {
+func readValues(ind *mapper.Indicator) [len(parts)]string {
 	var values [len(parts)]string
 	for n, p := range parts {
 		values[n] = ind.Member(p.member)
 	}
-	if blank(values[0]) {
-		return split(ind.Member("summary"))
+	if isBlank(values[0]) {
+		return splitSummary(ind.Member("summary"))
 	}
 	return values
 }
 
 const separator = " : "
 
-// split takes a summary apart: the key first, the type last, and between them the name, which may
+// splitSummary takes a summary apart: the key first, the type last, and between them the name, which may
 // itself contain the separator. Of two parts the second is a type if it looks like one.
-func split(summary string) [len(parts)]string {
+func splitSummary(summary string) [len(parts)]string {
 	key, rest, _ := strings.Cut(summary, separator)
 	rest = separator + rest // an empty name leaves two separators side by side
 	last := strings.LastIndex(rest, separator)
@@ -72,4 +72,4 @@ func split(summary string) [len(parts)]string {
 	return [len(parts)]string{key, strings.TrimPrefix(rest, separator)}
 }
 
-func blank(s string) bool { return strings.TrimSpace(s) == "" }
+func isBlank(s string) bool { return strings.TrimSpace(s) == "" }

@@ -14,14 +14,14 @@ func New(version string) mapper.Mapper {
 		Type:    mapper.Type{Name: "URL"},
 		Member:  "text",
 		Pattern: func(value string) (string, error) {
-			return mapper.Pattern(mapper.Equal("url:value", canonical(value))), nil
+			return mapper.Pattern(mapper.Equal("url:value", canonicalURL(value))), nil
 		},
 	}
 }
 
-// canonical has scheme and host in lower case and every other byte as it came: a URL that was
+// canonicalURL has scheme and host in lower case and every other byte as it came: a URL that was
 // decoded and encoded again is another URL. Without a scheme the value stays as it is.
-func canonical(value string) string {
+func canonicalURL(value string) string {
 	scheme, rest, found := strings.Cut(value, "://")
 	if !found || !isScheme(scheme) {
 		return value

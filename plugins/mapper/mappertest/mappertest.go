@@ -83,14 +83,14 @@ func Golden(t *testing.T, m mapper.Mapper) {
 			continue
 		}
 		tested++
-		t.Run(strings.TrimSuffix(filepath.Base(file), ".json"), func(t *testing.T) { golden(t, client, file) })
+		t.Run(strings.TrimSuffix(filepath.Base(file), ".json"), func(t *testing.T) { compareGolden(t, client, file) })
 	}
 	if tested == 0 {
 		t.Error("testdata has no cases")
 	}
 }
 
-func golden(t *testing.T, client *mapper.Client, file string) {
+func compareGolden(t *testing.T, client *mapper.Client, file string) {
 	raw, err := os.ReadFile(file)
 	if err != nil {
 		t.Fatal(err)
@@ -99,7 +99,7 @@ func golden(t *testing.T, client *mapper.Client, file string) {
 	if err := json.Unmarshal(raw, &cases); err != nil {
 		t.Fatalf("%s: %v", file, err)
 	}
-	got := encode(t, mapped(t, client, cases))
+	got := encodeOutputs(t, mapCases(t, client, cases))
 	name := strings.TrimSuffix(file, ".json") + ".golden.json"
 	if *update {
 		if err := os.WriteFile(name, got, 0o644); err != nil {
@@ -115,7 +115,7 @@ func golden(t *testing.T, client *mapper.Client, file string) {
 	}
 }
 
-func mapped(t *testing.T, client *mapper.Client, cases []input) []output {
+func mapCases(t *testing.T, client *mapper.Client, cases []input) []output {
 	batch := make([][]byte, len(cases))
 	for n, c := range cases {
 		batch[n] = c.Indicator
@@ -134,7 +134,7 @@ func mapped(t *testing.T, client *mapper.Client, cases []input) []output {
 	return outputs
 }
 
-func encode(t *testing.T, outputs []output) []byte {
+func encodeOutputs(t *testing.T, outputs []output) []byte {
 	var b bytes.Buffer
 	e := json.NewEncoder(&b)
 	e.SetEscapeHTML(false)
