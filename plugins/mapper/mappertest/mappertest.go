@@ -25,7 +25,7 @@ import (
 
 var update = flag.Bool("update", false, "write the golden files instead of comparing with them")
 
-// Now is the time of conversion in golden files; TTL is how long their objects are valid.
+// Now is the time of conversion in golden files.
 var Now = time.Date(2026, 9, 1, 12, 0, 0, 0, time.UTC)
 
 // TTL is the time to live of the objects in golden files.
