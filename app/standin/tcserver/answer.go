@@ -9,7 +9,7 @@ import (
 	"sync"
 )
 
-// Error codes of spec §1.4.
+// Error codes, app/docs/threatconnect.md#errors.
 const (
 	codeBadRequest = "0x1001"
 	codeForbidden  = "0x1003"

@@ -11,8 +11,8 @@ import (
 	"time"
 )
 
-// Signature is what a request of that target, method and time has to carry (spec §1.2): the target is the path with its
-// query exactly as sent.
+// Signature is what a request of that target, method and time in Unix seconds has to carry
+// (app/docs/threatconnect.md#authentication): the target is the path with its query exactly as sent.
 func Signature(secretKey, target, method string, unix int64) string {
 	mac := hmac.New(sha256.New, []byte(secretKey))
 	mac.Write([]byte(target + ":" + method + ":" + strconv.FormatInt(unix, 10)))

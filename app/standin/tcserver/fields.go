@@ -6,7 +6,8 @@ import (
 	"strings"
 )
 
-// fieldNames are the values of the parameter fields of /v3/indicators; none is included unless asked for (spec §3.2).
+// fieldNames are the values of the parameter fields of /v3/indicators; none is included unless asked for
+// (app/docs/threatconnect.md#fields).
 var fieldNames = []string{
 	"associatedArtifacts", "associatedCases", "associatedGroups", "associatedIndicators", "associationName", "attributes",
 	"customAssociations", "dnsResolution", "enrichment", "externalDates", "falsePositives", "fileActions", "fileOccurrences",

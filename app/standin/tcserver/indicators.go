@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// indicators answers GET /v3/indicators (spec §2).
+// indicators answers GET /v3/indicators, app/docs/threatconnect.md#selecting-indicators.
 func (s *Server) indicators(r *http.Request, p parameters, entry *Request) (answer, error) {
 	defer s.countPage()
 	s.callBetweenPages()
@@ -144,7 +144,7 @@ func (t *table) one(idOrSummary, owner string) *row {
 	return nil
 }
 
-// deletedRow is a row of /v3/indicators/deleted: without an id (spec §7.1).
+// deletedRow is a row of /v3/indicators/deleted: without an id (app/docs/threatconnect.md#deleted-indicators).
 type deletedRow struct {
 	Owner     string `json:"ownerName"`
 	DateAdded string `json:"dateAdded"`

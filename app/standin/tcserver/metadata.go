@@ -7,7 +7,7 @@ import (
 	"strings"
 )
 
-// indicatorTypes answers GET /v2/types/indicatorTypes (spec §8). Truth values are strings there.
+// indicatorTypes answers GET /v2/types/indicatorTypes, app/docs/threatconnect.md#types.
 func (s *Server) indicatorTypes(_ *http.Request, p parameters, _ *Request) (answer, error) {
 	rows := []map[string]any{}
 	for _, t := range types {

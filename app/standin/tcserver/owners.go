@@ -102,7 +102,7 @@ func (t *table) readableOwner(name string) (string, error) {
 	return "", refuse(http.StatusForbidden, codeForbidden, "The requested owner was not found")
 }
 
-// ownerSchema are the keywords of /v3/security/owners (spec §4).
+// ownerSchema are the keywords of /v3/security/owners, app/docs/threatconnect.md#owners.
 var ownerSchema = sync.OnceValue(func() tql.Schema[Owner] {
 	all := []tql.Field[Owner]{
 		{Name: "ownerId", Type: tql.Integer, Number: func(o Owner) (int64, bool) { return o.ID, true }},

@@ -13,9 +13,9 @@ import (
 
 // Query selects and orders indicators as the parameters of GET /v3/indicators do.
 type Query struct {
-	TQL     string // spec §5; without a word about indicatorActive only active indicators are meant
+	TQL     string // app/docs/threatconnect.md#tql; without a mention of indicatorActive only active indicators are meant
 	Owner   string // a name; all that the user may read when empty
-	Sorting string // spec §6; by id when empty
+	Sorting string // app/docs/threatconnect.md#sorting; by id when empty
 }
 
 // Select evaluates a query over what is there now, without paging. Its error says what the API would answer.
