@@ -34,10 +34,10 @@ type refusal struct {
 
 func (r *refusal) Error() string { return r.message }
 
-func refuse(status int, code, message string) error { return &refusal{status, code, message} }
+func newRefusal(status int, code, message string) error { return &refusal{status, code, message} }
 
-func refuseTQL(err error) error {
-	return refuse(http.StatusBadRequest, codeTQL, tqlMessage+" "+err.Error()+".")
+func newTQLRefusal(err error) error {
+	return newRefusal(http.StatusBadRequest, codeTQL, tqlMessage+" "+err.Error()+".")
 }
 
 // answer is a whole response.
@@ -50,7 +50,7 @@ type answer struct {
 	pooled bool // the body is used again
 }
 
-func (a answer) send(w http.ResponseWriter) {
+func (a answer) sendTo(w http.ResponseWriter) {
 	kind := a.kind
 	if kind == "" {
 		kind = "application/json;charset=UTF-8"

@@ -19,36 +19,36 @@ func Signature(secretKey, target, method string, unix int64) string {
 	return base64.StdEncoding.EncodeToString(mac.Sum(nil))
 }
 
-// authenticate checks the signature over the target as it came in, or the token.
-func (s *Server) authenticate(r *http.Request) error {
+// checkCredentials checks the signature over the target as it came in, or the token.
+func (s *Server) checkCredentials(r *http.Request) error {
 	scheme, credentials, _ := strings.Cut(r.Header.Get("Authorization"), " ")
 	switch scheme {
 	case "TC":
 		return s.checkSignature(r, credentials)
 	case "TC-Token":
 		if !s.validToken(credentials) {
-			return refuse(http.StatusUnauthorized, "", "Unauthorized")
+			return newRefusal(http.StatusUnauthorized, "", "Unauthorized")
 		}
 		return nil
 	}
-	return refuse(http.StatusUnauthorized, "", "Access Denied")
+	return newRefusal(http.StatusUnauthorized, "", "Access Denied")
 }
 
 func (s *Server) checkSignature(r *http.Request, credentials string) error {
 	accessID, signature, _ := strings.Cut(credentials, ":")
 	unix, err := strconv.ParseInt(r.Header.Get("Timestamp"), 10, 64)
 	if err != nil {
-		return refuse(http.StatusUnauthorized, "", "Invalid timestamp")
+		return newRefusal(http.StatusUnauthorized, "", "Invalid timestamp")
 	}
 	if skew := time.Since(time.Unix(unix, 0)); skew > maxSkew || skew < -maxSkew {
-		return refuse(http.StatusUnauthorized, "", "Timestamp out of acceptable time range")
+		return newRefusal(http.StatusUnauthorized, "", "Timestamp out of acceptable time range")
 	}
 	secretKey, ok := s.secretKey(accessID)
 	if !ok {
-		return refuse(http.StatusUnauthorized, "", "Access Denied")
+		return newRefusal(http.StatusUnauthorized, "", "Access Denied")
 	}
 	if !hmac.Equal([]byte(Signature(secretKey, r.RequestURI, r.Method, unix)), []byte(signature)) {
-		return refuse(http.StatusUnauthorized, "", "Signature data did not match expected result")
+		return newRefusal(http.StatusUnauthorized, "", "Signature data did not match expected result")
 	}
 	return nil
 }

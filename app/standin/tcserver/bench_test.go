@@ -53,7 +53,7 @@ func BenchmarkSelect(b *testing.B) {
 			s := New(Options{Population: million})
 			for b.Loop() {
 				s.table.mu.Lock()
-				s.table.changed()
+				s.table.forgetResults()
 				s.table.mu.Unlock()
 				if _, err := s.selectRows(q); err != nil {
 					b.Fatal(err)

@@ -11,7 +11,7 @@ import (
 	"time"
 )
 
-// control serves the stand-in's own routes, which need no credentials:
+// serveControl serves the stand-in's own routes, which need no credentials:
 //
 //	GET    /_standin/stats                                     counts of indicators, deletions and requests, and the owners
 //	GET    /_standin/requests?limit=                           the calls (the newest)
@@ -26,27 +26,27 @@ import (
 //	DELETE /_standin/fault                                     ends all faults
 //	POST   /_standin/token?seconds=                            issues a token
 //	POST   /_standin/revoke-tokens
-func (s *Server) control(w http.ResponseWriter, r *http.Request, name string) {
+func (s *Server) serveControl(w http.ResponseWriter, r *http.Request, name string) {
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
 	if err != nil {
-		errorAnswer(refuse(http.StatusBadRequest, codeBadRequest, err.Error())).send(w)
+		errorAnswer(newRefusal(http.StatusBadRequest, codeBadRequest, err.Error())).sendTo(w)
 		return
 	}
 	do, ok := controls[r.Method+" "+name]
 	if !ok {
-		errorAnswer(refuse(http.StatusNotFound, codeNotFound, "The stand-in has no "+r.Method+" /_standin/"+name)).send(w)
+		errorAnswer(newRefusal(http.StatusNotFound, codeNotFound, "The stand-in has no "+r.Method+" /_standin/"+name)).sendTo(w)
 		return
 	}
 	out, err := do(s, controlCall{r, body})
 	switch {
 	case errors.Is(err, ErrNoIndicator):
-		errorAnswer(refuse(http.StatusNotFound, codeNotFound, err.Error())).send(w)
+		errorAnswer(newRefusal(http.StatusNotFound, codeNotFound, err.Error())).sendTo(w)
 	case err != nil:
-		errorAnswer(refuse(http.StatusBadRequest, codeBadRequest, err.Error())).send(w)
+		errorAnswer(newRefusal(http.StatusBadRequest, codeBadRequest, err.Error())).sendTo(w)
 	case out == nil:
 		w.WriteHeader(http.StatusNoContent)
 	default:
-		jsonAnswer(http.StatusOK, out).send(w)
+		jsonAnswer(http.StatusOK, out).sendTo(w)
 	}
 }
 
@@ -55,18 +55,18 @@ type controlCall struct {
 	body []byte
 }
 
-func (c controlCall) query(name string) string { return c.URL.Query().Get(name) }
+func (c controlCall) queryValue(name string) string { return c.URL.Query().Get(name) }
 
-func (c controlCall) id() (int64, error) {
-	id, err := strconv.ParseInt(c.query("id"), 10, 64)
+func (c controlCall) indicatorID() (int64, error) {
+	id, err := strconv.ParseInt(c.queryValue("id"), 10, 64)
 	if err != nil {
 		return 0, fmt.Errorf("the parameter id: %w", err)
 	}
 	return id, nil
 }
 
-func (c controlCall) limit() int {
-	limit, err := strconv.Atoi(c.query("limit"))
+func (c controlCall) resultLimit() int {
+	limit, err := strconv.Atoi(c.queryValue("limit"))
 	if err != nil || limit < 0 {
 		return 1000
 	}
@@ -76,7 +76,7 @@ func (c controlCall) limit() int {
 // onIndicator makes a control of a change to the indicator that the parameter id names.
 func onIndicator(change func(*Server, controlCall, int64) error) func(*Server, controlCall) (any, error) {
 	return func(s *Server, c controlCall) (any, error) {
-		id, err := c.id()
+		id, err := c.indicatorID()
 		if err != nil {
 			return nil, err
 		}
@@ -98,10 +98,10 @@ var controls = map[string]func(*Server, controlCall) (any, error){
 		return s.Delete(id)
 	}),
 	"POST active": onIndicator(func(s *Server, c controlCall, id int64) error {
-		return s.SetActive(id, c.query("active") == "true")
+		return s.SetActive(id, c.queryValue("active") == "true")
 	}),
 	"POST permission": func(s *Server, c controlCall) (any, error) {
-		return nil, s.SetPermission(c.query("owner"), c.query("permission"))
+		return nil, s.SetPermission(c.queryValue("owner"), c.queryValue("permission"))
 	},
 	"POST fault": (*Server).controlFault,
 	"DELETE fault": func(s *Server, _ controlCall) (any, error) {
@@ -109,7 +109,7 @@ var controls = map[string]func(*Server, controlCall) (any, error){
 		return nil, nil
 	},
 	"POST token": func(s *Server, c controlCall) (any, error) {
-		seconds, err := strconv.Atoi(c.query("seconds"))
+		seconds, err := strconv.Atoi(c.queryValue("seconds"))
 		if err != nil {
 			return nil, fmt.Errorf("the parameter seconds: %w", err)
 		}
@@ -137,20 +137,20 @@ func (s *Server) controlStats(controlCall) (any, error) {
 
 func (s *Server) controlRequests(c controlCall) (any, error) {
 	list := s.Requests()
-	return map[string]any{"count": s.RequestCount(), "requests": list[max(0, len(list)-c.limit()):]}, nil
+	return map[string]any{"count": s.RequestCount(), "requests": list[max(0, len(list)-c.resultLimit()):]}, nil
 }
 
 func (s *Server) controlSelect(c controlCall) (any, error) {
-	rows, err := s.Select(Query{TQL: c.query("tql"), Owner: c.query("owner"), Sorting: c.query("sorting")})
+	rows, err := s.Select(Query{TQL: c.queryValue("tql"), Owner: c.queryValue("owner"), Sorting: c.queryValue("sorting")})
 	ids := []int64{}
-	for _, r := range rows[:min(len(rows), c.limit())] {
+	for _, r := range rows[:min(len(rows), c.resultLimit())] {
 		ids = append(ids, r.ID)
 	}
 	return map[string]any{"count": len(rows), "ids": ids}, err
 }
 
 func (s *Server) controlIndicator(c controlCall) (any, error) {
-	id, err := c.id()
+	id, err := c.indicatorID()
 	if err != nil {
 		return nil, err
 	}
@@ -168,7 +168,7 @@ func (s *Server) controlChange(c controlCall, id int64) error {
 	if err := d.Decode(&members); err != nil {
 		return fmt.Errorf("the body is not a JSON object: %w", err)
 	}
-	if c.query("touch") == "false" {
+	if c.queryValue("touch") == "false" {
 		return s.Amend(id, members)
 	}
 	return s.Modify(id, members)

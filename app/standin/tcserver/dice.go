@@ -1,7 +1,7 @@
 package tcserver
 
-// mix turns a number into one that shows no pattern (the finalizer of SplitMix64).
-func mix(x uint64) uint64 {
+// mixBits turns a number into one that shows no pattern (the finalizer of SplitMix64).
+func mixBits(x uint64) uint64 {
 	x += 0x9e3779b97f4a7c15
 	x = (x ^ x>>30) * 0xbf58476d1ce4e5b9
 	x = (x ^ x>>27) * 0x94d049bb133111eb
@@ -11,15 +11,15 @@ func mix(x uint64) uint64 {
 // dice is a source of chance that costs nothing to make, so that any part of any row can be made again by itself.
 type dice uint64
 
-func (d *dice) roll() uint64 {
+func (d *dice) rollBits() uint64 {
 	*d++
-	return mix(uint64(*d))
+	return mixBits(uint64(*d))
 }
 
-// below is a number from 0 to n-1.
-func (d *dice) below(n int) int { return int(d.roll() % uint64(n)) }
+// rollBelow is a number from 0 to n-1.
+func (d *dice) rollBelow(n int) int { return int(d.rollBits() % uint64(n)) }
 
-// percent is true in that many of a hundred cases.
-func (d *dice) percent(p float64) bool { return float64(d.roll()>>11)/(1<<53)*100 < p }
+// rollPercent is true in that many of a hundred cases.
+func (d *dice) rollPercent(p float64) bool { return float64(d.rollBits()>>11)/(1<<53)*100 < p }
 
-func pick[T any](d *dice, list []T) T { return list[d.below(len(list))] }
+func pickOne[T any](d *dice, list []T) T { return list[d.rollBelow(len(list))] }

@@ -134,7 +134,7 @@ func skipString(b []byte, at int) int {
 			break
 		}
 		i += n
-		if !escaped(b, i) {
+		if !isEscaped(b, i) {
 			return i + 1
 		}
 		i++
@@ -142,8 +142,8 @@ func skipString(b []byte, at int) int {
 	return at
 }
 
-// escaped says whether an odd number of backslashes stands before a quote.
-func escaped(b []byte, quote int) bool {
+// isEscaped says whether an odd number of backslashes stands before a quote.
+func isEscaped(b []byte, quote int) bool {
 	n := 0
 	for quote-1-n >= 0 && b[quote-1-n] == '\\' {
 		n++
@@ -186,11 +186,11 @@ type stored struct {
 	optional []span
 }
 
-// append writes the members that are always there and those of the wanted fields, in the document's order.
-func (d *stored) append(dst []byte, want fields) []byte {
+// appendDocument writes the members that are always there and those of the wanted fields, in the document's order.
+func (d *stored) appendDocument(dst []byte, want fields) []byte {
 	from := uint32(0)
 	for _, s := range d.optional {
-		if want.has(s.field) {
+		if want.hasField(s.field) {
 			continue
 		}
 		dst = append(dst, d.raw[from:s.start]...)

@@ -59,9 +59,11 @@ type Fault struct {
 	Seconds float64 `json:"seconds"` // wait or delay
 }
 
-func when(f *Fault) faults.When { return faults.When{Count: &f.Count, After: &f.After, Rate: f.Rate} }
+func faultSchedule(f *Fault) faults.When {
+	return faults.When{Count: &f.Count, After: &f.After, Rate: f.Rate}
+}
 
-func (f Fault) wait() time.Duration { return time.Duration(f.Seconds * float64(time.Second)) }
+func (f Fault) pauseLength() time.Duration { return time.Duration(f.Seconds * float64(time.Second)) }
 
 // Inject adds a fault. Several stand side by side; of those that could strike a request, the oldest does.
 func (s *Server) Inject(f Fault) error {
@@ -87,11 +89,11 @@ func (s *Server) Inject(f Fault) error {
 // ClearFaults ends all faults.
 func (s *Server) ClearFaults() { s.faults.Clear() }
 
-// take finds the fault of these kinds that strikes a request, and counts it.
-func (s *Server) take(kinds []Kind, r *http.Request, p parameters) (Fault, bool) {
+// takeFault finds the fault of these kinds that strikes a request, and counts it.
+func (s *Server) takeFault(kinds []Kind, r *http.Request, p parameters) (Fault, bool) {
 	return s.faults.Take(func(f Fault) bool {
 		return slices.Contains(kinds, f.Kind) && strings.HasPrefix(r.URL.Path, f.Path) &&
-			(strings.Contains(p.get("tql"), f.Match) || strings.Contains(p.get("owner"), f.Match))
+			(strings.Contains(p.firstValue("tql"), f.Match) || strings.Contains(p.firstValue("owner"), f.Match))
 	})
 }
 
@@ -101,54 +103,54 @@ func (s *Server) callFault(w http.ResponseWriter, r *http.Request, f Fault, entr
 	case CutBefore:
 		panic(http.ErrAbortHandler)
 	case Slow, Hang:
-		if !faults.Pause(r, f.wait(), s.closed) {
+		if !faults.Pause(r, f.pauseLength(), s.closed) {
 			panic(http.ErrAbortHandler)
 		}
 		return false
 	}
-	a := f.answer()
+	a := f.buildAnswer()
 	entry.Status = a.status
-	a.send(w)
+	a.sendTo(w)
 	return true
 }
 
-func (f Fault) answer() answer {
+func (f Fault) buildAnswer() answer {
 	switch {
 	case f.Kind == Throttle:
-		return f.throttled()
+		return f.buildThrottle()
 	case f.Kind == TQLRefuse:
-		return errorAnswer(refuse(http.StatusBadRequest, codeTQL, strings.TrimSpace(tqlMessage+" "+f.Message)))
+		return errorAnswer(newRefusal(http.StatusBadRequest, codeTQL, strings.TrimSpace(tqlMessage+" "+f.Message)))
 	case f.Form == "html":
 		return htmlAnswer(f.Status)
 	case f.Form == "empty":
 		return answer{status: f.Status}
 	case f.Form == "text":
-		return answer{status: f.Status, kind: "text/plain", body: []byte(f.message())}
+		return answer{status: f.Status, kind: "text/plain", body: []byte(f.messageText())}
 	}
-	return errorAnswer(refuse(f.Status, statusCodes[f.Status], f.message()))
+	return errorAnswer(newRefusal(f.Status, statusCodes[f.Status], f.messageText()))
 }
 
-func (f Fault) message() string {
+func (f Fault) messageText() string {
 	if f.Message != "" {
 		return f.Message
 	}
 	return http.StatusText(f.Status)
 }
 
-func (f Fault) throttled() answer {
-	a := errorAnswer(refuse(http.StatusTooManyRequests, "", "Too many requests"))
+func (f Fault) buildThrottle() answer {
+	a := errorAnswer(newRefusal(http.StatusTooManyRequests, "", "Too many requests"))
 	switch f.Form {
 	case "none":
 	case "date":
-		a.header = map[string]string{"Retry-After": time.Now().Add(f.wait()).UTC().Format(http.TimeFormat)}
+		a.header = map[string]string{"Retry-After": time.Now().Add(f.pauseLength()).UTC().Format(http.TimeFormat)}
 	default:
 		a.header = map[string]string{"Retry-After": strconv.Itoa(int(f.Seconds))}
 	}
 	return a
 }
 
-// spoil does to an answer what a fault of bodyKinds asks for.
-func (f Fault) spoil(a answer) answer {
+// spoilAnswer does to an answer what a fault of bodyKinds asks for.
+func (f Fault) spoilAnswer(a answer) answer {
 	switch f.Kind {
 	case Truncated:
 		a.cut = true

@@ -51,7 +51,7 @@ const (
 	nothingElse fields = 1 << 31 // the members that are always there may be left out
 )
 
-func (f fields) has(field uint8) bool { return f&(1<<field) != 0 }
+func (f fields) hasField(field uint8) bool { return f&(1<<field) != 0 }
 
 func fieldNamed(name string) (fields, bool) {
 	for i, known := range fieldNames {
@@ -70,18 +70,18 @@ func mustField(name string) fields {
 	return f
 }
 
-// parseFields reads the names asked for. A dotted one asks for what its first part names, and must not descend further than
+// parseFieldNames reads the names asked for. A dotted one asks for what its first part names, and must not descend further than
 // links allows; the answer is status if it does.
-func parseFields(names []string, links, status int) (fields, error) {
+func parseFieldNames(names []string, links, status int) (fields, error) {
 	var all fields
 	for _, name := range names {
 		first, rest, _ := strings.Cut(name, ".")
 		f, ok := fieldNamed(first)
 		if !ok {
-			return 0, refuse(http.StatusBadRequest, codeBadRequest, fmt.Sprintf("The field %q does not exist.", name))
+			return 0, newRefusal(http.StatusBadRequest, codeBadRequest, fmt.Sprintf("The field %q does not exist.", name))
 		}
 		if rest != "" && 1+strings.Count(rest, ".") > links {
-			return 0, refuse(status, statusCodes[status], fmt.Sprintf("The field %q exceeds the API link limit.", name))
+			return 0, newRefusal(status, statusCodes[status], fmt.Sprintf("The field %q exceeds the API link limit.", name))
 		}
 		all |= f
 	}

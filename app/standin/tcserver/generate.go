@@ -39,8 +39,8 @@ const (
 	forBatch
 )
 
-func (g *generator) dice(n, purpose int) dice {
-	return dice(mix(g.seed ^ mix(uint64(n)<<8|uint64(purpose))))
+func (g *generator) diceFor(n, purpose int) dice {
+	return dice(mixBits(g.seed ^ mixBits(uint64(n)<<8|uint64(purpose))))
 }
 
 // Generate makes a population of n indicators: all types, five owners, values that stand in two or three of them, awkward
@@ -49,11 +49,11 @@ func (g *generator) dice(n, purpose int) dice {
 // of nothing.
 func Generate(n int, seed uint64, now time.Time) *Population {
 	g := &generator{seed: seed, count: n, now: now.UTC().Truncate(time.Second)}
-	g.prepare()
+	g.prepareParts()
 	p := &Population{rows: make([]*row, n)}
 	rows := make([]row, n)
 	for i := range rows {
-		rows[i] = g.row(i)
+		rows[i] = g.makeRow(i)
 		p.rows[i] = &rows[i]
 	}
 	for i, o := range g.owners {
@@ -63,8 +63,8 @@ func Generate(n int, seed uint64, now time.Time) *Population {
 	return p
 }
 
-// source is the number of the row whose value a row has, and the owners between the two: of every 23 rows two repeat a third.
-func source(n int) (original, copied int) {
+// sourceOf is the number of the row whose value a row has, and the owners between the two: of every 23 rows two repeat a third.
+func sourceOf(n int) (original, copied int) {
 	switch n % 23 {
 	case 7:
 		return n - 5, 1
@@ -74,9 +74,9 @@ func source(n int) (original, copied int) {
 	return n, 0
 }
 
-func (g *generator) value(n int) value {
-	original, copied := source(n)
-	d := g.dice(original, forValue)
+func (g *generator) makeValue(n int) value {
+	original, copied := sourceOf(n)
+	d := g.diceFor(original, forValue)
 	var v value
 	if original%23 == 3 && original/23 < len(awkward) {
 		v = awkward[original/23]
@@ -84,10 +84,10 @@ func (g *generator) value(n int) value {
 		v = newValue(&d, original)
 	}
 	if copied > 0 {
-		spelling := g.dice(n, forSpelling)
-		return v.respelled(&spelling)
+		spelling := g.diceFor(n, forSpelling)
+		return v.respellValue(&spelling)
 	}
-	if d.percent(12) && v.typ == typeFile {
+	if d.rollPercent(12) && v.typ == typeFile {
 		for i := range v.parts {
 			v.parts[i] = strings.ToLower(v.parts[i])
 		}
@@ -98,10 +98,10 @@ func (g *generator) value(n int) value {
 // ownerShares are the owners' shares of a hundred rows.
 var ownerShares = []int{7, 8, 45, 38, 2}
 
-func (g *generator) owner(n int) int {
-	original, copied := source(n)
-	d := g.dice(original, forRow)
-	left := d.below(100)
+func (g *generator) ownerIndex(n int) int {
+	original, copied := sourceOf(n)
+	d := g.diceFor(original, forRow)
+	left := d.rollBelow(100)
 	for i, share := range ownerShares {
 		if left -= share; left < 0 {
 			return (i + copied) % len(ownerShares)
@@ -110,102 +110,102 @@ func (g *generator) owner(n int) int {
 	return 0
 }
 
-func (g *generator) row(n int) row {
-	d := g.dice(n, forRow)
-	d.roll() // the owner's
+func (g *generator) makeRow(n int) row {
+	d := g.diceFor(n, forRow)
+	d.rollBits() // the owner's
 	r := row{
-		id: g.id(n), owner: g.owners[g.owner(n)], typ: types[g.value(n).typ].name,
-		rating: -1, confidence: -1, score: -1, active: !d.percent(3),
+		id: g.idOf(n), owner: g.owners[g.ownerIndex(n)], typ: types[g.makeValue(n).typ].name,
+		rating: -1, confidence: -1, score: -1, active: !d.rollPercent(3),
 		generator: g, number: int32(n),
 	}
-	r.added = g.added(n)
+	r.added = g.addedAt(n)
 	r.modified = r.added
-	if d.percent(45) {
-		r.modified += int64(d.below(int(max(1, g.now.Unix()-r.added))))
+	if d.rollPercent(45) {
+		r.modified += int64(d.rollBelow(int(max(1, g.now.Unix()-r.added))))
 	}
-	if d.percent(90) {
-		r.rating = int16(100 * d.below(6))
+	if d.rollPercent(90) {
+		r.rating = int16(100 * d.rollBelow(6))
 	}
-	if d.percent(85) {
-		r.confidence = int16(d.below(101))
+	if d.rollPercent(85) {
+		r.confidence = int16(d.rollBelow(101))
 	}
-	if d.percent(92) {
-		r.score = int16(d.below(1001))
+	if d.rollPercent(92) {
+		r.score = int16(d.rollBelow(1001))
 	}
 	return r
 }
 
-// id grows with the number; the last twentieth lies above 2^53, where neighbours differ by one.
-func (g *generator) id(n int) int64 {
+// idOf grows with the number; the last twentieth lies above 2^53, where neighbours differ by one.
+func (g *generator) idOf(n int) int64 {
 	if n >= g.count-g.count/20 {
 		return 1<<53 + 1 + int64(n)
 	}
-	return 700_000 + 3*int64(n) + int64(mix(uint64(n))%3)
+	return 700_000 + 3*int64(n) + int64(mixBits(uint64(n))%3)
 }
 
-// added is the same for the rows of a batch, as an import makes it.
-func (g *generator) added(n int) int64 {
+// addedAt is the same for the rows of a batch, as an import makes it.
+func (g *generator) addedAt(n int) int64 {
 	const batch, span = 37, 2 * 365 * 24 * 3600
-	d := g.dice(n/batch, forBatch)
+	d := g.diceFor(n/batch, forBatch)
 	batches := g.count/batch + 1
 	step := span / batches
-	return g.now.Unix() - span + int64(n/batch*step) + int64(d.below(max(1, step)))
+	return g.now.Unix() - span + int64(n/batch*step) + int64(d.rollBelow(max(1, step)))
 }
 
-// prepare writes what many documents share.
-func (g *generator) prepare() {
+// prepareParts writes what many documents share.
+func (g *generator) prepareParts() {
 	for i := range generatedOwners {
 		o := &generatedOwners[i]
 		g.owners = append(g.owners, o)
-		g.creator = append(g.creator, object(func(w *writer) {
-			w.number("id", int64(10+i))
-			w.text("userName", strconv.Itoa(40_000_000+i))
-			w.text("firstName", "Feed")
-			w.text("lastName", "Importer")
-			w.text("pseudonym", "importer-"+strconv.Itoa(i))
-			w.text("owner", o.name)
+		g.creator = append(g.creator, writeObject(func(w *writer) {
+			w.writeNumber("id", int64(10+i))
+			w.writeText("userName", strconv.Itoa(40_000_000+i))
+			w.writeText("firstName", "Feed")
+			w.writeText("lastName", "Importer")
+			w.writeText("pseudonym", "importer-"+strconv.Itoa(i))
+			w.writeText("owner", o.name)
 		}))
 		g.groups = append(g.groups, g.ownerGroups(i))
 	}
 	for i, name := range plainTags {
-		g.tags = append(g.tags, object(func(w *writer) {
-			w.number("id", int64(300+i))
-			w.text("name", name)
-			w.date("lastUsed", g.now.Unix())
+		g.tags = append(g.tags, writeObject(func(w *writer) {
+			w.writeNumber("id", int64(300+i))
+			w.writeText("name", name)
+			w.writeDate("lastUsed", g.now.Unix())
 		}))
 	}
 	for i, t := range techniques {
-		g.attack = append(g.attack, object(func(w *writer) {
-			w.number("id", int64(900+i))
-			w.text("name", t.name)
-			w.text("techniqueId", t.id)
-			w.words("platforms", t.platforms)
-			w.words("tactics", t.tactics)
-			w.date("lastUsed", g.now.Unix())
+		g.attack = append(g.attack, writeObject(func(w *writer) {
+			w.writeNumber("id", int64(900+i))
+			w.writeText("name", t.name)
+			w.writeText("techniqueId", t.id)
+			w.writeWords("platforms", t.platforms)
+			w.writeWords("tactics", t.tactics)
+			w.writeDate("lastUsed", g.now.Unix())
 		}))
 	}
 	for i, l := range labels {
-		g.labels = append(g.labels, object(func(w *writer) {
-			w.number("id", int64(3+i))
-			w.text("name", l.name)
-			w.text("description", l.description)
-			w.text("color", l.color)
-			w.text("owner", l.owner)
-			w.text("dateAdded", l.added)
+		g.labels = append(g.labels, writeObject(func(w *writer) {
+			w.writeNumber("id", int64(3+i))
+			w.writeText("name", l.name)
+			w.writeText("description", l.description)
+			w.writeText("color", l.color)
+			w.writeText("owner", l.owner)
+			w.writeText("dateAdded", l.added)
 		}))
 	}
 }
 
-func object(members func(*writer)) []byte {
+func writeObject(members func(*writer)) []byte {
 	w := &writer{[]byte{'{'}}
 	members(w)
 	return append(w.b, '}')
 }
 
-// words writes a collection of texts that commas separate.
-func (w *writer) words(name, list string) {
+// writeWords writes a collection of texts that commas separate.
+func (w *writer) writeWords(name, list string) {
 	words := strings.Split(list, ",")
-	w.name(name)
+	w.writeName(name)
 	w.b = append(w.b, `{"data":[`...)
 	for i, word := range words {
 		if i > 0 {
@@ -225,19 +225,19 @@ func (g *generator) ownerGroups(o int) [][]byte {
 		id := int64(8_000_000 + 1000*o + i)
 		added := g.now.AddDate(-2, 0, -i).Unix()
 		number := strconv.FormatInt(id, 10)
-		groups[i] = object(func(w *writer) {
-			w.number("id", id)
-			w.date("dateAdded", added)
-			w.number("ownerId", g.owners[o].id)
-			w.text("ownerName", g.owners[o].name)
-			w.text("webLink", webBase+"/#/details/groups/"+number+"/overview")
-			w.text("type", typ.name)
-			w.text("name", groupName(i, typ.name))
-			w.raw("createdBy", string(g.creator[o]))
-			w.text("upVoteCount", "0")
-			w.text("downVoteCount", "0")
-			w.date("lastModified", added)
-			w.text("legacyLink", webBase+"/auth/"+typ.page+"/"+typ.page+".xhtml?"+typ.page+"="+number)
+		groups[i] = writeObject(func(w *writer) {
+			w.writeNumber("id", id)
+			w.writeDate("dateAdded", added)
+			w.writeNumber("ownerId", g.owners[o].id)
+			w.writeText("ownerName", g.owners[o].name)
+			w.writeText("webLink", webBase+"/#/details/groups/"+number+"/overview")
+			w.writeText("type", typ.name)
+			w.writeText("name", groupName(i, typ.name))
+			w.writeRaw("createdBy", string(g.creator[o]))
+			w.writeText("upVoteCount", "0")
+			w.writeText("downVoteCount", "0")
+			w.writeDate("lastModified", added)
+			w.writeText("legacyLink", webBase+"/auth/"+typ.page+"/"+typ.page+".xhtml?"+typ.page+"="+number)
 			w.b = append(w.b, typ.extra...)
 		})
 	}
@@ -245,7 +245,7 @@ func (g *generator) ownerGroups(o int) [][]byte {
 }
 
 func groupName(i int, typ string) string {
-	name := family(i)
+	name := familyName(i)
 	switch typ {
 	case "Report", "Document":
 		return name + ": what was seen"
@@ -257,6 +257,6 @@ func groupName(i int, typ string) string {
 	return name
 }
 
-func family(i int) string {
+func familyName(i int) string {
 	return familyFirst[i%len(familyFirst)] + " " + familySecond[i/2%len(familySecond)]
 }

@@ -8,35 +8,35 @@ import (
 	"time"
 )
 
-// indicators answers GET /v3/indicators, app/docs/threatconnect.md#selecting-indicators.
-func (s *Server) indicators(r *http.Request, p parameters, entry *Request) (answer, error) {
+// getIndicators answers GET /v3/indicators, app/docs/threatconnect.md#selecting-indicators.
+func (s *Server) getIndicators(r *http.Request, p parameters, entry *Request) (answer, error) {
 	defer s.countPage()
 	s.callBetweenPages()
-	want, err := s.fields(p)
+	want, err := s.parseFields(p)
 	if err != nil {
 		return answer{}, err
 	}
-	owner, err := s.table.readableOwner(p.get("owner"))
+	owner, err := s.table.readableOwner(p.firstValue("owner"))
 	if err != nil {
 		return answer{}, err
 	}
-	rows, err := s.selectRows(Query{TQL: p.get("tql"), Owner: owner, Sorting: p.get("sorting")})
+	rows, err := s.selectRows(Query{TQL: p.firstValue("tql"), Owner: owner, Sorting: p.firstValue("sorting")})
 	if err != nil {
 		return answer{}, err
 	}
-	w, err := s.page(r, p, len(rows))
+	w, err := s.cutPage(r, p, len(rows))
 	if err != nil {
 		return answer{}, err
 	}
 	shown := rows[w.start:w.end]
-	fault, _ := s.take(pageKinds, r, p)
+	fault, _ := s.takeFault(pageKinds, r, p)
 	if fault.Kind != "" {
 		entry.Fault = fault.Kind
 	}
 	shown = s.swapPage(shown, fault)
 	entry.Rows = len(shown)
 	count := -1
-	if p.get("count") == "true" && w.first {
+	if p.firstValue("count") == "true" && w.first {
 		count = len(rows)
 	}
 	return answer{status: http.StatusOK, body: listBody(shown, want, w, count, fault.Kind == DamagedRow), pooled: true}, nil
@@ -71,8 +71,8 @@ func (s *Server) swapPage(rows []*row, f Fault) []*row {
 	return rows
 }
 
-func (s *Server) fields(p parameters) (fields, error) {
-	return parseFields(p.values["fields"], s.options.LinkLimit, s.options.LinkLimitStatus)
+func (s *Server) parseFields(p parameters) (fields, error) {
+	return parseFieldNames(p.values["fields"], s.options.LinkLimit, s.options.LinkLimitStatus)
 }
 
 // rowSize is about what a row takes with the usual fields.
@@ -93,7 +93,7 @@ func listBody(rows []*row, want fields, w window, count int, damaged bool) []byt
 			b = append(b, `{"id":"none","type":7}`...)
 			continue
 		}
-		b = r.append(b, want)
+		b = r.appendDocument(b, want)
 	}
 	b = append(b, ']')
 	if w.prev != "" {
@@ -105,39 +105,39 @@ func listBody(rows []*row, want fields, w window, count int, damaged bool) []byt
 	return append(b, `,"status":"Success"}`...)
 }
 
-// oneIndicator answers GET /v3/indicators/{id or summary}. A summary is looked for in one owner alone: the user's
+// getIndicator answers GET /v3/indicators/{id or summary}. A summary is looked for in one owner alone: the user's
 // Organization unless another is named.
-func (s *Server) oneIndicator(_ *http.Request, p parameters, entry *Request) (answer, error) {
-	want, err := s.fields(p)
+func (s *Server) getIndicator(_ *http.Request, p parameters, entry *Request) (answer, error) {
+	want, err := s.parseFields(p)
 	if err != nil {
 		return answer{}, err
 	}
-	owner, err := s.table.readableOwner(p.get("owner"))
+	owner, err := s.table.readableOwner(p.firstValue("owner"))
 	if err != nil {
 		return answer{}, err
 	}
-	r := s.table.one(p.id, owner)
+	r := s.table.findOne(p.id, owner)
 	if r == nil {
-		return answer{}, refuse(http.StatusNotFound, codeNotFound, "The requested item(s) were not found.")
+		return answer{}, newRefusal(http.StatusNotFound, codeNotFound, "The requested item(s) were not found.")
 	}
 	entry.Rows = 1
-	body := append(r.append([]byte(`{"data":`), want), `,"status":"Success"}`...)
+	body := append(r.appendDocument([]byte(`{"data":`), want), `,"status":"Success"}`...)
 	return answer{status: http.StatusOK, body: body}, nil
 }
 
-func (t *table) one(idOrSummary, owner string) *row {
+func (t *table) findOne(idOrSummary, owner string) *row {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if id, err := strconv.ParseInt(idOrSummary, 10, 64); err == nil {
-		if at, err := t.find(id); err == nil && !t.hidden[t.rows[at].owner.id] && (owner == "" || owner == t.rows[at].owner.name) {
+		if at, err := t.findRow(id); err == nil && !t.hidden[t.rows[at].owner.id] && (owner == "" || owner == t.rows[at].owner.name) {
 			return t.rows[at]
 		}
 	}
 	if owner == "" {
-		owner = t.organization().Name
+		owner = t.ownOrganization().Name
 	}
 	for _, r := range t.rows {
-		if r.owner.name == owner && strings.EqualFold(exported(r).Summary(), idOrSummary) {
+		if r.owner.name == owner && strings.EqualFold(exportRow(r).Summary(), idOrSummary) {
 			return r
 		}
 	}
@@ -152,32 +152,32 @@ type deletedRow struct {
 	Summary   string `json:"summary"`
 }
 
-// deletedIndicators answers GET /v3/indicators/deleted, of one owner: the user's Organization unless another is named.
-func (s *Server) deletedIndicators(r *http.Request, p parameters, entry *Request) (answer, error) {
-	owner, err := s.table.readableOwner(p.get("owner"))
+// getDeleted answers GET /v3/indicators/deleted, of one owner: the user's Organization unless another is named.
+func (s *Server) getDeleted(r *http.Request, p parameters, entry *Request) (answer, error) {
+	owner, err := s.table.readableOwner(p.firstValue("owner"))
 	if err != nil {
 		return answer{}, err
 	}
 	since := time.Time{}
-	if text := p.get("deletedSince"); text != "" {
+	if text := p.firstValue("deletedSince"); text != "" {
 		if since, err = time.Parse(timeLayout, text); err != nil || strings.Contains(text, ".") {
-			return answer{}, refuse(http.StatusBadRequest, codeBadRequest, "The parameter deletedSince is not a date such as 2024-05-01T00:00:00Z.")
+			return answer{}, newRefusal(http.StatusBadRequest, codeBadRequest, "The parameter deletedSince is not a date such as 2024-05-01T00:00:00Z.")
 		}
 	}
-	rows := s.deletedRows(owner, p.get("type"), since)
-	w, err := s.page(r, p, len(rows))
+	rows := s.deletedRows(owner, p.firstValue("type"), since)
+	w, err := s.cutPage(r, p, len(rows))
 	if err != nil {
 		return answer{}, err
 	}
 	entry.Rows = w.end - w.start
-	return envelope(rows[w.start:w.end], w, len(rows)), nil
+	return listAnswer(rows[w.start:w.end], w, len(rows)), nil
 }
 
 func (s *Server) deletedRows(owner, typ string, since time.Time) []deletedRow {
 	s.table.mu.Lock()
 	defer s.table.mu.Unlock()
 	if owner == "" {
-		owner = s.table.organization().Name
+		owner = s.table.ownOrganization().Name
 	}
 	rows := []deletedRow{}
 	for _, d := range s.table.deleted {
@@ -193,8 +193,8 @@ func (s *Server) deletedRows(owner, typ string, since time.Time) []deletedRow {
 	return rows
 }
 
-// envelope wraps a page of a list that always tells its count; a negative one is left out.
-func envelope(data any, w window, count int) answer {
+// listAnswer wraps a page of a list that always tells its count; a negative one is left out.
+func listAnswer(data any, w window, count int) answer {
 	body := struct {
 		Next   string `json:"next,omitempty"`
 		Data   any    `json:"data"`

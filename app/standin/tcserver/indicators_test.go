@@ -200,7 +200,7 @@ func TestFieldsAddMembers(t *testing.T) {
 		first, _, _ := strings.Cut(field, ".")
 		bit, _ := fieldNamed(first)
 		for name, index := range memberField {
-			if bit.has(index) != seen[name] {
+			if bit.hasField(index) != seen[name] {
 				t.Errorf("fields=%s and %s: %v", field, name, seen[name])
 			}
 		}

@@ -20,12 +20,12 @@ type view struct {
 	members []member
 }
 
-func (v *view) reset(r *row) { v.row, v.filled = r, false }
+func (v *view) showRow(r *row) { v.row, v.filled = r, false }
 
-// member is the raw value of a member, nil when the row has none.
-func (v *view) member(name string) []byte {
+// memberValue is the raw value of a member, nil when the row has none.
+func (v *view) memberValue(name string) []byte {
 	if !v.filled {
-		v.buffer = v.row.append(v.buffer[:0], v.want)
+		v.buffer = v.row.appendDocument(v.buffer[:0], v.want)
 		v.members = v.members[:0]
 		eachMember(v.buffer, func(m member) bool { v.members = append(v.members, m); return true }) //nolint:errcheck // rows are objects
 		v.filled = true
@@ -41,8 +41,8 @@ func (v *view) member(name string) []byte {
 // needDocument is the bit of [tql.Field.Needs] for the members that are always there; the bits below are the fields.
 const needDocument = 1 << 63
 
-// wanted is what a view has to have of a document.
-func wanted(needs uint64) fields {
+// wantedFields is what a view has to have of a document.
+func wantedFields(needs uint64) fields {
 	want := fields(needs) & allFields
 	if needs&needDocument == 0 {
 		want |= nothingElse
@@ -102,8 +102,8 @@ var indicatorSchema = sync.OnceValue(func() tql.Schema[*view] { return tql.NewSc
 
 // relatedKeywords ask for tags, labels, groups and attributes, by themselves or by a nested query.
 func relatedKeywords() []field {
-	tags, labels, groups := collection("tags"), collection("securityLabels"), collection("associatedGroups")
-	needTags, needLabels, needGroups := need("tags"), need("securityLabels"), need("associatedGroups")
+	tags, labels, groups := collectionParts("tags"), collectionParts("securityLabels"), collectionParts("associatedGroups")
+	needTags, needLabels, needGroups := fieldBit("tags"), fieldBit("securityLabels"), fieldBit("associatedGroups")
 	technique := func(v *view, yield func(part) bool) {
 		tags(v, func(p part) bool { return valueOf(p, "techniqueId") == nil || yield(p) })
 	}
@@ -118,7 +118,7 @@ func relatedKeywords() []field {
 		{Name: "hasAllTags", Nested: true, Needs: needTags, Related: tql.HasAll(tags, tagSchema)},
 		{Name: "hasSecurityLabel", Nested: true, Needs: needLabels, Related: tql.Has(labels, labelSchema)},
 		{Name: "hasGroup", Nested: true, Needs: needGroups, Related: tql.Has(groups, groupSchema)},
-		{Name: "hasAttribute", Nested: true, Needs: need("attributes"), Related: tql.Has(collection("attributes"), attributeSchema)},
+		{Name: "hasAttribute", Nested: true, Needs: fieldBit("attributes"), Related: tql.Has(collectionParts("attributes"), attributeSchema)},
 	}
 }
 
@@ -179,8 +179,8 @@ var (
 		"default Boolean default", "displayed Boolean default")
 )
 
-// need is what has to be at hand to read the members of a field.
-func need(name string) uint64 { return uint64(mustField(name)) }
+// fieldBit is what has to be at hand to read the members of a field.
+func fieldBit(name string) uint64 { return uint64(mustField(name)) }
 
 // fromMember reads a keyword from a member of the document.
 func fromMember(name string, typ tql.Type, member string) field {
@@ -192,12 +192,12 @@ func fromMember(name string, typ tql.Type, member string) field {
 		f.Texts = memberTexts(member)
 		return f
 	}
-	f.Number = func(v *view) (int64, bool) { return numberOf(v.member(member), typ) }
+	f.Number = func(v *view) (int64, bool) { return numberOf(v.memberValue(member), typ) }
 	return f
 }
 
 func memberTexts(member string) func(*view, func(string) bool) {
-	return func(v *view, yield func(string) bool) { yieldText(v.member(member), yield) }
+	return func(v *view, yield func(string) bool) { yieldText(v.memberValue(member), yield) }
 }
 
 // yieldText hands over what a string says. An absent or empty one has no value.
@@ -234,9 +234,9 @@ func plainText(get func(*row) string) func(*view, func(string) bool) {
 	return func(v *view, yield func(string) bool) { yield(get(v.row)) }
 }
 
-func collection(name string) func(*view, func(part) bool) {
+func collectionParts(name string) func(*view, func(part) bool) {
 	return func(v *view, yield func(part) bool) {
-		eachElement(v.member(name), func(o []byte) bool { return yield(o) })
+		eachElement(v.memberValue(name), func(o []byte) bool { return yield(o) })
 	}
 }
 
@@ -262,23 +262,23 @@ func partNumbers(each func(*view, func(part) bool), member string) func(*view, f
 func valuePart(n int) func(*view, func(string) bool) {
 	return func(v *view, yield func(string) bool) {
 		if t, _ := typeNamed(v.row.typ); n < len(t.members) {
-			yieldText(v.member(t.members[n]), yield)
+			yieldText(v.memberValue(t.members[n]), yield)
 		}
 	}
 }
 
-func address(v *view) (netip.Addr, bool) {
-	a, err := netip.ParseAddr(textOf(v.member("ip")))
+func addressOf(v *view) (netip.Addr, bool) {
+	a, err := netip.ParseAddr(textOf(v.memberValue("ip")))
 	return a, err == nil
 }
 
 func isIPv6(v *view) (int64, bool) {
-	a, ok := address(v)
+	a, ok := addressOf(v)
 	return toInt(ok && a.Is6()), ok
 }
 
 func addressNumber(v *view) (int64, bool) {
-	a, ok := address(v)
+	a, ok := addressOf(v)
 	if !ok || !a.Is4() {
 		return 0, false
 	}

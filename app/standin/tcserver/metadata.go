@@ -7,8 +7,8 @@ import (
 	"strings"
 )
 
-// indicatorTypes answers GET /v2/types/indicatorTypes, app/docs/threatconnect.md#types.
-func (s *Server) indicatorTypes(_ *http.Request, p parameters, _ *Request) (answer, error) {
+// getIndicatorTypes answers GET /v2/types/indicatorTypes, app/docs/threatconnect.md#types.
+func (s *Server) getIndicatorTypes(_ *http.Request, p parameters, _ *Request) (answer, error) {
 	rows := []map[string]any{}
 	for _, t := range types {
 		row := map[string]any{
@@ -22,12 +22,12 @@ func (s *Server) indicatorTypes(_ *http.Request, p parameters, _ *Request) (answ
 				label = t.labels[i]
 			}
 			keys["key"+strconv.Itoa(i+1)] = member
-			if i < 2 || p.get("includeAdditional") == "true" {
+			if i < 2 || p.firstValue("includeAdditional") == "true" {
 				row["value"+strconv.Itoa(i+1)+"Label"] = label
 				row["value"+strconv.Itoa(i+1)+"Type"] = "text"
 			}
 		}
-		if p.get("includeAdditional") == "true" {
+		if p.firstValue("includeAdditional") == "true" {
 			row["keys"] = keys
 		}
 		rows = append(rows, row)
@@ -35,8 +35,8 @@ func (s *Server) indicatorTypes(_ *http.Request, p parameters, _ *Request) (answ
 	return successV2(map[string]any{"resultCount": len(rows), "indicatorType": rows})
 }
 
-// attributeTypes answers GET /v3/attributeTypes.
-func (s *Server) attributeTypes(r *http.Request, p parameters, _ *Request) (answer, error) {
+// getAttributeTypes answers GET /v3/attributeTypes.
+func (s *Server) getAttributeTypes(r *http.Request, p parameters, _ *Request) (answer, error) {
 	rows := []map[string]any{}
 	for i, name := range []string{"Description", "Source", "Phase of Intrusion", "First Seen", "Last Seen", "Additional Analysis and Context"} {
 		row := map[string]any{
@@ -50,24 +50,24 @@ func (s *Server) attributeTypes(r *http.Request, p parameters, _ *Request) (answ
 		}
 		rows = append(rows, row)
 	}
-	w, err := s.page(r, p, len(rows))
+	w, err := s.cutPage(r, p, len(rows))
 	if err != nil {
 		return answer{}, err
 	}
-	return envelope(rows[w.start:w.end], w, len(rows)), nil
+	return listAnswer(rows[w.start:w.end], w, len(rows)), nil
 }
 
-// fieldOptions answers OPTIONS /v3/indicators/fields.
-func (s *Server) fieldOptions(*http.Request, parameters, *Request) (answer, error) {
+// getFieldOptions answers OPTIONS /v3/indicators/fields.
+func (s *Server) getFieldOptions(*http.Request, parameters, *Request) (answer, error) {
 	rows := []map[string]any{}
 	for _, name := range fieldNames {
 		rows = append(rows, map[string]any{"name": name, "description": "Adds " + name, "includedByDefault": false})
 	}
-	return envelope(rows, window{}, len(rows)), nil
+	return listAnswer(rows, window{}, len(rows)), nil
 }
 
-// tqlOptions answers OPTIONS /v3/indicators/tql.
-func (s *Server) tqlOptions(*http.Request, parameters, *Request) (answer, error) {
+// getTQLOptions answers OPTIONS /v3/indicators/tql.
+func (s *Server) getTQLOptions(*http.Request, parameters, *Request) (answer, error) {
 	rows := []map[string]any{}
 	for _, f := range indicatorKeywords() {
 		typ := string(f.Type)
@@ -77,7 +77,7 @@ func (s *Server) tqlOptions(*http.Request, parameters, *Request) (answer, error)
 		rows = append(rows, map[string]any{"keyword": f.Name, "name": f.Name, "type": typ})
 	}
 	slices.SortFunc(rows, func(a, b map[string]any) int { return strings.Compare(a["keyword"].(string), b["keyword"].(string)) })
-	return envelope(rows, window{}, len(rows)), nil
+	return listAnswer(rows, window{}, len(rows)), nil
 }
 
 // memberTypes are the types of the members that hold no text.
@@ -86,11 +86,11 @@ var memberTypes = map[string]string{
 	"confidence": "Integer", "active": "Boolean", "activeLocked": "Boolean", "privateFlag": "Boolean",
 }
 
-// indicatorOptions answers OPTIONS /v3/indicators: the members of an indicator by name.
-func (s *Server) indicatorOptions(_ *http.Request, p parameters, _ *Request) (answer, error) {
+// getIndicatorOptions answers OPTIONS /v3/indicators: the members of an indicator by name.
+func (s *Server) getIndicatorOptions(_ *http.Request, p parameters, _ *Request) (answer, error) {
 	all := map[string]any{}
 	add := func(name string, readOnly bool, appliesTo ...string) {
-		if readOnly && p.get("show") != "readonly" {
+		if readOnly && p.firstValue("show") != "readonly" {
 			return
 		}
 		typ, ok := memberTypes[name]

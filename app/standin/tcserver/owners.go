@@ -25,7 +25,7 @@ func (s *Server) SetPermission(name, permission string) error {
 	for i := range s.table.owners {
 		if s.table.owners[i].Name == name {
 			s.table.owners[i].Permission = permission
-			s.table.changed()
+			s.table.forgetResults()
 			return nil
 		}
 	}
@@ -41,7 +41,7 @@ func (s *Server) RemoveOwner(name string) error {
 		return fmt.Errorf("there is no owner %q", name)
 	}
 	s.table.owners = slices.Delete(s.table.owners, at, at+1)
-	s.table.changed()
+	s.table.forgetResults()
 	return nil
 }
 
@@ -59,7 +59,7 @@ func (s *Server) AddOwner(o Owner) error {
 		s.table.known[o.Name] = &owner{o.ID, o.Name}
 	}
 	s.table.owners = append(s.table.owners, o)
-	s.table.changed()
+	s.table.forgetResults()
 	return nil
 }
 
@@ -73,8 +73,8 @@ func ManyOwners(n int) []Owner {
 	return owners
 }
 
-// organization is the user's own; the caller holds the lock.
-func (t *table) organization() Owner {
+// ownOrganization is the user's own; the caller holds the lock.
+func (t *table) ownOrganization() Owner {
 	for _, o := range t.owners {
 		if o.Type == "Organization" {
 			return o
@@ -92,14 +92,14 @@ func (t *table) readableOwner(name string) (string, error) {
 			continue
 		}
 		if o.Permission == "NONE" {
-			return "", refuse(http.StatusForbidden, codeForbidden, "Access Denied")
+			return "", newRefusal(http.StatusForbidden, codeForbidden, "Access Denied")
 		}
 		return name, nil
 	}
 	if name == "" {
 		return "", nil
 	}
-	return "", refuse(http.StatusForbidden, codeForbidden, "The requested owner was not found")
+	return "", newRefusal(http.StatusForbidden, codeForbidden, "The requested owner was not found")
 }
 
 // ownerSchema are the keywords of /v3/security/owners, app/docs/threatconnect.md#owners.
@@ -107,7 +107,7 @@ var ownerSchema = sync.OnceValue(func() tql.Schema[Owner] {
 	all := []tql.Field[Owner]{
 		{Name: "ownerId", Type: tql.Integer, Number: func(o Owner) (int64, bool) { return o.ID, true }},
 		{Name: "ownerName", Type: tql.Text, Texts: func(o Owner, yield func(string) bool) { yield(o.Name) }},
-		{Name: "permIndicator", Type: tql.Text, Texts: func(o Owner, yield func(string) bool) { yield(o.permission()) }},
+		{Name: "permIndicator", Type: tql.Text, Texts: func(o Owner, yield func(string) bool) { yield(o.effectivePermission()) }},
 		{Name: "userId", Type: tql.Integer},
 	}
 	for _, name := range otherPermissions {
@@ -119,34 +119,34 @@ var ownerSchema = sync.OnceValue(func() tql.Schema[Owner] {
 var otherPermissions = strings.Fields("permApps permArtifact permAttribute permCase permComment permGroup permInvite permMember" +
 	" permNotes permPlaybooks permPost permSecurityLabel permSettings permTag permTask permTimeline permTrack permUsers permVictim")
 
-func (o Owner) permission() string {
+func (o Owner) effectivePermission() string {
 	if o.Permission == "" {
 		return "FULL"
 	}
 	return o.Permission
 }
 
-// securityOwners answers GET /v3/security/owners.
-func (s *Server) securityOwners(r *http.Request, p parameters, entry *Request) (answer, error) {
+// getOwners answers GET /v3/security/owners.
+func (s *Server) getOwners(r *http.Request, p parameters, entry *Request) (answer, error) {
 	owners := s.Owners()
-	if text := p.get("tql"); strings.TrimSpace(text) != "" {
+	if text := p.firstValue("tql"); strings.TrimSpace(text) != "" {
 		tree, err := tql.Parse(text)
 		if err != nil {
-			return answer{}, refuseTQL(err)
+			return answer{}, newTQLRefusal(err)
 		}
 		q, err := ownerSchema().Compile(tree, time.Now())
 		if err != nil {
-			return answer{}, refuseTQL(err)
+			return answer{}, newTQLRefusal(err)
 		}
 		owners = slices.DeleteFunc(owners, func(o Owner) bool { return !q.Match(o) })
 	}
-	w, err := s.page(r, p, len(owners))
+	w, err := s.cutPage(r, p, len(owners))
 	if err != nil {
 		return answer{}, err
 	}
 	rows := []map[string]any{}
 	for _, o := range owners[w.start:w.end] {
-		row := map[string]any{"id": o.ID, "name": o.Name, "type": o.Type, "ownerRole": "Director", "permIndicator": o.permission()}
+		row := map[string]any{"id": o.ID, "name": o.Name, "type": o.Type, "ownerRole": "Director", "permIndicator": o.effectivePermission()}
 		for _, name := range otherPermissions {
 			row[name] = "READ"
 		}
@@ -154,13 +154,13 @@ func (s *Server) securityOwners(r *http.Request, p parameters, entry *Request) (
 	}
 	entry.Rows = len(rows)
 	count := -1
-	if p.get("count") == "true" && w.first {
+	if p.firstValue("count") == "true" && w.first {
 		count = len(owners)
 	}
-	return envelope(rows, w, count), nil
+	return listAnswer(rows, w, count), nil
 }
 
-func (o Owner) v2() map[string]any {
+func (o Owner) asV2() map[string]any {
 	return map[string]any{"id": o.ID, "name": o.Name, "type": o.Type}
 }
 
@@ -168,25 +168,25 @@ func successV2(data map[string]any) (answer, error) {
 	return jsonAnswer(http.StatusOK, map[string]any{"status": "Success", "data": data}), nil
 }
 
-// ownersV2 answers GET /v2/owners.
-func (s *Server) ownersV2(*http.Request, parameters, *Request) (answer, error) {
+// getOwnersV2 answers GET /v2/owners.
+func (s *Server) getOwnersV2(*http.Request, parameters, *Request) (answer, error) {
 	rows := []map[string]any{}
 	for _, o := range s.Owners() {
-		rows = append(rows, o.v2())
+		rows = append(rows, o.asV2())
 	}
 	return successV2(map[string]any{"resultCount": len(rows), "owner": rows})
 }
 
-// ownOwner answers GET /v2/owners/mine.
-func (s *Server) ownOwner(*http.Request, parameters, *Request) (answer, error) {
+// getOwnOwner answers GET /v2/owners/mine.
+func (s *Server) getOwnOwner(*http.Request, parameters, *Request) (answer, error) {
 	s.table.mu.Lock()
-	o := s.table.organization()
+	o := s.table.ownOrganization()
 	s.table.mu.Unlock()
-	return successV2(map[string]any{"owner": o.v2()})
+	return successV2(map[string]any{"owner": o.asV2()})
 }
 
-// whoAmI answers GET /v2/whoami.
-func (s *Server) whoAmI(r *http.Request, _ parameters, _ *Request) (answer, error) {
+// getWhoAmI answers GET /v2/whoami.
+func (s *Server) getWhoAmI(r *http.Request, _ parameters, _ *Request) (answer, error) {
 	credentials, _ := strings.CutPrefix(r.Header.Get("Authorization"), "TC ")
 	accessID, _, _ := strings.Cut(credentials, ":")
 	s.mu.Lock()

@@ -15,11 +15,11 @@ type parameters struct {
 	id     string   // last part of the path
 }
 
-func (p parameters) get(name string) string { return p.values.Get(name) }
+func (p parameters) firstValue(name string) string { return p.values.Get(name) }
 
 func queryParameters(raw string) (p parameters, err error) {
 	if p.values, err = url.ParseQuery(raw); err != nil {
-		return p, refuse(http.StatusBadRequest, codeBadRequest, "The request was not properly formed")
+		return p, newRefusal(http.StatusBadRequest, codeBadRequest, "The request was not properly formed")
 	}
 	if raw != "" {
 		p.raw = strings.Split(raw, "&")
@@ -43,20 +43,20 @@ func bodyParameters(data map[string]any) parameters {
 	return p
 }
 
-// paging reads resultStart and resultLimit.
-func (s *Server) paging(p parameters) (start, limit int, err error) {
+// parsePaging reads resultStart and resultLimit.
+func (s *Server) parsePaging(p parameters) (start, limit int, err error) {
 	start, limit = 0, defaultLimit
 	for name, to := range map[string]*int{"resultStart": &start, "resultLimit": &limit} {
-		text := p.get(name)
+		text := p.firstValue(name)
 		if text == "" {
 			continue
 		}
 		if *to, err = strconv.Atoi(text); err != nil || *to < 0 {
-			return 0, 0, refuse(http.StatusBadRequest, codeBadRequest, fmt.Sprintf("The parameter %s is not a whole number.", name))
+			return 0, 0, newRefusal(http.StatusBadRequest, codeBadRequest, fmt.Sprintf("The parameter %s is not a whole number.", name))
 		}
 	}
 	if limit > maxLimit && !s.options.ClampLimit {
-		return 0, 0, refuse(http.StatusBadRequest, codeBadRequest, "The parameter resultLimit exceeds the maximum of 10000.")
+		return 0, 0, newRefusal(http.StatusBadRequest, codeBadRequest, "The parameter resultLimit exceeds the maximum of 10000.")
 	}
 	if limit == 0 {
 		limit = defaultLimit
@@ -71,23 +71,23 @@ type window struct {
 	next, prev string // links, empty when there is nothing there
 }
 
-// page cuts a list of that length, and makes the links that keep all other parameters as they were sent.
-func (s *Server) page(r *http.Request, p parameters, length int) (window, error) {
-	start, limit, err := s.paging(p)
+// cutPage cuts a list of that length, and makes the links that keep all other parameters as they were sent.
+func (s *Server) cutPage(r *http.Request, p parameters, length int) (window, error) {
+	start, limit, err := s.parsePaging(p)
 	if err != nil {
 		return window{}, err
 	}
 	w := window{start: min(start, length), end: min(start+limit, length), first: start == 0}
 	if start+limit < length {
-		w.next = s.link(r, p, start+limit, limit)
+		w.next = s.pageLink(r, p, start+limit, limit)
 	}
 	if start > 0 {
-		w.prev = s.link(r, p, max(0, start-limit), limit)
+		w.prev = s.pageLink(r, p, max(0, start-limit), limit)
 	}
 	return w, nil
 }
 
-func (s *Server) link(r *http.Request, p parameters, start, limit int) string {
+func (s *Server) pageLink(r *http.Request, p parameters, start, limit int) string {
 	base := s.options.LinkBase
 	if base == "" {
 		base = "http://" + r.Host

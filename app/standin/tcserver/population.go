@@ -44,13 +44,13 @@ type row struct {
 	number          int32      // in the generator
 }
 
-// append writes the row with the members of the wanted fields.
-func (r *row) append(dst []byte, want fields) []byte {
+// appendDocument writes the row with the members of the wanted fields.
+func (r *row) appendDocument(dst []byte, want fields) []byte {
 	start := len(dst)
 	if r.doc != nil {
-		dst = r.doc.append(dst, want)
+		dst = r.doc.appendDocument(dst, want)
 	} else {
-		dst = r.generator.append(dst, r, want)
+		dst = r.generator.appendDocument(dst, r, want)
 	}
 	if want&genericValues != 0 {
 		return renameValues(dst, start, r.typ)
@@ -84,12 +84,12 @@ type Row struct {
 }
 
 // JSON is the indicator with every member that it has, as GET /v3/indicators gives it when all fields are asked for.
-func (r Row) JSON() []byte { return r.row.append(nil, allFields&^genericValues) }
+func (r Row) JSON() []byte { return r.row.appendDocument(nil, allFields&^genericValues) }
 
 // Summary is the member of that name.
-func (r Row) Summary() string { return textOf(valueOf(r.row.append(nil, 0), "summary")) }
+func (r Row) Summary() string { return textOf(valueOf(r.row.appendDocument(nil, 0), "summary")) }
 
-func exported(r *row) Row {
+func exportRow(r *row) Row {
 	return Row{
 		ID: r.id, OwnerID: r.owner.id, Owner: r.owner.name, Type: r.typ, Active: r.active,
 		DateAdded: time.Unix(r.added, 0).UTC(), LastModified: time.Unix(r.modified, 0).UTC(), row: r,
@@ -158,11 +158,11 @@ func Read(r io.Reader) (*Population, error) {
 	if err := lines.Err(); err != nil {
 		return nil, err
 	}
-	return p.arrange(owners)
+	return p.sortRows(owners)
 }
 
-// arrange puts rows and owners in order.
-func (p *Population) arrange(owners map[string]*owner) (*Population, error) {
+// sortRows puts rows and owners in order.
+func (p *Population) sortRows(owners map[string]*owner) (*Population, error) {
 	slices.SortFunc(p.rows, byID)
 	for i := 1; i < len(p.rows); i++ {
 		if p.rows[i].id == p.rows[i-1].id {

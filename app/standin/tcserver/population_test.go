@@ -23,7 +23,7 @@ import (
 func jsonLines(p *Population) []byte {
 	var b bytes.Buffer
 	for _, r := range p.rows {
-		b.Write(exported(r).JSON())
+		b.Write(exportRow(r).JSON())
 		b.WriteByte('\n')
 	}
 	return b.Bytes()
@@ -50,7 +50,7 @@ func TestGeneratedPopulation(t *testing.T) {
 	inOwners := map[string]map[string]bool{}
 	var last, inactive int64
 	for _, row := range p.rows {
-		r := exported(row)
+		r := exportRow(row)
 		if r.ID <= last {
 			t.Fatalf("id %d after %d", r.ID, last)
 		}
@@ -88,7 +88,7 @@ func TestGeneratedPopulation(t *testing.T) {
 func TestAwkwardValuesAreThere(t *testing.T) {
 	text := string(jsonLines(Generate(1400, 5, testNow)))
 	for _, v := range awkward {
-		if member := string(appendText([]byte(`"summary":`), v.summary())); !strings.Contains(text, member) {
+		if member := string(appendText([]byte(`"summary":`), v.joinParts())); !strings.Contains(text, member) {
 			t.Errorf("%s is missing", member)
 		}
 	}
@@ -131,13 +131,13 @@ func reserved(v string) bool {
 func TestGeneratedValuesAreHarmless(t *testing.T) {
 	known := map[string]bool{}
 	for _, v := range awkward {
-		known[v.summary()] = true
+		known[v.joinParts()] = true
 	}
 	for _, row := range Generate(20_000, 2, testNow).rows {
-		r := exported(row)
+		r := exportRow(row)
 		switch r.Type {
 		case "Address", "Host", "URL", "EmailAddress", "CIDR":
-			if original, _ := source(int(row.number)); !reserved(r.Summary()) && !known[row.generator.value(original).summary()] {
+			if original, _ := sourceOf(int(row.number)); !reserved(r.Summary()) && !known[row.generator.makeValue(original).joinParts()] {
 				t.Errorf("%s %q", r.Type, r.Summary())
 			}
 		}
@@ -156,7 +156,7 @@ func TestEveryDocumentIsWhole(t *testing.T) {
 	for name, p := range populations {
 		t.Run(name, func(t *testing.T) {
 			for _, row := range p.rows {
-				checkDocument(t, exported(row))
+				checkDocument(t, exportRow(row))
 			}
 		})
 	}
@@ -189,15 +189,15 @@ func TestAnyFieldsAreAPartOfTheWhole(t *testing.T) {
 		r := rapid.SampledFrom(rows).Draw(t, "row")
 		want := fields(rapid.Uint32().Draw(t, "fields")) & allFields &^ genericValues
 		var whole, part map[string]any
-		if err := json.Unmarshal(r.append(nil, allFields&^genericValues), &whole); err != nil {
+		if err := json.Unmarshal(r.appendDocument(nil, allFields&^genericValues), &whole); err != nil {
 			t.Fatal(err)
 		}
-		if err := json.Unmarshal(r.append(nil, want), &part); err != nil {
+		if err := json.Unmarshal(r.appendDocument(nil, want), &part); err != nil {
 			t.Fatal(err)
 		}
 		for name, value := range whole {
 			field, optional := memberField[name]
-			if shown := !optional || want.has(field); shown != (part[name] != nil) || shown && !reflect.DeepEqual(part[name], value) {
+			if shown := !optional || want.hasField(field); shown != (part[name] != nil) || shown && !reflect.DeepEqual(part[name], value) {
 				t.Fatalf("%s with fields %b: %v, in the whole %v", name, want, part[name], value)
 			}
 		}
@@ -267,8 +267,8 @@ func TestReadRefuses(t *testing.T) {
 func TestLaterRowsStayWhenThereAreMore(t *testing.T) {
 	few, many := Generate(500, 1, testNow), Generate(20_000, 1, testNow)
 	for i := range 400 {
-		if a, b := few.rows[i], many.rows[i]; a.typ != b.typ || exported(a).Summary() != exported(b).Summary() {
-			t.Fatalf("row %d: %s, then %s", i, exported(a).Summary(), exported(b).Summary())
+		if a, b := few.rows[i], many.rows[i]; a.typ != b.typ || exportRow(a).Summary() != exportRow(b).Summary() {
+			t.Fatalf("row %d: %s, then %s", i, exportRow(a).Summary(), exportRow(b).Summary())
 		}
 	}
 }

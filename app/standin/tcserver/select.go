@@ -26,7 +26,7 @@ func (s *Server) Select(q Query) ([]Row, error) {
 	}
 	all := make([]Row, len(rows))
 	for i, r := range rows {
-		all[i] = exported(r)
+		all[i] = exportRow(r)
 	}
 	return all, nil
 }
@@ -37,7 +37,7 @@ func (s *Server) selectRows(q Query) ([]*row, error) {
 	if err != nil {
 		return nil, err
 	}
-	return s.table.run(p), nil
+	return s.table.runPlan(p), nil
 }
 
 // plan is a query taken apart: bounds of the id, which the order of the rows answers at once, and the rest, which has to be
@@ -63,11 +63,11 @@ func newPlan(q Query, now time.Time) (*plan, error) {
 	if strings.TrimSpace(q.TQL) != "" {
 		tree, err := tql.Parse(q.TQL)
 		if err != nil {
-			return nil, refuseTQL(err)
+			return nil, newTQLRefusal(err)
 		}
 		active = !tql.Mentions(tree, "indicatorActive")
-		if matches, err = p.compile(tree, now); err != nil {
-			return nil, refuseTQL(err)
+		if matches, err = p.compileRest(tree, now); err != nil {
+			return nil, newTQLRefusal(err)
 		}
 	}
 	p.rest += fmt.Sprintf(" owner %q active %t", q.Owner, active)
@@ -77,8 +77,8 @@ func newPlan(q Query, now time.Time) (*plan, error) {
 	return p, nil
 }
 
-// compile checks the whole tree, and compiles what is left of it without the bounds of the id.
-func (p *plan) compile(tree tql.Node, now time.Time) (func(*view) bool, error) {
+// compileRest checks the whole tree, and compiles what is left of it without the bounds of the id.
+func (p *plan) compileRest(tree tql.Node, now time.Time) (func(*view) bool, error) {
 	if _, err := indicatorSchema().Compile(tree, now); err != nil {
 		return nil, err
 	}
@@ -87,7 +87,7 @@ func (p *plan) compile(tree tql.Node, now time.Time) (func(*view) bool, error) {
 		return func(*view) bool { return true }, nil
 	}
 	compiled, err := indicatorSchema().Compile(rest, now)
-	p.want = wanted(compiled.Needs)
+	p.want = wantedFields(compiled.Needs)
 	p.rest = tql.Format(rest)
 	if compiled.Relative {
 		p.rest += " at " + strconv.FormatInt(now.Unix(), 10)
@@ -108,14 +108,14 @@ func (p *plan) takeBounds(n tql.Node) tql.Node {
 		}
 		return &tql.And{Left: left, Right: right}
 	case *tql.Term:
-		if strings.EqualFold(n.Keyword.Name, "id") && p.bound(n) {
+		if strings.EqualFold(n.Keyword.Name, "id") && p.takeBound(n) {
 			return nil
 		}
 	}
 	return n
 }
 
-func (p *plan) bound(t *tql.Term) bool {
+func (p *plan) takeBound(t *tql.Term) bool {
 	if t.Not || t.Op == tql.NotEqual || t.Op == tql.IsNull || t.Op == tql.In && p.listed {
 		return false
 	}
@@ -143,15 +143,15 @@ func (p *plan) bound(t *tql.Term) bool {
 	return true
 }
 
-// run evaluates a plan, from what is kept of earlier ones where it can.
-func (t *table) run(p *plan) []*row {
+// runPlan evaluates a plan, from what is kept of earlier ones where it can.
+func (t *table) runPlan(p *plan) []*row {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if p.listed {
-		return sortedAs(t.lookUp(p), p.orders)
+		return sortUnlessByID(t.lookUp(p), p.orders)
 	}
-	rows := t.kept(p.rest, func() []*row { return t.filter(t.rows, p) })
-	from, to := place(rows, p.from), place(rows, p.to)
+	rows := t.keepResult(p.rest, func() []*row { return t.filterRows(t.rows, p) })
+	from, to := findPlace(rows, p.from), findPlace(rows, p.to)
 	if to < len(rows) && rows[to].id == p.to {
 		to++
 	}
@@ -160,18 +160,18 @@ func (t *table) run(p *plan) []*row {
 		return rows
 	}
 	key := fmt.Sprintf("%s from %d to %d by %s", p.rest, p.from, p.to, p.sorting)
-	return t.kept(key, func() []*row { return sortRows(rows, p.orders) })
+	return t.keepResult(key, func() []*row { return sortBy(rows, p.orders) })
 }
 
-func sortedAs(rows []*row, orders []order) []*row {
+func sortUnlessByID(rows []*row, orders []order) []*row {
 	if ascendingID(orders) {
 		return rows
 	}
-	return sortRows(rows, orders)
+	return sortBy(rows, orders)
 }
 
-// place is where the row with this id is or would be.
-func place(rows []*row, id int64) int {
+// findPlace is where the row with this id is or would be.
+func findPlace(rows []*row, id int64) int {
 	at, _ := slices.BinarySearchFunc(rows, id, func(r *row, id int64) int { return byID(r, &row{id: id}) })
 	return at
 }
@@ -180,18 +180,18 @@ func (t *table) lookUp(p *plan) []*row {
 	slices.Sort(p.ids)
 	var found []*row
 	for _, id := range slices.Compact(p.ids) {
-		if at := place(t.rows, id); at < len(t.rows) && t.rows[at].id == id && p.from <= id && id <= p.to {
+		if at := findPlace(t.rows, id); at < len(t.rows) && t.rows[at].id == id && p.from <= id && id <= p.to {
 			found = append(found, t.rows[at])
 		}
 	}
-	return t.filter(found, p)
+	return t.filterRows(found, p)
 }
 
-func (t *table) filter(rows []*row, p *plan) []*row {
+func (t *table) filterRows(rows []*row, p *plan) []*row {
 	var found []*row
 	v := &view{want: p.want}
 	for _, r := range rows {
-		if v.reset(r); !t.hidden[r.owner.id] && p.match(v) {
+		if v.showRow(r); !t.hidden[r.owner.id] && p.match(v) {
 			found = append(found, r)
 		}
 	}
@@ -201,8 +201,8 @@ func (t *table) filter(rows []*row, p *plan) []*row {
 // maxKept bounds the results that are kept.
 const maxKept = 24
 
-// kept returns the result of that name, and computes it if need be. Every change to the table forgets all of them.
-func (t *table) kept(name string, compute func() []*row) []*row {
+// keepResult returns the result of that name, and computes it if need be. Every change to the table forgets all of them.
+func (t *table) keepResult(name string, compute func() []*row) []*row {
 	if rows, ok := t.results[name]; ok {
 		return rows
 	}

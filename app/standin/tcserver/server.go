@@ -91,7 +91,7 @@ func New(o Options) *Server {
 		options: o,
 		closed:  make(chan struct{}),
 		table:   newTable(o.Population, o.MoreOwners),
-		faults:  faults.NewList(o.Seed, when),
+		faults:  faults.NewList(o.Seed, faultSchedule),
 		log:     faults.Log[Request]{Most: maxLog},
 		users:   append([]User(nil), o.Users...),
 		tokens:  map[string]time.Time{},
@@ -117,7 +117,7 @@ func (s *Server) BetweenPages(f func(pages int)) {
 // ServeHTTP implements http.Handler.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if name, ok := strings.CutPrefix(r.URL.Path, "/_standin/"); ok {
-		s.control(w, r, name)
+		s.serveControl(w, r, name)
 		return
 	}
 	entry := Request{Time: time.Now(), Method: r.Method, Target: r.RequestURI}
@@ -126,8 +126,8 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		s.log.Add(entry)
 	}()
 	p, err := s.readParameters(w, r)
-	entry.TQL, entry.Owner, entry.Sorting = p.get("tql"), p.get("owner"), p.get("sorting")
-	if f, ok := s.take(callKinds, r, p); ok {
+	entry.TQL, entry.Owner, entry.Sorting = p.firstValue("tql"), p.firstValue("owner"), p.firstValue("sorting")
+	if f, ok := s.takeFault(callKinds, r, p); ok {
 		entry.Fault = f.Kind
 		if s.callFault(w, r, f, &entry) {
 			return
@@ -135,38 +135,38 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	var a answer
 	if err == nil {
-		a, err = s.answer(r, p, &entry)
+		a, err = s.answerRequest(r, p, &entry)
 	}
 	if err != nil {
 		a = errorAnswer(err)
 	}
-	if f, ok := s.take(bodyKinds, r, p); ok {
+	if f, ok := s.takeFault(bodyKinds, r, p); ok {
 		entry.Fault = f.Kind
-		a = f.spoil(a)
+		a = f.spoilAnswer(a)
 	}
 	entry.Status = a.status
-	a.send(w)
+	a.sendTo(w)
 }
 
-// answer checks who asks, and answers.
-func (s *Server) answer(r *http.Request, p parameters, entry *Request) (answer, error) {
+// answerRequest checks who asks, and answers.
+func (s *Server) answerRequest(r *http.Request, p parameters, entry *Request) (answer, error) {
 	path, ok := strings.CutPrefix(r.URL.Path, "/api")
 	if !ok {
-		return answer{}, refuse(http.StatusNotFound, codeNotFound, "The requested resource was not found")
+		return answer{}, newRefusal(http.StatusNotFound, codeNotFound, "The requested resource was not found")
 	}
-	if err := s.authenticate(r); err != nil {
+	if err := s.checkCredentials(r); err != nil {
 		return answer{}, err
 	}
 	route, ok := routes[path]
 	if id, found := strings.CutPrefix(path, "/v3/indicators/"); found && !ok {
 		p.id = id
-		route = map[string]handler{"GET": (*Server).oneIndicator}
+		route = map[string]handler{"GET": (*Server).getIndicator}
 	} else if !ok {
-		return answer{}, refuse(http.StatusNotFound, codeNotFound, "The requested resource was not found")
+		return answer{}, newRefusal(http.StatusNotFound, codeNotFound, "The requested resource was not found")
 	}
 	handle := route[r.Method]
 	if handle == nil {
-		return answer{}, refuse(http.StatusMethodNotAllowed, codeMethod, "This operation is not supported.")
+		return answer{}, newRefusal(http.StatusMethodNotAllowed, codeMethod, "This operation is not supported.")
 	}
 	return handle(s, r, p, entry)
 }
@@ -174,16 +174,16 @@ func (s *Server) answer(r *http.Request, p parameters, entry *Request) (answer, 
 type handler func(*Server, *http.Request, parameters, *Request) (answer, error)
 
 var routes = map[string]map[string]handler{
-	"/v3/indicators":           {"GET": (*Server).indicators, "OPTIONS": (*Server).indicatorOptions},
-	"/v3/indicators/deleted":   {"GET": (*Server).deletedIndicators},
-	"/v3/indicators/fields":    {"OPTIONS": (*Server).fieldOptions},
-	"/v3/indicators/tql":       {"OPTIONS": (*Server).tqlOptions},
-	"/v3/security/owners":      {"GET": (*Server).securityOwners},
-	"/v3/attributeTypes":       {"GET": (*Server).attributeTypes},
-	"/v2/owners":               {"GET": (*Server).ownersV2},
-	"/v2/owners/mine":          {"GET": (*Server).ownOwner},
-	"/v2/whoami":               {"GET": (*Server).whoAmI},
-	"/v2/types/indicatorTypes": {"GET": (*Server).indicatorTypes},
+	"/v3/indicators":           {"GET": (*Server).getIndicators, "OPTIONS": (*Server).getIndicatorOptions},
+	"/v3/indicators/deleted":   {"GET": (*Server).getDeleted},
+	"/v3/indicators/fields":    {"OPTIONS": (*Server).getFieldOptions},
+	"/v3/indicators/tql":       {"OPTIONS": (*Server).getTQLOptions},
+	"/v3/security/owners":      {"GET": (*Server).getOwners},
+	"/v3/attributeTypes":       {"GET": (*Server).getAttributeTypes},
+	"/v2/owners":               {"GET": (*Server).getOwnersV2},
+	"/v2/owners/mine":          {"GET": (*Server).getOwnOwner},
+	"/v2/whoami":               {"GET": (*Server).getWhoAmI},
+	"/v2/types/indicatorTypes": {"GET": (*Server).getIndicatorTypes},
 }
 
 // maxBody bounds the parameters in a body.
@@ -194,14 +194,14 @@ func (s *Server) readParameters(w http.ResponseWriter, r *http.Request) (paramet
 	if r.Body != nil {
 		var err error
 		if body, err = io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody)); err != nil {
-			return parameters{}, refuse(http.StatusBadRequest, codeBadRequest, "The request was not properly formed")
+			return parameters{}, newRefusal(http.StatusBadRequest, codeBadRequest, "The request was not properly formed")
 		}
 	}
 	if len(bytes.TrimSpace(body)) == 0 || s.options.NoBody {
 		return queryParameters(r.URL.RawQuery)
 	}
 	if r.URL.RawQuery != "" || !strings.HasPrefix(r.Header.Get("Content-Type"), "application/json") {
-		return parameters{}, refuse(http.StatusBadRequest, codeBadRequest, "The request was not properly formed")
+		return parameters{}, newRefusal(http.StatusBadRequest, codeBadRequest, "The request was not properly formed")
 	}
 	var wrapped struct {
 		Data map[string]any `json:"data"`
@@ -209,7 +209,7 @@ func (s *Server) readParameters(w http.ResponseWriter, r *http.Request) (paramet
 	d := json.NewDecoder(bytes.NewReader(body))
 	d.UseNumber()
 	if err := d.Decode(&wrapped); err != nil || wrapped.Data == nil {
-		return parameters{}, refuse(http.StatusBadRequest, codeBadRequest, "The request was not properly formed")
+		return parameters{}, newRefusal(http.StatusBadRequest, codeBadRequest, "The request was not properly formed")
 	}
 	return bodyParameters(wrapped.Data), nil
 }

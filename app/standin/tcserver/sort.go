@@ -19,13 +19,13 @@ type order struct {
 func parseSorting(sorting string) ([]order, error) {
 	words := strings.Fields(sorting)
 	if len(words)%2 != 0 {
-		return nil, refuse(http.StatusBadRequest, codeBadRequest, fmt.Sprintf("The sorting %q is not made of pairs of a keyword and asc, desc, nullsfirst or nullslast.", sorting))
+		return nil, newRefusal(http.StatusBadRequest, codeBadRequest, fmt.Sprintf("The sorting %q is not made of pairs of a keyword and asc, desc, nullsfirst or nullslast.", sorting))
 	}
 	var orders []order
 	for i := 0; i < len(words); i += 2 {
 		f, ok := indicatorSchema()[strings.ToLower(words[i])]
 		if !ok || f.Nested {
-			return nil, refuse(http.StatusBadRequest, codeBadRequest, fmt.Sprintf("The sorting keyword %q does not exist.", words[i]))
+			return nil, newRefusal(http.StatusBadRequest, codeBadRequest, fmt.Sprintf("The sorting keyword %q does not exist.", words[i]))
 		}
 		o := order{field: f}
 		switch strings.ToLower(words[i+1]) {
@@ -35,7 +35,7 @@ func parseSorting(sorting string) ([]order, error) {
 		case "nullslast":
 			o.nullsLast = true
 		default:
-			return nil, refuse(http.StatusBadRequest, codeBadRequest, fmt.Sprintf("The sorting direction %q is not asc, desc, nullsfirst or nullslast.", words[i+1]))
+			return nil, newRefusal(http.StatusBadRequest, codeBadRequest, fmt.Sprintf("The sorting direction %q is not asc, desc, nullsfirst or nullslast.", words[i+1]))
 		}
 		orders = append(orders, o)
 	}
@@ -54,17 +54,17 @@ type sortKey struct {
 	text   string
 }
 
-// sortRows returns rows in another order. Rows that are equal in all of it follow each other in no order that means anything.
-func sortRows(rows []*row, orders []order) []*row {
+// sortBy returns rows in another order. Rows that are equal in all of it follow each other in no order that means anything.
+func sortBy(rows []*row, orders []order) []*row {
 	keys := make([]sortKey, len(rows)*len(orders))
 	places := make([]int32, len(rows))
 	var needs uint64
 	for _, o := range orders {
 		needs |= o.field.Needs
 	}
-	v := &view{want: wanted(needs)}
+	v := &view{want: wantedFields(needs)}
 	for i, r := range rows {
-		v.reset(r)
+		v.showRow(r)
 		places[i] = int32(i)
 		for j, o := range orders {
 			keys[i*len(orders)+j] = keyOf(v, o.field)
@@ -72,11 +72,11 @@ func sortRows(rows []*row, orders []order) []*row {
 	}
 	slices.SortFunc(places, func(a, b int32) int {
 		for j, o := range orders {
-			if c := o.compare(keys[int(a)*len(orders)+j], keys[int(b)*len(orders)+j]); c != 0 {
+			if c := o.compareKeys(keys[int(a)*len(orders)+j], keys[int(b)*len(orders)+j]); c != 0 {
 				return c
 			}
 		}
-		return cmp.Compare(scatter(rows[a].id), scatter(rows[b].id))
+		return cmp.Compare(scatterID(rows[a].id), scatterID(rows[b].id))
 	})
 	sorted := make([]*row, len(rows))
 	for i, p := range places {
@@ -85,7 +85,7 @@ func sortRows(rows []*row, orders []order) []*row {
 	return sorted
 }
 
-func (o order) compare(a, b sortKey) int {
+func (o order) compareKeys(a, b sortKey) int {
 	if a.known != b.known {
 		if a.known == o.nullsLast {
 			return -1
@@ -115,5 +115,5 @@ func keyOf(v *view, f field) (k sortKey) {
 	return k
 }
 
-// scatter orders ids without pattern.
-func scatter(id int64) uint64 { return mix(uint64(id)) }
+// scatterID orders ids without pattern.
+func scatterID(id int64) uint64 { return mixBits(uint64(id)) }

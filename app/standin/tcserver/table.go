@@ -36,12 +36,12 @@ func newTable(p *Population, extra []Owner) *table {
 	for _, o := range extra {
 		t.known[o.Name] = &owner{o.ID, o.Name}
 	}
-	t.changed()
+	t.forgetResults()
 	return t
 }
 
-// changed forgets what was computed from the table.
-func (t *table) changed() {
+// forgetResults forgets what was computed from the table.
+func (t *table) forgetResults() {
 	t.results, t.names = map[string][]*row{}, nil
 	visible := map[int64]bool{}
 	for _, o := range t.owners {
@@ -53,9 +53,9 @@ func (t *table) changed() {
 	}
 }
 
-// find returns the place of an indicator.
-func (t *table) find(id int64) (int, error) {
-	at := place(t.rows, id)
+// findRow returns the place of an indicator.
+func (t *table) findRow(id int64) (int, error) {
+	at := findPlace(t.rows, id)
 	if at == len(t.rows) || t.rows[at].id != id {
 		return 0, fmt.Errorf("%w: %d", ErrNoIndicator, id)
 	}
@@ -74,7 +74,7 @@ func (s *Server) Rows() []Row {
 	defer s.table.mu.Unlock()
 	all := make([]Row, len(s.table.rows))
 	for i, r := range s.table.rows {
-		all[i] = exported(r)
+		all[i] = exportRow(r)
 	}
 	return all
 }
@@ -83,11 +83,11 @@ func (s *Server) Rows() []Row {
 func (s *Server) Row(id int64) (Row, error) {
 	s.table.mu.Lock()
 	defer s.table.mu.Unlock()
-	at, err := s.table.find(id)
+	at, err := s.table.findRow(id)
 	if err != nil {
 		return Row{}, err
 	}
-	return exported(s.table.rows[at]), nil
+	return exportRow(s.table.rows[at]), nil
 }
 
 // Deletions returns what was deleted, the oldest first.
@@ -107,16 +107,16 @@ func (s *Server) Put(indicator []byte) (id int64, err error) {
 	s.table.mu.Lock()
 	defer s.table.mu.Unlock()
 	now := time.Now().UTC().Format(timeLayout)
-	if members.get("id") == nil {
-		members.set("id", s.table.nextID())
+	if members.memberValue("id") == nil {
+		members.setMember("id", s.table.nextID())
 	}
-	if members.get("dateAdded") == nil {
-		members.set("dateAdded", now)
+	if members.memberValue("dateAdded") == nil {
+		members.setMember("dateAdded", now)
 	}
-	if members.get("lastModified") == nil {
-		members.set("lastModified", now)
+	if members.memberValue("lastModified") == nil {
+		members.setMember("lastModified", now)
 	}
-	return s.table.put(members)
+	return s.table.putDocument(members)
 }
 
 func (t *table) nextID() int64 {
@@ -126,32 +126,32 @@ func (t *table) nextID() int64 {
 	return t.rows[len(t.rows)-1].id + 1
 }
 
-func (t *table) put(m documentMembers) (int64, error) {
-	r, err := parseRow(m.document(), t.known)
+func (t *table) putDocument(m documentMembers) (int64, error) {
+	r, err := parseRow(m.writeDocument(), t.known)
 	if err != nil {
 		return 0, fmt.Errorf("putting an indicator: %w", err)
 	}
 	if !slices.ContainsFunc(t.owners, func(o Owner) bool { return o.ID == r.owner.id }) {
 		return 0, fmt.Errorf("putting an indicator: there is no owner %q", r.owner.name)
 	}
-	at, err := t.find(r.id)
+	at, err := t.findRow(r.id)
 	if err == nil {
 		t.rows[at] = r
 	} else {
-		t.rows = slices.Insert(t.rows, place(t.rows, r.id), r)
+		t.rows = slices.Insert(t.rows, findPlace(t.rows, r.id), r)
 	}
-	t.changed()
+	t.forgetResults()
 	return r.id, nil
 }
 
 // Modify changes members of an indicator, nil takes one away, and moves lastModified to now unless it is among them.
 func (s *Server) Modify(id int64, members map[string]any) error {
-	return s.change(id, members, true)
+	return s.changeRow(id, members, true)
 }
 
 // Amend changes members of an indicator and leaves lastModified alone, as a change of a tag, an attribute or a score may.
 func (s *Server) Amend(id int64, members map[string]any) error {
-	return s.change(id, members, false)
+	return s.changeRow(id, members, false)
 }
 
 // SetTags gives an indicator these tags and no others, without moving lastModified.
@@ -174,27 +174,27 @@ func tagID(name string) uint64 {
 
 // SetActive sets an indicator active or inactive. It moves lastModified unless [Options.StatusKeepsLastModified] is set.
 func (s *Server) SetActive(id int64, active bool) error {
-	return s.change(id, map[string]any{"active": active}, !s.options.StatusKeepsLastModified)
+	return s.changeRow(id, map[string]any{"active": active}, !s.options.StatusKeepsLastModified)
 }
 
-func (s *Server) change(id int64, changes map[string]any, moves bool) error {
+func (s *Server) changeRow(id int64, changes map[string]any, moves bool) error {
 	s.table.mu.Lock()
 	defer s.table.mu.Unlock()
-	at, err := s.table.find(id)
+	at, err := s.table.findRow(id)
 	if err != nil {
 		return err
 	}
-	members, err := parseMembers(s.table.rows[at].append(nil, allFields&^genericValues))
+	members, err := parseMembers(s.table.rows[at].appendDocument(nil, allFields&^genericValues))
 	if err != nil {
 		return err
 	}
 	if _, given := changes["lastModified"]; moves && !given {
-		members.set("lastModified", time.Now().UTC().Format(timeLayout))
+		members.setMember("lastModified", time.Now().UTC().Format(timeLayout))
 	}
 	for name, value := range changes {
-		members.set(name, value)
+		members.setMember(name, value)
 	}
-	_, err = s.table.put(members)
+	_, err = s.table.putDocument(members)
 	return err
 }
 
@@ -202,14 +202,14 @@ func (s *Server) change(id int64, changes map[string]any, moves bool) error {
 func (s *Server) Delete(id int64) error {
 	s.table.mu.Lock()
 	defer s.table.mu.Unlock()
-	at, err := s.table.find(id)
+	at, err := s.table.findRow(id)
 	if err != nil {
 		return err
 	}
-	r := exported(s.table.rows[at])
+	r := exportRow(s.table.rows[at])
 	s.table.deleted = append(s.table.deleted, Deletion{r.Owner, r.Type, r.Summary(), r.DateAdded, time.Now().UTC().Truncate(time.Second)})
 	s.table.rows = slices.Delete(s.table.rows, at, at+1)
-	s.table.changed()
+	s.table.forgetResults()
 	return nil
 }
 
@@ -227,9 +227,9 @@ func (s *Server) Recreate(deleted Row) (id int64, err error) {
 		return 0, err
 	}
 	for _, name := range []string{"id", "dateAdded", "lastModified"} {
-		members.set(name, nil)
+		members.setMember(name, nil)
 	}
-	return s.Put(members.document())
+	return s.Put(members.writeDocument())
 }
 
 // documentMembers are the members of a document in order, to change some of them.
@@ -252,7 +252,7 @@ func parseMembers(document []byte) (members documentMembers, err error) {
 	return members, err
 }
 
-func (d documentMembers) get(name string) json.RawMessage {
+func (d documentMembers) memberValue(name string) json.RawMessage {
 	for _, m := range d {
 		if m.name == name {
 			return m.value
@@ -261,8 +261,8 @@ func (d documentMembers) get(name string) json.RawMessage {
 	return nil
 }
 
-// set changes a member, adds it, or takes it away when value is nil. The id comes first.
-func (d *documentMembers) set(name string, value any) {
+// setMember changes a member, adds it, or takes it away when value is nil. The id comes first.
+func (d *documentMembers) setMember(name string, value any) {
 	at := slices.IndexFunc(*d, func(m documentMember) bool { return m.name == name })
 	if value == nil {
 		if at >= 0 {
@@ -287,8 +287,8 @@ func (d *documentMembers) set(name string, value any) {
 	}
 }
 
-// document writes the members, the id first.
-func (d documentMembers) document() []byte {
+// writeDocument writes the members, the id first.
+func (d documentMembers) writeDocument() []byte {
 	ordered := slices.Clone(d)
 	slices.SortStableFunc(ordered, func(a, b documentMember) int { return int(toInt(b.name == "id") - toInt(a.name == "id")) })
 	out := []byte{'{'}

@@ -32,7 +32,7 @@ type value struct {
 	parts [3]string
 }
 
-func (v value) summary() string {
+func (v value) joinParts() string {
 	switch v.typ {
 	case typeFile:
 		var present []string
@@ -51,12 +51,12 @@ func (v value) summary() string {
 // Values with the same number differ from all others of their type: the number is part of each of them.
 
 func newValue(d *dice, n int) value {
-	v := value{typ: weighted(d)}
+	v := value{typ: pickType(d)}
 	switch v.typ {
 	case typeAddress:
 		v.parts[0] = addressValue(d, n)
 	case typeEmail:
-		v.parts[0] = pick(d, hostWords) + "." + base36(n) + "@" + pick(d, hostWords) + pick(d, hostEnds)
+		v.parts[0] = pickOne(d, hostWords) + "." + base36(n) + "@" + pickOne(d, hostWords) + pickOne(d, hostEnds)
 	case typeFile:
 		v.parts = fileValue(d)
 	case typeHost:
@@ -68,21 +68,21 @@ func newValue(d *dice, n int) value {
 	case typeCIDR:
 		v.parts[0] = blockValue(d, n)
 	case typeSubject:
-		v.parts[0] = pick(d, subjects) + " " + strconv.Itoa(n)
+		v.parts[0] = pickOne(d, subjects) + " " + strconv.Itoa(n)
 	case typeHashtag:
-		v.parts[0] = "#" + pick(d, familyFirst) + pick(d, familySecond) + strconv.Itoa(n)
+		v.parts[0] = "#" + pickOne(d, familyFirst) + pickOne(d, familySecond) + strconv.Itoa(n)
 	case typeMutex:
-		v.parts[0] = `Global\` + pick(d, hostWords) + "-" + strconv.FormatUint(mix(uint64(n)), 16)
+		v.parts[0] = `Global\` + pickOne(d, hostWords) + "-" + strconv.FormatUint(mixBits(uint64(n)), 16)
 	case typeRegistry:
 		v.parts = registryValue(d, n)
 	case typeUserAgent:
-		v.parts[0] = "Mozilla/5.0 (compatible; " + pick(d, familyFirst) + "/1." + strconv.Itoa(n) + ")"
+		v.parts[0] = "Mozilla/5.0 (compatible; " + pickOne(d, familyFirst) + "/1." + strconv.Itoa(n) + ")"
 	}
 	return v
 }
 
-func weighted(d *dice) int {
-	left := d.below(1000)
+func pickType(d *dice) int {
+	left := d.rollBelow(1000)
 	for typ, w := range weights {
 		if left -= w; left < 0 {
 			return typ
@@ -95,8 +95,8 @@ func base36(n int) string { return strconv.FormatInt(int64(n), 36) }
 
 // addressValue takes the blocks for documentation first, then private space.
 func addressValue(d *dice, n int) string {
-	if d.percent(4) {
-		return netip.AddrFrom16([16]byte{0x20, 1, 0xd, 0xb8, byte(d.below(256)), 0, 0, 0, 0, 0, 0, byte(n >> 24), byte(n >> 16), byte(n >> 8), byte(n), 1}).String()
+	if d.rollPercent(4) {
+		return netip.AddrFrom16([16]byte{0x20, 1, 0xd, 0xb8, byte(d.rollBelow(256)), 0, 0, 0, 0, 0, 0, byte(n >> 24), byte(n >> 16), byte(n >> 8), byte(n), 1}).String()
 	}
 	if blocks := [][3]byte{{192, 0, 2}, {198, 51, 100}, {203, 0, 113}}; n < 3*190 {
 		b := blocks[n%3]
@@ -110,7 +110,7 @@ func addressValue(d *dice, n int) string {
 }
 
 func blockValue(d *dice, n int) string {
-	if n >= 1<<20 || d.percent(25) {
+	if n >= 1<<20 || d.rollPercent(25) {
 		return fmt.Sprintf("2001:db8:%x:%x:0:0:0:0/64", n>>16, n&0xffff)
 	}
 	block := uint32(n) * 0x9e3779b1 & 0xfffff << 4
@@ -118,10 +118,10 @@ func blockValue(d *dice, n int) string {
 }
 
 func fileValue(d *dice) (hashes [3]string) {
-	one := d.below(3)
+	one := d.rollBelow(3)
 	for i, length := range []int{32, 40, 64} {
-		if i == one || d.percent(9) {
-			hashes[i] = hexOf(d.roll(), length)
+		if i == one || d.rollPercent(9) {
+			hashes[i] = hexOf(d.rollBits(), length)
 		}
 	}
 	return hashes
@@ -135,7 +135,7 @@ func hexOf(seed uint64, length int) string {
 	var bits uint64
 	for i := range out {
 		if i%16 == 0 {
-			bits = d.roll()
+			bits = d.rollBits()
 		}
 		out[i] = digits[bits&15]
 		bits >>= 4
@@ -144,61 +144,61 @@ func hexOf(seed uint64, length int) string {
 }
 
 func hostValue(d *dice, n int) string {
-	return pick(d, hostWords) + "-" + pick(d, hostWords) + "-" + base36(n) + pick(d, hostEnds)
+	return pickOne(d, hostWords) + "-" + pickOne(d, hostWords) + "-" + base36(n) + pickOne(d, hostEnds)
 }
 
 func urlValue(d *dice, n int) string {
 	scheme, port := "http://", ""
-	if d.percent(40) {
+	if d.rollPercent(40) {
 		scheme = "https://"
 	}
-	if d.percent(7) {
-		port = ":" + strconv.Itoa(8000+d.below(1000))
+	if d.rollPercent(7) {
+		port = ":" + strconv.Itoa(8000+d.rollBelow(1000))
 	}
-	return scheme + pick(d, hostWords) + "." + pick(d, hostWords) + pick(d, hostEnds) + port + pick(d, urlPaths) + "?id=" + base36(n)
+	return scheme + pickOne(d, hostWords) + "." + pickOne(d, hostWords) + pickOne(d, hostEnds) + port + pickOne(d, urlPaths) + "?id=" + base36(n)
 }
 
 func registryValue(d *dice, n int) [3]string {
-	key, typ := pick(d, registryKeys), pick(d, valueTypes)
-	switch d.below(4) {
+	key, typ := pickOne(d, registryKeys), pickOne(d, valueTypes)
+	switch d.rollBelow(4) {
 	case 0:
 		return [3]string{key + `\` + base36(n), "", typ}
 	case 1:
 		return [3]string{key + `\` + base36(n), " ", typ}
 	}
-	return [3]string{key, pick(d, hostWords) + base36(n), typ}
+	return [3]string{key, pickOne(d, hostWords) + base36(n), typ}
 }
 
-// respelled is the same observable as another owner may have written it.
-func (v value) respelled(d *dice) value {
+// respellValue is the same observable as another owner may have written it.
+func (v value) respellValue(d *dice) value {
 	switch v.typ {
 	case typeHost:
-		if d.percent(30) {
+		if d.rollPercent(30) {
 			v.parts[0] = strings.ToUpper(v.parts[0])
-		} else if d.percent(30) && v.parts[0] != "" && !strings.HasSuffix(v.parts[0], ".") {
+		} else if d.rollPercent(30) && v.parts[0] != "" && !strings.HasSuffix(v.parts[0], ".") {
 			v.parts[0] += "."
 		}
 	case typeURL:
-		if scheme, rest, ok := strings.Cut(v.parts[0], "://"); ok && d.percent(30) {
+		if scheme, rest, ok := strings.Cut(v.parts[0], "://"); ok && d.rollPercent(30) {
 			v.parts[0] = strings.ToUpper(scheme) + "://" + rest
 		}
 	case typeEmail:
-		if d.percent(30) {
+		if d.rollPercent(30) {
 			v.parts[0] = strings.ToUpper(v.parts[0])
 		}
 	case typeFile:
-		return v.fewerHashes(d)
+		return v.dropHashes(d)
 	}
 	return v
 }
 
-func (v value) fewerHashes(d *dice) value {
-	if d.percent(40) {
+func (v value) dropHashes(d *dice) value {
+	if d.rollPercent(40) {
 		for i := range v.parts {
 			v.parts[i] = strings.ToLower(v.parts[i])
 		}
 	}
-	if d.percent(40) && v.parts[2] != "" {
+	if d.rollPercent(40) && v.parts[2] != "" {
 		v.parts[0], v.parts[1] = "", ""
 	}
 	return v

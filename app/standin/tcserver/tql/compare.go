@@ -15,15 +15,15 @@ var textOps = []Op{Like, Contains, StartsWith, EndsWith}
 // numberTest compiles the comparison of anything that is kept as a number, and says whether it depends on now.
 func numberTest(t *Term, typ Type, now time.Time) (test func(int64) bool, relative bool, err error) {
 	if slices.Contains(textOps, t.Op) {
-		return nil, false, t.Keyword.faultf("%s holds no text and cannot be compared by %s", t.Keyword.Name, strings.ToUpper(string(t.Op)))
+		return nil, false, t.Keyword.errorAt("%s holds no text and cannot be compared by %s", t.Keyword.Name, strings.ToUpper(string(t.Op)))
 	}
 	if typ == Boolean && t.Op != Equal && t.Op != NotEqual && t.Op != In {
-		return nil, false, t.Keyword.faultf("%s is true or false and cannot be compared by %s", t.Keyword.Name, t.Op)
+		return nil, false, t.Keyword.errorAt("%s is true or false and cannot be compared by %s", t.Keyword.Name, t.Op)
 	}
 	values := make([]int64, len(t.Values))
 	for i, v := range t.Values {
 		var moving bool
-		if values[i], moving, err = v.number(typ, now); err != nil {
+		if values[i], moving, err = v.parseNumber(typ, now); err != nil {
 			return nil, false, err
 		}
 		relative = relative || moving
@@ -52,13 +52,13 @@ func compareNumber(op Op, values []int64) func(int64) bool {
 	return func(n int64) bool { return set[n] }
 }
 
-func (v Value) number(typ Type, now time.Time) (n int64, relative bool, err error) {
+func (v Value) parseNumber(typ Type, now time.Time) (n int64, relative bool, err error) {
 	switch typ {
 	case Date:
-		return v.date(now)
+		return v.parseDate(now)
 	case Boolean:
 		if v.kind != word {
-			return 0, false, v.faultf("expected true or false but found %s", v.Text)
+			return 0, false, v.errorAt("expected true or false but found %s", v.Text)
 		}
 		if strings.EqualFold(v.Text, "true") {
 			n = 1
@@ -67,13 +67,13 @@ func (v Value) number(typ Type, now time.Time) (n int64, relative bool, err erro
 	case Decimal:
 		f, err := strconv.ParseFloat(v.Text, 64)
 		if v.kind != number || err != nil || math.Abs(f) > 1e15 {
-			return 0, false, v.faultf("expected a number but found %s", v.Text)
+			return 0, false, v.errorAt("expected a number but found %s", v.Text)
 		}
 		return int64(math.Round(100 * f)), false, nil
 	}
 	n, err = strconv.ParseInt(v.Text, 10, 64)
 	if v.kind != number || err != nil {
-		return 0, false, v.faultf("expected a whole number but found %s", v.Text)
+		return 0, false, v.errorAt("expected a whole number but found %s", v.Text)
 	}
 	return n, false, nil
 }
@@ -83,7 +83,7 @@ func textTest(t *Term, typ Type, fold bool) (func(string) bool, error) {
 	values := make([]string, len(t.Values))
 	for i, v := range t.Values {
 		if v.kind != quoted {
-			return nil, v.faultf("%s holds text: put %s into quotes", t.Keyword.Name, v.Text)
+			return nil, v.errorAt("%s holds text: put %s into quotes", t.Keyword.Name, v.Text)
 		}
 		values[i] = v.Text
 		if fold {
@@ -113,7 +113,7 @@ func compareText(op Op, values []string) func(string) bool {
 		return func(s string) bool { return s <= first }
 	case Like:
 		pieces := strings.Split(first, "%")
-		return func(s string) bool { return like(s, pieces) }
+		return func(s string) bool { return matchLike(s, pieces) }
 	case Contains:
 		return func(s string) bool { return strings.Contains(s, first) }
 	case StartsWith:
@@ -128,8 +128,8 @@ func compareText(op Op, values []string) func(string) bool {
 	return func(s string) bool { return set[s] }
 }
 
-// like matches the pieces between the percent signs of a pattern, from left to right.
-func like(s string, pieces []string) bool {
+// matchLike matches the pieces between the percent signs of a pattern, from left to right.
+func matchLike(s string, pieces []string) bool {
 	if !strings.HasPrefix(s, pieces[0]) {
 		return false
 	}
@@ -154,7 +154,7 @@ func blockTest(values []Value) (func(string) bool, error) {
 	for i, v := range values {
 		var err error
 		if blocks[i], err = netip.ParsePrefix(v.Text); err != nil {
-			return nil, v.faultf("%q is not a block such as 192.0.2.0/24", v.Text)
+			return nil, v.errorAt("%q is not a block such as 192.0.2.0/24", v.Text)
 		}
 	}
 	return func(s string) bool {

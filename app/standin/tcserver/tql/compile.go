@@ -56,21 +56,21 @@ type Query[T any] struct {
 func (s Schema[T]) Compile(n Node, now time.Time) (Query[T], error) {
 	switch n := n.(type) {
 	case *And:
-		return s.both(n.Left, n.Right, now, func(a, b func(T) bool) func(T) bool {
+		return s.compileBoth(n.Left, n.Right, now, func(a, b func(T) bool) func(T) bool {
 			return func(x T) bool { return a(x) && b(x) }
 		})
 	case *Or:
-		return s.both(n.Left, n.Right, now, func(a, b func(T) bool) func(T) bool {
+		return s.compileBoth(n.Left, n.Right, now, func(a, b func(T) bool) func(T) bool {
 			return func(x T) bool { return a(x) || b(x) }
 		})
 	case *Nested:
-		return s.nested(n, now)
+		return s.compileNested(n, now)
 	}
-	return s.term(n.(*Term), now)
+	return s.compileTerm(n.(*Term), now)
 }
 
-// both compiles two sides and tries first the one that needs less.
-func (s Schema[T]) both(left, right Node, now time.Time, join func(a, b func(T) bool) func(T) bool) (Query[T], error) {
+// compileBoth compiles two sides and tries first the one that needs less.
+func (s Schema[T]) compileBoth(left, right Node, now time.Time, join func(a, b func(T) bool) func(T) bool) (Query[T], error) {
 	a, err := s.Compile(left, now)
 	if err != nil {
 		return a, err
@@ -85,21 +85,21 @@ func (s Schema[T]) both(left, right Node, now time.Time, join func(a, b func(T) 
 	return Query[T]{join(a.Match, b.Match), a.Needs | b.Needs, a.Relative || b.Relative}, nil
 }
 
-func (s Schema[T]) field(k Keyword) (Field[T], error) {
+func (s Schema[T]) lookUpField(k Keyword) (Field[T], error) {
 	f, ok := s[strings.ToLower(k.Name)]
 	if !ok {
-		return f, k.faultf("unknown keyword %s", k.Name)
+		return f, k.errorAt("unknown keyword %s", k.Name)
 	}
 	return f, nil
 }
 
-func (s Schema[T]) nested(n *Nested, now time.Time) (q Query[T], err error) {
-	f, err := s.field(n.Keyword)
+func (s Schema[T]) compileNested(n *Nested, now time.Time) (q Query[T], err error) {
+	f, err := s.lookUpField(n.Keyword)
 	if err != nil {
 		return q, err
 	}
 	if !f.Nested {
-		return q, n.Keyword.faultf("%s takes no query in parentheses", f.Name)
+		return q, n.Keyword.errorAt("%s takes no query in parentheses", f.Name)
 	}
 	q.Needs = f.Needs
 	if f.Related == nil {
@@ -110,18 +110,18 @@ func (s Schema[T]) nested(n *Nested, now time.Time) (q Query[T], err error) {
 	return q, err
 }
 
-func (s Schema[T]) term(t *Term, now time.Time) (q Query[T], err error) {
-	f, err := s.field(t.Keyword)
+func (s Schema[T]) compileTerm(t *Term, now time.Time) (q Query[T], err error) {
+	f, err := s.lookUpField(t.Keyword)
 	if err != nil {
 		return q, err
 	}
 	if f.Nested {
-		return q, t.Keyword.faultf("%s needs a query in parentheses", f.Name)
+		return q, t.Keyword.errorAt("%s needs a query in parentheses", f.Name)
 	}
 	q.Needs = f.Needs
 	negate := t.Not || t.Op == NotEqual
 	if t.Op == IsNull {
-		known := f.any(func(int64) bool { return true }, func(string) bool { return true })
+		known := f.matchAny(func(int64) bool { return true }, func(string) bool { return true })
 		q.Match = func(x T) bool { return known(x) == negate }
 		return q, nil
 	}
@@ -135,15 +135,15 @@ func (s Schema[T]) term(t *Term, now time.Time) (q Query[T], err error) {
 	if err != nil {
 		return q, err
 	}
-	q.Match = f.any(number, text)
+	q.Match = f.matchAny(number, text)
 	if negate {
-		q.Match = f.none(number, text)
+		q.Match = f.matchNone(number, text)
 	}
 	return q, nil
 }
 
-// any says whether one of the field's values passes.
-func (f Field[T]) any(number func(int64) bool, text func(string) bool) func(T) bool {
+// matchAny says whether one of the field's values passes.
+func (f Field[T]) matchAny(number func(int64) bool, text func(string) bool) func(T) bool {
 	switch {
 	case f.Number != nil:
 		return func(x T) bool {
@@ -164,12 +164,12 @@ func (f Field[T]) any(number func(int64) bool, text func(string) bool) func(T) b
 	return func(T) bool { return false }
 }
 
-// none says whether no value passes; as in SQL, one without a value does not count as different from any.
-func (f Field[T]) none(number func(int64) bool, text func(string) bool) func(T) bool {
-	some := f.any(number, text)
+// matchNone says whether no value passes; as in SQL, one without a value does not count as different from any.
+func (f Field[T]) matchNone(number func(int64) bool, text func(string) bool) func(T) bool {
+	some := f.matchAny(number, text)
 	if f.Many {
 		return func(x T) bool { return !some(x) }
 	}
-	known := f.any(func(int64) bool { return true }, func(string) bool { return true })
+	known := f.matchAny(func(int64) bool { return true }, func(string) bool { return true })
 	return func(x T) bool { return known(x) && !some(x) }
 }

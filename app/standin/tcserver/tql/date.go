@@ -17,28 +17,28 @@ var (
 	dateFunction = regexp.MustCompile(`(?i)^(TODAY|NOW)\(\s*\)(?:\s*([+-])\s*(\d{1,6})\s+(SECOND|MINUTE|HOUR|DAY|WEEK|MONTH|YEAR)S?)?$`)
 )
 
-// date reads a literal as Unix seconds, and says whether it depends on now. A fraction of a second is an error: the real
+// parseDate reads a literal as Unix seconds, and says whether it depends on now. A fraction of a second is an error: the real
 // service answers wrongly or not at all to it.
-func (v Value) date(now time.Time) (seconds int64, relative bool, err error) {
+func (v Value) parseDate(now time.Time) (seconds int64, relative bool, err error) {
 	if v.kind != quoted {
-		return 0, false, v.faultf("a date has to be in quotes")
+		return 0, false, v.errorAt("a date has to be in quotes")
 	}
 	text := strings.TrimSpace(v.Text)
 	if fraction.MatchString(text) {
-		return 0, false, v.faultf("the date %q has a fraction of a second", v.Text)
+		return 0, false, v.errorAt("the date %q has a fraction of a second", v.Text)
 	}
 	if m := dateFunction.FindStringSubmatch(text); m != nil {
-		return shift(now, m[1], m[2], m[3], m[4]).Unix(), true, nil
+		return shiftTime(now, m[1], m[2], m[3], m[4]).Unix(), true, nil
 	}
 	for _, layout := range dateLayouts {
 		if t, err := time.Parse(layout, text); err == nil {
 			return t.Unix(), false, nil
 		}
 	}
-	return 0, false, v.faultf("%q is not a date such as 2024-05-01T00:00:00Z, TODAY() or NOW() - 1 HOUR", v.Text)
+	return 0, false, v.errorAt("%q is not a date such as 2024-05-01T00:00:00Z, TODAY() or NOW() - 1 HOUR", v.Text)
 }
 
-func shift(now time.Time, base, sign, count, unit string) time.Time {
+func shiftTime(now time.Time, base, sign, count, unit string) time.Time {
 	t := now.UTC()
 	if strings.EqualFold(base, "TODAY") {
 		t = t.Truncate(24 * time.Hour)

@@ -27,7 +27,9 @@ type token struct {
 	stop  int
 }
 
-func (t token) is(keyword string) bool { return t.kind == word && strings.EqualFold(t.text, keyword) }
+func (t token) isKeyword(keyword string) bool {
+	return t.kind == word && strings.EqualFold(t.text, keyword)
+}
 
 func (t token) String() string {
 	switch t.kind {
@@ -39,15 +41,15 @@ func (t token) String() string {
 	return t.text
 }
 
-// lex cuts a query into tokens, the last of which is the end.
-func lex(query string) ([]token, error) {
+// splitTokens cuts a query into tokens, the last of which is the end.
+func splitTokens(query string) ([]token, error) {
 	var tokens []token
 	for at := 0; ; {
 		at += len(query[at:]) - len(strings.TrimLeftFunc(query[at:], unicode.IsSpace))
 		if at == len(query) {
 			return append(tokens, token{kind: end, start: at, stop: at}), nil
 		}
-		t, err := next(query, at)
+		t, err := readToken(query, at)
 		if err != nil {
 			return nil, err
 		}
@@ -56,7 +58,7 @@ func lex(query string) ([]token, error) {
 	}
 }
 
-func next(query string, at int) (token, error) {
+func readToken(query string, at int) (token, error) {
 	rest := query[at:]
 	switch c := rest[0]; {
 	case c == '(':
@@ -68,7 +70,7 @@ func next(query string, at int) (token, error) {
 	case c == '"' || c == '\'' || c == '`':
 		return lexQuoted(query, at)
 	case isLetter(c):
-		return token{word, rest[:length(rest, isWordPart)], at, at + length(rest, isWordPart)}, nil
+		return token{word, rest[:countBytes(rest, isWordPart)], at, at + countBytes(rest, isWordPart)}, nil
 	case isDigit(c) || c == '-' && len(rest) > 1 && isDigit(rest[1]):
 		return lexNumber(query, at)
 	}
@@ -78,7 +80,7 @@ func next(query string, at int) (token, error) {
 		}
 	}
 	r, _ := utf8.DecodeRuneInString(rest)
-	return token{}, faultf(query, at, "unexpected character %q", r)
+	return token{}, newError(query, at, "unexpected character %q", r)
 }
 
 func lexQuoted(query string, at int) (token, error) {
@@ -95,20 +97,20 @@ func lexQuoted(query string, at int) (token, error) {
 			text.WriteByte(c)
 		}
 	}
-	return token{}, faultf(query, at, "the string that begins here has no closing %c", quote)
+	return token{}, newError(query, at, "the string that begins here has no closing %c", quote)
 }
 
 func lexNumber(query string, at int) (token, error) {
 	rest := query[at:]
-	n := 1 + length(rest[1:], func(c byte) bool { return isDigit(c) || c == '.' })
+	n := 1 + countBytes(rest[1:], func(c byte) bool { return isDigit(c) || c == '.' })
 	text := rest[:n]
 	if strings.Count(text, ".") > 1 || strings.HasSuffix(text, ".") || n < len(rest) && isWordPart(rest[n]) {
-		return token{}, faultf(query, at, "malformed number")
+		return token{}, newError(query, at, "malformed number")
 	}
 	return token{number, text, at, at + n}, nil
 }
 
-func length(s string, in func(byte) bool) int {
+func countBytes(s string, in func(byte) bool) int {
 	for i := range len(s) {
 		if !in(s[i]) {
 			return i

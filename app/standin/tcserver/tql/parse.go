@@ -18,7 +18,7 @@ type Error struct {
 
 func (e *Error) Error() string { return fmt.Sprintf("%s at position %d", e.Problem, e.Position) }
 
-func faultf(query string, at int, format string, args ...any) error {
+func newError(query string, at int, format string, args ...any) error {
 	return &Error{1 + utf8.RuneCountInString(query[:at]), fmt.Sprintf(format, args...)}
 }
 
@@ -73,8 +73,8 @@ type Keyword struct {
 	at    int
 }
 
-func (k Keyword) faultf(format string, args ...any) error {
-	return faultf(k.query, k.at, format, args...)
+func (k Keyword) errorAt(format string, args ...any) error {
+	return newError(k.query, k.at, format, args...)
 }
 
 // Value is a literal.
@@ -85,8 +85,8 @@ type Value struct {
 	at    int
 }
 
-func (v Value) faultf(format string, args ...any) error {
-	return faultf(v.query, v.at, format, args...)
+func (v Value) errorAt(format string, args ...any) error {
+	return newError(v.query, v.at, format, args...)
 }
 
 func (*And) isNode()    {}
@@ -102,17 +102,17 @@ func Parse(query string) (Node, error) {
 	if !utf8.ValidString(query) {
 		return nil, &Error{1, "the query is not UTF-8"}
 	}
-	tokens, err := lex(query)
+	tokens, err := splitTokens(query)
 	if err != nil {
 		return nil, err
 	}
 	p := &parser{query: query, tokens: tokens}
-	n, err := p.or(0)
+	n, err := p.parseOr(0)
 	if err != nil {
 		return nil, err
 	}
-	if p.peek().kind != end {
-		return nil, p.unexpected("AND, OR or the end of the query")
+	if p.peekToken().kind != end {
+		return nil, p.unexpectedError("AND, OR or the end of the query")
 	}
 	return n, nil
 }
@@ -123,9 +123,9 @@ type parser struct {
 	at     int
 }
 
-func (p *parser) peek() token { return p.tokens[p.at] }
+func (p *parser) peekToken() token { return p.tokens[p.at] }
 
-func (p *parser) take() token {
+func (p *parser) takeToken() token {
 	t := p.tokens[p.at]
 	if t.kind != end {
 		p.at++
@@ -133,89 +133,89 @@ func (p *parser) take() token {
 	return t
 }
 
-func (p *parser) accept(keyword string) bool {
-	if !p.peek().is(keyword) {
+func (p *parser) acceptKeyword(keyword string) bool {
+	if !p.peekToken().isKeyword(keyword) {
 		return false
 	}
-	p.take()
+	p.takeToken()
 	return true
 }
 
-func (p *parser) expect(kind tokenKind, what string) error {
-	if p.peek().kind != kind {
-		return p.unexpected(what)
+func (p *parser) expectToken(kind tokenKind, what string) error {
+	if p.peekToken().kind != kind {
+		return p.unexpectedError(what)
 	}
-	p.take()
+	p.takeToken()
 	return nil
 }
 
-func (p *parser) unexpected(wanted string) error {
-	return faultf(p.query, p.peek().start, "expected %s but found %s", wanted, p.peek())
+func (p *parser) unexpectedError(wanted string) error {
+	return newError(p.query, p.peekToken().start, "expected %s but found %s", wanted, p.peekToken())
 }
 
-// or reads terms joined by OR, which binds less than AND.
-func (p *parser) or(depth int) (Node, error) {
-	left, err := p.and(depth)
-	for err == nil && p.accept("or") {
+// parseOr reads terms joined by OR, which binds less than AND.
+func (p *parser) parseOr(depth int) (Node, error) {
+	left, err := p.parseAnd(depth)
+	for err == nil && p.acceptKeyword("or") {
 		var right Node
-		right, err = p.and(depth)
+		right, err = p.parseAnd(depth)
 		left = &Or{left, right}
 	}
 	return left, err
 }
 
-func (p *parser) and(depth int) (Node, error) {
-	left, err := p.primary(depth)
-	for err == nil && p.accept("and") {
+func (p *parser) parseAnd(depth int) (Node, error) {
+	left, err := p.parsePrimary(depth)
+	for err == nil && p.acceptKeyword("and") {
 		var right Node
-		right, err = p.primary(depth)
+		right, err = p.parsePrimary(depth)
 		left = &And{left, right}
 	}
 	return left, err
 }
 
-func (p *parser) primary(depth int) (Node, error) {
+func (p *parser) parsePrimary(depth int) (Node, error) {
 	if depth > maxDepth {
-		return nil, faultf(p.query, p.peek().start, "more than %d parentheses within each other", maxDepth)
+		return nil, newError(p.query, p.peekToken().start, "more than %d parentheses within each other", maxDepth)
 	}
-	if p.peek().kind == open {
-		return p.group(depth)
+	if p.peekToken().kind == open {
+		return p.parseGroup(depth)
 	}
-	if p.peek().kind != word {
-		return nil, p.unexpected("a keyword or (")
+	if p.peekToken().kind != word {
+		return nil, p.unexpectedError("a keyword or (")
 	}
-	return p.term(depth)
+	return p.parseTerm(depth)
 }
 
-func (p *parser) group(depth int) (Node, error) {
-	p.take()
-	n, err := p.or(depth + 1)
+func (p *parser) parseGroup(depth int) (Node, error) {
+	p.takeToken()
+	n, err := p.parseOr(depth + 1)
 	if err != nil {
 		return nil, err
 	}
-	return n, p.expect(closed, ")")
+	return n, p.expectToken(closed, ")")
 }
 
-func (p *parser) term(depth int) (Node, error) {
-	name := p.take()
+func (p *parser) parseTerm(depth int) (Node, error) {
+	name := p.takeToken()
 	keyword := Keyword{name.text, p.query, name.start}
-	if p.peek().kind == open {
-		inner, err := p.group(depth)
+	if p.peekToken().kind == open {
+		inner, err := p.parseGroup(depth)
 		if err != nil {
 			return nil, err
 		}
-		return &Nested{keyword, inner, p.since(name)}, nil
+		return &Nested{keyword, inner, p.sourceSince(name)}, nil
 	}
 	t := &Term{Keyword: keyword}
-	if err := p.comparison(t); err != nil {
+	if err := p.parseComparison(t); err != nil {
 		return nil, err
 	}
-	t.Source = p.since(name)
+	t.Source = p.sourceSince(name)
 	return t, nil
 }
 
-// since is the text from a token to the last one taken.
-func (p *parser) since(first token) string { return p.query[first.start:p.tokens[p.at-1].stop] }
+// sourceSince is the text from a token to the last one taken.
+func (p *parser) sourceSince(first token) string { return p.query[first.start:p.tokens[p.at-1].stop] }
 
 // compareWords are the comparisons that can be written as a word.
 var compareWords = map[string]Op{
@@ -224,75 +224,75 @@ var compareWords = map[string]Op{
 
 var textWords = map[string]Op{"like": Like, "contains": Contains, "startswith": StartsWith, "endswith": EndsWith}
 
-func (p *parser) comparison(t *Term) error {
-	sign := p.peek()
+func (p *parser) parseComparison(t *Term) error {
+	sign := p.peekToken()
 	lower := strings.ToLower(sign.text)
 	switch {
 	case sign.kind == operator:
-		p.take()
+		p.takeToken()
 		t.Op = Op(strings.Replace(sign.text, "==", "=", 1))
-		return p.single(t)
-	case sign.is("is"):
-		return p.null(t)
+		return p.parseSingle(t)
+	case sign.isKeyword("is"):
+		return p.parseNull(t)
 	case sign.kind == word && compareWords[lower] != "":
-		p.take()
+		p.takeToken()
 		t.Op = compareWords[lower]
-		return p.single(t)
+		return p.parseSingle(t)
 	}
-	t.Not = p.accept("not")
-	if p.accept("in") {
+	t.Not = p.acceptKeyword("not")
+	if p.acceptKeyword("in") {
 		t.Op = In
-		return p.list(t)
+		return p.parseList(t)
 	}
-	sign = p.peek()
+	sign = p.peekToken()
 	t.Op = textWords[strings.ToLower(sign.text)]
 	if sign.kind != word || t.Op == "" {
-		return p.unexpected("an operator after " + t.Keyword.Name)
+		return p.unexpectedError("an operator after " + t.Keyword.Name)
 	}
-	p.take()
-	return p.single(t)
+	p.takeToken()
+	return p.parseSingle(t)
 }
 
-func (p *parser) null(t *Term) error {
-	p.take()
-	t.Op, t.Not = IsNull, p.accept("not")
-	if !p.accept("null") {
-		return p.unexpected("NULL")
+func (p *parser) parseNull(t *Term) error {
+	p.takeToken()
+	t.Op, t.Not = IsNull, p.acceptKeyword("not")
+	if !p.acceptKeyword("null") {
+		return p.unexpectedError("NULL")
 	}
 	return nil
 }
 
-func (p *parser) single(t *Term) error {
-	v, err := p.value()
+func (p *parser) parseSingle(t *Term) error {
+	v, err := p.parseValue()
 	t.Values = append(t.Values, v)
 	return err
 }
 
-func (p *parser) list(t *Term) error {
-	if err := p.expect(open, "( after IN"); err != nil {
+func (p *parser) parseList(t *Term) error {
+	if err := p.expectToken(open, "( after IN"); err != nil {
 		return err
 	}
 	for {
-		if err := p.single(t); err != nil {
+		if err := p.parseSingle(t); err != nil {
 			return err
 		}
-		if p.peek().kind != comma {
-			return p.expect(closed, ", or )")
+		if p.peekToken().kind != comma {
+			return p.expectToken(closed, ", or )")
 		}
-		p.take()
+		p.takeToken()
 	}
 }
 
-func (p *parser) value() (Value, error) {
-	t := p.peek()
-	if t.kind == quoted || t.kind == number || t.is("true") || t.is("false") {
-		p.take()
+func (p *parser) parseValue() (Value, error) {
+	t := p.peekToken()
+	if t.kind == quoted || t.kind == number || t.isKeyword("true") || t.isKeyword("false") {
+		p.takeToken()
 		return Value{t.text, t.kind, p.query, t.start}, nil
 	}
 	if t.kind == word {
-		return Value{}, faultf(p.query, t.start, "expected a value but found %s: put text into quotes", t.text)
+		return Value{}, newError(p.query, t.start, "expected a value but found %s: put text into quotes", t.text)
 	}
-	return Value{}, p.unexpected("a value")
+	return Value{}, p.unexpectedError("a value")
 }
 
 // Format writes a tree so that equal ones are written alike.

@@ -20,7 +20,7 @@ func Has[T, U any](each func(T, func(U) bool), schema func() Schema[U]) func(Nod
 func HasAll[T, U any](each func(T, func(U) bool), schema func() Schema[U]) func(Node, time.Time) (func(T) bool, bool, error) {
 	var has func(n Node, now time.Time) (func(T) bool, bool, error)
 	has = func(n Node, now time.Time) (func(T) bool, bool, error) {
-		left, right, ok := split(n)
+		left, right, ok := splitSides(n)
 		if !ok {
 			return Has(each, schema)(n, now)
 		}
@@ -37,8 +37,8 @@ func HasAll[T, U any](each func(T, func(U) bool), schema func() Schema[U]) func(
 	return has
 }
 
-// split takes a list of wanted values apart as if AND joined them.
-func split(n Node) (left, right Node, ok bool) {
+// splitSides takes a list of wanted values apart as if AND joined them.
+func splitSides(n Node) (left, right Node, ok bool) {
 	switch n := n.(type) {
 	case *And:
 		return n.Left, n.Right, true
