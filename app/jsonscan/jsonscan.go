@@ -7,7 +7,8 @@
 //   - Every text that [encoding/json.Valid] accepts, and whose values lie at most [MaxDepth] deep in each other, is accepted.
 //   - [New] checks the structure: brackets, commas, colons, names, and true, false and null. What it accepts is JSON
 //     once each string and number in it is replaced by a sound one. So a text that was cut off, or that lost a part in
-//     the middle, is noticed, while a damaged escape in one value does not cost all the others: it is for whoever reads that value.
+//     the middle, is noticed, while a damaged escape in one value does not cost all the others: it is for whoever
+//     reads that value.
 //   - [NewStrict] checks the numbers and the escapes within strings too. What it accepts is JSON, except that strings may
 //     hold control characters as they are.
 //   - Neither looks at the encoding of characters: strings may hold bytes that are no UTF-8, as with encoding/json.
@@ -16,8 +17,8 @@ package jsonscan
 
 import "bytes"
 
-// MaxDepth bounds how many objects and arrays may lie within each other: a deeper text is refused, so that none exhausts
-// the stack.
+// MaxDepth bounds how many objects and arrays may lie within each other: a deeper text is refused, so that none
+// exhausts the stack.
 const MaxDepth = 100
 
 // Scanner walks through one JSON text, forwards. Once the text turns out not to be JSON, nothing more is read of it:

@@ -6,9 +6,9 @@ import (
 	"unicode/utf8"
 )
 
-// Text is a scalar that a [Scanner] found, as text: the content of a string, and a number, true or false as they stand; ""
-// for null, an object, an array, and an empty span. Bytes of a string that are no UTF-8 stay as they are. An escape that
-// JSON does not know, and half a surrogate pair, become U+FFFD. Without escapes it shares the memory of the value.
+// Text is a scalar that a [Scanner] found, as text: the content of a string, and a number, true or false as they stand;
+// "" for null, an object, an array, and an empty span. Bytes of a string that are no UTF-8 stay as they are. An escape
+// that JSON does not know, and half a surrogate pair, become U+FFFD. Without escapes it shares the memory of the value.
 func Text(value string) string {
 	if value == "" {
 		return ""

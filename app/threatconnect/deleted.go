@@ -21,8 +21,8 @@ type Deleted struct {
 const maxDeletedPages = 100_000
 
 // Deleted hands over what was deleted in an owner since then, page by page, as far back as ThreatConnect remembers
-// (app/docs/threatconnect.md#deleted-indicators); a zero since asks for all that it remembers. An error of handle ends it
-// and is returned as it is. Any other error says that the list was not read to its end; it is an *Error where
+// (app/docs/threatconnect.md#deleted-indicators); a zero since asks for all that it remembers. An error of handle ends
+// it and is returned as it is. Any other error says that the list was not read to its end; it is an *Error where
 // ThreatConnect refused.
 func (c *Client) Deleted(ctx context.Context, owner string, since time.Time, handle func([]Deleted) error) error {
 	params := url.Values{"owner": {owner}, "resultLimit": {"1000"}}
@@ -61,7 +61,12 @@ func parseDeleted(items [][]byte) []Deleted {
 	page := make([]Deleted, 0, len(items))
 	for _, item := range items {
 		row := readScalars(item)
-		page = append(page, Deleted{Owner: row["ownerName"], Type: row["type"], Summary: row["summary"], DateAdded: parseDate(row["dateAdded"])})
+		page = append(page, Deleted{
+			Owner:     row["ownerName"],
+			Type:      row["type"],
+			Summary:   row["summary"],
+			DateAdded: parseDate(row["dateAdded"]),
+		})
 	}
 	return page
 }

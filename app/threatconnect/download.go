@@ -11,10 +11,12 @@ import (
 // Download reads a selection completely. handle gets page after page, in the user's order; it may get an indicator more
 // than once. Rows shift while they are paged by offset (app/docs/threatconnect.md#paging), so when the query has a sort
 // field a sweep over the ids follows: unseen is asked, page by page, which of the ids handle has not had, and those are
-// fetched and handed over too, in no particular order. Whatever is in the selection from beginning to end is handed over,
-// or an error is returned. An error of handle or unseen ends the download and is returned as it is; one of
+// fetched and handed over too, in no particular order. Whatever is in the selection from beginning to end is handed
+// over, or an error is returned. An error of handle or unseen ends the download and is returned as it is; one of
 // [Query.Check] comes before anything is asked; any other is an *Error where ThreatConnect refused.
-func (c *Client) Download(ctx context.Context, s Selection, handle func(Page) error, unseen func(ids []int64) ([]int64, error)) error {
+func (c *Client) Download(
+	ctx context.Context, s Selection, handle func(Page) error, unseen func(ids []int64) ([]int64, error),
+) error {
 	if err := s.Check(); err != nil {
 		return err
 	}
@@ -74,8 +76,8 @@ func (c *Client) Inactive(ctx context.Context, owners, types []string, since tim
 	return r.readKeyset(ctx, pageRequest{sorting: s.sortOrder()}, func(p Page) error { return handle(readableIDs(p)) })
 }
 
-// readByOffset reads the rows in the user's order. It need not be complete, since a sweep follows: any sign of being led
-// in a circle ends it.
+// readByOffset reads the rows in the user's order. It need not be complete, since a sweep follows: any sign of being
+// led in a circle ends it.
 func (r *reader) readByOffset(ctx context.Context, handle func(Page) error) error {
 	var before []int64
 	total := int64(-1)

@@ -39,7 +39,8 @@ func (e *Error) Error() string {
 	return says
 }
 
-// IsTQL reports whether the query is at fault: it cannot be parsed, or ThreatConnect calls the request that carries it bad.
+// IsTQL reports whether the query is at fault: it cannot be parsed, or ThreatConnect calls the request that carries it
+// bad.
 func (e *Error) IsTQL() bool {
 	if e.foreign || e.isTimeout() {
 		return false
@@ -53,7 +54,8 @@ func (e *Error) Permanent() bool {
 		return true
 	}
 	status := e.effectiveStatus()
-	return status >= 300 && status < 500 && status != http.StatusRequestTimeout && status != http.StatusTooManyRequests && !e.isTimeout()
+	passes := status == http.StatusRequestTimeout || status == http.StatusTooManyRequests || e.isTimeout()
+	return status >= 300 && status < 500 && !passes
 }
 
 // effectiveStatus is the status, or the one that the code stands for when ThreatConnect says no with 200
@@ -116,11 +118,13 @@ func (c *Client) findRemedy(e *Error, resp *http.Response) string {
 	case e.isTimeout():
 		return "The query takes ThreatConnect too long: narrow it, or have the API user's Custom TQL Timeout raised."
 	case status/100 == 3:
-		return fmt.Sprintf("It sends us to %q: set the API path (tc_api_path) to the address of the API itself, with https.", redirectHost(resp))
+		return fmt.Sprintf("It sends us to %q: set the API path (tc_api_path) to the address of the API itself, with https.",
+			redirectHost(resp))
 	case status == http.StatusProxyAuthRequired:
 		return "The proxy wants a user name and a password: check the proxy settings of ThreatConnect."
 	case e.foreign:
-		return "A proxy, a firewall or a login page answered in ThreatConnect's place: check the API path (tc_api_path) and the proxy settings."
+		return "A proxy, a firewall or a login page answered in ThreatConnect's place: " +
+			"check the API path (tc_api_path) and the proxy settings."
 	case status == http.StatusUnauthorized:
 		return c.unauthorizedRemedy(resp)
 	case status == http.StatusForbidden:
@@ -136,7 +140,8 @@ func (c *Client) findRemedy(e *Error, resp *http.Response) string {
 func (c *Client) unauthorizedRemedy(resp *http.Response) string {
 	if theirs, err := http.ParseTime(resp.Header.Get("Date")); err == nil {
 		if skew := time.Since(theirs).Round(time.Second); skew.Abs() > maxSkew {
-			return fmt.Sprintf("The clock of this machine differs from ThreatConnect's by %s, and 5 minutes are allowed: set it right.", skew.Abs())
+			return fmt.Sprintf("The clock of this machine differs from ThreatConnect's by %s, and 5 minutes are allowed: "+
+				"set it right.", skew.Abs())
 		}
 	}
 	if c.options.Token != nil {

@@ -55,7 +55,8 @@ func (c *Client) Owners(ctx context.Context) ([]Owner, error) {
 }
 
 func (c *Client) readOwners(ctx context.Context, start int) (page answer, err error) {
-	r := newRequest("/v3/security/owners", url.Values{"resultStart": {strconv.Itoa(start)}, "resultLimit": {strconv.Itoa(ownersPerPage)}})
+	params := url.Values{"resultStart": {strconv.Itoa(start)}, "resultLimit": {strconv.Itoa(ownersPerPage)}}
+	r := newRequest("/v3/security/owners", params)
 	err = c.retryRequest(ctx, interactive, func(ctx context.Context) (err error) {
 		page, err = c.tryList(ctx, r, 0)
 		return err

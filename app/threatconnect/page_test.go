@@ -14,11 +14,11 @@ import (
 func openList(t testing.TB, data string) []Indicator {
 	t.Helper()
 	body := []byte(`{"data":` + data + `,"count":1,"status":"Success"}`)
-	said, ok := parseAnswer(body)
-	if !ok || !said.hasList {
+	a, ok := parseAnswer(body)
+	if !ok || !a.hasList {
 		t.Fatalf("not readable: %s", body)
 	}
-	return said.parseIndicators()
+	return a.parseIndicators()
 }
 
 func TestIndicatorIsReadTolerantly(t *testing.T) {
@@ -104,7 +104,7 @@ func TestEnvelope(t *testing.T) {
 // An answer without a list must not pass for an empty selection: everything that stands in Sentinel would be retired.
 func TestMissingDataIsNoEmptyList(t *testing.T) {
 	for _, body := range []string{`{"status":"Success"}`, `{"data":null,"status":"Success"}`, `{"data":{},"status":"Success"}`, `{"data":"","status":"Success"}`} {
-		if said, ok := parseAnswer([]byte(body)); !ok || said.hasList {
+		if a, ok := parseAnswer([]byte(body)); !ok || a.hasList {
 			t.Errorf("%s passes for an empty list", body)
 		}
 	}
@@ -118,11 +118,11 @@ func BenchmarkPage(b *testing.B) {
 	b.SetBytes(int64(len(body)))
 	b.ReportAllocs()
 	for b.Loop() {
-		said, ok := parseAnswer(body)
+		a, ok := parseAnswer(body)
 		if !ok {
 			b.Fatal("not readable")
 		}
-		if list := said.parseIndicators(); len(list) != rows {
+		if list := a.parseIndicators(); len(list) != rows {
 			b.Fatal(len(list))
 		}
 	}

@@ -73,7 +73,8 @@ func withoutLiterals(tql string) (string, error) {
 			}
 		}
 		if i >= len(tql) {
-			return "", fmt.Errorf("the TQL has a string that does not end: close the %c at character %d", quote, characterPosition(tql, start))
+			return "", fmt.Errorf("the TQL has a string that does not end: close the %c at character %d",
+				quote, characterPosition(tql, start))
 		}
 		code.WriteByte(' ')
 	}
@@ -117,8 +118,8 @@ type Selection struct {
 	IDs []int64
 }
 
-// composeTQL joins the conditions of the selection and those in more, as ThreatConnect's own Apps do: a single owner goes
-// into a parameter of its own (app/docs/threatconnect.md#composing-a-query).
+// composeTQL joins the conditions of the selection and those in more, as ThreatConnect's own Apps do: a single owner
+// goes into a parameter of its own (app/docs/threatconnect.md#composing-a-query).
 func (s Selection) composeTQL(more ...string) string {
 	var all []string
 	if strings.TrimSpace(s.TQL) != "" {
@@ -166,7 +167,8 @@ func quoteNames(names []string) string {
 
 var tqlEscapes = strings.NewReplacer(`\`, `\\`, `"`, `\"`)
 
-// dateLayout is how a time in UTC is sent: without fractions, which TQL does not take (app/docs/threatconnect.md#dates).
+// dateLayout is how a time in UTC is sent: without fractions, which TQL does not take
+// (app/docs/threatconnect.md#dates).
 const dateLayout = "2006-01-02T15:04:05Z"
 
 func formatTime(t time.Time) string { return `"` + t.UTC().Format(dateLayout) + `"` }

@@ -63,8 +63,8 @@ func (p pageAnswer) checkAgainst(q pageRequest) error {
 	return position.advancePast(p)
 }
 
-// readPage reads a page. When ThreatConnect refuses one of the fields, it goes on without it: half of the description is
-// better than no indicator.
+// readPage reads a page. When ThreatConnect refuses one of the fields, it goes on without it: half of the description
+// is better than no indicator.
 func (r *reader) readPage(ctx context.Context, q pageRequest) (pageAnswer, error) {
 	p, err := r.fetchPage(ctx, q)
 	if err == nil || len(r.fields) == 0 || !mayConcernFields(err) {
@@ -74,7 +74,8 @@ func (r *reader) readPage(ctx context.Context, q pageRequest) (pageAnswer, error
 	if probeErr != nil || len(granted) == len(r.fields) {
 		return p, err
 	}
-	r.client.options.Logger.Warn("ThreatConnect withholds parts of the indicators; they are sent without", "asked", r.fields, "granted", granted, "error", err)
+	r.client.options.Logger.Warn("ThreatConnect withholds parts of the indicators; they are sent without",
+		"asked", r.fields, "granted", granted, "error", err)
 	r.fields = granted
 	return r.fetchPage(ctx, q)
 }
@@ -83,7 +84,10 @@ func (r *reader) readPage(ctx context.Context, q pageRequest) (pageAnswer, error
 // (app/docs/threatconnect.md#fields), but not as TQL that cannot be parsed.
 func mayConcernFields(err error) bool {
 	var refused *Error
-	if errors.Is(err, errBodyIgnored) || !errors.As(err, &refused) || refused.foreign || refused.isTimeout() || refused.Code == tqlParseError {
+	if errors.Is(err, errBodyIgnored) || !errors.As(err, &refused) {
+		return false
+	}
+	if refused.foreign || refused.isTimeout() || refused.Code == tqlParseError {
 		return false
 	}
 	status := refused.effectiveStatus()

@@ -67,8 +67,8 @@ func (c *Client) retryRequest(ctx context.Context, policy retryPolicy, try func(
 	}
 }
 
-// planRetry decides whether the nth try that failed is worth another one, and after which wait. One 401 is: the token, or
-// the second that was signed, may have run out on the way. authorizedAgain remembers that one.
+// planRetry decides whether the nth try that failed is worth another one, and after which wait. One 401 is: the token,
+// or the second that was signed, may have run out on the way. authorizedAgain remembers that one.
 func planRetry(err error, n int, authorizedAgain *bool) (wait time.Duration, worthwhile bool) {
 	wait = backoff.Jittered(n)
 	var refused *Error
@@ -121,7 +121,8 @@ func bodyValue(name string, values []string) any {
 	return values[0]
 }
 
-// tryRequest makes one try, and explains why there is no answer. expectedBytes is the size of the answer as far as it can be foreseen.
+// tryRequest makes one try, and explains why there is no answer. expectedBytes is the size of the answer as far as it
+// can be foreseen.
 func (c *Client) tryRequest(ctx context.Context, r request, expectedBytes int) (answer, error) {
 	try, cancel := context.WithTimeout(ctx, tryTimeout)
 	defer cancel()

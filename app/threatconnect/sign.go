@@ -28,8 +28,8 @@ func (c *Client) authorizeRequest(req *http.Request) error {
 	return nil
 }
 
-// computeSignature signs the target of a request, which is its path with its query, byte for byte as it goes over the wire, at
-// a time in Unix seconds.
+// computeSignature signs the target of a request, which is its path with its query, byte for byte as it goes over the
+// wire, at a time in Unix seconds.
 func computeSignature(secret, method, target string, seconds int64) string {
 	mac := hmac.New(sha256.New, []byte(secret))
 	fmt.Fprintf(mac, "%s:%s:%d", target, method, seconds)

@@ -21,7 +21,8 @@ type Options struct {
 	// AccessID and SecretKey belong to the API user. The key is used as it stands, blanks included.
 	AccessID  string
 	SecretKey func() string
-	// Token, if set, is used instead of AccessID and SecretKey. It is asked at each try, so that it may renew the token.
+	// Token, if set, is used instead of AccessID and SecretKey. It is asked at each try, so that it may renew the
+	// token.
 	Token func(context.Context) (string, error)
 	// Transport carries the requests; nil means http.DefaultTransport.
 	Transport http.RoundTripper

@@ -1,9 +1,9 @@
-// Package builtin is the one list of the indicator types whose mappers ship with the App. The command in plugins, the host of
-// the mappers and the configuration all take it from here; install.json and layout.json, which are data, are held to it by
-// tests.
+// Package builtin is the one list of the indicator types whose mappers ship with the App. The command in plugins, the
+// host of the mappers and the configuration all take it from here; install.json and layout.json, which are data, are
+// held to it by tests.
 //
-// A new type is a line here, a folder beside this one with the mapper, its constructor in plugins/main.go, and a parameter
-// in install.json and layout.json.
+// A new type is a line here, a folder beside this one with the mapper, its constructor in plugins/main.go, and a
+// parameter in install.json and layout.json.
 package builtin
 
 // Type is an indicator type that the App maps by itself.

@@ -38,7 +38,8 @@ func (m fileMapper) Map(ind *mapper.Indicator, now time.Time) mapper.Answer {
 		}
 		hash, a := strings.ToLower(strings.TrimSpace(value)), algorithms[n]
 		if !isHash(hash, a.digits) {
-			answer.Problems = append(answer.Problems, fmt.Sprintf("%q is not a hash of type %s: it needs %d hexadecimal digits", value, a.name, a.digits))
+			problem := fmt.Sprintf("%q is not a hash of type %s: it needs %d hexadecimal digits", value, a.name, a.digits)
+			answer.Problems = append(answer.Problems, problem)
 			continue
 		}
 		pattern := mapper.Pattern(mapper.Equal(a.path, hash))

@@ -6,8 +6,8 @@ import (
 	"strings"
 )
 
-// Address reads an IP address of version 4 or 6. An IPv4 address that is written as IPv6, as in ::ffff:192.0.2.1, becomes
-// IPv4. The error says what is wrong: leading zeros, a zone, a port, a block, or no address.
+// Address reads an IP address of version 4 or 6. An IPv4 address that is written as IPv6, as in ::ffff:192.0.2.1,
+// becomes IPv4. The error says what is wrong: leading zeros, a zone, a port, a block, or no address.
 func Address(value string) (netip.Addr, error) {
 	s := strings.TrimSpace(value)
 	addr, err := netip.ParseAddr(s)

@@ -190,8 +190,8 @@ func (i *Indicator) readCollection(name string, p *parser) {
 	}
 }
 
-// readElements reads a collection: {"data":[{…},…]}, or {} when it is empty (app/docs/threatconnect.md#collections). set is
-// given the members of each element.
+// readElements reads a collection: {"data":[{…},…]}, or {} when it is empty (app/docs/threatconnect.md#collections).
+// set is given the members of each element.
 func readElements[T any](p *parser, set func(element *T, name string, value jsonscan.Span)) []T {
 	var list []T
 	for name := range p.Members {

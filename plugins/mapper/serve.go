@@ -117,7 +117,8 @@ func checkAnswer(a Answer) Answer {
 			continue
 		}
 		if n := len(o.Pattern); n > stix.MaxMatched {
-			a.Notes = append(a.Notes, fmt.Sprintf("the pattern has %d bytes, more than %d: Sentinel's rules may not match it", n, stix.MaxMatched))
+			note := fmt.Sprintf("the pattern has %d bytes, more than %d: Sentinel's rules may not match it", n, stix.MaxMatched)
+			a.Notes = append(a.Notes, note)
 		}
 		sound = append(sound, o)
 	}

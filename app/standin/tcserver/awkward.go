@@ -2,7 +2,8 @@ package tcserver
 
 import "strings"
 
-// awkward are values that stand early in every generated population, once each, because clients have stumbled over the like.
+// awkward are values that stand early in every generated population, once each, because clients have stumbled over the
+// like.
 var awkward = []value{
 	{typ: typeAddress, parts: [3]string{"2001:0db8:0000:0000:0000:0000:0000:0001"}}, // uncompressed
 	{typ: typeAddress, parts: [3]string{"2001:DB8::ABCD"}},

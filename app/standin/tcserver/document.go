@@ -7,8 +7,8 @@ import (
 	"fmt"
 )
 
-// Documents are JSON objects as ThreatConnect writes them. They are looked into and taken apart as bytes, since a page of ten
-// thousand of them must cost next to nothing beside what the client under test does with it.
+// Documents are JSON objects as ThreatConnect writes them. They are looked into and taken apart as bytes, since a page
+// of ten thousand of them must cost next to nothing beside what the client under test does with it.
 
 // member is one member of an object and where it stands in it, the comma before it included.
 type member struct {

@@ -70,8 +70,8 @@ func mustField(name string) fields {
 	return f
 }
 
-// parseFieldNames reads the names asked for. A dotted one asks for what its first part names, and must not descend further than
-// links allows; the answer is status if it does.
+// parseFieldNames reads the names asked for. A dotted one asks for what its first part names, and must not descend
+// further than links allows; the answer is status if it does.
 func parseFieldNames(names []string, links, status int) (fields, error) {
 	var all fields
 	for _, name := range names {

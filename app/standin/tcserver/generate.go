@@ -9,8 +9,8 @@ import (
 // DefaultCount is the number of indicators where nothing else is asked for.
 const DefaultCount = 12_000
 
-// generator makes rows from their number and nothing else. Of a row only what most queries ask for is kept; its document is
-// written whenever it is needed, so that a population of a million costs a hundred bytes an indicator.
+// generator makes rows from their number and nothing else. Of a row only what most queries ask for is kept; its
+// document is written whenever it is needed, so that a population of a million costs a hundred bytes an indicator.
 type generator struct {
 	seed    uint64
 	count   int
@@ -43,10 +43,10 @@ func (g *generator) diceFor(n, purpose int) dice {
 	return dice(mixBits(g.seed ^ mixBits(uint64(n)<<8|uint64(purpose))))
 }
 
-// Generate makes a population of n indicators: all types, five owners, values that stand in two or three of them, awkward
-// ones (the first 1,400 hold all of them), dates within the two years before now. Equal arguments give equal populations.
-// All values are harmless: names, numbers and addresses that are reserved for examples, tests and private use, and hashes
-// of nothing.
+// Generate makes a population of n indicators: all types, five owners, values that stand in two or three of them,
+// awkward ones (the first 1,400 hold all of them), dates within the two years before now. Equal arguments give equal
+// populations. All values are harmless: names, numbers and addresses that are reserved for examples, tests and private
+// use, and hashes of nothing.
 func Generate(n int, seed uint64, now time.Time) *Population {
 	g := &generator{seed: seed, count: n, now: now.UTC().Truncate(time.Second)}
 	g.prepareParts()
@@ -63,7 +63,8 @@ func Generate(n int, seed uint64, now time.Time) *Population {
 	return p
 }
 
-// sourceOf is the number of the row whose value a row has, and the owners between the two: of every 23 rows two repeat a third.
+// sourceOf is the number of the row whose value a row has, and the owners between the two: of every 23 rows two repeat
+// a third.
 func sourceOf(n int) (original, copied int) {
 	switch n % 23 {
 	case 7:

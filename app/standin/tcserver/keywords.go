@@ -55,8 +55,8 @@ type field = tql.Field[*view]
 // part is an object in a collection of an indicator: a tag, an attribute, a group or a label.
 type part []byte
 
-// indicatorKeywords are those of OPTIONS /v3/indicators/tql (app/docs/threatconnect.md#tql). Those with nothing to read are
-// about data that the stand-in does not hold: they are known, and have no value.
+// indicatorKeywords are those of OPTIONS /v3/indicators/tql (app/docs/threatconnect.md#tql). Those with nothing to read
+// are about data that the stand-in does not hold: they are known, and have no value.
 var indicatorKeywords = sync.OnceValue(func() []field {
 	all := []field{
 		{Name: "id", Type: tql.Integer, Number: func(v *view) (int64, bool) { return v.row.id, true }},

@@ -18,7 +18,8 @@ func (s *Server) Owners() []Owner {
 	return slices.Clone(s.table.owners)
 }
 
-// SetPermission sets what the user may do with the indicators of an owner: FULL, READ or NONE. The owner stays in the list.
+// SetPermission sets what the user may do with the indicators of an owner: FULL, READ or NONE. The owner stays in the
+// list.
 func (s *Server) SetPermission(name, permission string) error {
 	s.table.mu.Lock()
 	defer s.table.mu.Unlock()

@@ -28,8 +28,8 @@ type owner struct {
 	name string
 }
 
-// row is one indicator: what most queries ask for at hand, the rest in its document. It never changes; a changed indicator is
-// another row.
+// row is one indicator: what most queries ask for at hand, the rest in its document. It never changes; a changed
+// indicator is another row.
 type row struct {
 	id              int64
 	owner           *owner
@@ -111,8 +111,8 @@ func (p *Population) Owners() []Owner { return slices.Clone(p.owners) }
 // maxLine bounds one indicator of a file.
 const maxLine = 16 << 20
 
-// Load reads a file of indicators, one JSON object a line as GET /v3/indicators returns them with all fields, packed by gzip
-// or plain. The owner with the smallest id becomes the Organization.
+// Load reads a file of indicators, one JSON object a line as GET /v3/indicators returns them with all fields, packed by
+// gzip or plain. The owner with the smallest id becomes the Organization.
 func Load(path string) (*Population, error) {
 	f, err := os.Open(path)
 	if err != nil {

@@ -40,8 +40,8 @@ func (s *Server) selectRows(q Query) ([]*row, error) {
 	return s.table.runPlan(p), nil
 }
 
-// plan is a query taken apart: bounds of the id, which the order of the rows answers at once, and the rest, which has to be
-// tried on every row, and whose result is kept because the next page asks for it again.
+// plan is a query taken apart: bounds of the id, which the order of the rows answers at once, and the rest, which has
+// to be tried on every row, and whose result is kept because the next page asks for it again.
 type plan struct {
 	match    func(*view) bool
 	want     fields // that match needs
@@ -201,7 +201,8 @@ func (t *table) filterRows(rows []*row, p *plan) []*row {
 // maxKept bounds the results that are kept.
 const maxKept = 24
 
-// keepResult returns the result of that name, and computes it if need be. Every change to the table forgets all of them.
+// keepResult returns the result of that name, and computes it if need be. Every change to the table forgets all of
+// them.
 func (t *table) keepResult(name string, compute func() []*row) []*row {
 	if rows, ok := t.results[name]; ok {
 		return rows

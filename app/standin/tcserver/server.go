@@ -1,8 +1,9 @@
 // Package tcserver stands in for ThreatConnect's REST API, as far as an export of indicators needs it.
 //
-// It answers as the API is documented to answer, down to what it rejects, evaluates TQL over a population that is read from
-// a file or generated, lets tests change that population at any moment, and can be told to fail in every way a client has to
-// survive. It shares no code with the App's client: a wrong reading of the protocol must not be able to hide on both sides.
+// It answers as the API is documented to answer, down to what it rejects, evaluates TQL over a population that is read
+// from a file or generated, lets tests change that population at any moment, and can be told to fail in every way a
+// client has to survive. It shares no code with the App's client: a wrong reading of the protocol must not be able to
+// hide on both sides.
 package tcserver
 
 import (
@@ -106,8 +107,8 @@ func New(o Options) *Server {
 // Close releases every request that hangs. The stand-in itself goes on to answer.
 func (s *Server) Close() { s.close() }
 
-// BetweenPages has f called before each request for a list of indicators is looked at, with the number of those answered so
-// far. f may change the population. Nil ends it.
+// BetweenPages has f called before each request for a list of indicators is looked at, with the number of those
+// answered so far. f may change the population. Nil ends it.
 func (s *Server) BetweenPages(f func(pages int)) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -54,7 +54,8 @@ type sortKey struct {
 	text   string
 }
 
-// sortBy returns rows in another order. Rows that are equal in all of it follow each other in no order that means anything.
+// sortBy returns rows in another order. Rows that are equal in all of it follow each other in no order that means
+// anything.
 func sortBy(rows []*row, orders []order) []*row {
 	keys := make([]sortKey, len(rows)*len(orders))
 	places := make([]int32, len(rows))

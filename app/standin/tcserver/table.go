@@ -149,7 +149,8 @@ func (s *Server) Modify(id int64, members map[string]any) error {
 	return s.changeRow(id, members, true)
 }
 
-// Amend changes members of an indicator and leaves lastModified alone, as a change of a tag, an attribute or a score may.
+// Amend changes members of an indicator and leaves lastModified alone, as a change of a tag, an attribute or a score
+// may.
 func (s *Server) Amend(id int64, members map[string]any) error {
 	return s.changeRow(id, members, false)
 }
@@ -172,7 +173,8 @@ func tagID(name string) uint64 {
 	return h.Sum64() % 1_000_000_000
 }
 
-// SetActive sets an indicator active or inactive. It moves lastModified unless [Options.StatusKeepsLastModified] is set.
+// SetActive sets an indicator active or inactive. It moves lastModified unless [Options.StatusKeepsLastModified] is
+// set.
 func (s *Server) SetActive(id int64, active bool) error {
 	return s.changeRow(id, map[string]any{"active": active}, !s.options.StatusKeepsLastModified)
 }

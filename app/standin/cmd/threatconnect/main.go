@@ -19,13 +19,13 @@ import (
 )
 
 func main() {
-	if err := run(); err != nil {
+	if err := runStandin(); err != nil {
 		fmt.Fprintln(os.Stderr, "threatconnect:", err)
 		os.Exit(1)
 	}
 }
 
-func run() error {
+func runStandin() error {
 	var o tcserver.Options
 	var user tcserver.User
 	addr := flag.String("addr", "127.0.0.1:8401", "address to serve on; port 0 picks a free one")
@@ -56,10 +56,10 @@ func run() error {
 		o.Tokens = strings.Split(*tokens, ",")
 	}
 	standin := tcserver.New(o)
-	if err := inject(standin, *faults); err != nil {
+	if err := injectFaults(standin, *faults); err != nil {
 		return err
 	}
-	return serve(*addr, standin, o.Population.Len())
+	return serveUntilInterrupted(*addr, standin, o.Population.Len())
 }
 
 func readPopulation(path string, count int, seed uint64, now string) (*tcserver.Population, error) {
@@ -79,7 +79,7 @@ func readPopulation(path string, count int, seed uint64, now string) (*tcserver.
 	return tcserver.Generate(count, seed, end), nil
 }
 
-func inject(standin *tcserver.Server, faults string) error {
+func injectFaults(standin *tcserver.Server, faults string) error {
 	if faults == "" {
 		return nil
 	}
@@ -95,8 +95,8 @@ func inject(standin *tcserver.Server, faults string) error {
 	return nil
 }
 
-// serve runs until it is interrupted.
-func serve(addr string, standin *tcserver.Server, count int) error {
+// serveUntilInterrupted serves the stand-in until an interrupt or SIGTERM.
+func serveUntilInterrupted(addr string, standin *tcserver.Server, count int) error {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	listener, err := net.Listen("tcp", addr)
