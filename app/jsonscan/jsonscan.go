@@ -6,9 +6,9 @@
 //
 //   - Every text that [encoding/json.Valid] accepts, and whose values lie at most [MaxDepth] deep in each other, is accepted.
 //   - [New] checks the structure: brackets, commas, colons, names, and true, false and null. What it accepts is JSON
-//     once each string and number in it is replaced by a sound one. So a text that was cut off, or that lost a part in
-//     the middle, is noticed, while a damaged escape in one value does not cost all the others: it is for whoever
-//     reads that value.
+//     once each string and number in it is replaced by a sound one. So a text that was cut off is noticed, and one that
+//     lost a part in the middle unless JSON is left, while a damaged escape in one value does not cost all the others:
+//     it is for whoever reads that value.
 //   - [NewStrict] checks the numbers and the escapes within strings too. What it accepts is JSON, except that strings may
 //     hold control characters as they are.
 //   - Neither looks at the encoding of characters: strings may hold bytes that are no UTF-8, as with encoding/json.
