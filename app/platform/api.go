@@ -20,9 +20,9 @@ type API struct {
 
 const apiTimeout = 15 * time.Second
 
-// do sends one request and returns at most limit bytes of a successful answer. path starts with a slash and is
+// sendRequest sends one request and returns at most limit bytes of a successful answer. path starts with a slash and is
 // already escaped; token "" sends no Authorization.
-func (a API) do(ctx context.Context, method, path, token string, body []byte, limit int) ([]byte, error) {
+func (a API) sendRequest(ctx context.Context, method, path, token string, body []byte, limit int) ([]byte, error) {
 	ctx, cancel := context.WithTimeout(ctx, apiTimeout)
 	defer cancel()
 	req, err := http.NewRequestWithContext(ctx, method, strings.TrimRight(a.BaseURL, "/")+path, bytes.NewReader(body))
@@ -77,7 +77,7 @@ type apiStore struct {
 }
 
 func (s *apiStore) Get(ctx context.Context, key, field string, limit int) ([]byte, error) {
-	value, err := s.do(ctx, http.MethodGet, key, field, nil, limit)
+	value, err := s.retryRequest(ctx, http.MethodGet, key, field, nil, limit)
 	var status *statusError
 	if errors.As(err, &status) && status.status == http.StatusNotFound {
 		return nil, nil
@@ -86,31 +86,31 @@ func (s *apiStore) Get(ctx context.Context, key, field string, limit int) ([]byt
 }
 
 func (s *apiStore) Put(ctx context.Context, key, field string, value []byte) error {
-	_, err := s.do(ctx, http.MethodPut, key, field, value, 1<<20)
+	_, err := s.retryRequest(ctx, http.MethodPut, key, field, value, 1<<20)
 	return err
 }
 
 func (s *apiStore) Close() error { return nil }
 
-func (s *apiStore) do(ctx context.Context, method, key, field string, body []byte, limit int) ([]byte, error) {
+func (s *apiStore) retryRequest(ctx context.Context, method, key, field string, body []byte, limit int) ([]byte, error) {
 	token := Token(ctx)
 	if token == "" {
 		return nil, errNeedsToken
 	}
-	path := "/internal/playbooks/keyValue/" + escape(key) + "/" + escape(field)
+	path := "/internal/playbooks/keyValue/" + percentEncode(key) + "/" + percentEncode(field)
 	var data []byte
-	err := retried(ctx, func() (err error) {
-		data, err = s.api.do(ctx, method, path, token, body, limit)
+	err := retryTemporary(ctx, func() (err error) {
+		data, err = s.api.sendRequest(ctx, method, path, token, body, limit)
 		return err
-	}, mayPass)
+	}, isTemporary)
 	if err != nil {
 		return nil, fmt.Errorf("key-value API: %w", err)
 	}
 	return data, nil
 }
 
-// mayPass tells a failure of the moment from a refusal.
-func mayPass(err error) bool {
+// isTemporary tells a failure that may pass from a refusal.
+func isTemporary(err error) bool {
 	var status *statusError
 	if errors.As(err, &status) {
 		return status.status >= http.StatusInternalServerError
@@ -118,7 +118,7 @@ func mayPass(err error) bool {
 	return !errors.Is(err, errTooLarge)
 }
 
-// escape percent-encodes everything except letters, digits and - . _ ~
-func escape(s string) string {
+// percentEncode encodes everything except letters, digits and - . _ ~
+func percentEncode(s string) string {
 	return strings.ReplaceAll(url.QueryEscape(s), "+", "%20")
 }

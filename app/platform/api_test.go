@@ -128,7 +128,7 @@ func TestResolve(t *testing.T) {
 // No error tells an address that holds a token.
 func TestAPIErrors(t *testing.T) {
 	for _, api := range []API{{BaseURL: "http://127.0.0.1:1/api"}, {BaseURL: "http://%zz"}} {
-		_, err := api.do(t.Context(), http.MethodGet, "/appAuth?expiredToken=secret-token", "", nil, 10)
+		_, err := api.sendRequest(t.Context(), http.MethodGet, "/appAuth?expiredToken=secret-token", "", nil, 10)
 		if err == nil || strings.Contains(err.Error(), "secret-token") {
 			t.Errorf("got %v", err)
 		}

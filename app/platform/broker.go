@@ -15,38 +15,41 @@ import (
 
 	mqtt "github.com/eclipse/paho.mqtt.golang"
 	"github.com/eclipse/paho.mqtt.golang/packets"
+
+	"mssentinel/app/retry"
 )
 
 const (
-	dialTimeout = 10 * time.Second
-	minBackoff  = time.Second
-	maxBackoff  = 5 * time.Second // several attempts fit into the 20 s after which heartbeats count as missed
-	goodbye     = 300 * time.Millisecond
+	dialTimeout  = 10 * time.Second
+	closeTimeout = 300 * time.Millisecond // for each of the two messages at the end of a session
 )
+
+// reconnectPauses let several attempts fit into the 20 s after which heartbeats count as missed.
+var reconnectPauses = retry.Backoff{First: time.Second, Longest: 5 * time.Second}
 
 // errRefused marks a login that the broker answered with a refusal.
 var errRefused = errors.New("the message broker refused the login")
 
-// broker keeps one subscribed connection to the message broker, and publishes over it.
+// broker keeps one subscribed session with the message broker, and publishes over it.
 type broker struct {
 	in     Inputs
 	tls    *tls.Config // nil: plain text
 	dial   func(ctx context.Context, network, address string) (net.Conn, error)
 	log    *slog.Logger
 	handle func(payload []byte)
-	first  *session // what connect opened
+	first  *session // what connectAtStart opened
 
-	mu      sync.Mutex
-	current *session      // nil while there is no connection
-	arrived chan struct{} // closed when current is set
-	trouble error         // why the last attempt to connect failed; nil while connected
+	mu        sync.Mutex
+	current   *session      // nil while there is no connection
+	connected chan struct{} // closed when current is set
+	lastError error         // why the last attempt to connect failed; nil while connected
 }
 
 // session is one connection from CONNECT to its loss.
 type session struct {
 	client mqtt.Client
 	conn   net.Conn
-	since  time.Time
+	opened time.Time
 	lost   chan struct{} // closed by lose
 	lose   func()
 }
@@ -56,77 +59,84 @@ func newBroker(in Inputs, o Options) (*broker, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &broker{in: in, tls: config, dial: o.Dial, log: o.Logger, arrived: make(chan struct{})}, nil
+	return &broker{in: in, tls: config, dial: o.Dial, log: o.Logger, connected: make(chan struct{})}, nil
 }
 
-// connect opens the first connection and subscribes; handle gets each message, one after the other, and must not
-// block. A network that fails is tried again until the connect deadline; a refusal is final.
-func (b *broker) connect(ctx context.Context, handle func(payload []byte)) error {
+// connectAtStart opens the first session. handle gets each message, one after the other, and must not block. A network that
+// fails is tried again until the connect deadline; a refusal of the broker or of its certificate is final.
+func (b *broker) connectAtStart(ctx context.Context, handle func(payload []byte)) error {
 	b.handle = handle
 	ctx, cancel := context.WithTimeout(ctx, b.in.BrokerTimeout)
 	defer cancel()
-	for wait := minBackoff; ; wait = min(2*wait, maxBackoff) {
-		s, err := b.open(ctx)
-		if err == nil {
-			b.first = s
-			b.enter(s)
-			return nil
-		}
-		if errors.Is(err, errRefused) || errors.Is(err, errUntrusted) {
-			return err
-		}
-		b.log.Warn("broker not reachable, trying again", "feature", "broker", "error", err, "wait", wait)
-		if !sleep(ctx, wait) {
-			return fmt.Errorf("no connection to the message broker within %v: %w", b.in.BrokerTimeout, err)
-		}
+	isFinal := func(err error) bool { return errors.Is(err, errRefused) || errors.Is(err, errUntrusted) }
+	s, err := b.retryOpen(ctx, isFinal)
+	switch {
+	case err == nil:
+		b.first = s
+		return nil
+	case isFinal(err):
+		return err
 	}
+	return fmt.Errorf("no connection to the message broker within %v: %w", b.in.BrokerTimeout, err)
 }
 
-// keep reopens the connection whenever it is lost, until ctx ends; then it says goodbye.
-func (b *broker) keep(ctx context.Context) {
+// keepConnected opens a new session whenever one is lost, until ctx ends; then it closes the last one.
+func (b *broker) keepConnected(ctx context.Context) {
 	for s := b.first; s != nil; {
 		select {
 		case <-ctx.Done():
-			b.leave(s)
-			s.close(b.in.ServerTopic)
+			b.clearSession(s)
+			s.closeInOrder(b.in.ServerTopic)
 			return
 		case <-s.lost:
 		}
-		b.leave(s)
+		b.clearSession(s)
 		s.client.Disconnect(0)
-		b.log.Warn("connection to the broker lost", "feature", "broker")
-		s = b.reopen(ctx, time.Since(s.since))
+		b.log.Warn("connection to the broker lost")
+		s = b.reopenSession(ctx, time.Since(s.opened))
 	}
 }
 
-// reopen tries until it is connected and subscribed again; nil when ctx ends. The first attempt is made at once, unless
-// the connection before broke as soon as it stood.
-func (b *broker) reopen(ctx context.Context, lived time.Duration) *session {
-	if lived < maxBackoff && !sleep(ctx, minBackoff) {
+// reopenSession tries until a session is open again; nil when ctx ends. The first attempt is made at once, unless the session
+// before was lost soon after it was opened.
+func (b *broker) reopenSession(ctx context.Context, lasted time.Duration) *session {
+	if lasted < reconnectPauses.Longest && retry.Sleep(ctx, reconnectPauses.First) != nil {
 		return nil
 	}
-	for wait := minBackoff; ; wait = min(2*wait, maxBackoff) {
-		s, err := b.open(ctx)
+	s, err := b.retryOpen(ctx, func(error) bool { return false })
+	if err != nil {
+		return nil
+	}
+	b.log.Info("connected to the broker again")
+	return s
+}
+
+// retryOpen opens a session and makes it the current one. It tries again until ctx ends or an error is final, and returns the
+// last error then.
+func (b *broker) retryOpen(ctx context.Context, isFinal func(error) bool) (*session, error) {
+	for failures := 1; ; failures++ {
+		s, err := b.openSession(ctx)
 		if err == nil {
-			b.enter(s)
-			b.log.Info("connected to the broker again", "feature", "broker")
-			return s
+			b.setSession(s)
+			return s, nil
 		}
-		b.mu.Lock()
-		b.trouble = err
-		b.mu.Unlock()
-		b.log.Warn("broker not reachable, trying again", "feature", "broker", "error", err, "wait", wait)
-		if !sleep(ctx, wait) {
-			return nil
+		if isFinal(err) {
+			return nil, err
+		}
+		b.setError(err)
+		pause := reconnectPauses.Pause(failures)
+		b.log.Warn("broker not reachable, trying again", "error", err, "wait", pause)
+		if retry.Sleep(ctx, pause) != nil {
+			return nil, err
 		}
 	}
 }
 
-// open makes one attempt: TCP and TLS, CONNECT and CONNACK, SUBSCRIBE and SUBACK.
-func (b *broker) open(ctx context.Context) (*session, error) {
+// openSession makes one attempt: TCP and TLS, CONNECT and CONNACK, SUBSCRIBE and SUBACK.
+func (b *broker) openSession(ctx context.Context) (*session, error) {
 	ctx, cancel := context.WithTimeout(ctx, min(dialTimeout, b.in.BrokerTimeout))
 	defer cancel()
-	s := &session{since: time.Now(), lost: make(chan struct{})}
+	s := &session{opened: time.Now(), lost: make(chan struct{})}
 	s.lose = sync.OnceFunc(func() { close(s.lost) })
 
 	conn, err := b.dialBroker(ctx)
@@ -139,17 +149,17 @@ func (b *broker) open(ctx context.Context) (*session, error) {
 	defer stop()
 
 	connected := s.client.Connect().(*mqtt.ConnectToken)
-	if err := await(ctx, connected); err != nil {
-		s.abandon()
+	if err := awaitToken(ctx, connected); err != nil {
+		s.closeAtOnce()
 		return nil, connectError(connected, err)
 	}
 	subscribed := s.client.Subscribe(b.in.ServerTopic, 0, nil).(*mqtt.SubscribeToken)
-	if err := await(ctx, subscribed); err != nil {
-		s.abandon()
+	if err := awaitToken(ctx, subscribed); err != nil {
+		s.closeAtOnce()
 		return nil, fmt.Errorf("subscribing to the platform's topic: %w", err)
 	}
 	if granted, ok := subscribed.Result()[b.in.ServerTopic]; !ok || granted == 0x80 {
-		s.abandon()
+		s.closeAtOnce()
 		return nil, fmt.Errorf("%w: it does not let the Service subscribe to %s", errRefused, b.in.ServerTopic)
 	}
 	return s, nil
@@ -205,18 +215,18 @@ func connectError(connected *mqtt.ConnectToken, err error) error {
 	return fmt.Errorf("logging in to the message broker: %w", err)
 }
 
-// publish sends payload, waiting for a connection where there is none; it gives up when ctx ends.
-func (b *broker) publish(ctx context.Context, topic string, payload []byte) error {
+// publishMessage sends payload, waiting for a session where there is none, until ctx ends.
+func (b *broker) publishMessage(ctx context.Context, topic string, payload []byte) error {
 	for {
-		s, err := b.wait(ctx)
+		s, err := b.awaitSession(ctx)
 		if err != nil {
 			return err
 		}
-		if err = await(ctx, s.client.Publish(topic, 0, false, payload)); err == nil {
+		if err = awaitToken(ctx, s.client.Publish(topic, 0, false, payload)); err == nil {
 			return nil
 		}
 		select {
-		case <-s.lost: // the next connection gets it
+		case <-s.lost: // the next session takes the message
 		case <-time.After(time.Second):
 		case <-ctx.Done():
 			return fmt.Errorf("publishing to the broker: %w", err)
@@ -224,30 +234,30 @@ func (b *broker) publish(ctx context.Context, topic string, payload []byte) erro
 	}
 }
 
-// publishNow sends payload over the connection that stands, or fails.
+// publishNow sends payload over the current session, or fails.
 func (b *broker) publishNow(ctx context.Context, topic string, payload []byte) error {
-	s := b.session()
+	s := b.currentSession()
 	if s == nil {
 		return mqtt.ErrNotConnected
 	}
-	return await(ctx, s.client.Publish(topic, 0, false, payload))
+	return awaitToken(ctx, s.client.Publish(topic, 0, false, payload))
 }
 
-// reconnect drops the connection, if there is one, and waits until another one stands or ctx ends.
-func (b *broker) reconnect(ctx context.Context) error {
-	if s := b.session(); s != nil {
-		b.leave(s)
+// replaceSession drops the current session, if there is one, and waits for a new one until ctx ends.
+func (b *broker) replaceSession(ctx context.Context) error {
+	if s := b.currentSession(); s != nil {
+		b.clearSession(s)
 		s.conn.Close()
 		s.lose()
 	}
-	_, err := b.wait(ctx)
+	_, err := b.awaitSession(ctx)
 	return err
 }
 
-func (b *broker) wait(ctx context.Context) (*session, error) {
+func (b *broker) awaitSession(ctx context.Context) (*session, error) {
 	for {
 		b.mu.Lock()
-		s, arrived, trouble := b.current, b.arrived, b.trouble
+		s, arrived, trouble := b.current, b.connected, b.lastError
 		b.mu.Unlock()
 		if s != nil {
 			return s, nil
@@ -260,35 +270,41 @@ func (b *broker) wait(ctx context.Context) (*session, error) {
 	}
 }
 
-func (b *broker) session() *session {
+func (b *broker) currentSession() *session {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return b.current
 }
 
-func (b *broker) enter(s *session) {
+func (b *broker) setSession(s *session) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.current, b.trouble = s, nil
-	close(b.arrived)
+	b.current, b.lastError = s, nil
+	close(b.connected)
 }
 
-func (b *broker) leave(s *session) {
+func (b *broker) setError(err error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.lastError = err
+}
+
+func (b *broker) clearSession(s *session) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.current == s {
-		b.current, b.arrived = nil, make(chan struct{})
+		b.current, b.connected = nil, make(chan struct{})
 	}
 }
 
-// close says goodbye as the protocol wants it.
-func (s *session) close(topic string) {
-	s.client.Unsubscribe(topic).WaitTimeout(goodbye)
-	s.client.Disconnect(uint(goodbye.Milliseconds()))
+// closeInOrder ends a session as the protocol has it: unsubscribe, then disconnect.
+func (s *session) closeInOrder(topic string) {
+	s.client.Unsubscribe(topic).WaitTimeout(closeTimeout)
+	s.client.Disconnect(uint(closeTimeout.Milliseconds()))
 	s.conn.Close()
 }
 
-func (s *session) abandon() {
+func (s *session) closeAtOnce() {
 	s.conn.Close()
 	s.client.Disconnect(0)
 }
@@ -322,24 +338,12 @@ func (l *login) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// await waits for token or the end of ctx.
-func await(ctx context.Context, token mqtt.Token) error {
+// awaitToken waits for token or the end of ctx.
+func awaitToken(ctx context.Context, token mqtt.Token) error {
 	select {
 	case <-token.Done():
 		return token.Error()
 	case <-ctx.Done():
 		return ctx.Err()
-	}
-}
-
-// sleep reports whether d passed before ctx ended.
-func sleep(ctx context.Context, d time.Duration) bool {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return true
-	case <-ctx.Done():
-		return false
 	}
 }

@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"github.com/gomodule/redigo/redis"
+
+	"mssentinel/app/retry"
 )
 
 const (
@@ -86,8 +88,8 @@ func newRedisStore(in Inputs, dial func(ctx context.Context, network, address st
 		DialContext: func(ctx context.Context) (redis.Conn, error) {
 			conn, err := redis.DialContext(ctx, "tcp", address, slices.Concat(options, login)...)
 			if isReply(err) && !in.StoreTLS && !in.StorePassword.IsZero() {
-				if open, openErr := dialOpen(ctx, address, options); openErr == nil {
-					return open, nil
+				if conn, loginErr := dialWithoutLogin(ctx, address, options); loginErr == nil {
+					return conn, nil
 				}
 			}
 			if err != nil {
@@ -98,8 +100,8 @@ func newRedisStore(in Inputs, dial func(ctx context.Context, network, address st
 	}}, nil
 }
 
-// dialOpen connects to a Redis that lets everybody in.
-func dialOpen(ctx context.Context, address string, options []redis.DialOption) (redis.Conn, error) {
+// dialWithoutLogin connects to a Redis that asks for no login.
+func dialWithoutLogin(ctx context.Context, address string, options []redis.DialOption) (redis.Conn, error) {
 	conn, err := redis.DialContext(ctx, "tcp", address, options...)
 	if err != nil {
 		return nil, err
@@ -111,10 +113,11 @@ func dialOpen(ctx context.Context, address string, options []redis.DialOption) (
 	return conn, nil
 }
 
-// Get asks for the length first, since a reply is read whole. A Redis user without the right to ask is forgiven.
+// Get asks for the length first, since a reply is read whole. A Redis user may lack the right to ask: then HGET is tried
+// without.
 func (s *redisStore) Get(ctx context.Context, key, field string, limit int) ([]byte, error) {
 	var value []byte
-	err := s.do(ctx, func(conn redis.Conn) error {
+	err := s.retryOperation(ctx, func(conn redis.Conn) error {
 		size, err := redis.Int(redis.DoContext(conn, ctx, "HSTRLEN", key, field))
 		switch {
 		case err == nil && size == 0:
@@ -137,7 +140,7 @@ func (s *redisStore) Get(ctx context.Context, key, field string, limit int) ([]b
 }
 
 func (s *redisStore) Put(ctx context.Context, key, field string, value []byte) error {
-	return s.do(ctx, func(conn redis.Conn) error {
+	return s.retryOperation(ctx, func(conn redis.Conn) error {
 		_, err := redis.DoContext(conn, ctx, "HSET", key, field, value)
 		return err
 	})
@@ -145,26 +148,31 @@ func (s *redisStore) Put(ctx context.Context, key, field string, value []byte) e
 
 func (s *redisStore) Close() error { return s.pool.Close() }
 
-// do runs op on a pooled connection, and again on another one when the connection failed or the store is not ready yet: what
-// the pool holds is stale after a restart of the store.
-func (s *redisStore) do(ctx context.Context, op func(redis.Conn) error) error {
-	return retried(ctx, func() error { return s.once(ctx, op) }, func(err error) bool {
-		return !isReply(err) && !errors.Is(err, errTooLarge) && !errors.Is(err, errUntrusted) || isPassing(err)
+// retryOperation runs op on a pooled connection, and again on another one when the connection failed or the store is not ready
+// yet: after a restart of the store the pooled connections are broken.
+func (s *redisStore) retryOperation(ctx context.Context, op func(redis.Conn) error) error {
+	return retryTemporary(ctx, func() error { return s.runOperation(ctx, op) }, func(err error) bool {
+		return !isReply(err) && !errors.Is(err, errTooLarge) && !errors.Is(err, errUntrusted) || isStarting(err)
 	})
 }
 
-// retried repeats op for a while as long as its error may pass. Reading and setting a field may be repeated safely.
-func retried(ctx context.Context, op func() error, mayPass func(error) bool) error {
+// storePauses fit several tries into storeRetry.
+var storePauses = retry.Backoff{First: 50 * time.Millisecond, Longest: 400 * time.Millisecond}
+
+// retryTemporary repeats op, up to storeRetry, as long as its error is temporary. Reading and setting a field may be repeated
+// safely.
+func retryTemporary(ctx context.Context, op func() error, isTemporary func(error) bool) error {
 	started := time.Now()
-	for wait := 50 * time.Millisecond; ; wait = min(2*wait, 400*time.Millisecond) {
+	for failures := 1; ; failures++ {
 		err := op()
-		if err == nil || !mayPass(err) || time.Since(started)+wait > storeRetry || !sleep(ctx, wait) {
+		pause := storePauses.Pause(failures)
+		if err == nil || !isTemporary(err) || time.Since(started)+pause > storeRetry || retry.Sleep(ctx, pause) != nil {
 			return err
 		}
 	}
 }
 
-func (s *redisStore) once(ctx context.Context, op func(redis.Conn) error) error {
+func (s *redisStore) runOperation(ctx context.Context, op func(redis.Conn) error) error {
 	conn, err := s.pool.GetContext(ctx)
 	if err != nil {
 		return err
@@ -179,8 +187,8 @@ func isReply(err error) bool {
 	return errors.As(err, &reply)
 }
 
-// isPassing tells the answers of a store that starts, or is short of connections for a moment.
-func isPassing(err error) bool {
+// isStarting tells the answers of a store that starts, or is short of connections for a moment.
+func isStarting(err error) bool {
 	var reply redis.Error
 	return errors.As(err, &reply) && slices.ContainsFunc([]string{"LOADING ", "MASTERDOWN ", "ERR max number of clients"},
 		func(start string) bool { return strings.HasPrefix(string(reply), start) })

@@ -67,12 +67,14 @@ func OpenLog(dir, level string) (*Log, error) {
 	if err != nil {
 		return nil, fmt.Errorf("opening the log: %w", err)
 	}
-	probe.Close()
+	if err := probe.Close(); err != nil {
+		return nil, fmt.Errorf("opening the log: %w", err)
+	}
 	out := &timberjack.Logger{Filename: name, MaxSize: logMiB, MaxBackups: logBackups, Compression: "gzip"}
 	l := newLog(out, start)
 	l.out = out
 	if levelErr != nil {
-		l.Warn("the log level is INFO", "feature", "logging", "error", levelErr)
+		l.Warn("the log level is INFO", "error", levelErr)
 	}
 	return l, nil
 }
@@ -81,13 +83,13 @@ func newLog(out io.Writer, level slog.Level) *Log {
 	l := &Log{Level: &slog.LevelVar{}, masks: &masks{}}
 	l.Level.Set(level)
 	l.Logger = slog.New(slog.NewTextHandler(&maskWriter{out: out, masks: l.masks}, &slog.HandlerOptions{
-		Level: l.Level, ReplaceAttr: attributes,
+		Level: l.Level, ReplaceAttr: formatAttribute,
 	}))
 	return l
 }
 
-// attributes names the levels as ThreatConnect does and writes times in UTC to the millisecond.
-func attributes(groups []string, a slog.Attr) slog.Attr {
+// formatAttribute names the levels as ThreatConnect does, app/docs/platform.md#log, and writes times in UTC to the millisecond.
+func formatAttribute(groups []string, a slog.Attr) slog.Attr {
 	if len(groups) > 0 {
 		return a
 	}
@@ -116,12 +118,12 @@ func levelName(level slog.Level) string {
 
 // Hide masks the given values wherever they appear from now on. Values below four bytes are left alone: masking
 // them would spoil the log and protect nothing.
-func (l *Log) Hide(secrets ...string) { l.masks.add(secrets) }
+func (l *Log) Hide(secrets ...string) { l.masks.addSecrets(secrets) }
 
 // Clean returns text with every secret masked, for stderr and message.tc.
-func (l *Log) Clean(text string) string { return string(l.masks.apply([]byte(text))) }
+func (l *Log) Clean(text string) string { return string(l.masks.maskSecrets([]byte(text))) }
 
-// Close flushes the log file.
+// Close closes the log file.
 func (l *Log) Close() error {
 	if l.out == nil {
 		return nil

@@ -30,8 +30,8 @@ type masks struct {
 	values [][]byte // longest first, so that a secret inside another one leaves no rest
 }
 
-// add registers each secret in the forms that quoting gives it.
-func (m *masks) add(secrets []string) {
+// addSecrets registers each secret in the forms that quoting gives it.
+func (m *masks) addSecrets(secrets []string) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	values := slices.Clone(m.values) // readers keep the old slice
@@ -56,7 +56,7 @@ func (m *masks) add(secrets []string) {
 	m.values = slices.CompactFunc(values, bytes.Equal)
 }
 
-func (m *masks) apply(line []byte) []byte {
+func (m *masks) maskSecrets(line []byte) []byte {
 	m.mu.RLock()
 	values := m.values
 	m.mu.RUnlock()
@@ -93,7 +93,7 @@ type maskWriter struct {
 }
 
 func (w *maskWriter) Write(line []byte) (int, error) {
-	if _, err := w.out.Write(w.masks.apply(line)); err != nil {
+	if _, err := w.out.Write(w.masks.maskSecrets(line)); err != nil {
 		return 0, err
 	}
 	return len(line), nil

@@ -70,7 +70,8 @@ func parseCommand(payload []byte) (command, error) {
 	return c, nil
 }
 
-// acknowledgement answers a RunService or Shutdown, app/docs/platform.md#answers. The status code is a text, as the vendor's framework sends it.
+// acknowledgement answers a RunService or Shutdown, app/docs/platform.md#answers. The status code is a
+// text, as the vendor's framework sends it.
 type acknowledgement struct {
 	Command      string  `json:"command"`
 	Type         string  `json:"type"`
@@ -99,8 +100,8 @@ type brokerCheck struct {
 	Watchdog int    `json:"heartbeat_watchdog"` // seconds without a heartbeat
 }
 
-// encode turns one of the messages above into its payload; they cannot fail to marshal.
-func encode(message any) []byte {
+// encodeMessage turns one of the messages above into its payload; they cannot fail to marshal.
+func encodeMessage(message any) []byte {
 	payload, err := json.Marshal(message)
 	if err != nil {
 		panic(fmt.Sprintf("platform: message %T: %v", message, err))

@@ -24,7 +24,7 @@ type Network struct {
 
 // ThreatConnect returns a new transport for the ThreatConnect API.
 func (n Network) ThreatConnect() *http.Transport {
-	t := n.transport(n.ProxyTC)
+	t := n.newTransport(n.ProxyTC)
 	if n.SkipVerifyTC {
 		t.TLSClientConfig.InsecureSkipVerify = true
 	}
@@ -32,10 +32,10 @@ func (n Network) ThreatConnect() *http.Transport {
 }
 
 // External returns a new transport for every other host; it always verifies certificates.
-func (n Network) External() *http.Transport { return n.transport(n.ProxyExternal) }
+func (n Network) External() *http.Transport { return n.newTransport(n.ProxyExternal) }
 
-// transport falls back to the proxy variables of the environment, as the vendor's own Apps do.
-func (n Network) transport(useProxy bool) *http.Transport {
+// newTransport falls back to the proxy variables of the environment, as the vendor's own Apps do.
+func (n Network) newTransport(useProxy bool) *http.Transport {
 	t := &http.Transport{
 		Proxy:                 http.ProxyFromEnvironment,
 		DialContext:           (&net.Dialer{Timeout: dialTimeout, KeepAlive: 30 * time.Second}).DialContext,

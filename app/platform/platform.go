@@ -6,10 +6,11 @@
 // The broker client is Eclipse Paho. It leaves out the password when the user name is empty, which is the very login
 // that ThreatConnect's brokers expect; a shim around the connection (see login) completes its CONNECT packet. One Paho
 // client lives as long as one connection: reconnecting is done here, because Paho silently drops what is published while
-// it reconnects by itself, and an acknowledgement must wait for the connection instead.
+// it reconnects by itself, whereas an acknowledgement has to wait for the connection.
 package platform
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -69,13 +70,13 @@ type Options struct {
 
 const (
 	drainTimeout = 3500 * time.Millisecond // for requests in flight at the end
-	stopTimeout  = 4 * time.Second         // for Options.Stop; with the goodbye to the broker within 5 s
+	stopTimeout  = 4 * time.Second         // for Options.Stop; with the end of the connection to the broker within 5 s
 )
 
 // Run connects to the platform, reports Ready and serves its messages until it says Shutdown or ctx ends; both
 // return nil, within 5 s. Errors: broker not reachable or token refused at start, inputs missing, heartbeats missed.
 func Run(ctx context.Context, in Inputs, handler http.Handler, o Options) error {
-	in, err := in.complete()
+	in, err := in.withDefaults()
 	if err != nil {
 		return err
 	}
@@ -92,29 +93,30 @@ func Run(ctx context.Context, in Inputs, handler http.Handler, o Options) error 
 		return err
 	}
 
-	// Messages are answered even after ctx has ended, until the goodbye.
-	life, end := context.WithCancel(context.WithoutCancel(ctx))
+	// Messages are answered even after ctx has ended, until the connection to the broker is closed.
+	lifetime, end := context.WithCancel(context.WithoutCancel(ctx))
 	svc := newService(in, handler, store, broker, o)
 	var background sync.WaitGroup
-	background.Go(func() { svc.work(life) })
+	background.Go(func() { svc.runWorkers(lifetime) })
 	defer func() {
 		end()
-		waitFor(background.Wait, time.Second) // a handler that ignores its context must not keep the process
+		returnsWithin(background.Wait, time.Second) // a handler that ignores its context must not keep the process
 	}()
 
-	if err := broker.connect(ctx, svc.dispatch); err != nil {
+	if err := broker.connectAtStart(ctx, svc.dispatchMessage); err != nil {
 		if ctx.Err() != nil {
 			return nil // told to end before the start was complete
 		}
 		return err
 	}
-	background.Go(func() { broker.keep(life) })
+	background.Go(func() { broker.keepConnected(lifetime) })
 	checkStore(ctx, store, o.Logger)
-	return svc.run(ctx, life)
+	return svc.serveUntilEnd(ctx, lifetime)
 }
 
-// complete fills in the defaults of the vendor's own SDK and names every input that is missing.
-func (in Inputs) complete() (Inputs, error) {
+// withDefaults fills in the defaults of the vendor's own framework, app/docs/platform.md#inputs-of-the-platform. The error names
+// every input that is missing.
+func (in Inputs) withDefaults() (Inputs, error) {
 	var missing []string
 	for _, field := range []struct{ name, value string }{
 		{"tc_svc_broker_host", in.BrokerHost},
@@ -131,28 +133,20 @@ func (in Inputs) complete() (Inputs, error) {
 	if len(missing) > 0 {
 		return in, fmt.Errorf("the platform sent no value for %s: check that the App runs as a Service API Service", strings.Join(missing, ", "))
 	}
-	in.BrokerTimeout = orDefault(in.BrokerTimeout, time.Minute)
-	in.HeartbeatTimeout = orDefault(in.HeartbeatTimeout, 20*time.Second)
-	in.StoreType = orDefault(in.StoreType, storeRedis)
-	in.StoreHost = orDefault(in.StoreHost, "localhost")
-	in.StorePort = orDefault(in.StorePort, 6379)
-	in.StoreTLSPort = orDefault(in.StoreTLSPort, 6379)
+	in.BrokerTimeout = cmp.Or(in.BrokerTimeout, time.Minute)
+	in.HeartbeatTimeout = cmp.Or(in.HeartbeatTimeout, 20*time.Second)
+	in.StoreType = cmp.Or(in.StoreType, storeRedis)
+	in.StoreHost = cmp.Or(in.StoreHost, "localhost")
+	in.StorePort = cmp.Or(in.StorePort, 6379)
+	in.StoreTLSPort = cmp.Or(in.StoreTLSPort, 6379)
 	return in, nil
 }
 
-func orDefault[T comparable](value, fallback T) T {
-	var zero T
-	if value == zero {
-		return fallback
-	}
-	return value
-}
-
-// checkStore tells the log early when no body could be exchanged. It does not stop the start: the store may come back.
+// checkStore logs it early where no body could be exchanged. It does not stop the start: the store may come back.
 func checkStore(ctx context.Context, store keyValueStore, log *slog.Logger) {
 	ctx, cancel := context.WithTimeout(ctx, 3*time.Second)
 	defer cancel()
 	if _, err := store.Get(ctx, "ms-sentinel-check", requestBody, maxBody); err != nil && !errors.Is(err, errNeedsToken) {
-		log.Error("key-value store not usable, requests will fail until it is", "feature", "kvstore", "error", err)
+		log.Error("key-value store not usable, requests will fail until it is", "error", err)
 	}
 }

@@ -33,8 +33,8 @@ func withToken(ctx context.Context, token string) context.Context {
 // RequestURI is the path of requestUrl where the platform tells all of it, else empty.
 func (m runService) httpRequest(ctx context.Context, body []byte) *http.Request {
 	r := &http.Request{
-		Method:        m.method(),
-		URL:           &url.URL{Path: "/" + strings.TrimLeft(string(m.Path), "/"), RawQuery: m.query()},
+		Method:        m.requestMethod(),
+		URL:           &url.URL{Path: "/" + strings.TrimLeft(string(m.Path), "/"), RawQuery: m.encodeQuery()},
 		Proto:         "HTTP/1.1",
 		ProtoMajor:    1,
 		ProtoMinor:    1,
@@ -66,12 +66,12 @@ func (m runService) httpRequest(ctx context.Context, body []byte) *http.Request 
 	return r.WithContext(ctx)
 }
 
-// query encodes the parameters of the request. Whether they arrive decoded is not known, app/docs/platform.md#requests. They are
+// encodeQuery encodes the parameters of the request. Whether they arrive decoded is not known, app/docs/platform.md#requests. They are
 // taken for decoded unless every one of them could be what a browser sends, where a + or %20 stands for a blank. That is wrong for
 // a decoded search for C++ and the like, but right for a mail address or a URL, since browsers encode : / @ ? and = as well.
-func (m runService) query() string {
+func (m runService) encodeQuery() string {
 	decode := func(p text) string { return string(p) }
-	if !slices.ContainsFunc(m.QueryParams, func(p pair) bool { return !isRaw(p.Name) || !isRaw(p.Value) }) {
+	if !slices.ContainsFunc(m.QueryParams, func(p pair) bool { return !mayBeEncoded(p.Name) || !mayBeEncoded(p.Value) }) {
 		decode = func(p text) string {
 			plain, _ := url.QueryUnescape(string(p)) // its escapes are whole
 			return plain
@@ -86,10 +86,11 @@ func (m runService) query() string {
 
 var rawForm = regexp.MustCompile(`^(?:[A-Za-z0-9._~!'()*+-]|%[0-9A-Fa-f]{2})*$`)
 
-// isRaw reports whether a name or a value may be encoded.
-func isRaw(p text) bool { return rawForm.MatchString(string(p)) }
+// mayBeEncoded reports whether a name or a value may be in the form that browsers send.
+func mayBeEncoded(p text) bool { return rawForm.MatchString(string(p)) }
 
-// requestURI returns the path of an address that ends in the request's own path. Some senders tell the host alone.
+// requestURI returns the path of an address that ends in the request's own path. Some senders tell the host alone,
+// app/docs/platform.md#requests.
 func (m runService) requestURI(full *url.URL) string {
 	whole := strings.Trim(full.Path, "/")
 	if whole == "" || !strings.HasSuffix(whole, strings.Trim(string(m.Path), "/")) {
@@ -98,7 +99,7 @@ func (m runService) requestURI(full *url.URL) string {
 	return full.EscapedPath()
 }
 
-func (m runService) method() string {
+func (m runService) requestMethod() string {
 	if m.Method == "" {
 		return http.MethodGet
 	}
@@ -120,14 +121,14 @@ type response struct {
 	body   []byte
 }
 
-// message is an answer of the platform layer itself, in the form of the App's JSON errors.
-func message(status int, format string, args ...any) response {
-	body := encode(map[string]string{"message": fmt.Sprintf(format, args...)})
+// newMessage is an answer of this package itself, in the form of the App's JSON errors.
+func newMessage(status int, format string, args ...any) response {
+	body := encodeMessage(map[string]string{"message": fmt.Sprintf(format, args...)})
 	return response{status: status, header: http.Header{"Content-Type": {"application/json"}, "Cache-Control": {"no-store"}}, body: body}
 }
 
-// pairs lists the headers sorted by name, repeated ones in their order.
-func (r response) pairs() []pair {
+// headerPairs lists the headers sorted by name, repeated ones in their order.
+func (r response) headerPairs() []pair {
 	list := []pair{}
 	for name, values := range r.header {
 		for _, value := range values {
@@ -168,8 +169,8 @@ func (r *recorder) Write(p []byte) (int, error) {
 
 func (r *recorder) Flush() {}
 
-// response completes the answer as net/http does: status 200 by default, a content type where there is a body.
-func (r *recorder) response(method string) (response, error) {
+// finishResponse completes the answer as net/http does: status 200 by default, a content type where there is a body.
+func (r *recorder) finishResponse(method string) (response, error) {
 	if r.full {
 		return response{}, errAnswerTooLarge
 	}

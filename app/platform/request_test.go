@@ -165,7 +165,7 @@ func TestRecorder(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			rec := newRecorder()
 			test.handle(rec)
-			got, err := rec.response(test.method)
+			got, err := rec.finishResponse(test.method)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -182,7 +182,7 @@ func TestRecorder(t *testing.T) {
 	if _, err := io.WriteString(rec, "x"); err == nil {
 		t.Error("more than the most was taken")
 	}
-	if _, err := rec.response("GET"); !errors.Is(err, errAnswerTooLarge) {
+	if _, err := rec.finishResponse("GET"); !errors.Is(err, errAnswerTooLarge) {
 		t.Errorf("got %v", err)
 	}
 }
@@ -190,7 +190,7 @@ func TestRecorder(t *testing.T) {
 func TestPairs(t *testing.T) {
 	r := response{header: http.Header{"Set-Cookie": {"b", "a"}, "Content-Type": {"c"}}}
 	want := []pair{{"Content-Type", "c"}, {"Set-Cookie", "b"}, {"Set-Cookie", "a"}}
-	if diff := cmp.Diff(want, r.pairs()); diff != "" {
+	if diff := cmp.Diff(want, r.headerPairs()); diff != "" {
 		t.Error(diff)
 	}
 }

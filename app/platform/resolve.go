@@ -46,7 +46,7 @@ func lookUp(ctx context.Context, api API, tokens *TokenSource, ref string, whole
 	if err != nil {
 		return "", err
 	}
-	data, err := api.do(ctx, http.MethodGet, "/internal/variable/runtime/"+escape(provider)+"/"+escape(key), token, nil, 1<<20)
+	data, err := api.sendRequest(ctx, http.MethodGet, "/internal/variable/runtime/"+percentEncode(provider)+"/"+percentEncode(key), token, nil, 1<<20)
 	if err != nil {
 		return "", err
 	}
@@ -56,11 +56,11 @@ func lookUp(ctx context.Context, api API, tokens *TokenSource, ref string, whole
 	if err := json.Unmarshal(data, &answer); err != nil || answer.Data == nil {
 		return "", errors.New("ThreatConnect's answer holds no value")
 	}
-	return expand(*answer.Data, kind, whole)
+	return variableText(*answer.Data, kind, whole)
 }
 
-// expand turns a variable's data into text. A file comes in base64; inside a longer value it is only hinted at.
-func expand(data, kind string, whole bool) (string, error) {
+// variableText turns a variable's data into text. A file comes in Base64; inside a longer value it becomes "<file>".
+func variableText(data, kind string, whole bool) (string, error) {
 	if kind != "FILE" {
 		return data, nil
 	}

@@ -199,7 +199,7 @@ func TestMissingInputs(t *testing.T) {
 
 // What the platform leaves unset is as in the vendor's own framework, app/docs/platform.md#inputs-of-the-platform.
 func TestDefaults(t *testing.T) {
-	in, err := Inputs{BrokerHost: "b", BrokerPort: 1, ServerTopic: "s", ClientTopic: "c"}.complete()
+	in, err := Inputs{BrokerHost: "b", BrokerPort: 1, ServerTopic: "s", ClientTopic: "c"}.withDefaults()
 	want := Inputs{BrokerHost: "b", BrokerPort: 1, ServerTopic: "s", ClientTopic: "c", BrokerTimeout: 60 * time.Second, HeartbeatTimeout: 20 * time.Second,
 		StoreType: "Redis", StoreHost: "localhost", StorePort: 6379, StoreTLSPort: 6379}
 	if err != nil || in != want {
@@ -360,16 +360,16 @@ func TestVerdictIsOnTheLastCheck(t *testing.T) {
 	f := newFixture(t, nil)
 	says := func(want string) {
 		t.Helper()
-		if got := f.verdict(); !strings.Contains(got, want) {
+		if got := f.explainSilence(); !strings.Contains(got, want) {
 			t.Errorf("got %q, want %q", got, want)
 		}
 	}
 	for range 2 {
-		if err := f.recheck(t.Context(), time.Second); err != nil {
+		if err := f.checkBroker(t.Context(), time.Second); err != nil {
 			t.Fatal(err)
 		}
 		says("look at the broker")
-		f.dispatch([]byte(`{"command":"BrokerCheck"}`))
+		f.dispatchMessage([]byte(`{"command":"BrokerCheck"}`))
 		says("look at the ThreatConnect server")
 	}
 }

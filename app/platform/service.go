@@ -16,11 +16,12 @@ import (
 )
 
 const (
-	workers   = 16
-	queueSize = 1024 // requests that wait for a worker; beyond it the answer is 503
-	beatsSize = 16
+	workers        = 16   // requests that are handled at the same time
+	requestQueue   = 1024 // requests that wait for a worker; beyond it the answer is 503
+	heartbeatQueue = 16   // heartbeats that wait for their answer
 
-	// The platform drops an answer after 30 s. The handler's own 25 s limit comes first, with a better message.
+	// How long the platform waits is not known, app/docs/platform.md#time-limits. The handler's own limit of 25 s comes first,
+	// with a better message.
 	handlerTimeout = 27 * time.Second
 	answerTimeout  = 30 * time.Second
 )
@@ -38,9 +39,9 @@ var (
 
 // publisher is the part of the broker that a Service needs.
 type publisher interface {
-	publish(ctx context.Context, topic string, payload []byte) error
+	publishMessage(ctx context.Context, topic string, payload []byte) error
 	publishNow(ctx context.Context, topic string, payload []byte) error
-	reconnect(ctx context.Context) error
+	replaceSession(ctx context.Context) error
 }
 
 // service answers the platform's messages.
@@ -54,16 +55,16 @@ type service struct {
 	start   func()
 	stop    func(ctx context.Context)
 
-	queue    chan *call
-	refused  chan *call
-	beats    chan struct{}
-	shutdown chan string // the reason; buffered for one
-	checked  atomic.Bool // our own BrokerCheck came back
+	queue         chan *call
+	refused       chan *call
+	heartbeats    chan struct{}
+	shutdown      chan string // the reason; buffered for one
+	checkReturned atomic.Bool // the App received its own BrokerCheck
 
 	accepting atomic.Bool
 	calls     context.Context // parent of all requests
 	endCalls  context.CancelCauseFunc
-	open      tally // requests without an answer
+	openCalls openCount // requests without an answer
 
 	requests, responses, errors atomic.Int64
 }
@@ -71,63 +72,63 @@ type service struct {
 // call is one RunService on its way.
 type call struct {
 	runService
-	received time.Time
-	ctx      context.Context
-	cancel   context.CancelFunc
-	answered atomic.Bool
-	refusal  int // HTTP status, for requests that no worker gets
+	received      time.Time
+	ctx           context.Context
+	cancel        context.CancelFunc
+	answered      atomic.Bool
+	refusalStatus int // HTTP status, for requests that no worker gets
 }
 
 func newService(in Inputs, handler http.Handler, store keyValueStore, broker publisher, o Options) *service {
 	s := &service{
 		in: in, handler: handler, store: store, broker: broker, log: o.Logger, level: o.Level, start: o.Start, stop: o.Stop,
-		queue:    make(chan *call, queueSize),
-		refused:  make(chan *call, queueSize),
-		beats:    make(chan struct{}, beatsSize),
-		shutdown: make(chan string, 1),
+		queue:      make(chan *call, requestQueue),
+		refused:    make(chan *call, requestQueue),
+		heartbeats: make(chan struct{}, heartbeatQueue),
+		shutdown:   make(chan string, 1),
 	}
 	s.calls, s.endCalls = context.WithCancelCause(context.Background())
 	s.accepting.Store(true)
 	return s
 }
 
-// dispatch takes one message from the broker. It never blocks.
-func (s *service) dispatch(payload []byte) {
+// dispatchMessage takes one message from the broker. It never blocks.
+func (s *service) dispatchMessage(payload []byte) {
 	c, err := parseCommand(payload)
 	if err != nil {
-		s.log.Warn("message ignored", "feature", "broker", "error", err, "bytes", len(payload))
+		s.log.Warn("message ignored", "error", err, "bytes", len(payload))
 		return
 	}
 	switch c.Command {
 	case "heartbeat":
 		select {
-		case s.beats <- struct{}{}:
-		default: // the replies are behind; one of those waiting will do
+		case s.heartbeats <- struct{}{}:
+		default: // so many wait for their answer that one less makes no difference
 		}
 	case "runservice":
-		s.accept(payload, c)
+		s.acceptRequest(payload, c)
 	case "loggingchange":
 		s.changeLevel(string(c.Level))
 	case "shutdown":
 		s.requestShutdown(string(c.Reason))
 	case "acknowledged":
-		s.log.Debug("acknowledged by the platform", "feature", "broker", "type", string(c.Type))
+		s.log.Debug("acknowledged by the platform", "type", string(c.Type))
 	case "brokercheck":
-		s.checked.Store(true)
-		s.log.Info("broker check came back", "feature", "broker")
+		s.checkReturned.Store(true)
+		s.log.Info("broker check came back")
 	default:
-		s.log.Warn("unknown command ignored", "feature", "broker", "command", string(c.Command))
+		s.log.Warn("unknown command ignored", "command", string(c.Command))
 	}
 }
 
 func (s *service) changeLevel(name string) {
 	level, err := ParseLevel(name)
 	if err != nil || s.level == nil {
-		s.log.Warn("log level not changed", "feature", "logging", "level", name)
+		s.log.Warn("log level not changed", "level", name)
 		return
 	}
 	s.level.Set(level)
-	s.log.Info("log level changed", "feature", "logging", "level", name)
+	s.log.Info("log level changed", "level", name)
 }
 
 func (s *service) requestShutdown(reason string) {
@@ -137,64 +138,64 @@ func (s *service) requestShutdown(reason string) {
 	}
 }
 
-// accept queues a request. From here on it gets exactly one answer.
-func (s *service) accept(payload []byte, envelope command) {
-	if envelope.RequestKey == "" {
-		s.log.Warn("request without requestKey ignored", "feature", "request")
+// acceptRequest queues a request. From here on it gets exactly one answer.
+func (s *service) acceptRequest(payload []byte, message command) {
+	if message.RequestKey == "" {
+		s.log.Warn("request without requestKey ignored")
 		return
 	}
 	s.requests.Add(1)
-	s.open.add()
+	s.openCalls.addOne()
 	c := &call{received: time.Now()}
 	err := json.Unmarshal(payload, &c.runService)
-	c.RequestKey = envelope.RequestKey
+	c.RequestKey = message.RequestKey
 	c.ctx, c.cancel = context.WithTimeoutCause(withToken(s.calls, string(c.APIToken)), handlerTimeout, errTooSlow)
 
 	switch {
 	case err != nil:
-		s.log.Warn("request not understood", "feature", "request", "key", string(c.RequestKey), "error", err)
-		s.refuse(c, http.StatusBadRequest)
+		s.log.Warn("request not understood", "key", string(c.RequestKey), "error", err)
+		s.refuseRequest(c, http.StatusBadRequest)
 	case !s.accepting.Load():
-		s.refuse(c, http.StatusServiceUnavailable)
+		s.refuseRequest(c, http.StatusServiceUnavailable)
 	default:
 		select {
 		case s.queue <- c:
-			context.AfterFunc(c.ctx, func() { s.expire(c) })
+			context.AfterFunc(c.ctx, func() { s.expireCall(c) })
 		default:
-			s.log.Warn("too many requests wait, one refused", "feature", "request")
-			s.refuse(c, http.StatusServiceUnavailable)
+			s.log.Warn("too many requests wait, one refused")
+			s.refuseRequest(c, http.StatusServiceUnavailable)
 		}
 	}
 }
 
-// refuse answers without a body, on a path of its own.
-func (s *service) refuse(c *call, status int) {
-	c.refusal = status
+// refuseRequest answers without a body, from a queue of its own, so that the workers need not be free.
+func (s *service) refuseRequest(c *call, status int) {
+	c.refusalStatus = status
 	select {
 	case s.refused <- c:
 	default:
-		s.log.Error("too many requests wait, one gets no answer", "feature", "request", "key", string(c.RequestKey))
+		s.log.Error("too many requests wait, one gets no answer", "key", string(c.RequestKey))
 		s.errors.Add(1)
 		c.cancel()
-		s.open.done()
+		s.openCalls.removeOne()
 	}
 }
 
-// work runs the workers until ctx ends.
-func (s *service) work(ctx context.Context) {
+// runWorkers handles and refuses requests until ctx ends.
+func (s *service) runWorkers(ctx context.Context) {
 	var group sync.WaitGroup
 	for range workers {
-		group.Go(func() { each(ctx, s.queue, s.serve) })
+		group.Go(func() { forEachCall(ctx, s.queue, s.serveCall) })
 	}
 	group.Go(func() {
-		each(ctx, s.refused, func(c *call) {
-			s.answer(c, response{status: c.refusal, header: http.Header{"Retry-After": {"2"}}})
+		forEachCall(ctx, s.refused, func(c *call) {
+			s.answerCall(c, response{status: c.refusalStatus, header: http.Header{"Retry-After": {"2"}}})
 		})
 	})
 	group.Wait()
 }
 
-func each(ctx context.Context, calls <-chan *call, do func(*call)) {
+func forEachCall(ctx context.Context, calls <-chan *call, do func(*call)) {
 	for {
 		select {
 		case c := <-calls:
@@ -205,33 +206,34 @@ func each(ctx context.Context, calls <-chan *call, do func(*call)) {
 	}
 }
 
-// serve runs the handler and answers. When the time is up expire answers instead, and the handler's late answer counts for nothing.
-func (s *service) serve(c *call) {
+// serveCall runs the handler and answers. When the time is up expireCall answers instead, and what the handler answers later is
+// dropped.
+func (s *service) serveCall(c *call) {
 	if c.ctx.Err() != nil {
 		return
 	}
-	answer, err := s.handle(c)
+	answer, err := s.callHandler(c)
 	if err != nil {
-		answer = s.failure(c, err)
+		answer = s.failureResponse(c, err)
 	}
-	s.answer(c, answer)
+	s.answerCall(c, answer)
 }
 
-// failure logs why a request failed and words the answer to it.
-func (s *service) failure(c *call, err error) response {
-	s.log.Error("request failed", "feature", "request", "method", c.method(), "path", string(c.Path), "error", err)
+// failureResponse logs why a request failed and returns the answer to it.
+func (s *service) failureResponse(c *call, err error) response {
+	s.log.Error("request failed", "method", c.requestMethod(), "path", string(c.Path), "error", err)
 	if errors.Is(err, errTooLarge) {
-		return message(http.StatusRequestEntityTooLarge, "The request is larger than %d MiB. Send less at once.", maxBody>>20)
+		return newMessage(http.StatusRequestEntityTooLarge, "The request is larger than %d MiB. Send less at once.", maxBody>>20)
 	}
 	s.errors.Add(1)
 	if errors.Is(err, errAnswerTooLarge) {
-		return message(http.StatusInternalServerError, "The answer is too large. Ask for fewer rows.")
+		return newMessage(http.StatusInternalServerError, "The answer is too large. Ask for fewer rows.")
 	}
-	return message(http.StatusInternalServerError, "The Service failed on this request. Its log says why.")
+	return newMessage(http.StatusInternalServerError, "The Service failed on this request. Its log says why.")
 }
 
-// handle reads the body and calls the handler; a panic becomes an error.
-func (s *service) handle(c *call) (answer response, err error) {
+// callHandler reads the body and calls the handler; a panic becomes an error.
+func (s *service) callHandler(c *call) (answer response, err error) {
 	var body []byte
 	if c.BodyVariable != "" {
 		if body, err = s.store.Get(c.ctx, string(c.RequestKey), string(c.BodyVariable), maxBody); err != nil {
@@ -241,91 +243,92 @@ func (s *service) handle(c *call) (answer response, err error) {
 	defer func() {
 		if p := recover(); p != nil {
 			err = fmt.Errorf("panic: %v", p)
-			s.log.Error("panic in a request", "feature", "request", "panic", fmt.Sprint(p), "stack", string(debug.Stack()))
+			s.log.Error("panic in a request", "panic", fmt.Sprint(p), "stack", string(debug.Stack()))
 		}
 	}()
 	rec := newRecorder()
 	s.handler.ServeHTTP(rec, c.httpRequest(c.ctx, body))
-	return rec.response(c.method())
+	return rec.finishResponse(c.requestMethod())
 }
 
-// expire runs when a request's context ends: by its answer, its time, or the end of the Service.
-func (s *service) expire(c *call) {
+// expireCall runs when a request's context ends: by its answer, its time, or the end of the Service.
+func (s *service) expireCall(c *call) {
 	switch cause := context.Cause(c.ctx); {
 	case errors.Is(cause, errTooSlow):
-		s.answer(c, message(http.StatusGatewayTimeout, "No answer within %v. Try again, or ask for less at once.", handlerTimeout))
+		s.answerCall(c, newMessage(http.StatusGatewayTimeout, "No answer within %v. Try again, or ask for less at once.", handlerTimeout))
 	case errors.Is(cause, errStopping):
-		s.answer(c, message(http.StatusServiceUnavailable, "The Service is stopping."))
+		s.answerCall(c, newMessage(http.StatusServiceUnavailable, "The Service is stopping."))
 	}
 }
 
-// answer writes the body and then publishes the acknowledgement, for the first of a request's answers.
-func (s *service) answer(c *call, r response) {
+// answerCall writes the body and then publishes the acknowledgement, app/docs/platform.md#answers. Of several answers to one
+// request the first is sent.
+func (s *service) answerCall(c *call, r response) {
 	if !c.answered.CompareAndSwap(false, true) {
 		return
 	}
-	defer s.open.done()
+	defer s.openCalls.removeOne()
 	defer c.cancel()
 	ctx, cancel := context.WithDeadline(withToken(context.Background(), string(c.APIToken)), c.received.Add(answerTimeout))
 	defer cancel()
 	if len(r.body) > 0 {
 		if err := s.store.Put(ctx, string(c.RequestKey), responseBody, r.body); err != nil {
 			s.errors.Add(1)
-			s.log.Error("answer not stored", "feature", "kvstore", "error", err)
+			s.log.Error("answer not stored", "error", err)
 			r = response{status: http.StatusInternalServerError}
 		}
 	}
-	headers := r.pairs()
-	ack := encode(acknowledgement{
+	headers := r.headerPairs()
+	ack := encodeMessage(acknowledgement{
 		Command: "Acknowledged", Type: "RunService", RequestKey: string(c.RequestKey),
 		StatusCode: strconv.Itoa(r.status), Status: cmp.Or(http.StatusText(r.status), "Other"),
 		Headers: &headers, BodyVariable: responseBody,
 	})
-	if err := s.broker.publish(ctx, s.in.ClientTopic, ack); err != nil {
+	if err := s.broker.publishMessage(ctx, s.in.ClientTopic, ack); err != nil {
 		s.errors.Add(1)
-		s.log.Error("answer not sent", "feature", "broker", "error", err)
+		s.log.Error("answer not sent", "error", err)
 		return
 	}
-	s.log.Debug("request answered", "feature", "request", "method", c.method(), "path", string(c.Path),
+	s.log.Debug("request answered", "method", c.requestMethod(), "path", string(c.Path),
 		"status", r.status, "bytes", len(r.body), "took", time.Since(c.received))
 	s.responses.Add(1)
 }
 
-// tally counts what is under way, and tells when nothing is.
-type tally struct {
+// openCount counts what is under way, and tells when nothing is.
+type openCount struct {
 	mu   sync.Mutex
 	n    int
-	zero chan struct{} // closed when n returns to 0; nil before the first add
+	zero chan struct{} // closed when n returns to 0; nil before the first addOne
 }
 
-func (t *tally) add() {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if t.n++; t.n == 1 {
-		t.zero = make(chan struct{})
+func (c *openCount) addOne() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.n++; c.n == 1 {
+		c.zero = make(chan struct{})
 	}
 }
 
-func (t *tally) done() {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if t.n--; t.n == 0 {
-		close(t.zero)
+func (c *openCount) removeOne() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.n--; c.n == 0 {
+		close(c.zero)
 	}
 }
 
-// wait reports whether the count came to 0 within limit.
-func (t *tally) wait(limit time.Duration) bool {
-	t.mu.Lock()
-	n, zero := t.n, t.zero
-	t.mu.Unlock()
+// awaitZero reports whether the count came to 0 within limit.
+func (c *openCount) awaitZero(limit time.Duration) bool {
+	c.mu.Lock()
+	n, zero := c.n, c.zero
+	c.mu.Unlock()
 	if n == 0 {
 		return true
 	}
-	return received(zero, limit)
+	return receivedWithin(zero, limit)
 }
 
-func received(done <-chan struct{}, limit time.Duration) bool {
+func receivedWithin(done <-chan struct{}, limit time.Duration) bool {
 	timer := time.NewTimer(limit)
 	defer timer.Stop()
 	select {

@@ -64,7 +64,7 @@ type fakePublisher struct {
 	sequence *sequence
 }
 
-func (f *fakePublisher) publish(_ context.Context, _ string, payload []byte) error {
+func (f *fakePublisher) publishMessage(_ context.Context, _ string, payload []byte) error {
 	var body map[string]any
 	if err := json.Unmarshal(payload, &body); err != nil {
 		return err
@@ -78,10 +78,10 @@ func (f *fakePublisher) publish(_ context.Context, _ string, payload []byte) err
 }
 
 func (f *fakePublisher) publishNow(ctx context.Context, topic string, payload []byte) error {
-	return f.publish(ctx, topic, payload)
+	return f.publishMessage(ctx, topic, payload)
 }
 
-func (f *fakePublisher) reconnect(context.Context) error { return nil }
+func (f *fakePublisher) replaceSession(context.Context) error { return nil }
 
 type fixture struct {
 	*service
@@ -100,19 +100,19 @@ func newFixture(t *testing.T, handler http.HandlerFunc) *fixture {
 	f.service = newService(inputs(), handler, f.store, f.broker, Options{Logger: newLog(f.log, LevelTrace).Logger})
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan struct{})
-	go func() { defer close(done); f.work(ctx) }()
+	go func() { defer close(done); f.runWorkers(ctx) }()
 	t.Cleanup(func() { cancel(); <-done })
 	return f
 }
 
 func (f *fixture) request(key, members string) {
-	f.dispatch([]byte(`{"command":"RunService","requestKey":"` + key + `","method":"GET","path":"x","queryParams":[],"headers":[]` + members + `}`))
+	f.dispatchMessage([]byte(`{"command":"RunService","requestKey":"` + key + `","method":"GET","path":"x","queryParams":[],"headers":[]` + members + `}`))
 }
 
 // ack returns the one acknowledgement of a request.
 func (f *fixture) ack(t *testing.T, key string) map[string]any {
 	t.Helper()
-	if !f.open.wait(time.Minute) {
+	if !f.openCalls.awaitZero(time.Minute) {
 		t.Fatal("requests stay without an answer")
 	}
 	f.broker.mu.Lock()
@@ -285,7 +285,7 @@ func TestTooManyRequests(t *testing.T) {
 			f.request(fmt.Sprint("w", i), "")
 		}
 		synctest.Wait()
-		for i := range queueSize + 10 {
+		for i := range requestQueue + 10 {
 			f.request(fmt.Sprint("k", i), "")
 		}
 		synctest.Wait()
@@ -301,7 +301,7 @@ func TestTooManyRequests(t *testing.T) {
 				t.Errorf("%s is refused with the headers %s", key, headers)
 			}
 		}
-		if statuses["200"] != workers+queueSize || statuses["503"] != 10 {
+		if statuses["200"] != workers+requestQueue || statuses["503"] != 10 {
 			t.Errorf("got %v", statuses)
 		}
 	})

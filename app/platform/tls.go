@@ -38,8 +38,8 @@ func brokerTLS(in Inputs, log *slog.Logger) (*tls.Config, error) {
 	}, nil
 }
 
-// redisTLS verifies the chain and not the name, as the vendor's SDK does; the client certificate is sent if both of
-// its files exist.
+// redisTLS verifies the chain and not the name, app/docs/platform.md#certificates. The client certificate is sent if both of its
+// files exist.
 func redisTLS(in Inputs) (*tls.Config, error) {
 	var roots *x509.CertPool // nil: the system's
 	if in.CAFile != "" {
@@ -89,22 +89,22 @@ func verifyChain(state tls.ConnectionState, roots *x509.CertPool) error {
 	return nil
 }
 
-// verifyName falls back to the common name where a certificate carries no DNS name, as Python's ssl and hence the
-// vendor's SDK do; Go by itself never does.
+// verifyName falls back to the common name where a certificate carries no DNS name, as Python and hence the vendor's framework do,
+// app/docs/platform.md#certificates; Go by itself never does.
 func verifyName(cert *x509.Certificate, host string, log *slog.Logger) error {
 	err := cert.VerifyHostname(host)
 	if err == nil {
 		return nil
 	}
-	if name := cert.Subject.CommonName; len(cert.DNSNames) == 0 && named(name).VerifyHostname(host) == nil {
-		log.Info("broker certificate accepted by its common name", "feature", "broker", "common_name", name)
+	if name := cert.Subject.CommonName; len(cert.DNSNames) == 0 && certificateNaming(name).VerifyHostname(host) == nil {
+		log.Info("broker certificate accepted by its common name", "common_name", name)
 		return nil
 	}
 	return fmt.Errorf("%w: %w; if that is the broker of ThreatConnect all the same, set MS_SENTINEL_BROKER_NAME_CHECK=false on the launch server", errUntrusted, err)
 }
 
-// named is a certificate that carries its common name as Go wants to see it.
-func named(commonName string) *x509.Certificate {
+// certificateNaming is a certificate with the name in the place where Go looks for it.
+func certificateNaming(commonName string) *x509.Certificate {
 	if ip := net.ParseIP(commonName); ip != nil {
 		return &x509.Certificate{IPAddresses: []net.IP{ip}}
 	}

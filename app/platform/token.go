@@ -12,11 +12,10 @@ import (
 	"time"
 )
 
-// renewAhead is how long before its end a token is renewed, as the vendor's SDK does.
+// renewAhead is how long before its end a token is renewed, as the vendor's framework does.
 const renewAhead = 10 * time.Minute
 
-// TokenSource holds a token that outlives a request (tc_token) and renews it when it is used near its end,
-// app/docs/platform.md#tokens.
+// TokenSource holds a token that outlives a request (tc_token) and renews it when it is used near its end.
 type TokenSource struct {
 	api   API
 	state chan tokenState // holds the one state while nobody renews
@@ -53,7 +52,7 @@ func (s *TokenSource) Token(ctx context.Context) (string, error) {
 	if now.expires.IsZero() || left > renewAhead {
 		return now.token, nil
 	}
-	fresh, err := s.renew(ctx, now.token)
+	fresh, err := s.renewToken(ctx, now.token)
 	switch {
 	case err == nil:
 		now = fresh
@@ -63,8 +62,9 @@ func (s *TokenSource) Token(ctx context.Context) (string, error) {
 	return now.token, nil
 }
 
-func (s *TokenSource) renew(ctx context.Context, old string) (tokenState, error) {
-	data, err := s.api.do(ctx, http.MethodGet, "/appAuth?expiredToken="+url.QueryEscape(old), "", nil, 64<<10)
+// renewToken exchanges a token for a new one, app/docs/platform.md#tokens.
+func (s *TokenSource) renewToken(ctx context.Context, old string) (tokenState, error) {
+	data, err := s.api.sendRequest(ctx, http.MethodGet, "/appAuth?expiredToken="+url.QueryEscape(old), "", nil, 64<<10)
 	if err != nil {
 		return tokenState{}, err
 	}
