@@ -58,16 +58,16 @@ func refuse(err error) {
 // stays below 150 MB, however many indicators there are.
 const memoryLimit = 80 << 20
 
-// run is the whole life of the process. Whatever goes wrong ends as one line on stderr and in message.tc, and as exit
+// runService is the whole life of the process. Whatever goes wrong ends as one line on stderr and in message.tc, and as exit
 // code 1.
-func run() int {
+func runService() int {
 	debug.SetMemoryLimit(memoryLimit)
-	ctx, stop := untilTold()
+	ctx, stop := signalContext()
 	defer stop()
 	c, err := config.Load(ctx, resolveVariables)
 	log, logErr := platform.OpenLog(c.LogPath, c.LogLevel)
 	if log == nil {
-		return fail(c.OutPath, strings.Clone, errors.Join(err, logErr))
+		return reportFailure(c.OutPath, strings.Clone, errors.Join(err, logErr))
 	}
 	defer log.Close()
 	log.Hide(c.Secrets()...)
@@ -76,7 +76,7 @@ func run() int {
 	}
 	switch {
 	case err == nil:
-		err = serve(ctx, c, log)
+		err = serveUntilEnd(ctx, c, log)
 	case ctx.Err() != nil:
 		err = nil // told to end before the inputs were complete
 	}
@@ -84,7 +84,7 @@ func run() int {
 		if c.LogPath != "" { // else the log is stderr, which gets the reason below
 			log.Error("the Service ends", "error", err)
 		}
-		return fail(c.OutPath, log.Clean, err)
+		return reportFailure(c.OutPath, log.Clean, err)
 	}
 	// In place of the message of an earlier failure.
 	if err := platform.WriteMessage(c.OutPath, "The Service ended in order."); err != nil {
@@ -93,8 +93,8 @@ func run() int {
 	return platform.ExitSuccess
 }
 
-// untilTold returns a context that ends with the first signal that asks the process to end. Under nohup SIGHUP does not.
-func untilTold() (context.Context, context.CancelFunc) {
+// signalContext returns a context that ends with the first signal that asks the process to end. Under nohup SIGHUP does not.
+func signalContext() (context.Context, context.CancelFunc) {
 	signals := []os.Signal{os.Interrupt, syscall.SIGTERM}
 	if !signal.Ignored(syscall.SIGHUP) {
 		signals = append(signals, syscall.SIGHUP)
@@ -102,8 +102,8 @@ func untilTold() (context.Context, context.CancelFunc) {
 	return signal.NotifyContext(context.Background(), signals...)
 }
 
-// fail tells the administrator why the process ends. clean takes secrets out of the text.
-func fail(outPath string, clean func(string) string, err error) int {
+// reportFailure tells the administrator why the process ends: on standard error and in message.tc. clean takes secrets out of the text.
+func reportFailure(outPath string, clean func(string) string, err error) int {
 	text := clean(strings.ReplaceAll(err.Error(), "\n", "; "))
 	fmt.Fprintln(os.Stderr, "Microsoft Sentinel App:", text)
 	var faults config.Faults

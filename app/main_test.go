@@ -26,7 +26,7 @@ func TestFail(t *testing.T) {
 		"another reason": {errors.New(strings.Repeat("a", 300) + "\nend"), "aaa", "a; end"},
 		"a secret":       {errors.New("not hidden"), "not ***", "not ***"},
 	} {
-		if code := fail(dir, strings.NewReplacer("hidden", "***").Replace, test.err); code != platform.ExitFailure {
+		if code := reportFailure(dir, strings.NewReplacer("hidden", "***").Replace, test.err); code != platform.ExitFailure {
 			t.Errorf("%s: exit code %d", name, code)
 		}
 		message, err := os.ReadFile(filepath.Join(dir, "message.tc"))

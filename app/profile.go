@@ -35,7 +35,7 @@ func runProfiled(p profiles) int {
 	if err != nil {
 		refuse(err)
 	}
-	code := run()
+	code := runService()
 	if err := stop(); err != nil {
 		fmt.Fprintln(os.Stderr, "app:", err)
 	}

@@ -25,6 +25,9 @@ import (
 	"mssentinel/app/web"
 )
 
+// feature is the attribute of a log line that names the package it comes from. Lines without it are about the process itself.
+const feature = "feature"
+
 // service is everything that lives as long as the process.
 type service struct {
 	store    *store.Store
@@ -33,32 +36,32 @@ type service struct {
 	handler  http.Handler
 }
 
-// serve opens the parts, runs them until ctx ends or the platform says so, and closes them.
-func serve(ctx context.Context, c config.Config, log *platform.Log) error {
-	s, err := open(ctx, c, log)
+// serveUntilEnd opens the parts, runs them until ctx ends or the platform says so, and closes them.
+func serveUntilEnd(ctx context.Context, c config.Config, log *platform.Log) error {
+	s, err := openService(ctx, c, log)
 	if err != nil {
 		if ctx.Err() != nil {
 			return nil // told to end before the start was complete
 		}
 		return err
 	}
-	return together(ctx, log.Logger, s.pipeline.Run, func(ctx context.Context, start func(), stop func(context.Context)) error {
+	return runTogether(ctx, log.Logger, s.pipeline.Run, func(ctx context.Context, start func(), stop func(context.Context)) error {
 		if c.Platform == nil {
 			return serveHTTP(ctx, c.HTTPAddr, s.handler, log, start, stop)
 		}
 		return platform.Run(ctx, *c.Platform, s.handler, platform.Options{
-			Logger: log.Logger, Level: log.Level, API: platformAPI(c), Start: start, Stop: stop,
+			Logger: log.With(feature, "platform"), Level: log.Level, API: platformAPI(c), Start: start, Stop: stop,
 		})
-	}, s.close)
+	}, s.closeParts)
 }
 
-// lastLimit is what is left for the end of the work and for closing when nobody is served any more.
-const lastLimit = 2 * time.Second
+// endLimit is what is left for the end of the work and for closing when nobody is served any more.
+const endLimit = 2 * time.Second
 
-// together runs work beside serve until both have ended, and then closeAll. Work begins when serve calls start, so that a
+// runTogether runs work beside serve until both have ended, and then closeAll. Work begins when serve calls start, so that a
 // Service which nobody can reach sends nothing. When ctx ends, work goes on until serve calls stop or returns, so that a
 // request to Sentinel can finish; stop waits for it as long as its own context lasts. Without work serve ends too.
-func together(ctx context.Context, log *slog.Logger, work func(context.Context) error,
+func runTogether(ctx context.Context, log *slog.Logger, work func(context.Context) error,
 	serve func(ctx context.Context, start func(), stop func(limit context.Context)) error, closeAll func() error) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -91,18 +94,18 @@ func together(ctx context.Context, log *slog.Logger, work func(context.Context) 
 	select {
 	case rest := <-closed:
 		return errors.Join(err, rest)
-	case <-time.After(lastLimit):
-		// What hangs must not keep the process. Nothing is lost, no more than by a crash.
+	case <-time.After(endLimit):
+		// What hangs must not keep the process alive. It costs no more than a crash at this moment would.
 		log.Warn("work or mappers did not end in time; what was left half-done is done again")
 		return err
 	}
 }
 
-func open(ctx context.Context, c config.Config, log *platform.Log) (_ *service, err error) {
+func openService(ctx context.Context, c config.Config, log *platform.Log) (_ *service, err error) {
 	s := &service{}
 	defer func() {
 		if err != nil {
-			err = errors.Join(err, s.close())
+			err = errors.Join(err, s.closeParts())
 		}
 	}()
 	log.Info("starting", "app", "Microsoft Sentinel", "version", version, "pid", os.Getpid(), "go", runtime.Version(),
@@ -115,43 +118,43 @@ func open(ctx context.Context, c config.Config, log *platform.Log) (_ *service, 
 	}
 	agent := "ThreatConnect-Microsoft-Sentinel/" + version
 	tc := threatconnect.New(threatconnect.Options{BaseURL: c.TCAPIPath, AccessID: c.TCAccessID, SecretKey: c.TCSecretKey.Reveal,
-		Transport: c.Network.ThreatConnect(), UserAgent: agent, Logger: log.Logger})
+		Transport: c.Network.ThreatConnect(), UserAgent: agent, Logger: log.With(feature, "threatconnect")})
 	pacer := sentinel.NewPacer(s.store, c.UploadRequestsPerMinute, c.UploadWindow)
 	upload, err := sentinel.New(sentinel.Options{Cloud: c.AzureCloud, AuthorityURL: c.AuthorityURL, UploadURL: c.UploadURL,
 		TenantID: c.TenantID, ClientID: c.ClientID, Secret: c.ClientSecret.Reveal, WorkspaceID: c.WorkspaceID,
-		Transport: c.Network.External(), Pacer: pacer, UserAgent: agent, Logger: log.Logger})
+		Transport: c.Network.External(), Pacer: pacer, UserAgent: agent, Logger: log.With(feature, "sentinel")})
 	if err != nil {
 		return nil, err
 	}
 	s.pipeline = pipeline.New(pipeline.Options{Store: s.store, ThreatConnect: tc, Sentinel: upload, Mappers: s.mappers,
 		Workspace: c.WorkspaceID, Source: c.SourceSystem, Interval: c.ScheduleInterval, FullInterval: c.FullUpdateInterval,
-		TTL: c.TTL, Pace: pace(c), Logger: log.Logger})
+		TTL: c.TTL, Pace: objectsPerSecond(c), Logger: log.With(feature, "pipeline")})
 	key := make([]byte, 32)
 	rand.Read(key) //nolint:errcheck // never fails
 	s.handler = web.New(web.Options{Store: s.store, Pipeline: screens{s.pipeline}, ThreatConnect: tc, Types: typeNames(s.mappers),
-		Version: version, Source: c.SourceSystem, Key: key, Logger: log.Logger})
+		Version: version, Source: c.SourceSystem, Key: key, Logger: log.With(feature, "web")})
 	return s, nil
 }
 
-// pace is how many objects a second the limit on requests allows; 0 where there is none.
-func pace(c config.Config) float64 {
+// objectsPerSecond is how many objects a second the limit on requests allows; 0 where there is none.
+func objectsPerSecond(c config.Config) float64 {
 	return float64(c.UploadRequestsPerMinute*sentinel.MaxObjects) / c.UploadWindow.Seconds()
 }
 
 func openMappers(ctx context.Context, c config.Config, log *platform.Log) (*mapping.Host, error) {
-	dir, err := folder()
+	dir, err := packageFolder()
 	if err != nil {
 		return nil, err
 	}
-	host, err := mapping.Open(ctx, mapping.Options{Dir: dir, ExtraDir: c.MapperDir, TempDir: c.TempPath, Logger: log.Logger})
+	host, err := mapping.Open(ctx, mapping.Options{Dir: dir, ExtraDir: c.MapperDir, TempDir: c.TempPath, Logger: log.With(feature, "mapping")})
 	if err != nil {
 		return nil, fmt.Errorf("starting the mappers: %w", err)
 	}
 	return host, nil
 }
 
-// folder is where the package was unpacked. run.py names it even where it had to start a copy of the executable.
-func folder() (string, error) {
+// packageFolder is where the package was unpacked. run.py names it even where it had to start a copy of the executable.
+func packageFolder() (string, error) {
 	if filepath.IsAbs(os.Args[0]) {
 		return filepath.Dir(os.Args[0]), nil
 	}
@@ -171,8 +174,8 @@ func typeNames(host *mapping.Host) []string {
 	return names
 }
 
-// close ends the parts in the reverse order of their opening.
-func (s *service) close() error {
+// closeParts ends the parts in the reverse order of their opening.
+func (s *service) closeParts() error {
 	var errs []error
 	if s.mappers != nil {
 		errs = append(errs, s.mappers.Close())

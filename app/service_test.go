@@ -26,7 +26,7 @@ func nothing() error { return nil }
 
 // A pipeline that cannot begin ends the Service, instead of leaving screens behind which nothing happens.
 func TestServiceEndsWithItsPipeline(t *testing.T) {
-	err := together(t.Context(), quiet, func(context.Context) error { return errBroken },
+	err := runTogether(t.Context(), quiet, func(context.Context) error { return errBroken },
 		func(ctx context.Context, start func(), _ func(context.Context)) error {
 			start()
 			<-ctx.Done()
@@ -47,7 +47,7 @@ func TestPipelineOutlivesTheSignal(t *testing.T) {
 		close(ended)
 		return nil
 	}
-	err := together(ctx, quiet, work, func(ctx context.Context, start func(), stop func(context.Context)) error {
+	err := runTogether(ctx, quiet, work, func(ctx context.Context, start func(), stop func(context.Context)) error {
 		start()
 		<-ctx.Done()
 		select {
@@ -67,7 +67,7 @@ func TestPipelineOutlivesTheSignal(t *testing.T) {
 // A Service that does not get as far as Ready sends nothing.
 func TestPipelineWaitsForReady(t *testing.T) {
 	work := func(context.Context) error { t.Error("the pipeline runs"); return nil }
-	err := together(t.Context(), quiet, work, func(context.Context, func(), func(context.Context)) error { return errBroken }, nothing)
+	err := runTogether(t.Context(), quiet, work, func(context.Context, func(), func(context.Context)) error { return errBroken }, nothing)
 	if !errors.Is(err, errBroken) {
 		t.Errorf("got %v", err)
 	}
@@ -86,14 +86,14 @@ func TestNothingKeepsTheProcess(t *testing.T) {
 		hangs := func() error { <-hang; return nil }
 		for name, end := range map[string]func() error{
 			"work": func() error {
-				return together(t.Context(), quiet, func(context.Context) error { return hangs() }, serve, nothing)
+				return runTogether(t.Context(), quiet, func(context.Context) error { return hangs() }, serve, nothing)
 			},
 			"close": func() error {
-				return together(t.Context(), quiet, func(context.Context) error { return nil }, serve, hangs)
+				return runTogether(t.Context(), quiet, func(context.Context) error { return nil }, serve, hangs)
 			},
 		} {
 			began := time.Now()
-			if err := end(); !errors.Is(err, errBroken) || time.Since(began) != lastLimit {
+			if err := end(); !errors.Is(err, errBroken) || time.Since(began) != endLimit {
 				t.Errorf("%s: %v after %v", name, err, time.Since(began))
 			}
 		}
@@ -121,7 +121,7 @@ func TestSignals(t *testing.T) {
 	signal.Notify(hangup, syscall.SIGHUP) // the tests themselves may run under nohup
 	defer signal.Stop(hangup)
 	for _, told := range []syscall.Signal{syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP} {
-		ctx, stop := untilTold()
+		ctx, stop := signalContext()
 		if err := syscall.Kill(os.Getpid(), told); err != nil {
 			t.Fatal(err)
 		}
@@ -134,7 +134,7 @@ func TestSignals(t *testing.T) {
 func TestNohup(t *testing.T) {
 	signal.Ignore(syscall.SIGHUP)
 	defer signal.Reset(syscall.SIGHUP)
-	_, stop := untilTold()
+	_, stop := signalContext()
 	defer stop()
 	if !signal.Ignored(syscall.SIGHUP) {
 		t.Error("the signal is not ignored any more")
@@ -155,7 +155,7 @@ func TestToldToEndWhileResolvingVariables(t *testing.T) {
 		"TC_OUT_PATH": dir, "TC_LOG_PATH": dir, "CLIENT_SECRET": "&{TC:KEYCHAIN:secret}"} {
 		t.Setenv("MS_SENTINEL_"+name, value)
 	}
-	if code := run(); code != platform.ExitSuccess {
+	if code := runService(); code != platform.ExitSuccess {
 		message, _ := os.ReadFile(filepath.Join(dir, "message.tc"))
 		t.Errorf("exit code %d: %s", code, message)
 	}
@@ -168,12 +168,12 @@ func TestToldToEndWhileOpening(t *testing.T) {
 	}
 	defer log.Close()
 	c := config.Config{OutPath: t.TempDir()}
-	if err := serve(t.Context(), c, log); err == nil {
+	if err := serveUntilEnd(t.Context(), c, log); err == nil {
 		t.Error("without mappers the Service ran")
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if err := serve(ctx, c, log); err != nil {
+	if err := serveUntilEnd(ctx, c, log); err != nil {
 		t.Error(err)
 	}
 }
