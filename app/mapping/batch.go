@@ -10,6 +10,7 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
+	"mssentinel/app/text"
 	"mssentinel/plugins/mapper"
 )
 
@@ -25,8 +26,8 @@ const (
 	maxRemark  = 1000
 )
 
-// fitting says how many of the first indicators go into one request, 0 when the first is too large for any.
-func fitting(indicators [][]byte) int {
+// countFitting says how many of the first indicators go into one request, 0 when the first is too large for any.
+func countFitting(indicators [][]byte) int {
 	size := recordOverhead
 	for n, raw := range indicators {
 		size += len(raw) + recordOverhead
@@ -42,29 +43,29 @@ func (s *supervisor) mapBatch(ctx context.Context, batch [][]byte, now time.Time
 	if err := s.calls.Acquire(ctx, 1); err != nil {
 		return nil, err
 	}
-	answers, err := s.call(ctx, batch, now)
+	answers, err := s.callMapper(ctx, batch, now)
 	s.calls.Release(1)
 	var f *fault
 	if errors.As(err, &f) {
-		return s.isolate(ctx, batch, now)
+		return s.mapOneByOne(ctx, batch, now)
 	}
 	return answers, err
 }
 
-// isolate answers record by record, with nobody else in the process: so it is certain which one the mapper fails on, and
-// that costs one death of it. Halving the batch again and again would cost one at each step, and more time as well.
-func (s *supervisor) isolate(ctx context.Context, batch [][]byte, now time.Time) ([]mapper.Answer, error) {
+// mapOneByOne answers record by record, with no other call in the process: so it is certain which one the mapper fails on, and
+// finding it costs one death of the mapper. Halving the batch again and again would cost a death at each step, and more time.
+func (s *supervisor) mapOneByOne(ctx context.Context, batch [][]byte, now time.Time) ([]mapper.Answer, error) {
 	if err := s.calls.Acquire(ctx, maxCalls); err != nil {
 		return nil, err
 	}
 	defer s.calls.Release(maxCalls)
 	answers := make([]mapper.Answer, len(batch))
 	for i := range batch {
-		one, err := s.call(ctx, batch[i:i+1], now)
+		one, err := s.callMapper(ctx, batch[i:i+1], now)
 		var f *fault
 		switch {
 		case errors.As(err, &f):
-			answers[i] = failed("%s", f)
+			answers[i] = failedAnswer("%s", f)
 		case err != nil:
 			return nil, err
 		default:
@@ -74,37 +75,38 @@ func (s *supervisor) isolate(ctx context.Context, batch [][]byte, now time.Time)
 	return answers, nil
 }
 
-// call sends one request. A fault means that the mapper failed, and has been ended if it was not at an end already; any
-// other error is that of ctx, or ErrClosed.
-func (s *supervisor) call(ctx context.Context, batch [][]byte, now time.Time) ([]mapper.Answer, error) {
-	r, err := s.acquire(ctx)
+// callMapper sends one request. A fault means that the mapper failed and that its process has ended; any other error is that of
+// ctx, or ErrClosed.
+func (s *supervisor) callMapper(ctx context.Context, batch [][]byte, now time.Time) ([]mapper.Answer, error) {
+	p, err := s.acquireProcess(ctx)
 	if err != nil {
 		return nil, err
 	}
-	defer s.leave(r)
+	defer s.releaseProcess(p)
 	limit := s.host.limits.call + time.Duration(len(batch))*s.host.limits.perRecord
 	callCtx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
-	answers, err := r.rpc.Map(callCtx, batch, now)
+	answers, err := p.rpc.Map(callCtx, batch, now)
 	if status.Code(err) == codes.DeadlineExceeded {
-		// The mapper knows the deadline as well and may be first to say so. Whose it was shows in a moment.
+		// The mapper knows the deadline too and may be the first to report it. Waiting tells whether ctx ended or the call
+		// was too slow.
 		<-callCtx.Done()
 	}
 	switch {
 	case err == nil:
-		s.worked()
-		check(answers)
+		s.recordSuccess()
+		checkAnswers(answers)
 		return answers, nil
 	case ctx.Err() != nil:
 		return nil, ctx.Err()
 	case status.Code(err) == codes.ResourceExhausted:
-		return nil, faultf("the mapper %s gave an answer of more than %d MiB for this indicator", s.description.Name, mapper.MaxMessage>>20)
+		return nil, newFault("the mapper %s gave an answer of more than %d MiB for this indicator", s.description.Name, mapper.MaxMessage>>20)
 	}
-	return nil, s.lose(r, s.seen(r, err, limit))
+	return nil, s.endAfterFailure(p, s.describeFailure(p, err, limit))
 }
 
-// seen says what a failed call looked like from here.
-func (s *supervisor) seen(r *run, err error, limit time.Duration) error {
+// describeFailure says what a failed call looked like to the caller.
+func (s *supervisor) describeFailure(p *process, err error, limit time.Duration) error {
 	st, isStatus := status.FromError(err)
 	switch {
 	case !isStatus:
@@ -112,30 +114,30 @@ func (s *supervisor) seen(r *run, err error, limit time.Duration) error {
 	case st.Code() == codes.DeadlineExceeded:
 		return fmt.Errorf("it did not answer within %s", limit)
 	}
-	// The connection is gone, and so is the process in a moment. How it ended says more.
+	// The connection is gone, and the process will be in a moment. Its exit status says more.
 	select {
-	case <-r.child.exited:
+	case <-p.child.exited:
 	case <-time.After(time.Second):
 	}
 	return fmt.Errorf("it broke off (%s)", st.Code())
 }
 
-// lose ends a process that failed a call and returns the fault.
-func (s *supervisor) lose(r *run, reason error) error {
-	s.giveUp(r, reason)
-	<-r.gone
+// endAfterFailure ends a process that failed a call and returns the fault.
+func (s *supervisor) endAfterFailure(p *process, reason error) error {
+	s.requestStop(p, reason)
+	<-p.gone
 	if s.host.ctx.Err() != nil {
 		return ErrClosed
 	}
-	if r.reason != nil {
-		reason = r.reason
+	if p.reason != nil {
+		reason = p.reason
 	}
-	return faultf("the mapper %s failed on this indicator: %s", s.description.Name, reason)
+	return newFault("the mapper %s failed on this indicator: %s", s.description.Name, reason)
 }
 
-// check holds every mapper to what the App can send and show. Mappers that call mapper.Serve have been held to the objects'
-// part of it already; looking again costs little and spares the question which ones have.
-func check(answers []mapper.Answer) {
+// checkAnswers holds every mapper to what the App can send and show. mapper.Serve checks the objects as well; but a mapper may do
+// without it, and checking again costs little.
+func checkAnswers(answers []mapper.Answer) {
 	for i := range answers {
 		checkAnswer(&answers[i])
 	}
@@ -143,7 +145,7 @@ func check(answers []mapper.Answer) {
 
 func checkAnswer(a *mapper.Answer) {
 	if len(a.Objects) > maxObjects {
-		*a = failed("the mapper made %d objects of this indicator, more than %d", len(a.Objects), maxObjects)
+		*a = failedAnswer("the mapper made %d objects of this indicator, more than %d", len(a.Objects), maxObjects)
 		return
 	}
 	a.Objects = slices.DeleteFunc(a.Objects, func(o mapper.Object) bool {
@@ -154,26 +156,28 @@ func checkAnswer(a *mapper.Answer) {
 		return err != nil
 	})
 	if len(a.Objects) == 0 && len(a.Problems) == 0 {
-		*a = failed("the mapper gave neither an object nor a reason")
+		*a = failedAnswer("the mapper gave neither an object nor a reason")
 		return
 	}
-	a.Problems, a.Notes = remarks(a.Problems), remarks(a.Notes)
+	a.Problems, a.Notes = boundRemarks(a.Problems), boundRemarks(a.Notes)
 }
 
-// failed is the answer to an indicator of which the App does not know what it gives.
-func failed(format string, args ...any) mapper.Answer {
+// failedAnswer is the answer to an indicator that the mapper failed on: what it gives is not known.
+func failedAnswer(format string, args ...any) mapper.Answer {
 	a := mapper.Problem(format, args...)
 	a.Failed = true
 	return a
 }
 
-func remarks(list []string) []string {
+func boundRemarks(list []string) []string {
 	list = list[:min(len(list), maxRemarks)]
-	for i, text := range list {
-		list[i] = bounded(text, maxRemark)
+	for i, remark := range list {
+		list[i] = text.Cut(remark, maxRemark)
 	}
 	return list
 }
 
-// same repeats an answer.
-func same(a mapper.Answer, n int) []mapper.Answer { return slices.Repeat([]mapper.Answer{a}, n) }
+// repeatAnswer repeats an answer.
+func repeatAnswer(a mapper.Answer, n int) []mapper.Answer {
+	return slices.Repeat([]mapper.Answer{a}, n)
+}

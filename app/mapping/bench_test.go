@@ -80,6 +80,6 @@ func BenchmarkCheck(b *testing.B) {
 		b.Fatal(answers, err)
 	}
 	for b.Loop() {
-		check(answers)
+		checkAnswers(answers)
 	}
 }

@@ -24,7 +24,7 @@ const (
 	builtinName = "mappers"
 )
 
-// executable is a file that a list vouches for.
+// executable is a file with a line on the list of its folder.
 type executable struct {
 	path string
 	sum  [sha256.Size]byte
@@ -78,8 +78,8 @@ func parseLine(line string) (executable, error) {
 	return e, nil
 }
 
-// unlisted names the executable files of a folder that its list does not vouch for.
-func unlisted(dir string, list []executable) ([]string, error) {
+// findUnlisted names the executable files of a folder that are not on its list.
+func findUnlisted(dir string, list []executable) ([]string, error) {
 	entries, err := os.ReadDir(dir)
 	if err != nil {
 		return nil, fmt.Errorf("looking for mappers: %w", err)
@@ -96,41 +96,41 @@ func unlisted(dir string, list []executable) ([]string, error) {
 	return paths, nil
 }
 
-// ready verifies the executable and returns the path to run it from: its own or, where that cannot be executed, that of a
+// prepareFile verifies the executable and returns the path to run it from: its own or, where that cannot be executed, that of a
 // copy in the private folder. As with go-plugin's SecureConfig, someone who can write to the folder could still exchange the
-// file before it is started; that person could exchange the list, or the App, as well. What the checksum finds is damage,
-// half an upgrade, and what someone put there who does not know of the list.
-func (e executable) ready(private string) (string, error) {
-	if err := e.verify(e.path); err != nil {
+// file before it is started; but that person could exchange the list, or the App, as well. The checksum finds damage, an
+// interrupted upgrade, and files of people who do not know of the list.
+func (e executable) prepareFile(private string) (string, error) {
+	if err := e.verifyFile(e.path); err != nil {
 		return "", err
 	}
-	if runnable(e.path) {
+	if makeRunnable(e.path) {
 		return e.path, nil
 	}
 	path := filepath.Join(private, fmt.Sprintf("%x-%s", e.sum[:4], filepath.Base(e.path)))
-	if err := e.verify(path); err != nil {
-		if err := e.copyTo(path); err != nil {
+	if err := e.verifyFile(path); err != nil {
+		if err := e.copyFile(path); err != nil {
 			return "", fmt.Errorf("%s cannot be executed where it is, and copying it failed: %w", e.path, err)
 		}
 	}
-	if !runnable(path) {
+	if !makeRunnable(path) {
 		return "", fmt.Errorf("%s cannot be executed, neither where it is nor in %s: mount one of the two without noexec, or set TMPDIR to a folder that allows execution", e.path, filepath.Dir(private))
 	}
 	return path, nil
 }
 
-// verify compares a file with the checksum of the list.
-func (e executable) verify(path string) error {
+// verifyFile compares a file with the checksum of the list.
+func (e executable) verifyFile(path string) error {
 	f, err := os.Open(path)
 	if err != nil {
 		return fmt.Errorf("verifying a mapper: %w; install it again", err)
 	}
 	defer f.Close()
-	return e.compare(io.Discard, f)
+	return e.copyAndCompare(io.Discard, f)
 }
 
-// compare copies from one to the other and says whether that was the file that the list means.
-func (e executable) compare(to io.Writer, from *os.File) error {
+// copyAndCompare copies from one to the other and says whether that was the file that the list means.
+func (e executable) copyAndCompare(to io.Writer, from *os.File) error {
 	h := sha256.New()
 	if _, err := io.Copy(io.MultiWriter(h, to), from); err != nil {
 		return fmt.Errorf("verifying a mapper: %w", err)
@@ -141,8 +141,8 @@ func (e executable) compare(to io.Writer, from *os.File) error {
 	return nil
 }
 
-// copyTo makes the copy whole or not at all, since several mappers may be started from it at once.
-func (e executable) copyTo(path string) error {
+// copyFile makes the copy whole or not at all, since several mappers may be started from it at once.
+func (e executable) copyFile(path string) error {
 	from, err := os.Open(e.path)
 	if err != nil {
 		return err
@@ -153,15 +153,15 @@ func (e executable) copyTo(path string) error {
 		return err
 	}
 	defer os.Remove(to.Name())
-	if err := errors.Join(e.compare(to, from), to.Chmod(0o500), to.Close()); err != nil {
+	if err := errors.Join(e.copyAndCompare(to, from), to.Chmod(0o500), to.Close()); err != nil {
 		return err
 	}
 	return os.Rename(to.Name(), path)
 }
 
-// runnable says whether a file may be executed by this user, on this mount. Where only the run bits are missing, as the
-// platform loses them when it unpacks a package, it sets them for those who may read.
-func runnable(path string) bool {
+// makeRunnable reports whether a file may be executed by this user, on this mount. Where only the run bits are missing, it sets
+// them for all who may read: the platform may lose them when it unpacks a package, app/docs/platform.md#right-to-execute.
+func makeRunnable(path string) bool {
 	const execute = 1
 	if syscall.Access(path, execute) == nil {
 		return true

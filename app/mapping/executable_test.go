@@ -108,7 +108,7 @@ func TestNowhereToExecute(t *testing.T) {
 	e := executable{path: filepath.Join(dir, "my-mapper"), sum: checksum(t)}
 	sealed(t, e.path)
 	sealed(t, filepath.Join(private, fmt.Sprintf("%x-my-mapper", e.sum[:4])))
-	_, err := e.ready(private)
+	_, err := e.prepareFile(private)
 	want := e.path + " cannot be executed, neither where it is nor in " + filepath.Dir(private) + ": mount one of the two without noexec, or set TMPDIR to a folder that allows execution"
 	if err == nil || err.Error() != want {
 		t.Errorf("got %v, want %s", err, want)

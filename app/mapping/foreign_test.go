@@ -89,8 +89,8 @@ func TestRefused(t *testing.T) {
 func TestSilentMapper(t *testing.T) {
 	h := openHost(t, Options{Dir: folder(t, builtinName)}, patient())
 	h.limits.start = 100 * time.Millisecond
-	s := h.supervise(executable{path: filepath.Join(folder(t, "stuck"), "stuck"), sum: checksum(t)})
-	s.describe(t.Context())
+	s := h.newSupervisor(executable{path: filepath.Join(folder(t, "stuck"), "stuck"), sum: checksum(t)})
+	s.learnDescription(t.Context())
 	if s.err == nil || s.err.Error() != "it did not serve: timeout while waiting for plugin to start" {
 		t.Errorf("got %v", s.err)
 	}
@@ -134,7 +134,7 @@ func TestBuiltinUnusable(t *testing.T) {
 			if err := c.break_(dir); err != nil {
 				t.Fatal(err)
 			}
-			h, err := open(t.Context(), Options{Dir: dir, TempDir: dir}, patient())
+			h, err := openWith(t.Context(), Options{Dir: dir, TempDir: dir}, patient())
 			if err == nil {
 				t.Fatal(h.Close())
 			}

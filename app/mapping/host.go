@@ -1,6 +1,6 @@
 // Package mapping runs the mappers: programs that turn ThreatConnect indicators into STIX objects, each in a process of
 // its own. It finds and verifies them, starts them when they are needed, and sees to it that a mapper that dies, hangs
-// or talks nonsense costs no more than the record that made it do so.
+// or sends what makes no sense costs no more than the record that made it do so.
 package mapping
 
 import (
@@ -64,17 +64,17 @@ type Host struct {
 
 	mu     sync.Mutex
 	closed bool
-	// owners counts the goroutines that own a process; none joins once closed is set.
-	owners sync.WaitGroup
+	// processes counts the goroutines that run one; there are no new ones once closed is set.
+	processes sync.WaitGroup
 }
 
 // Open verifies the mappers and asks each which types it takes. Whatever is wrong with the built-in ones is an error that
 // names the remedy; a mapper of someone else that cannot be used is left out and logged, see Refused.
 func Open(ctx context.Context, o Options) (*Host, error) {
-	return open(ctx, o, defaultLimits)
+	return openWith(ctx, o, defaultLimits)
 }
 
-func open(ctx context.Context, o Options, limits limits) (*Host, error) {
+func openWith(ctx context.Context, o Options, limits limits) (*Host, error) {
 	if o.Idle > 0 {
 		limits.idle = o.Idle
 	}
@@ -83,7 +83,7 @@ func open(ctx context.Context, o Options, limits limits) (*Host, error) {
 		h.log = slog.New(slog.DiscardHandler)
 	}
 	h.ctx, h.cancel = context.WithCancel(context.Background())
-	if err := h.find(ctx, o); err != nil {
+	if err := h.findMappers(ctx, o); err != nil {
 		return nil, errors.Join(err, h.Close())
 	}
 	return h, nil
@@ -98,24 +98,24 @@ func (h *Host) Refused() []error { return slices.Clone(h.refused) }
 // StartJob gives every mapper a fresh start: deaths are counted by job, and what was parked may run again.
 func (h *Host) StartJob() {
 	for _, s := range h.serving {
-		s.forgive()
+		s.resetFailures()
 	}
 }
 
 // Map answers a batch of one type, in the order of the batch; each indicator is the JSON that ThreatConnect wrote. It
-// never fails for a record's sake: one that its mapper dies of, hangs on, or cannot take gets a problem and is marked as
-// failed, and so is every record of a type that nobody serves or whose mapper is parked. The error is that of ctx, or
+// never fails because of a record: one that its mapper dies of, hangs on, or cannot take gets a problem and is marked as
+// failed, and so is every record of a type that no mapper serves or whose mapper is parked. The error is that of ctx, or
 // ErrClosed.
 func (h *Host) Map(ctx context.Context, typ string, indicators [][]byte, now time.Time) ([]mapper.Answer, error) {
 	s, found := h.serving[typ]
 	if !found {
-		return same(failed("no mapper takes the type %q", typ), len(indicators)), nil
+		return repeatAnswer(failedAnswer("no mapper takes the type %q", typ), len(indicators)), nil
 	}
 	answers := make([]mapper.Answer, 0, len(indicators))
 	for len(indicators) > 0 {
-		n := fitting(indicators)
+		n := countFitting(indicators)
 		if n == 0 {
-			answers = append(answers, failed("the indicator has %d bytes, more than the %d MiB that a mapper takes", len(indicators[0]), mapper.MaxMessage>>20))
+			answers = append(answers, failedAnswer("the indicator has %d bytes, more than the %d MiB that a mapper takes", len(indicators[0]), mapper.MaxMessage>>20))
 			indicators = indicators[1:]
 			continue
 		}
@@ -132,51 +132,51 @@ func (h *Host) Map(ctx context.Context, typ string, indicators [][]byte, now tim
 // Close ends every mapper, waits for that, and removes what was written for them. Calls in flight get ErrClosed.
 func (h *Host) Close() error {
 	h.mu.Lock()
-	again := h.closed
+	closedBefore := h.closed
 	h.closed = true
 	h.mu.Unlock()
 	h.cancel()
-	h.owners.Wait()
-	if again {
+	h.processes.Wait()
+	if closedBefore {
 		return nil
 	}
-	return h.private.remove()
+	return h.private.removeDir()
 }
 
-// prepare verifies an executable and makes it runnable, once for all who start it at the same moment.
-func (h *Host) prepare(e executable) (path string, err error) {
-	v, err, _ := h.preparing.Do(e.path, func() (any, error) { return e.ready(h.private.path) })
+// prepareExecutable verifies an executable and makes it runnable, once for all who start it at the same moment.
+func (h *Host) prepareExecutable(e executable) (path string, err error) {
+	v, err, _ := h.preparing.Do(e.path, func() (any, error) { return e.prepareFile(h.private.path) })
 	return v.(string), err
 }
 
-// spawn runs the owner of a process, or says that it is too late for that.
-func (h *Host) spawn(owner func()) error {
+// goProcess runs a process in a goroutine that Close waits for, or returns ErrClosed.
+func (h *Host) goProcess(run func()) error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if h.closed {
 		return ErrClosed
 	}
-	h.owners.Go(owner)
+	h.processes.Go(run)
 	return nil
 }
 
-// find starts all mappers there are, so as to learn their types from them rather than from a second list.
-func (h *Host) find(ctx context.Context, o Options) error {
+// findMappers starts all mappers there are, to learn from each which types it takes.
+func (h *Host) findMappers(ctx context.Context, o Options) error {
 	var err error
 	if h.private, err = makePrivateDir(o.TempDir); err != nil {
 		return err
 	}
-	mappers, err := h.packaged(o.Dir)
+	mappers, err := h.packagedMappers(o.Dir)
 	if err != nil {
 		return fmt.Errorf("%w; install the App's package again", err)
 	}
-	mappers = append(mappers, h.extra(o.ExtraDir)...)
-	h.describe(ctx, mappers)
+	mappers = append(mappers, h.extraMappers(o.ExtraDir)...)
+	h.describeAll(ctx, mappers)
 	if err := ctx.Err(); err != nil {
 		return fmt.Errorf("starting the mappers: %w", err)
 	}
 	for _, s := range mappers {
-		if err := h.admit(s); err != nil {
+		if err := h.admitMapper(s); err != nil {
 			return err
 		}
 	}
@@ -187,8 +187,8 @@ func (h *Host) find(ctx context.Context, o Options) error {
 // builtins are the types that the executable builtinName serves; tests shorten the list.
 var builtins = builtin.Types
 
-// packaged returns the mappers of the App's own folder, the built-in ones first.
-func (h *Host) packaged(dir string) ([]*supervisor, error) {
+// packagedMappers returns the mappers of the App's own folder, the built-in ones first.
+func (h *Host) packagedMappers(dir string) ([]*supervisor, error) {
 	list, err := readList(dir)
 	if err != nil {
 		return nil, err
@@ -199,72 +199,72 @@ func (h *Host) packaged(dir string) ([]*supervisor, error) {
 	}
 	var mappers []*supervisor
 	for _, t := range builtins {
-		s := h.supervise(list[i], t.Mapper)
+		s := h.newSupervisor(list[i], t.Mapper)
 		s.builtin = true
 		mappers = append(mappers, s)
 	}
 	for _, e := range slices.Delete(list, i, i+1) {
-		mappers = append(mappers, h.supervise(e))
+		mappers = append(mappers, h.newSupervisor(e))
 	}
 	return mappers, nil
 }
 
-// extra returns the listed mappers of a folder that someone else looks after.
-func (h *Host) extra(dir string) []*supervisor {
+// extraMappers returns the listed mappers of a folder that is not the App's.
+func (h *Host) extraMappers(dir string) []*supervisor {
 	if dir == "" {
 		return nil
 	}
 	list, err := readList(dir)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		h.refuse(err)
+		h.refuseMapper(err)
 		return nil
 	}
-	strangers, err := unlisted(dir, list)
+	unlisted, err := findUnlisted(dir, list)
 	if err != nil {
-		h.refuse(err)
+		h.refuseMapper(err)
 	}
-	for _, path := range strangers {
-		h.refuse(fmt.Errorf("the mapper %s is on no list: if you trust it, go to its folder and run sha256sum %s >> %s", path, filepath.Base(path), listName))
+	for _, path := range unlisted {
+		h.refuseMapper(fmt.Errorf("the mapper %s is on no list: if you trust it, go to its folder and run sha256sum %s >> %s", path, filepath.Base(path), listName))
 	}
 	var mappers []*supervisor
 	for _, e := range list {
-		mappers = append(mappers, h.supervise(e))
+		mappers = append(mappers, h.newSupervisor(e))
 	}
 	return mappers
 }
 
-// describe asks all mappers at once; what goes wrong stands in each one's err.
-func (h *Host) describe(ctx context.Context, mappers []*supervisor) {
+// describeAll asks all mappers at the same time for their description; what goes wrong is kept in err of each.
+func (h *Host) describeAll(ctx context.Context, mappers []*supervisor) {
 	var asked sync.WaitGroup
 	for _, s := range mappers {
-		asked.Go(func() { s.describe(ctx) })
+		asked.Go(func() { s.learnDescription(ctx) })
 	}
 	asked.Wait()
 }
 
-// admit lets a mapper serve the types it takes. Built-in mappers come first, so that one of someone else's replaces them.
-func (h *Host) admit(s *supervisor) error {
+// admitMapper lets a mapper serve the types it takes. Built-in mappers come first, so that one of someone else replaces them.
+func (h *Host) admitMapper(s *supervisor) error {
 	if s.builtin {
 		if s.err != nil {
 			return fmt.Errorf("the built-in mapper %s cannot be used: %w", s.label, s.err)
 		}
-	} else if err := h.objection(s); err != nil {
-		h.refuse(err)
-		s.retire()
+	} else if err := h.checkForeign(s); err != nil {
+		h.refuseMapper(err)
+		s.stopProcess()
 		return nil
 	}
 	for _, t := range s.description.Types {
 		if replaced := h.serving[t.Name]; replaced != nil {
 			h.log.Info("a mapper takes the place of a built-in one", "type", t.Name, "mapper", s.description.Name, "version", s.description.Version, "file", s.file.path)
-			replaced.retire()
+			replaced.stopProcess()
 		}
 		h.serving[t.Name] = s
 	}
 	return nil
 }
 
-// objection says why a mapper of someone else cannot be used.
-func (h *Host) objection(s *supervisor) error {
+// checkForeign says why a mapper of someone else cannot be used.
+func (h *Host) checkForeign(s *supervisor) error {
 	if s.err != nil {
 		return fmt.Errorf("the mapper %s is left out: %w", s.file.path, s.err)
 	}
@@ -279,7 +279,7 @@ func (h *Host) objection(s *supervisor) error {
 	return nil
 }
 
-func (h *Host) refuse(err error) {
+func (h *Host) refuseMapper(err error) {
 	h.refused = append(h.refused, err)
 	h.log.Warn("a mapper is refused", "error", err)
 }

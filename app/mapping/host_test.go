@@ -27,6 +27,7 @@ import (
 	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/credentials/insecure"
 
+	"mssentinel/app/retry"
 	"mssentinel/plugins/mapper"
 )
 
@@ -36,13 +37,13 @@ var now = time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)
 func patient() limits {
 	l := defaultLimits
 	l.start, l.call = time.Minute, time.Minute
-	l.backoff, l.maxBackoff = 0, 0
+	l.restart = retry.Backoff{}
 	return l
 }
 
 func openHost(t testing.TB, o Options, l limits) *Host {
 	t.Helper()
-	h, err := open(t.Context(), o, l)
+	h, err := openWith(t.Context(), o, l)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -154,7 +155,7 @@ func TestMapKeepsOrder(t *testing.T) {
 
 // A call is given 10 s and 40 ms a record: with 1,000 of them it stays within a minute.
 func TestCallsStayWithinAMinute(t *testing.T) {
-	n := fitting(make([][]byte, 2000))
+	n := countFitting(make([][]byte, 2000))
 	if limit := defaultLimits.call + time.Duration(n)*defaultLimits.perRecord; n != 1000 || limit > time.Minute {
 		t.Errorf("%d records may take %v", n, limit)
 	}
@@ -286,12 +287,12 @@ func TestBackoff(t *testing.T) {
 	s := &supervisor{host: &Host{limits: defaultLimits}}
 	for inARow, want := range []time.Duration{0, 0, 100 * time.Millisecond, 200 * time.Millisecond, 400 * time.Millisecond, 800 * time.Millisecond,
 		1600 * time.Millisecond, 2 * time.Second, 2 * time.Second} {
-		if s.inARow = inARow; s.delay() != want {
-			t.Errorf("after %d deaths %s, want %s", inARow, s.delay(), want)
+		if s.deathsInRow = inARow; s.startPause() != want {
+			t.Errorf("after %d deaths %s, want %s", inARow, s.startPause(), want)
 		}
 	}
-	if s.inARow = 1000; s.delay() != 2*time.Second {
-		t.Errorf("after 1000 deaths %s", s.delay())
+	if s.deathsInRow = 1000; s.startPause() != 2*time.Second {
+		t.Errorf("after 1000 deaths %s", s.startPause())
 	}
 }
 
@@ -330,7 +331,7 @@ func TestParallel(t *testing.T) {
 }
 
 func TestClose(t *testing.T) {
-	h, err := open(t.Context(), Options{Dir: folder(t, builtinName)}, patient())
+	h, err := openWith(t.Context(), Options{Dir: folder(t, builtinName)}, patient())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -385,15 +386,15 @@ func TestCloseOfAStoppedMapper(t *testing.T) {
 // Nobody waits for a mapper that does not come up when the App ends.
 func TestCloseWhileStarting(t *testing.T) {
 	h := openHost(t, Options{Dir: folder(t, builtinName)}, patient())
-	s := h.supervise(executable{path: filepath.Join(folder(t, "stuck"), "stuck"), sum: checksum(t)})
+	s := h.newSupervisor(executable{path: filepath.Join(folder(t, "stuck"), "stuck"), sum: checksum(t)})
 	joined := make(chan error)
 	go func() {
-		_, err := s.join(context.Background())
+		_, err := s.awaitProcess(context.Background())
 		joined <- err
 	}()
 	for started := false; !started; runtime.Gosched() {
 		s.mu.Lock()
-		started = s.run != nil
+		started = s.process != nil
 		s.mu.Unlock()
 	}
 	if err := h.Close(); err != nil {
@@ -481,7 +482,7 @@ func (b *buffer) String() string {
 
 // playHost says which processes and folder it has, stops one of the processes, and waits for its own end.
 func playHost(dir string) {
-	h, err := open(context.Background(), Options{Dir: dir, TempDir: dir}, patient())
+	h, err := openWith(context.Background(), Options{Dir: dir, TempDir: dir}, patient())
 	if err != nil {
 		fmt.Println(err)
 		os.Exit(1)

@@ -16,21 +16,21 @@ const (
 	maxPrivate = 107 - 38
 )
 
-// privateDir is a folder of this run alone, of mode 0700. A lock on the folder itself tells the next run that it is in use;
-// systemd-tmpfiles leaves a locked folder alone as well.
+// privateDir is a folder of this process alone, of mode 0700. A lock on the folder itself tells other processes of the App that it
+// is in use; systemd-tmpfiles leaves a locked folder alone as well.
 type privateDir struct {
 	path string
 	lock *os.File
 }
 
 // makePrivateDir makes the folder in dir or, if the path would be too long there, in the system's own folder for temporary
-// files. What runs that were killed left behind is removed.
+// files. What processes of the App left behind when they were killed is removed.
 func makePrivateDir(dir string) (*privateDir, error) {
 	parent, err := privateParent(dir)
 	if err != nil {
 		return nil, err
 	}
-	clearAbandoned(parent)
+	removeAbandoned(parent)
 	for range 10 {
 		p, err := tryPrivateDir(parent)
 		if err != nil || p != nil {
@@ -83,8 +83,8 @@ func lockDir(path string) (*os.File, error) {
 	return f, nil
 }
 
-// clearAbandoned removes what it can: a folder that stays costs some space and nothing else.
-func clearAbandoned(parent string) {
+// removeAbandoned removes the folders that no process holds, as far as it can: a folder that stays costs some space and nothing else.
+func removeAbandoned(parent string) {
 	entries, _ := os.ReadDir(parent)
 	for _, entry := range entries {
 		if !entry.IsDir() || !strings.HasPrefix(entry.Name(), privatePrefix) {
@@ -102,7 +102,7 @@ func clearAbandoned(parent string) {
 	}
 }
 
-func (p *privateDir) remove() error {
+func (p *privateDir) removeDir() error {
 	if p == nil {
 		return nil
 	}

@@ -39,7 +39,7 @@ func TestPrivateDir(t *testing.T) {
 		}
 	}
 	for _, p := range []*privateDir{first, second} {
-		if err := p.remove(); err != nil {
+		if err := p.removeDir(); err != nil {
 			t.Error(err)
 		}
 		if _, err := os.Stat(p.path); !errors.Is(err, fs.ErrNotExist) {
@@ -63,7 +63,7 @@ func TestPrivateDirsAtOnce(t *testing.T) {
 				if _, err := os.Stat(p.path); err != nil {
 					t.Error(err)
 				}
-				if err := p.remove(); err != nil {
+				if err := p.removeDir(); err != nil {
 					t.Error(err)
 				}
 			}
@@ -84,7 +84,7 @@ func TestPrivateDirOfALongPath(t *testing.T) {
 	if len(p.path) > maxPrivate || strings.HasPrefix(p.path, parent) {
 		t.Errorf("made %s", p.path)
 	}
-	if err := p.remove(); err != nil {
+	if err := p.removeDir(); err != nil {
 		t.Error(err)
 	}
 }

@@ -13,6 +13,7 @@ import (
 
 	"golang.org/x/sync/semaphore"
 
+	"mssentinel/app/retry"
 	"mssentinel/plugins/mapper"
 )
 
@@ -24,20 +25,19 @@ type limits struct {
 	start time.Duration
 	// call and perRecord bound a call: that of n records may take call + n × perRecord.
 	call, perRecord time.Duration
-	// backoff is the wait before the second start after deaths without a success in between; it doubles up to maxBackoff.
-	backoff, maxBackoff time.Duration
-	// deaths is how many a job bears. One more and the mapper is parked.
+	// restart is the pause before a start after two or more deaths without a success in between; after one there is none.
+	restart retry.Backoff
+	// deaths is how many there may be in one job. One more and the mapper is parked.
 	deaths int
 }
 
 var defaultLimits = limits{
-	idle:       time.Minute,
-	start:      15 * time.Second,
-	call:       10 * time.Second,
-	perRecord:  40 * time.Millisecond,
-	backoff:    100 * time.Millisecond,
-	maxBackoff: 2 * time.Second,
-	deaths:     20,
+	idle:      time.Minute,
+	start:     15 * time.Second,
+	call:      10 * time.Second,
+	perRecord: 40 * time.Millisecond,
+	restart:   retry.Backoff{First: 100 * time.Millisecond, Longest: 2 * time.Second},
+	deaths:    20,
 }
 
 const (
@@ -61,27 +61,27 @@ type supervisor struct {
 	// description, or in err why there is none, is known when Open returns and does not change any more.
 	description mapper.Description
 	err         error
-	// calls counts those in flight. Whoever holds all has the process for itself.
+	// calls counts those under way. A caller that holds all of them is alone with the process.
 	calls *semaphore.Weighted
 
-	mu  sync.Mutex
-	run *run // the process that is, nil when there is none
-	// deaths are those of this job, inARow those without a success in between.
-	deaths, inARow int
-	parked         *fault
+	mu      sync.Mutex
+	process *process // gets the calls; nil when there is none
+	// deaths are those of this job, deathsInRow those without a success in between.
+	deaths, deathsInRow int
+	parked              *fault
 }
 
-// fault is what a mapper did to an indicator, or why it gets none, in words for the person who looks after them.
+// fault is how a mapper failed on an indicator, or why it is not asked, in words for the person who looks after the indicators.
 type fault struct{ text string }
 
 func (f *fault) Error() string { return f.text }
 
-func faultf(format string, args ...any) *fault { return &fault{fmt.Sprintf(format, args...)} }
+func newFault(format string, args ...any) *fault { return &fault{fmt.Sprintf(format, args...)} }
 
 // unusable is a reason not to start a mapper that trying again would not change.
 type unusable struct{ error }
 
-func (h *Host) supervise(file executable, args ...string) *supervisor {
+func (h *Host) newSupervisor(file executable, args ...string) *supervisor {
 	return &supervisor{
 		host:  h,
 		file:  file,
@@ -91,35 +91,35 @@ func (h *Host) supervise(file executable, args ...string) *supervisor {
 	}
 }
 
-// describe learns what the mapper takes.
-func (s *supervisor) describe(ctx context.Context) {
+// learnDescription asks the mapper which types it takes.
+func (s *supervisor) learnDescription(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, s.host.limits.start+s.host.limits.call)
 	defer cancel()
-	r, err := s.join(ctx)
+	p, err := s.awaitProcess(ctx)
 	if err != nil {
 		s.err = err
 		return
 	}
-	defer s.leave(r)
-	d, err := r.rpc.Describe(ctx)
+	defer s.releaseProcess(p)
+	d, err := p.rpc.Describe(ctx)
 	if err != nil {
 		s.err = err
 		return
 	}
 	if s.err = checkDescription(d); s.err == nil {
-		s.introduce(d)
+		s.setDescription(d)
 	}
 }
 
-// introduce makes the mapper known: from now on its deaths are counted, and told by its name.
-func (s *supervisor) introduce(d mapper.Description) {
+// setDescription says who the mapper is. From then on its deaths are counted, and logged under its name.
+func (s *supervisor) setDescription(d mapper.Description) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.description = d
 }
 
 func checkDescription(d mapper.Description) error {
-	if !named(d.Name) || len(d.Version) > maxName {
+	if !isName(d.Name) || len(d.Version) > maxName {
 		return fmt.Errorf("it calls itself %.100q, version %.100q: both need at most %d bytes, the name at least one", d.Name, d.Version, maxName)
 	}
 	if len(d.Types) == 0 || len(d.Types) > maxTypes {
@@ -128,7 +128,7 @@ func checkDescription(d mapper.Description) error {
 	taken := map[string]bool{}
 	for _, t := range d.Types {
 		switch {
-		case !named(t.Name):
+		case !isName(t.Name):
 			return fmt.Errorf("it takes a type by the name of %.100q: that needs 1 to %d bytes and no blanks around them", t.Name, maxName)
 		case taken[t.Name]:
 			return fmt.Errorf("it takes the type %q twice", t.Name)
@@ -140,19 +140,19 @@ func checkDescription(d mapper.Description) error {
 	return nil
 }
 
-func named(s string) bool {
+func isName(s string) bool {
 	return strings.TrimSpace(s) == s && s != "" && len(s) <= maxName && utf8.ValidString(s)
 }
 
-// acquire returns a process that serves, and starts one where there is none, again and again until the mapper is parked.
-// leave has to follow.
-func (s *supervisor) acquire(ctx context.Context) (*run, error) {
+// acquireProcess returns a process that serves. It starts one where there is none, again and again until the mapper is parked.
+// releaseProcess has to follow.
+func (s *supervisor) acquireProcess(ctx context.Context) (*process, error) {
 	for {
-		r, err := s.join(ctx)
+		p, err := s.awaitProcess(ctx)
 		var parked *fault
 		switch {
 		case err == nil:
-			return r, nil
+			return p, nil
 		case ctx.Err() != nil:
 			return nil, ctx.Err()
 		case errors.Is(err, ErrClosed) || errors.As(err, &parked):
@@ -161,129 +161,131 @@ func (s *supervisor) acquire(ctx context.Context) (*run, error) {
 	}
 }
 
-// join waits for the process to serve and starts it where there is none. Of those who ask at the same time one starts it.
-// The error says why it came to nothing; the next attempt starts another process.
-func (s *supervisor) join(ctx context.Context) (*run, error) {
-	r, ready, err := s.enter()
+// awaitProcess makes one attempt at that. Callers at the same time share the process that is starting. The error says why it does
+// not serve; the next attempt starts another one.
+func (s *supervisor) awaitProcess(ctx context.Context) (*process, error) {
+	p, ready, err := s.useProcess()
 	if err != nil {
 		return nil, err
 	}
 	select {
 	case <-ready:
-		return r, nil
-	case <-r.gone:
-		err = cmp.Or(r.reason, ErrClosed)
+		return p, nil
+	case <-p.gone:
+		err = cmp.Or(p.reason, ErrClosed)
 	case <-ctx.Done():
 		err = ctx.Err()
 	}
-	s.leave(r)
+	s.releaseProcess(p)
 	return nil, err
 }
 
-// enter returns the process and what to wait for until it serves. That is nil, and for ever, when it is to be ended.
-func (s *supervisor) enter() (*run, <-chan struct{}, error) {
+// useProcess counts the caller as a user of the process, which is started where there is none, and returns the channel that is
+// closed once it serves. That is nil when the process is about to end: then it never serves again.
+func (s *supervisor) useProcess() (*process, <-chan struct{}, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.parked != nil {
 		return nil, nil, s.parked
 	}
-	if s.run == nil {
-		r, delay := newRun(), s.delay()
-		if err := s.host.spawn(func() { s.own(r, delay) }); err != nil {
+	if s.process == nil {
+		p, pause := newProcess(), s.startPause()
+		if err := s.host.goProcess(func() { s.runProcess(p, pause) }); err != nil {
 			return nil, nil, err
 		}
-		s.run = r
+		s.process = p
 	}
-	s.run.users++
-	if s.run.ending {
-		return s.run, nil, nil
+	s.process.users++
+	if s.process.stopping {
+		return s.process, nil, nil
 	}
-	return s.run, s.run.ready, nil
+	return s.process, s.process.ready, nil
 }
 
-func (s *supervisor) leave(r *run) {
+func (s *supervisor) releaseProcess(p *process) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	r.users--
-	r.used = time.Now()
+	p.users--
+	p.lastUsed = time.Now()
 }
 
-// delay is the wait before the next start.
-func (s *supervisor) delay() time.Duration {
-	if s.inARow < 2 {
+// startPause is the pause before the next start.
+func (s *supervisor) startPause() time.Duration {
+	if s.deathsInRow < 2 {
 		return 0
 	}
-	return min(s.host.limits.backoff<<min(s.inARow-2, 16), s.host.limits.maxBackoff)
+	return s.host.limits.restart.Pause(s.deathsInRow - 1)
 }
 
-func (s *supervisor) worked() {
+func (s *supervisor) recordSuccess() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.inARow = 0
+	s.deathsInRow = 0
 }
 
-func (s *supervisor) forgive() {
+func (s *supervisor) resetFailures() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.deaths, s.inARow, s.parked = 0, 0, nil
+	s.deaths, s.deathsInRow, s.parked = 0, 0, nil
 }
 
-// giveUp asks for the end of a process; the first reason counts, and nil is none. Nobody gets the process any more.
-func (s *supervisor) giveUp(r *run, reason error) {
+// requestStop asks for the end of a process, which serves no new call from then on. The first reason counts; nil means that
+// the process did nothing wrong.
+func (s *supervisor) requestStop(p *process, reason error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if !r.ending {
-		r.ending = true
-		r.broken <- reason
+	if !p.stopping {
+		p.stopping = true
+		p.stopRequest <- reason
 	}
 }
 
-// retire stops the process if there is one.
-func (s *supervisor) retire() {
+// stopProcess stops the process if there is one.
+func (s *supervisor) stopProcess() {
 	s.mu.Lock()
-	r := s.run
+	p := s.process
 	s.mu.Unlock()
-	if r != nil {
-		s.giveUp(r, nil)
+	if p != nil {
+		s.requestStop(p, nil)
 	}
 }
 
-// idleFor says how long the process may still go on without work. When that time is over nobody gets it any more.
-func (s *supervisor) idleFor(r *run) time.Duration {
+// remainingIdle says how long the process may still run without work. When that time is over it gets no calls any more.
+func (s *supervisor) remainingIdle(p *process) time.Duration {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if r.users > 0 {
+	if p.users > 0 {
 		return s.host.limits.idle
 	}
-	rest := s.host.limits.idle - time.Since(r.used)
-	if rest <= 0 && s.run == r {
-		s.run = nil
+	rest := s.host.limits.idle - time.Since(p.lastUsed)
+	if rest <= 0 && s.process == p {
+		s.process = nil
 	}
 	return rest
 }
 
-// ended takes leave of a process. reason is nil when it was stopped on purpose.
-func (s *supervisor) ended(r *run, reason error) {
+// recordEnd forgets a process that ended and counts its death. reason is nil when it was stopped on purpose.
+func (s *supervisor) recordEnd(p *process, reason error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.run == r {
-		s.run = nil
+	if s.process == p {
+		s.process = nil
 	}
 	name := s.description.Name
 	if reason == nil || name == "" || s.host.ctx.Err() != nil {
 		return
 	}
 	s.deaths++
-	s.inARow++
+	s.deathsInRow++
 	log := s.host.log.With(slog.String("mapper", name), slog.String("reason", reason.Error()))
 	if errors.As(reason, &unusable{}) {
-		s.parked = faultf("the mapper %s cannot be started: %s", name, reason)
+		s.parked = newFault("the mapper %s cannot be started: %s", name, reason)
 		log.Error("a mapper cannot be started")
 		return
 	}
 	log.Warn("a mapper ended", "deaths", s.deaths)
 	if s.deaths > s.host.limits.deaths {
-		s.parked = faultf("the mapper %s failed %d times in this job (at last: %s) and is left out until the next one: retry this indicator then", name, s.deaths, reason)
+		s.parked = newFault("the mapper %s failed %d times in this job (at last: %s) and is left out until the next one: retry this indicator then", name, s.deaths, reason)
 		log.Error("a mapper is parked until the next job", "deaths", s.deaths)
 	}
 }
