@@ -54,12 +54,12 @@ func refuse(err error) {
 	os.Exit(2)
 }
 
-// memoryLimit is from where on Go collects what it can spare, in bytes. With SQLite's cache of 32 MB and the code the process
-// stays below 150 MB, however many indicators there are.
+// memoryLimit is from where on Go collects what it can spare, in bytes. With SQLite's cache of 32 MB and the code the
+// process stays below 150 MB, however many indicators there are.
 const memoryLimit = 80 << 20
 
-// runService is the whole life of the process. Whatever goes wrong ends as one line on stderr and in message.tc, and as exit
-// code 1.
+// runService is the whole life of the process. Whatever goes wrong ends as one line on stderr and in message.tc, and as
+// exit code 1.
 func runService() int {
 	debug.SetMemoryLimit(memoryLimit)
 	ctx, stop := signalContext()
@@ -93,7 +93,8 @@ func runService() int {
 	return platform.ExitSuccess
 }
 
-// signalContext returns a context that ends with the first signal that asks the process to end. Under nohup SIGHUP does not.
+// signalContext returns a context that ends with the first signal that asks the process to end. Under nohup SIGHUP does
+// not.
 func signalContext() (context.Context, context.CancelFunc) {
 	signals := []os.Signal{os.Interrupt, syscall.SIGTERM}
 	if !signal.Ignored(syscall.SIGHUP) {
@@ -102,7 +103,8 @@ func signalContext() (context.Context, context.CancelFunc) {
 	return signal.NotifyContext(context.Background(), signals...)
 }
 
-// reportFailure tells the administrator why the process ends: on standard error and in message.tc. clean takes secrets out of the text.
+// reportFailure tells the administrator why the process ends: on standard error and in message.tc. clean takes secrets
+// out of the text.
 func reportFailure(outPath string, clean func(string) string, err error) int {
 	text := clean(strings.ReplaceAll(err.Error(), "\n", "; "))
 	fmt.Fprintln(os.Stderr, "Microsoft Sentinel App:", text)

@@ -25,7 +25,8 @@ import (
 	"mssentinel/app/web"
 )
 
-// feature is the attribute of a log line that names the package it comes from. Lines without it are about the process itself.
+// feature is the attribute of a log line that names the package it comes from. Lines without it are about the process
+// itself.
 const feature = "feature"
 
 // service is everything that lives as long as the process.
@@ -58,9 +59,10 @@ func serveUntilEnd(ctx context.Context, c config.Config, log *platform.Log) erro
 // endLimit is what is left for the end of the work and for closing when nobody is served any more.
 const endLimit = 2 * time.Second
 
-// runTogether runs work beside serve until both have ended, and then closeAll. Work begins when serve calls start, so that a
-// Service which nobody can reach sends nothing. When ctx ends, work goes on until serve calls stop or returns, so that a
-// request to Sentinel can finish; stop waits for it as long as its own context lasts. Without work serve ends too.
+// runTogether runs work beside serve until both have ended, and then closeAll. Work begins when serve calls start, so
+// that a Service which nobody can reach sends nothing. When ctx ends, work goes on until serve calls stop or returns,
+// so that a request to Sentinel can finish; stop waits for it as long as its own context lasts. Without work serve ends
+// too.
 func runTogether(ctx context.Context, log *slog.Logger, work func(context.Context) error,
 	serve func(ctx context.Context, start func(), stop func(limit context.Context)) error, closeAll func() error) error {
 	ctx, cancel := context.WithCancel(ctx)
@@ -130,7 +132,7 @@ func openService(ctx context.Context, c config.Config, log *platform.Log) (_ *se
 		Workspace: c.WorkspaceID, Source: c.SourceSystem, Interval: c.ScheduleInterval, FullInterval: c.FullUpdateInterval,
 		TTL: c.TTL, Pace: objectsPerSecond(c), Logger: log.With(feature, "pipeline")})
 	key := make([]byte, 32)
-	rand.Read(key) //nolint:errcheck // never fails
+	rand.Read(key) // never fails
 	s.handler = web.New(web.Options{Store: s.store, Pipeline: screens{s.pipeline}, ThreatConnect: tc, Types: typeNames(s.mappers),
 		Version: version, Source: c.SourceSystem, Key: key, Logger: log.With(feature, "web")})
 	return s, nil
@@ -212,8 +214,8 @@ func serveHTTP(ctx context.Context, addr string, handler http.Handler, log *plat
 	stop(limited)
 	if err := server.Shutdown(limited); err != nil {
 		log.Warn("requests were cut short", "error", err)
-		server.Close()
+		server.Close() //nolint:errcheck // what did not end in time is cut off
 	}
-	<-served
+	<-served //nolint:errcheck // that it was shut down
 	return nil
 }

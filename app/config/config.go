@@ -16,8 +16,9 @@ import (
 )
 
 // Config is every input of the App, checked. This is the one place where an input is declared: the tag input names its
-// parameter, and label says what the screen of the Service's parameters calls it, where it is there. An input with the source environment
-// is the variable MS_SENTINEL_ and its name, and no parameter. Network and Platform declare inputs of their own in the same way.
+// parameter, and label says what the screen of the Service's parameters calls it, where it is there. An input with the
+// source environment is the variable MS_SENTINEL_ and its name, and no parameter. Network and Platform declare inputs
+// of their own in the same way.
 type Config struct {
 	ClientID     string      `input:"client_id" label:"Client ID"` // GUID in lower case
 	ClientSecret secret.Text `input:"client_secret" label:"Client Secret"`
@@ -29,10 +30,13 @@ type Config struct {
 	TCAccessID  string      `input:"tc_api_access_id" label:"ThreatConnect Access ID"`
 	TCSecretKey secret.Text `input:"tc_api_secret_key" label:"ThreatConnect Secret Key"`
 
-	ScheduleInterval   time.Duration            `input:"schedule_interval_hours" label:"Schedule Interval Hours"` // 1 to 8,760 hours
-	TTL                map[string]time.Duration // by the name of each of builtin.Types; 1 to 87,600 hours
-	AzureCloud         string                   `input:"azure_cloud" label:"Azure Cloud"`                             // Public, US Government or China
-	FullUpdateInterval time.Duration            `input:"full_update_interval_days" label:"Full Update Interval Days"` // 0 to 365 days; 0 means never
+	// ScheduleInterval is 1 to 8,760 hours.
+	ScheduleInterval time.Duration `input:"schedule_interval_hours" label:"Schedule Interval Hours"`
+	// TTL is the time to live of each of builtin.Types, by name; 1 to 87,600 hours. Their inputs are declared there.
+	TTL        map[string]time.Duration
+	AzureCloud string `input:"azure_cloud" label:"Azure Cloud"` // Public, US Government or China
+	// FullUpdateInterval is 0 to 365 days; 0 means never.
+	FullUpdateInterval time.Duration `input:"full_update_interval_days" label:"Full Update Interval Days"`
 
 	TCAPIPath      string      `input:"tc_api_path"`      // base of the ThreatConnect API, without a slash at its end
 	TCToken        secret.Text `input:"tc_token"`         // the platform's own token; may be empty
@@ -43,10 +47,10 @@ type Config struct {
 	TempPath       string `input:"tc_temp_path"` // empty means the system's
 	LogLevel       string `input:"tc_log_level"` // as the platform writes it
 
-	AuthorityURL string `input:"authority_url" source:"environment"` // base of the login host; empty means the cloud's own
-	UploadURL    string `input:"upload_url" source:"environment"`    // base of the upload host; empty means the cloud's own
+	AuthorityURL string `input:"authority_url" source:"environment"` // base of the login host; empty: the cloud's
+	UploadURL    string `input:"upload_url" source:"environment"`    // base of the upload host; empty: the cloud's
 	HTTPAddr     string `input:"http_addr" source:"environment"`     // loopback address of the screens in standalone mode
-	MapperDir    string `input:"mapper_dir" source:"environment"`    // folder of more mappers, standalone mode only; may be empty
+	MapperDir    string `input:"mapper_dir" source:"environment"`    // folder of more mappers; standalone mode only
 
 	// UploadRequestsPerMinute is 100 or less; more, or 0 for no limit, only while the upload host is loopback.
 	UploadRequestsPerMinute int `input:"upload_requests_per_minute" source:"environment"`
@@ -129,14 +133,15 @@ func (r *reader) readThreatConnect(c *Config) {
 	c.TCAPIPath = r.readURL("tc_api_path")
 	c.TCToken = secret.New(r.readText("tc_token"))
 	r.readTokenExpiry(c)
-	r.fill(&c.Network)
+	r.fillStruct(&c.Network)
 	c.OutPath = r.readRequired("tc_out_path", "set it to the folder for the App's state")
 	c.LogPath = r.readText("tc_log_path")
 	c.TempPath = r.readText("tc_temp_path")
 	c.LogLevel = r.readText("tc_log_level")
 }
 
-// readSecretKey returns the key as it was typed. ThreatConnect generates keys of any printable characters, at their ends as well.
+// readSecretKey returns the key as it was typed. ThreatConnect generates keys of any printable characters, at their
+// ends as well.
 func (r *reader) readSecretKey() secret.Text {
 	const name = "tc_api_secret_key"
 	if r.readRequired(name, "enter the Secret Key of the ThreatConnect API user") == "" {
@@ -200,7 +205,7 @@ func (r *reader) readPlatform() *platform.Inputs {
 		return nil
 	}
 	var in platform.Inputs
-	r.fill(&in)
+	r.fillStruct(&in)
 	return &in
 }
 

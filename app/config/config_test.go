@@ -244,7 +244,8 @@ func TestAllFaultsAtOnce(t *testing.T) {
 	}
 }
 
-// What is said about the token matters only where variables have to be resolved; nobody but the platform can put it right.
+// What is said about the token matters only where variables have to be resolved; nobody but the platform can put it
+// right.
 func TestSummary(t *testing.T) {
 	faults := Faults{{"Variables of ThreatConnect:", "could not be resolved"}, {"Client ID", "is not set"}, {"Tenant ID", "is not a GUID"}}
 	for limit, want := range map[int]string{

@@ -30,8 +30,8 @@ func listInputs() ([]input, error) {
 	return all, readEnvironment(all)
 }
 
-// declaredInputs lists the fields of a struct that the tag input declares, and those of the structs inside it. The field for the
-// times to live stands for one input of each built-in type.
+// declaredInputs lists the fields of a struct that the tag input declares, and those of the structs inside it. The
+// field for the times to live stands for one input of each built-in type.
 func declaredInputs(structure reflect.Type) []input {
 	var all []input
 	for i := range structure.NumField() {
@@ -57,26 +57,26 @@ func newInput(tag reflect.StructTag) input {
 	in := input{name: tag.Get("input"), label: tag.Get("label"), environmentOnly: tag.Get("source") == "environment"}
 	switch {
 	case in.environmentOnly:
-		in.label = in.variable()
+		in.label = in.variableName()
 	case in.label == "":
 		in.label = in.name
 	}
 	return in
 }
 
-func (in input) variable() string { return prefix + strings.ToUpper(in.name) }
+func (in input) variableName() string { return prefix + strings.ToUpper(in.name) }
 
-// readEnvironment takes the values from envconfig. That fills a struct, which is made here, since a second one by hand would
-// declare every input again. Its fields are texts: what is wrong with the values is said by the reader, all at once, whereas
-// envconfig would stop at the first. A tag carries the whole name of the variable, because envconfig would otherwise also read the
-// variable without the prefix.
+// readEnvironment takes the values from envconfig. That fills a struct, which is made here, since a second one by hand
+// would declare every input again. Its fields are texts: what is wrong with the values is said by the reader, all at
+// once, whereas envconfig would stop at the first. A tag carries the whole name of the variable, because envconfig
+// would otherwise also read the variable without the prefix.
 func readEnvironment(all []input) error {
 	fields := make([]reflect.StructField, len(all))
 	for i, in := range all {
 		fields[i] = reflect.StructField{
 			Name: "Input" + strconv.Itoa(i),
 			Type: reflect.TypeFor[string](),
-			Tag:  reflect.StructTag(fmt.Sprintf("envconfig:%q", in.variable())),
+			Tag:  reflect.StructTag(fmt.Sprintf("envconfig:%q", in.variableName())),
 		}
 	}
 	values := reflect.New(reflect.StructOf(fields))

@@ -32,8 +32,8 @@ type paramFile struct {
 	warning string // what did not work but harms nothing
 }
 
-// readParamFile reads the encrypted file that the environment names, if it does. The variables are gone afterwards in any
-// case, the file only when it could be read: it is single-use.
+// readParamFile reads the encrypted file that the environment names, if it does. The variables are gone afterwards in
+// any case, the file only when it could be read: it is single-use.
 func readParamFile() (paramFile, error) {
 	path, key := os.Getenv(paramFileVariable), os.Getenv(paramKeyVariable)
 	for _, name := range []string{paramFileVariable, paramKeyVariable} {
@@ -64,8 +64,8 @@ func readParamFile() (paramFile, error) {
 	return file, nil
 }
 
-// siblingFolder returns the folder with that name next to the one that holds the parameter file, or "": the folders in, out and log of a
-// Service stand side by side, app/docs/platform.md#folders.
+// siblingFolder returns the folder with that name next to the one that holds the parameter file, or "": the folders in,
+// out and log of a Service stand side by side, app/docs/platform.md#folders.
 func (f paramFile) siblingFolder(name string) string {
 	folder := filepath.Dir(f.path)
 	if filepath.Base(folder) != "in" {

@@ -46,7 +46,8 @@ func newReader(all []input, file paramFile) *reader {
 	return r
 }
 
-// hasReference reports whether a value holds a variable that the platform has not replaced, app/docs/platform.md#variables.
+// hasReference reports whether a value holds a variable that the platform has not replaced,
+// app/docs/platform.md#variables.
 func hasReference(value string) bool {
 	return strings.Contains(value, "&{TC:") || strings.Contains(value, "&{Vault:")
 }
@@ -76,7 +77,8 @@ func (r *reader) addFault(name, problem string) {
 	r.faults = append(r.faults, Fault{r.inputs[name].label, problem})
 }
 
-// readText returns an input without blanks around it. One with an unresolved variable counts as unset once it is reported.
+// readText returns an input without blanks around it. One with an unresolved variable counts as unset once it is
+// reported.
 func (r *reader) readText(name string) string { return strings.TrimSpace(r.readVerbatim(name)) }
 
 // readVerbatim returns an input with the blanks around it, which a password or a key may have.
@@ -255,7 +257,7 @@ func isLoopbackURL(address string) bool {
 	return err == nil && isLoopback(u.Hostname())
 }
 
-// fill reads each field of a struct, given by pointer, that is declared as an input. Its type and its tags say how:
+// fillStruct reads each field of a struct, given by pointer, that is declared as an input. Its type and its tags say how:
 //
 //	required  a parameter without which no Service runs
 //	min, max  bounds of a whole number; for a duration, in seconds. 0 without the first
@@ -263,7 +265,7 @@ func isLoopbackURL(address string) bool {
 //	inverted  the field is true where the parameter is false; unset, the parameter is true
 //
 // The zero value stands for what is not set.
-func (r *reader) fill(structure any) {
+func (r *reader) fillStruct(structure any) {
 	fields := reflect.ValueOf(structure).Elem()
 	for i := range fields.NumField() {
 		tag := fields.Type().Field(i).Tag

@@ -24,9 +24,9 @@ import (
 	"mssentinel/plugins/mapper/wire"
 )
 
-// The test's own executable plays all the mappers: what one does is decided by the name of its file, and what it does with
-// a record by the record. It speaks the wire form itself, since mapper.Serve would not let it misbehave, and watches no
-// parent, so that its end with the host is the host's doing alone.
+// The test's own executable plays all the mappers: what one does is decided by the name of its file, and what it does
+// with a record by the record. It speaks the wire form itself, since mapper.Serve would not let it misbehave, and
+// watches no parent, so that its end with the host is the host's doing alone.
 
 const (
 	hostVariable = "MAPPING_TEST_HOST"

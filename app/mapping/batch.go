@@ -19,8 +19,8 @@ const (
 	maxRecords = 1000
 	// recordOverhead is what a request adds to a record, in bytes, with plenty to spare.
 	recordOverhead = 16
-	// maxObjects bounds what one indicator may become, maxRemarks the problems and the notes about it, maxRemark the bytes
-	// of each.
+	// maxObjects bounds what one indicator may become, maxRemarks the problems and the notes about it, maxRemark the
+	// bytes of each.
 	maxObjects = 100
 	maxRemarks = 20
 	maxRemark  = 1000
@@ -52,8 +52,9 @@ func (s *supervisor) mapBatch(ctx context.Context, batch [][]byte, now time.Time
 	return answers, err
 }
 
-// mapOneByOne answers record by record, with no other call in the process: so it is certain which one the mapper fails on, and
-// finding it costs one death of the mapper. Halving the batch again and again would cost a death at each step, and more time.
+// mapOneByOne answers record by record, with no other call in the process: so it is certain which one the mapper fails
+// on, and finding it costs one death of the mapper. Halving the batch again and again would cost a death at each step,
+// and more time.
 func (s *supervisor) mapOneByOne(ctx context.Context, batch [][]byte, now time.Time) ([]mapper.Answer, error) {
 	if err := s.calls.Acquire(ctx, maxCalls); err != nil {
 		return nil, err
@@ -75,8 +76,8 @@ func (s *supervisor) mapOneByOne(ctx context.Context, batch [][]byte, now time.T
 	return answers, nil
 }
 
-// callMapper sends one request. A fault means that the mapper failed and that its process has ended; any other error is that of
-// ctx, or ErrClosed.
+// callMapper sends one request. A fault means that the mapper failed and that its process has ended; any other error is
+// that of ctx, or ErrClosed.
 func (s *supervisor) callMapper(ctx context.Context, batch [][]byte, now time.Time) ([]mapper.Answer, error) {
 	p, err := s.acquireProcess(ctx)
 	if err != nil {
@@ -88,8 +89,8 @@ func (s *supervisor) callMapper(ctx context.Context, batch [][]byte, now time.Ti
 	defer cancel()
 	answers, err := p.rpc.Map(callCtx, batch, now)
 	if status.Code(err) == codes.DeadlineExceeded {
-		// The mapper knows the deadline too and may be the first to report it. Waiting tells whether ctx ended or the call
-		// was too slow.
+		// The mapper knows the deadline too and may be the first to report it. Waiting tells whether ctx ended or the
+		// call was too slow.
 		<-callCtx.Done()
 	}
 	switch {
@@ -135,8 +136,8 @@ func (s *supervisor) endAfterFailure(p *process, reason error) error {
 	return newFault("the mapper %s failed on this indicator: %s", s.description.Name, reason)
 }
 
-// checkAnswers holds every mapper to what the App can send and show. mapper.Serve checks the objects as well; but a mapper may do
-// without it, and checking again costs little.
+// checkAnswers holds every mapper to what the App can send and show. mapper.Serve checks the objects as well; but a
+// mapper may do without it, and checking again costs little.
 func checkAnswers(answers []mapper.Answer) {
 	for i := range answers {
 		checkAnswer(&answers[i])

@@ -12,8 +12,8 @@ import (
 	"github.com/hashicorp/go-plugin/runner"
 )
 
-// child is the operating system's side of a mapper. go-plugin's own one would pass on the App's standard input, and would wait
-// for ever on the pipes of a mapper that left a process of its own behind.
+// child is the operating system's side of a mapper. go-plugin's own one would pass on the App's standard input, and
+// would wait for ever on the pipes of a mapper that left a process of its own behind.
 type child struct {
 	path    string
 	args    []string
@@ -34,14 +34,14 @@ func newChild(path string, args []string, tempDir string) *child {
 	return c
 }
 
-// prepareCommand is go-plugin's RunnerFunc. template carries go-plugin's own variables and nothing else; the mapper gets three
-// more. One thread is enough for a mapper, whose work comes in few calls at once, and keeps its memory down.
+// prepareCommand is go-plugin's RunnerFunc. template carries go-plugin's own variables and nothing else; the mapper
+// gets three more. One thread is enough for a mapper, whose work comes in few calls at once, and keeps its memory down.
 func (c *child) prepareCommand(_ hclog.Logger, template *exec.Cmd, _ string) (runner.Runner, error) {
 	c.cmd = exec.CommandContext(c.ctx, c.path, c.args...)
 	c.cmd.Env = append(template.Env, "TMPDIR="+c.tempDir, "GOMAXPROCS=1", "GOGC=100")
 	c.cmd.Dir = c.tempDir
-	// A group of its own, so that Ctrl-C in a terminal reaches the App alone, and so that processes which the mapper started
-	// are ended with it. Pdeathsig ends it when the App is killed.
+	// A group of its own, so that Ctrl-C in a terminal reaches the App alone, and so that processes which the mapper
+	// started are ended with it. Pdeathsig ends it when the App is killed.
 	c.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
 	c.cmd.Cancel = func() error { return syscall.Kill(-c.cmd.Process.Pid, syscall.SIGKILL) }
 	var outErr, errErr error
@@ -70,8 +70,8 @@ func (c *child) Kill(context.Context) error {
 func (c *child) killGroup() {
 	c.cancel()
 	if c.stdout != nil && c.stderr != nil {
-		c.stdout.Close()
-		c.stderr.Close()
+		c.stdout.Close() //nolint:errcheck // the reader notices that it is closed
+		c.stderr.Close() //nolint:errcheck // likewise
 	}
 }
 

@@ -96,10 +96,10 @@ func findUnlisted(dir string, list []executable) ([]string, error) {
 	return paths, nil
 }
 
-// prepareFile verifies the executable and returns the path to run it from: its own or, where that cannot be executed, that of a
-// copy in the private folder. As with go-plugin's SecureConfig, someone who can write to the folder could still exchange the
-// file before it is started; but that person could exchange the list, or the App, as well. The checksum finds damage, an
-// interrupted upgrade, and files of people who do not know of the list.
+// prepareFile verifies the executable and returns the path to run it from: its own or, where that cannot be executed,
+// that of a copy in the private folder. As with go-plugin's SecureConfig, someone who can write to the folder could
+// still exchange the file before it is started; but that person could exchange the list, or the App, as well. The
+// checksum finds damage, an interrupted upgrade, and files of people who do not know of the list.
 func (e executable) prepareFile(private string) (string, error) {
 	if err := e.verifyFile(e.path); err != nil {
 		return "", err
@@ -152,15 +152,16 @@ func (e executable) copyFile(path string) error {
 	if err != nil {
 		return err
 	}
-	defer os.Remove(to.Name())
+	defer os.Remove(to.Name()) //nolint:errcheck // nothing is there any more once it was renamed
 	if err := errors.Join(e.copyAndCompare(to, from), to.Chmod(0o500), to.Close()); err != nil {
 		return err
 	}
 	return os.Rename(to.Name(), path)
 }
 
-// makeRunnable reports whether a file may be executed by this user, on this mount. Where only the run bits are missing, it sets
-// them for all who may read: the platform may lose them when it unpacks a package, app/docs/platform.md#right-to-execute.
+// makeRunnable reports whether a file may be executed by this user, on this mount. Where only the run bits are missing,
+// it sets them for all who may read: the platform may lose them when it unpacks a package,
+// app/docs/platform.md#right-to-execute.
 func makeRunnable(path string) bool {
 	const execute = 1
 	if syscall.Access(path, execute) == nil {

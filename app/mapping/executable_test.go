@@ -115,8 +115,8 @@ func TestNowhereToExecute(t *testing.T) {
 	}
 }
 
-// sealed puts the test's executable there as a file that cannot be executed, and whose run bits cannot be set: the kernel
-// can seal a file in memory like that. To the host it is like one on a mount with noexec.
+// sealed puts the test's executable there as a file that cannot be executed, and whose run bits cannot be set: the
+// kernel can seal a file in memory like that. To the host it is like one on a mount with noexec.
 func sealed(t *testing.T, path string) {
 	t.Helper()
 	fd, err := unix.MemfdCreate("sealed", unix.MFD_CLOEXEC|unix.MFD_NOEXEC_SEAL)

@@ -25,8 +25,8 @@ import (
 type Type struct {
 	// Name as ThreatConnect spells it.
 	Name string
-	// DefaultTTL is the time to live of a type that the App has no parameter for. It is 0 only for a type that a built-in
-	// mapper takes, too.
+	// DefaultTTL is the time to live of a type that the App has no parameter for. It is 0 only for a type that a
+	// built-in mapper takes, too.
 	DefaultTTL time.Duration
 }
 
@@ -68,8 +68,8 @@ type Host struct {
 	processes sync.WaitGroup
 }
 
-// Open verifies the mappers and asks each which types it takes. Whatever is wrong with the built-in ones is an error that
-// names the remedy; a mapper of someone else that cannot be used is left out and logged, see Refused.
+// Open verifies the mappers and asks each which types it takes. Whatever is wrong with the built-in ones is an error
+// that names the remedy; a mapper of someone else that cannot be used is left out and logged, see Refused.
 func Open(ctx context.Context, o Options) (*Host, error) {
 	return openWith(ctx, o, defaultLimits)
 }
@@ -103,9 +103,9 @@ func (h *Host) StartJob() {
 }
 
 // Map answers a batch of one type, in the order of the batch; each indicator is the JSON that ThreatConnect wrote. It
-// never fails because of a record: one that its mapper dies of, hangs on, or cannot take gets a problem and is marked as
-// failed, and so is every record of a type that no mapper serves or whose mapper is parked. The error is that of ctx, or
-// ErrClosed.
+// never fails because of a record: one that its mapper dies of, hangs on, or cannot take gets a problem and is marked
+// as failed, and so is every record of a type that no mapper serves or whose mapper is parked. The error is that of
+// ctx, or ErrClosed.
 func (h *Host) Map(ctx context.Context, typ string, indicators [][]byte, now time.Time) ([]mapper.Answer, error) {
 	s, found := h.serving[typ]
 	if !found {
@@ -242,7 +242,8 @@ func (h *Host) describeAll(ctx context.Context, mappers []*supervisor) {
 	asked.Wait()
 }
 
-// admitMapper lets a mapper serve the types it takes. Built-in mappers come first, so that one of someone else replaces them.
+// admitMapper lets a mapper serve the types it takes. Built-in mappers come first, so that one of someone else replaces
+// them.
 func (h *Host) admitMapper(s *supervisor) error {
 	if s.builtin {
 		if s.err != nil {

@@ -11,20 +11,20 @@ import (
 
 const (
 	privatePrefix = "msmappers-"
-	// maxPrivate bounds the folder's path, in bytes: the kernel takes 107 for a socket, of which the names that go-plugin
-	// gives to a mapper's folder and socket take 38.
+	// maxPrivate bounds the folder's path, in bytes: the kernel takes 107 for a socket, of which the names that
+	// go-plugin gives to a mapper's folder and socket take 38.
 	maxPrivate = 107 - 38
 )
 
-// privateDir is a folder of this process alone, of mode 0700. A lock on the folder itself tells other processes of the App that it
-// is in use; systemd-tmpfiles leaves a locked folder alone as well.
+// privateDir is a folder of this process alone, of mode 0700. A lock on the folder itself tells other processes of the
+// App that it is in use; systemd-tmpfiles leaves a locked folder alone as well.
 type privateDir struct {
 	path string
 	lock *os.File
 }
 
-// makePrivateDir makes the folder in dir or, if the path would be too long there, in the system's own folder for temporary
-// files. What processes of the App left behind when they were killed is removed.
+// makePrivateDir makes the folder in dir or, if the path would be too long there, in the system's own folder for
+// temporary files. What processes of the App left behind when they were killed is removed.
 func makePrivateDir(dir string) (*privateDir, error) {
 	parent, err := privateParent(dir)
 	if err != nil {
@@ -83,7 +83,8 @@ func lockDir(path string) (*os.File, error) {
 	return f, nil
 }
 
-// removeAbandoned removes the folders that no process holds, as far as it can: a folder that stays costs some space and nothing else.
+// removeAbandoned removes the folders that no process holds, as far as it can: a folder that stays costs some space and
+// nothing else.
 func removeAbandoned(parent string) {
 	entries, _ := os.ReadDir(parent)
 	for _, entry := range entries {
@@ -97,7 +98,7 @@ func removeAbandoned(parent string) {
 		path := filepath.Join(parent, entry.Name())
 		if lock, err := lockDir(path); err == nil {
 			_ = os.RemoveAll(path)
-			lock.Close()
+			lock.Close() //nolint:errcheck // was opened to lock
 		}
 	}
 }

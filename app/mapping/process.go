@@ -33,8 +33,8 @@ type process struct {
 	child  *child
 	client *plugin.Client
 
-	// Guarded by the mutex of the supervisor: whether the end was asked for, how many calls use the process, and when the last
-	// one ended.
+	// Guarded by the mutex of the supervisor: whether the end was asked for, how many calls use the process, and when
+	// the last one ended.
 	stopping bool
 	users    int
 	lastUsed time.Time
@@ -44,8 +44,8 @@ func newProcess() *process {
 	return &process{ready: make(chan struct{}), stopRequest: make(chan error, 1), gone: make(chan struct{}), lastUsed: time.Now()}
 }
 
-// runProcess starts the process, waits until it has to end, and ends it. All of it stays on one thread: the kernel sends
-// Pdeathsig when the thread that started a child ends, and Go may end any thread that no goroutine is locked to.
+// runProcess starts the process, waits until it has to end, and ends it. All of it stays on one thread: the kernel
+// sends Pdeathsig when the thread that started a child ends, and Go may end any thread that no goroutine is locked to.
 func (s *supervisor) runProcess(p *process, pause time.Duration) {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
@@ -101,7 +101,8 @@ func (s *supervisor) startProcess(p *process, pause time.Duration) error {
 	return nil
 }
 
-// startError shortens the errors of go-plugin, which are pages of advice, to a line. They have no types to tell them apart.
+// startError shortens the errors of go-plugin, which are pages of advice, to a line. They have no types to tell them
+// apart.
 func startError(err error) error {
 	reason, _, _ := strings.Cut(err.Error(), "\n")
 	reason = text.Cut(reason, maxLine/4)
@@ -149,8 +150,8 @@ func (p *process) endReason(seen error) error {
 	}
 }
 
-// endProcess leaves nothing of the process. go-plugin asks it to shut down and waits for the answer without a limit, so one is
-// set here.
+// endProcess leaves nothing of the process. go-plugin asks it to shut down and waits for the answer without a limit, so
+// one is set here.
 func (p *process) endProcess(gently bool) {
 	if p.client == nil {
 		return

@@ -25,7 +25,8 @@ type limits struct {
 	start time.Duration
 	// call and perRecord bound a call: that of n records may take call + n × perRecord.
 	call, perRecord time.Duration
-	// restart is the pause before a start after two or more deaths without a success in between; after one there is none.
+	// restart is the pause before a start after two or more deaths without a success in between; after one there is
+	// none.
 	restart retry.Backoff
 	// deaths is how many there may be in one job. One more and the mapper is parked.
 	deaths int
@@ -71,7 +72,8 @@ type supervisor struct {
 	parked              *fault
 }
 
-// fault is how a mapper failed on an indicator, or why it is not asked, in words for the person who looks after the indicators.
+// fault is how a mapper failed on an indicator, or why it is not asked, in words for the person who looks after the
+// indicators.
 type fault struct{ text string }
 
 func (f *fault) Error() string { return f.text }
@@ -144,8 +146,8 @@ func isName(s string) bool {
 	return strings.TrimSpace(s) == s && s != "" && len(s) <= maxName && utf8.ValidString(s)
 }
 
-// acquireProcess returns a process that serves. It starts one where there is none, again and again until the mapper is parked.
-// releaseProcess has to follow.
+// acquireProcess returns a process that serves. It starts one where there is none, again and again until the mapper is
+// parked. releaseProcess has to follow.
 func (s *supervisor) acquireProcess(ctx context.Context) (*process, error) {
 	for {
 		p, err := s.awaitProcess(ctx)
@@ -161,8 +163,8 @@ func (s *supervisor) acquireProcess(ctx context.Context) (*process, error) {
 	}
 }
 
-// awaitProcess makes one attempt at that. Callers at the same time share the process that is starting. The error says why it does
-// not serve; the next attempt starts another one.
+// awaitProcess makes one attempt at that. Callers at the same time share the process that is starting. The error says
+// why it does not serve; the next attempt starts another one.
 func (s *supervisor) awaitProcess(ctx context.Context) (*process, error) {
 	p, ready, err := s.useProcess()
 	if err != nil {
@@ -180,8 +182,8 @@ func (s *supervisor) awaitProcess(ctx context.Context) (*process, error) {
 	return nil, err
 }
 
-// useProcess counts the caller as a user of the process, which is started where there is none, and returns the channel that is
-// closed once it serves. That is nil when the process is about to end: then it never serves again.
+// useProcess counts the caller as a user of the process, which is started where there is none, and returns the channel
+// that is closed once it serves. That is nil when the process is about to end: then it never serves again.
 func (s *supervisor) useProcess() (*process, <-chan struct{}, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -229,8 +231,8 @@ func (s *supervisor) resetFailures() {
 	s.deaths, s.deathsInRow, s.parked = 0, 0, nil
 }
 
-// requestStop asks for the end of a process, which serves no new call from then on. The first reason counts; nil means that
-// the process did nothing wrong.
+// requestStop asks for the end of a process, which serves no new call from then on. The first reason counts; nil means
+// that the process did nothing wrong.
 func (s *supervisor) requestStop(p *process, reason error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -31,7 +31,7 @@ func appAuth(t *testing.T, answer func(old string) string) (API, *atomic.Int64) 
 			w.WriteHeader(http.StatusNotFound)
 			return
 		}
-		json.NewEncoder(w).Encode(map[string]string{"data": value})
+		json.NewEncoder(w).Encode(map[string]string{"data": value}) //nolint:errcheck // the client may be gone
 	})
 	server := httptest.NewServer(mux)
 	t.Cleanup(server.Close)

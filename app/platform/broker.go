@@ -62,8 +62,8 @@ func newBroker(in Inputs, o Options) (*broker, error) {
 	return &broker{in: in, tls: config, dial: o.Dial, log: o.Logger, connected: make(chan struct{})}, nil
 }
 
-// connectAtStart opens the first session. handle gets each message, one after the other, and must not block. A network that
-// fails is tried again until the connect deadline; a refusal of the broker or of its certificate is final.
+// connectAtStart opens the first session. handle gets each message, one after the other, and must not block. A network
+// that fails is tried again until the connect deadline; a refusal of the broker or of its certificate is final.
 func (b *broker) connectAtStart(ctx context.Context, handle func(payload []byte)) error {
 	b.handle = handle
 	ctx, cancel := context.WithTimeout(ctx, b.in.BrokerTimeout)
@@ -97,8 +97,8 @@ func (b *broker) keepConnected(ctx context.Context) {
 	}
 }
 
-// reopenSession tries until a session is open again; nil when ctx ends. The first attempt is made at once, unless the session
-// before was lost soon after it was opened.
+// reopenSession tries until a session is open again; nil when ctx ends. The first attempt is made at once, unless the
+// session before was lost soon after it was opened.
 func (b *broker) reopenSession(ctx context.Context, lasted time.Duration) *session {
 	if lasted < reconnectPauses.Longest && retry.Sleep(ctx, reconnectPauses.First) != nil {
 		return nil
@@ -111,8 +111,8 @@ func (b *broker) reopenSession(ctx context.Context, lasted time.Duration) *sessi
 	return s
 }
 
-// retryOpen opens a session and makes it the current one. It tries again until ctx ends or an error is final, and returns the
-// last error then.
+// retryOpen opens a session and makes it the current one. It tries again until ctx ends or an error is final, and
+// returns the last error then.
 func (b *broker) retryOpen(ctx context.Context, isFinal func(error) bool) (*session, error) {
 	for failures := 1; ; failures++ {
 		s, err := b.openSession(ctx)
@@ -145,7 +145,9 @@ func (b *broker) openSession(ctx context.Context) (*session, error) {
 	}
 	s.conn = &login{Conn: conn, token: b.in.BrokerToken.Reveal()}
 	s.client = mqtt.NewClient(b.clientOptions(s))
-	stop := context.AfterFunc(ctx, func() { conn.Close() }) // Paho waits for no context
+	stop := context.AfterFunc(ctx, func() {
+		conn.Close() //nolint:errcheck // it is given up; Paho itself waits for no context
+	})
 	defer stop()
 
 	connected := s.client.Connect().(*mqtt.ConnectToken)
@@ -176,7 +178,7 @@ func (b *broker) dialBroker(ctx context.Context) (net.Conn, error) {
 	}
 	secure := tls.Client(conn, b.tls)
 	if err := secure.HandshakeContext(ctx); err != nil {
-		conn.Close()
+		conn.Close() //nolint:errcheck // the handshake failed already
 		return nil, fmt.Errorf("TLS with the message broker at %s: %w", address, err)
 	}
 	return secure, nil
@@ -247,7 +249,7 @@ func (b *broker) publishNow(ctx context.Context, topic string, payload []byte) e
 func (b *broker) replaceSession(ctx context.Context) error {
 	if s := b.currentSession(); s != nil {
 		b.clearSession(s)
-		s.conn.Close()
+		s.conn.Close() //nolint:errcheck // it is given up
 		s.lose()
 	}
 	_, err := b.awaitSession(ctx)
@@ -301,11 +303,11 @@ func (b *broker) clearSession(s *session) {
 func (s *session) closeInOrder(topic string) {
 	s.client.Unsubscribe(topic).WaitTimeout(closeTimeout)
 	s.client.Disconnect(uint(closeTimeout.Milliseconds()))
-	s.conn.Close()
+	s.conn.Close() //nolint:errcheck // Paho may have closed it
 }
 
 func (s *session) closeAtOnce() {
-	s.conn.Close()
+	s.conn.Close() //nolint:errcheck // it is given up
 	s.client.Disconnect(0)
 }
 

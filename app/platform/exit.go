@@ -17,8 +17,8 @@ const (
 // MaxMessage is the size of message.tc in bytes, its newline included.
 const MaxMessage = 255
 
-// WriteMessage overwrites message.tc in outPath (the working directory if empty) with text, which ThreatConnect shows to
-// the administrator. Of a longer text the end is kept. It must hold no secret.
+// WriteMessage overwrites message.tc in outPath (the working directory if empty) with text, which ThreatConnect shows
+// to the administrator. Of a longer text the end is kept. It must hold no secret.
 func WriteMessage(outPath, text string) error {
 	text = strings.TrimSpace(text)
 	if cut := len(text) + 1 - MaxMessage; cut > 0 {

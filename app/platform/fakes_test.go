@@ -80,7 +80,7 @@ func (c *fakeConn) write() {
 	for {
 		select {
 		case packet := <-c.out:
-			packet.Write(c.Conn) //nolint:errcheck // the reader notices
+			packet.Write(c.Conn) // the reader notices an error
 		case <-c.closed:
 			return
 		}

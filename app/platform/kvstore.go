@@ -45,8 +45,9 @@ func newStore(in Inputs, o Options) (keyValueStore, error) {
 	return nil, fmt.Errorf("key-value store %q (tc_kvstore_type) is not known: it has to be Redis or TCKeyValueAPI", in.StoreType)
 }
 
-// redisStore uses database 0 without TLS and tc_playbook_kvstore_id with it, and sends the password in both cases. Without TLS
-// the vendor's framework sends none, so a Redis that refuses the password is tried without it: app/docs/platform.md#redis.
+// redisStore uses database 0 without TLS and tc_playbook_kvstore_id with it, and sends the password in both cases.
+// Without TLS the vendor's framework sends none, so a Redis that refuses the password is tried without it:
+// app/docs/platform.md#redis.
 type redisStore struct {
 	pool *redis.Pool
 }
@@ -107,14 +108,14 @@ func dialWithoutLogin(ctx context.Context, address string, options []redis.DialO
 		return nil, err
 	}
 	if _, err := redis.DoContext(conn, ctx, "PING"); err != nil {
-		conn.Close()
+		conn.Close() //nolint:errcheck // it cannot be used anyway
 		return nil, err
 	}
 	return conn, nil
 }
 
-// Get asks for the length first, since a reply is read whole. A Redis user may lack the right to ask: then HGET is tried
-// without.
+// Get asks for the length first, since a reply is read whole. A Redis user may lack the right to ask: then HGET is
+// tried without.
 func (s *redisStore) Get(ctx context.Context, key, field string, limit int) ([]byte, error) {
 	var value []byte
 	err := s.retryOperation(ctx, func(conn redis.Conn) error {
@@ -148,8 +149,8 @@ func (s *redisStore) Put(ctx context.Context, key, field string, value []byte) e
 
 func (s *redisStore) Close() error { return s.pool.Close() }
 
-// retryOperation runs op on a pooled connection, and again on another one when the connection failed or the store is not ready
-// yet: after a restart of the store the pooled connections are broken.
+// retryOperation runs op on a pooled connection, and again on another one when the connection failed or the store is
+// not ready yet: after a restart of the store the pooled connections are broken.
 func (s *redisStore) retryOperation(ctx context.Context, op func(redis.Conn) error) error {
 	return retryTemporary(ctx, func() error { return s.runOperation(ctx, op) }, func(err error) bool {
 		return !isReply(err) && !errors.Is(err, errTooLarge) && !errors.Is(err, errUntrusted) || isStarting(err)
@@ -159,8 +160,8 @@ func (s *redisStore) retryOperation(ctx context.Context, op func(redis.Conn) err
 // storePauses fit several tries into storeRetry.
 var storePauses = retry.Backoff{First: 50 * time.Millisecond, Longest: 400 * time.Millisecond}
 
-// retryTemporary repeats op, up to storeRetry, as long as its error is temporary. Reading and setting a field may be repeated
-// safely.
+// retryTemporary repeats op, up to storeRetry, as long as its error is temporary. Reading and setting a field may be
+// repeated safely.
 func retryTemporary(ctx context.Context, op func() error, isTemporary func(error) bool) error {
 	started := time.Now()
 	for failures := 1; ; failures++ {

@@ -174,7 +174,9 @@ func TestRedisValues(t *testing.T) {
 	if _, err := s.Get(t.Context(), "key", "request.body", 10); !errors.Is(err, errTooLarge) {
 		t.Errorf("too large: %v", err)
 	}
-	m.Set("text", "no hash")
+	if err := m.Set("text", "no hash"); err != nil {
+		t.Fatal(err)
+	}
 	if _, err := s.Get(t.Context(), "text", "request.body", 10); err == nil || !strings.Contains(err.Error(), "WRONGTYPE") {
 		t.Errorf("another type: %v", err)
 	}

@@ -11,8 +11,8 @@ import (
 // ErrMissedHeartbeats means that the platform fell silent, and a new connection to its broker did not help.
 var ErrMissedHeartbeats = errors.New("missed heartbeat commands")
 
-// serveUntilEnd reports Ready and returns when the Service is to end: by a Shutdown message, by the end of ctx, or because
-// heartbeats are missed, which is the error. lifetime outlasts ctx, so that what is under way can be answered.
+// serveUntilEnd reports Ready and returns when the Service is to end: by a Shutdown message, by the end of ctx, or
+// because heartbeats are missed, which is the error. lifetime outlasts ctx, so that what is under way can be answered.
 func (s *service) serveUntilEnd(ctx, lifetime context.Context) error {
 	if err := s.publishSoon(lifetime, encodeMessage(map[string]string{"command": "Ready"})); err != nil {
 		return fmt.Errorf("reporting Ready: %w", err)
@@ -25,7 +25,10 @@ func (s *service) serveUntilEnd(ctx, lifetime context.Context) error {
 	watching, stopWatching := context.WithCancel(lifetime)
 	silence := make(chan error, 1)
 	go func() { silence <- s.newWatchdog().awaitSilence(watching) }()
-	defer func() { stopWatching(); <-silence }()
+	defer func() {
+		stopWatching()
+		<-silence //nolint:errcheck // nobody listens to the watchdog any more
+	}()
 
 	var err error
 	select {
@@ -41,8 +44,8 @@ func (s *service) serveUntilEnd(ctx, lifetime context.Context) error {
 	return err
 }
 
-// finishRequests acknowledges the end at once, refuses new requests, and lets those in flight and Options.Stop finish. It takes
-// at most stopTimeout.
+// finishRequests acknowledges the end at once, refuses new requests, and lets those in flight and Options.Stop finish.
+// It takes at most stopTimeout.
 func (s *service) finishRequests(lifetime context.Context) {
 	s.accepting.Store(false)
 	var group sync.WaitGroup
@@ -79,16 +82,16 @@ func (s *service) publishSoon(ctx context.Context, payload []byte) error {
 	return s.broker.publishMessage(ctx, s.in.ClientTopic, payload)
 }
 
-// returnsWithin reports whether wait returned within limit. If not, it goes on in a goroutine that is left behind: the process
-// is about to end then.
+// returnsWithin reports whether wait returned within limit. If not, it goes on in a goroutine that is left behind: the
+// process is about to end then.
 func returnsWithin(wait func(), limit time.Duration) bool {
 	done := make(chan struct{})
 	go func() { defer close(done); wait() }()
 	return receivedWithin(done, limit)
 }
 
-// watchdog answers heartbeats in a goroutine of its own, so that requests cannot delay them, and notices when they stop,
-// app/docs/platform.md#heartbeats.
+// watchdog answers heartbeats in a goroutine of its own, so that requests cannot delay them, and notices when they
+// stop, app/docs/platform.md#heartbeats.
 type watchdog struct {
 	limit          time.Duration // how long there may be no heartbeat, counted from the start
 	grace          time.Duration // for a new connection, and then again for a heartbeat over it
@@ -154,8 +157,8 @@ func (s *service) replyHeartbeat(ctx context.Context) {
 	s.log.Log(ctx, LevelTrace, "heartbeat answered")
 }
 
-// checkBroker makes a new connection and sends a BrokerCheck over it, which the App itself receives: so a broker that carries
-// nothing and a platform that is silent can be told apart.
+// checkBroker makes a new connection and sends a BrokerCheck over it, which the App itself receives: so a broker that
+// carries nothing and a platform that is silent can be told apart.
 func (s *service) checkBroker(ctx context.Context, silent time.Duration) error {
 	s.log.Warn("heartbeats missed, reconnecting", "silent", silent)
 	s.checkReturned.Store(false)

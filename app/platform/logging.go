@@ -88,7 +88,8 @@ func newLog(out io.Writer, level slog.Level) *Log {
 	return l
 }
 
-// formatAttribute names the levels as ThreatConnect does, app/docs/platform.md#log, and writes times in UTC to the millisecond.
+// formatAttribute names the levels as ThreatConnect does, app/docs/platform.md#log, and writes times in UTC to the
+// millisecond.
 func formatAttribute(groups []string, a slog.Attr) slog.Attr {
 	if len(groups) > 0 {
 		return a

@@ -18,7 +18,8 @@ import (
 	"unicode/utf8"
 )
 
-// Secrets are masked wherever a line carries them: registered ones in every form that quoting gives them, others by their shape.
+// Secrets are masked wherever a line carries them: registered ones in every form that quoting gives them, others by
+// their shape.
 func TestMasks(t *testing.T) {
 	var out bytes.Buffer
 	l := newLog(&out, slog.LevelInfo)

@@ -7,7 +7,8 @@ import (
 	"strings"
 )
 
-// text accepts a string, a number, a boolean or null: the types of scalars are not certain, app/docs/platform.md#commands.
+// text accepts a string, a number, a boolean or null: the types of scalars are not certain,
+// app/docs/platform.md#commands.
 type text string
 
 func (t *text) UnmarshalJSON(data []byte) error {

@@ -5,8 +5,8 @@
 //
 // The broker client is Eclipse Paho. It leaves out the password when the user name is empty, which is the very login
 // that ThreatConnect's brokers expect; a shim around the connection (see login) completes its CONNECT packet. One Paho
-// client lives as long as one connection: reconnecting is done here, because Paho silently drops what is published while
-// it reconnects by itself, whereas an acknowledgement has to wait for the connection.
+// client lives as long as one connection: reconnecting is done here, because Paho silently drops what is published
+// while it reconnects by itself, whereas an acknowledgement has to wait for the connection.
 package platform
 
 import (
@@ -26,16 +26,21 @@ import (
 
 // Inputs are the parameters by which a Service reaches the platform's broker and key-value store,
 // app/docs/platform.md#inputs-of-the-platform. They are declared here alone: package config fills each field from the
-// parameter that its tag names, and explains the other tags. A zero value means that the platform did not send the parameter.
+// parameter that its tag names, and explains the other tags. A zero value means that the platform did not send the
+// parameter.
 type Inputs struct {
-	BrokerHost       string        `input:"tc_svc_broker_host" required:"true"`
-	BrokerPort       int           `input:"tc_svc_broker_port" required:"true" min:"1" max:"65535"`
-	BrokerToken      secret.Text   `input:"tc_svc_broker_token"`                                    // the MQTT password; the user name is empty
-	BrokerTimeout    time.Duration `input:"tc_svc_broker_conn_timeout" max:"65535"`                 // connect deadline, and keep-alive, for which MQTT has two bytes; 0 means 60 s
-	ServerTopic      string        `input:"tc_svc_server_topic" required:"true"`                    // the platform's messages
-	ClientTopic      string        `input:"tc_svc_client_topic" required:"true"`                    // the App's messages
-	HeartbeatTimeout time.Duration `input:"tc_svc_hb_timeout_seconds" max:"86400"`                  // 0 means 20 s
-	AnyBrokerName    bool          `input:"broker_name_check" source:"environment" inverted:"true"` // take the broker's certificate whatever host it names
+	BrokerHost  string      `input:"tc_svc_broker_host" required:"true"`
+	BrokerPort  int         `input:"tc_svc_broker_port" required:"true" min:"1" max:"65535"`
+	BrokerToken secret.Text `input:"tc_svc_broker_token"`                 // the MQTT password; the user name is empty
+	ServerTopic string      `input:"tc_svc_server_topic" required:"true"` // the platform's messages
+	ClientTopic string      `input:"tc_svc_client_topic" required:"true"` // the App's messages
+
+	// BrokerTimeout is the connect deadline and the keep-alive, for which MQTT has two bytes; 0 means 60 s.
+	BrokerTimeout time.Duration `input:"tc_svc_broker_conn_timeout" max:"65535"`
+	// HeartbeatTimeout is how long there may be no heartbeat; 0 means 20 s.
+	HeartbeatTimeout time.Duration `input:"tc_svc_hb_timeout_seconds" max:"86400"`
+	// AnyBrokerName takes the broker's certificate whatever host it names.
+	AnyBrokerName bool `input:"broker_name_check" source:"environment" inverted:"true"`
 
 	CAFile   string `input:"tc_svc_broker_cacert_file"` // turns TLS on for the broker; trust for broker and Redis
 	CertFile string `input:"tc_svc_broker_cert_file"`   // client certificate for Redis over TLS
@@ -114,8 +119,8 @@ func Run(ctx context.Context, in Inputs, handler http.Handler, o Options) error 
 	return svc.serveUntilEnd(ctx, lifetime)
 }
 
-// withDefaults fills in the defaults of the vendor's own framework, app/docs/platform.md#inputs-of-the-platform. The error names
-// every input that is missing.
+// withDefaults fills in the defaults of the vendor's own framework, app/docs/platform.md#inputs-of-the-platform. The
+// error names every input that is missing.
 func (in Inputs) withDefaults() (Inputs, error) {
 	var missing []string
 	for _, field := range []struct{ name, value string }{

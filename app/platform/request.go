@@ -66,9 +66,10 @@ func (m runService) httpRequest(ctx context.Context, body []byte) *http.Request 
 	return r.WithContext(ctx)
 }
 
-// encodeQuery encodes the parameters of the request. Whether they arrive decoded is not known, app/docs/platform.md#requests. They are
-// taken for decoded unless every one of them could be what a browser sends, where a + or %20 stands for a blank. That is wrong for
-// a decoded search for C++ and the like, but right for a mail address or a URL, since browsers encode : / @ ? and = as well.
+// encodeQuery encodes the parameters of the request. Whether they arrive decoded is not known,
+// app/docs/platform.md#requests. They are taken for decoded unless every one of them could be what a browser sends,
+// where a + or %20 stands for a blank. That is wrong for a decoded search for C++ and the like, but right for a mail
+// address or a URL, since browsers encode : / @ ? and = as well.
 func (m runService) encodeQuery() string {
 	decode := func(p text) string { return string(p) }
 	if !slices.ContainsFunc(m.QueryParams, func(p pair) bool { return !mayBeEncoded(p.Name) || !mayBeEncoded(p.Value) }) {

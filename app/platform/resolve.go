@@ -15,7 +15,7 @@ import (
 // reference is a ThreatConnect variable that the platform left for the App to resolve, app/docs/platform.md#variables.
 var reference = regexp.MustCompile(`&\{(TC|Vault):(TEXT|KEYCHAIN|FILE):([A-Za-z0-9_.\-\[\]]+)\}`)
 
-// Resolve returns inputs (name → value) with every variable reference replaced by what ThreatConnect holds for it. The
+// Resolve returns inputs, values by name, with every variable reference replaced by what ThreatConnect holds for it. The
 // error joins all that could not be resolved, each with the name of its input. Without references nothing is asked, and
 // tokens may be nil.
 func Resolve(ctx context.Context, inputs map[string]string, api API, tokens *TokenSource) (map[string]string, error) {

@@ -14,7 +14,8 @@ import (
 	"github.com/eclipse/paho.mqtt.golang/packets"
 )
 
-// The login that the platform's brokers expect, app/docs/platform.md#message-broker: a user name that is there and empty.
+// The login that the platform's brokers expect, app/docs/platform.md#message-broker: a user name that is there and
+// empty.
 func TestConnectPacket(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newFakeBroker()

@@ -21,7 +21,10 @@ func TestMain(m *testing.M) {
 	folder, _ := os.Getwd()
 	program, _ := os.Executable()
 	input, _ := io.ReadAll(os.Stdin)
-	json.NewEncoder(os.Stdout).Encode(started{os.Getpid(), os.Args, folder, program, string(input), os.Getenv("TC_APP_PARAM_KEY")})
+	said := started{os.Getpid(), os.Args, folder, program, string(input), os.Getenv("TC_APP_PARAM_KEY")}
+	if err := json.NewEncoder(os.Stdout).Encode(said); err != nil {
+		os.Exit(8)
+	}
 	os.Exit(7)
 }
 

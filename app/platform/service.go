@@ -20,8 +20,8 @@ const (
 	requestQueue   = 1024 // requests that wait for a worker; beyond it the answer is 503
 	heartbeatQueue = 16   // heartbeats that wait for their answer
 
-	// How long the platform waits is not known, app/docs/platform.md#time-limits. The handler's own limit of 25 s comes first,
-	// with a better message.
+	// How long the platform waits is not known, app/docs/platform.md#time-limits. The handler's own limit of 25 s comes
+	// first, with a better message.
 	handlerTimeout = 27 * time.Second
 	answerTimeout  = 30 * time.Second
 )
@@ -206,8 +206,8 @@ func forEachCall(ctx context.Context, calls <-chan *call, do func(*call)) {
 	}
 }
 
-// serveCall runs the handler and answers. When the time is up expireCall answers instead, and what the handler answers later is
-// dropped.
+// serveCall runs the handler and answers. When the time is up expireCall answers instead, and what the handler answers
+// later is dropped.
 func (s *service) serveCall(c *call) {
 	if c.ctx.Err() != nil {
 		return
@@ -261,8 +261,8 @@ func (s *service) expireCall(c *call) {
 	}
 }
 
-// answerCall writes the body and then publishes the acknowledgement, app/docs/platform.md#answers. Of several answers to one
-// request the first is sent.
+// answerCall writes the body and then publishes the acknowledgement, app/docs/platform.md#answers. Of several answers
+// to one request the first is sent.
 func (s *service) answerCall(c *call, r response) {
 	if !c.answered.CompareAndSwap(false, true) {
 		return

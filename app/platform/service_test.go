@@ -130,8 +130,8 @@ func (f *fixture) metrics(t *testing.T, requests, responses, failures int64) {
 	}
 }
 
-// The body crosses as it is, the answer's stands in the store before the acknowledgement says so, and every member of the
-// acknowledgement has the type that the vendor sends.
+// The body crosses as it is, the answer's stands in the store before the acknowledgement says so, and every member of
+// the acknowledgement has the type that the vendor sends.
 func TestRunService(t *testing.T) {
 	f := newFixture(t, func(w http.ResponseWriter, r *http.Request) {
 		body, err := io.ReadAll(r.Body)

@@ -38,8 +38,8 @@ func brokerTLS(in Inputs, log *slog.Logger) (*tls.Config, error) {
 	}, nil
 }
 
-// redisTLS verifies the chain and not the name, app/docs/platform.md#certificates. The client certificate is sent if both of its
-// files exist.
+// redisTLS verifies the chain and not the name, app/docs/platform.md#certificates. The client certificate is sent if
+// both of its files exist.
 func redisTLS(in Inputs) (*tls.Config, error) {
 	var roots *x509.CertPool // nil: the system's
 	if in.CAFile != "" {
@@ -89,8 +89,8 @@ func verifyChain(state tls.ConnectionState, roots *x509.CertPool) error {
 	return nil
 }
 
-// verifyName falls back to the common name where a certificate carries no DNS name, as Python and hence the vendor's framework do,
-// app/docs/platform.md#certificates; Go by itself never does.
+// verifyName falls back to the common name where a certificate carries no DNS name, as Python and hence the vendor's
+// framework do, app/docs/platform.md#certificates; Go by itself never does.
 func verifyName(cert *x509.Certificate, host string, log *slog.Logger) error {
 	err := cert.VerifyHostname(host)
 	if err == nil {

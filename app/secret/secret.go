@@ -9,8 +9,8 @@ import (
 
 const redacted = "[redacted]"
 
-// Text prints as [redacted] however it is printed, logged or encoded. It holds a pointer, so that even package fmt, which
-// reads unexported fields, finds an address and not the text. The zero value is the empty text.
+// Text prints as [redacted] however it is printed, logged or encoded. It holds a pointer, so that even package fmt,
+// which reads unexported fields, finds an address and not the text. The zero value is the empty text.
 type Text struct{ text *string }
 
 // New returns a secret that holds text.
