@@ -54,12 +54,12 @@ func refuse(err error) {
 	os.Exit(2)
 }
 
-// memoryLimit is from where on Go collects what it can spare, in bytes. With SQLite's cache of 32 MB and the code the
-// process stays below 150 MB, however many indicators there are.
+// memoryLimit, in bytes, is the size of the heap above which Go collects garbage more often. With SQLite's cache of
+// 32 MB and the code the process stays below 150 MB, however many indicators there are.
 const memoryLimit = 80 << 20
 
-// runService is the whole life of the process. Whatever goes wrong ends as one line on stderr and in message.tc, and as
-// exit code 1.
+// runService runs the Service until its end and returns the exit code. What went wrong is one line on stderr and in
+// message.tc.
 func runService() int {
 	debug.SetMemoryLimit(memoryLimit)
 	ctx, stop := signalContext()
@@ -86,7 +86,7 @@ func runService() int {
 		}
 		return reportFailure(c.OutPath, log.Clean, err)
 	}
-	// In place of the message of an earlier failure.
+	// It replaces the message of an earlier failure.
 	if err := platform.WriteMessage(c.OutPath, "The Service ended in order."); err != nil {
 		log.Warn("no message for the administrator", "error", err)
 	}

@@ -56,7 +56,7 @@ func serveUntilEnd(ctx context.Context, c config.Config, log *platform.Log) erro
 	}, s.closeParts)
 }
 
-// endLimit is what is left for the end of the work and for closing when nobody is served any more.
+// endLimit bounds the end of the work, and closing, once requests are not served any more.
 const endLimit = 2 * time.Second
 
 // runTogether runs work beside serve until both have ended, and then closeAll. Work begins when serve calls start, so

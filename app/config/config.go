@@ -150,7 +150,7 @@ func (r *reader) readSecretKey() secret.Text {
 	return secret.New(r.readVerbatim(name))
 }
 
-// readTokenExpiry takes what it cannot read for not said: nobody but the platform could put it right.
+// readTokenExpiry treats what it cannot read as not sent, with a warning: an administrator could not correct it.
 func (r *reader) readTokenExpiry(c *Config) {
 	value := r.readText("tc_token_expires")
 	if value == "" {
@@ -182,7 +182,7 @@ const (
 	sentinelWindowSeconds = 60
 )
 
-// readPacing lets nobody outrun Sentinel, except against a stand-in on the same machine.
+// readPacing allows no more than Sentinel accepts, except against a stand-in on the same machine.
 func (r *reader) readPacing(c *Config) {
 	requests := r.readWholeOr("upload_requests_per_minute", sentinelRequests, 0, 1_000_000)
 	window := r.readWholeOr("upload_window_seconds", sentinelWindowSeconds, 1, sentinelWindowSeconds)

@@ -200,7 +200,7 @@ func (b *broker) clientOptions(s *session) *mqtt.ClientOptions {
 		SetConnectionLostHandler(func(mqtt.Client, error) { s.lose() })
 }
 
-// connectError puts the broker's answer into words.
+// connectError says what the broker's answer means, app/docs/platform.md#message-broker.
 func connectError(connected *mqtt.ConnectToken, err error) error {
 	code := byte(packets.Accepted)
 	select {
@@ -311,8 +311,8 @@ func (s *session) closeAtOnce() {
 	s.client.Disconnect(0)
 }
 
-// login completes the CONNECT packet, the first that Paho writes, with the user-name flag, an empty user name and
-// the token as password. Paho sends neither flag when the user name is empty.
+// login completes the CONNECT packet, the first that Paho writes, with the user-name flag, an empty user name and the
+// token as password, app/docs/platform.md#message-broker. Paho sends neither flag when the user name is empty.
 type login struct {
 	net.Conn
 	token string

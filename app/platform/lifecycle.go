@@ -27,7 +27,7 @@ func (s *service) serveUntilEnd(ctx, lifetime context.Context) error {
 	go func() { silence <- s.newWatchdog().awaitSilence(watching) }()
 	defer func() {
 		stopWatching()
-		<-silence //nolint:errcheck // nobody listens to the watchdog any more
+		<-silence //nolint:errcheck // what it says at the end is not asked for
 	}()
 
 	var err error

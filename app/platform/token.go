@@ -18,7 +18,7 @@ const renewAhead = 10 * time.Minute
 // TokenSource holds a token that outlives a request (tc_token) and renews it when it is used near its end.
 type TokenSource struct {
 	api   API
-	state chan tokenState // holds the one state while nobody renews
+	state chan tokenState // holds one state; it is empty while a token is being renewed
 }
 
 type tokenState struct {
