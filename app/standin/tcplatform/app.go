@@ -58,8 +58,8 @@ type Step struct {
 
 var displayPath = regexp.MustCompile(`^[a-zA-Z0-9_.]+$`)
 
-// check refuses what the platform would refuse.
-func (m Manifest) check(folder string) error {
+// checkManifest refuses what the platform would refuse.
+func (m Manifest) checkManifest(folder string) error {
 	version := strings.Split(m.ProgramVersion, ".")
 	switch {
 	case m.RuntimeLevel != "ApiService":
@@ -78,8 +78,8 @@ func (m Manifest) check(folder string) error {
 	return nil
 }
 
-// major is the part of the version that stands in URLs.
-func (m Manifest) major() string {
+// majorVersion is the part of the version that stands in URLs.
+func (m Manifest) majorVersion() string {
 	major, _, _ := strings.Cut(m.ProgramVersion, ".")
 	return "v" + major
 }
@@ -97,7 +97,7 @@ func (p *Platform) Install(tcx string) (*App, error) {
 		return nil, fmt.Errorf("removing the version before: %w", err)
 	}
 	for _, file := range archive.File {
-		if err := app.unpack(file); err != nil {
+		if err := app.unpackFile(file); err != nil {
 			return nil, fmt.Errorf("unpacking %s: %w", file.Name, err)
 		}
 	}
@@ -108,14 +108,14 @@ func (p *Platform) Install(tcx string) (*App, error) {
 	if err := json.Unmarshal(data, &app.Manifest); err != nil {
 		return nil, fmt.Errorf("reading install.json: %w", err)
 	}
-	if err := app.Manifest.check(app.Name); err != nil {
+	if err := app.Manifest.checkManifest(app.Name); err != nil {
 		return nil, fmt.Errorf("install.json: %w", err)
 	}
-	app.Steps, err = steps(app.Manifest.Params, p.o.Layout)
+	app.Steps, err = parameterSteps(app.Manifest.Params, p.o.Layout)
 	return app, err
 }
 
-func (a *App) unpack(file *zip.File) error {
+func (a *App) unpackFile(file *zip.File) error {
 	name := path.Clean(file.Name)
 	inside, found := strings.CutPrefix(name, a.Name)
 	if !found || inside != "" && inside[0] != '/' || !filepath.IsLocal(name) {
@@ -141,9 +141,9 @@ func (a *App) unpack(file *zip.File) error {
 	return errors.Join(err, out.Close())
 }
 
-// steps groups the parameters as a layout.json says; without one they are a single step in their own order. What the
-// layout forgets comes last.
-func steps(params []Parameter, layout []byte) ([]Step, error) {
+// parameterSteps groups the parameters as a layout.json says; without one they are a single step in their own order.
+// What the layout forgets comes last.
+func parameterSteps(params []Parameter, layout []byte) ([]Step, error) {
 	rest := slices.DeleteFunc(slices.Clone(params), func(p Parameter) bool { return !p.ServiceConfig })
 	slices.SortStableFunc(rest, func(a, b Parameter) int { return a.Sequence - b.Sequence })
 	if layout == nil {

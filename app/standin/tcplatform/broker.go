@@ -35,15 +35,15 @@ func startBroker(o Options, certificates *Certificates) (*broker, error) {
 	if certificates != nil {
 		b.where.CAFile = certificates.CAFile
 		var err error
-		if b.tls, err = certificates.server(false); err != nil {
+		if b.tls, err = certificates.serverTLS(false); err != nil {
 			return nil, err
 		}
 	}
-	return b, b.start()
+	return b, b.startServer()
 }
 
-// start listens on the port of before, or on a free one.
-func (b *broker) start() error {
+// startServer listens on the port of before, or on a free one.
+func (b *broker) startServer() error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.external {
@@ -71,7 +71,7 @@ func (b *broker) start() error {
 	return server.Serve()
 }
 
-func (b *broker) stop() {
+func (b *broker) stopServer() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.server != nil {
@@ -80,8 +80,8 @@ func (b *broker) stop() {
 	}
 }
 
-// drop cuts the connections of the Apps.
-func (b *broker) drop() {
+// dropApps cuts the connections of the Apps.
+func (b *broker) dropApps() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.server == nil {
@@ -94,8 +94,8 @@ func (b *broker) drop() {
 	}
 }
 
-// login admits the platform by its name, and Apps as ThreatConnect's brokers do: with the flag of a user name, an empty user
-// name, and the token as password.
+// login admits the platform by its name, and Apps as ThreatConnect's brokers do: with the flag of a user name, an empty
+// user name, and the token as password.
 type login struct {
 	mqtt.HookBase
 	where Broker
@@ -122,7 +122,7 @@ func (l *login) OnConnectAuthenticate(_ *mqtt.Client, packet packets.Packet) boo
 	return subtle.ConstantTimeCompare(c.Password, []byte(want)) == 1
 }
 
-// OnACLCheck lets Apps do what the vendor's SDK does: read the server topic, write both.
+// OnACLCheck lets Apps do what the vendor's framework does: read the server topic, write both.
 func (l *login) OnACLCheck(client *mqtt.Client, topic string, write bool) bool {
 	if string(client.Properties.Username) == l.where.User {
 		return true

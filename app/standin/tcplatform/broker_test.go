@@ -41,7 +41,7 @@ func TestLogins(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer b.stop()
+	defer b.stopServer()
 	const mqtt311, mqtt31 = "\x00\x04MQTT\x04", "\x00\x06MQIsdp\x03"
 	id, token := text("a"), text(b.where.Token)
 	for name, test := range map[string]struct {
@@ -71,12 +71,12 @@ func TestTopicsOfAnApp(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer b.stop()
+	defer b.stopServer()
 	conn, code := connect(t, b.where, packet(0x10, "\x00\x04MQTT\x04\xc2\x00\x3c"+text("a")+text("")+text(b.where.Token)))
 	if code != 0 {
 		t.Fatalf("CONNACK code %d", code)
 	}
-	server, client := topics()
+	server, client := newTopics()
 	for topic, granted := range map[string]byte{server: 0, client: 0x80, "#": 0x80} {
 		if _, err := conn.Write(packet(0x82, "\x00\x01"+text(topic)+"\x00")); err != nil {
 			t.Fatal(err)

@@ -23,8 +23,8 @@ const (
 func isServerTopic(topic string) bool { return strings.HasPrefix(topic, serverTopic) }
 func isClientTopic(topic string) bool { return strings.HasPrefix(topic, clientTopic) }
 
-// topics makes the names for one launch.
-func topics() (server, client string) {
+// newTopics makes the names for one launch.
+func newTopics() (server, client string) {
 	id := make([]byte, 16)
 	rand.Read(id)
 	return serverTopic + hex.EncodeToString(id), clientTopic + hex.EncodeToString(id)
@@ -48,7 +48,7 @@ func openBus(where Broker, log *slog.Logger) (*bus, error) {
 		SetUsername(where.User).SetPassword(where.Secret).
 		SetConnectTimeout(5 * time.Second).
 		SetAutoReconnect(true).SetMaxReconnectInterval(200 * time.Millisecond).
-		SetDefaultPublishHandler(b.receive).
+		SetDefaultPublishHandler(b.receiveMessage).
 		SetOnConnectHandler(func(client mqtt.Client) { client.Subscribe("#", 0, nil) })
 	if where.CAFile != "" {
 		config, err := clientTLS("", "")
@@ -70,7 +70,7 @@ func openBus(where Broker, log *slog.Logger) (*bus, error) {
 	return b, nil
 }
 
-func (b *bus) receive(_ mqtt.Client, m mqtt.Message) {
+func (b *bus) receiveMessage(_ mqtt.Client, m mqtt.Message) {
 	b.mu.Lock()
 	read := b.readers[m.Topic()]
 	b.mu.Unlock()
@@ -79,8 +79,8 @@ func (b *bus) receive(_ mqtt.Client, m mqtt.Message) {
 	}
 }
 
-// listen hands every message on topic to read, one after the other, until end is called.
-func (b *bus) listen(topic string, read func(payload []byte)) (end func()) {
+// readTopic hands every message on topic to read, one after the other, until end is called.
+func (b *bus) readTopic(topic string, read func(payload []byte)) (end func()) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.readers[topic] = read
@@ -91,8 +91,8 @@ func (b *bus) listen(topic string, read func(payload []byte)) (end func()) {
 	}
 }
 
-// publish sends a message. While the broker is away it is lost, as with QoS 0.
-func (b *bus) publish(topic string, payload []byte) error {
+// publishMessage sends a message. While the broker is away it is lost, as with QoS 0.
+func (b *bus) publishMessage(topic string, payload []byte) error {
 	token := b.client.Publish(topic, 0, false, payload)
 	if !token.WaitTimeout(2 * time.Second) {
 		return errors.New("the broker does not take the message")
@@ -100,4 +100,4 @@ func (b *bus) publish(topic string, payload []byte) error {
 	return token.Error()
 }
 
-func (b *bus) close() { b.client.Disconnect(100) }
+func (b *bus) closeConnection() { b.client.Disconnect(100) }

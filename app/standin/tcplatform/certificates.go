@@ -36,7 +36,7 @@ func NewCertificates(dir string, commonNameOnly bool) (*Certificates, error) {
 		return nil, err
 	}
 	c := &Certificates{dir: dir}
-	if err := c.found(); err != nil {
+	if err := c.createAuthority(); err != nil {
 		return nil, fmt.Errorf("making a certificate authority: %w", err)
 	}
 	server := &x509.Certificate{Subject: pkix.Name{CommonName: serverName}, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}}
@@ -45,17 +45,17 @@ func NewCertificates(dir string, commonNameOnly bool) (*Certificates, error) {
 	}
 	client := &x509.Certificate{Subject: pkix.Name{CommonName: "service"}, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}}
 	var err error
-	if c.ServerCertFile, c.ServerKeyFile, err = c.issue("server", server); err != nil {
+	if c.ServerCertFile, c.ServerKeyFile, err = c.issueCertificate("server", server); err != nil {
 		return nil, fmt.Errorf("making the certificate of the servers: %w", err)
 	}
-	if c.ClientCertFile, c.ClientKeyFile, err = c.issue("client", client); err != nil {
+	if c.ClientCertFile, c.ClientKeyFile, err = c.issueCertificate("client", client); err != nil {
 		return nil, fmt.Errorf("making the certificate of the clients: %w", err)
 	}
 	return c, nil
 }
 
-// found makes the authority.
-func (c *Certificates) found() error {
+// createAuthority makes the authority.
+func (c *Certificates) createAuthority() error {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		return err
@@ -77,8 +77,8 @@ func (c *Certificates) found() error {
 	return writePEM(c.CAFile, "CERTIFICATE", der)
 }
 
-// issue completes and signs a certificate.
-func (c *Certificates) issue(name string, template *x509.Certificate) (certFile, keyFile string, err error) {
+// issueCertificate completes and signs a certificate.
+func (c *Certificates) issueCertificate(name string, template *x509.Certificate) (certFile, keyFile string, err error) {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		return "", "", err
@@ -108,8 +108,8 @@ func writePEM(file, kind string, der []byte) error {
 	return os.WriteFile(file, pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der}), 0o600)
 }
 
-// server is the configuration of a server; verifyClients makes it ask for the client certificate.
-func (c *Certificates) server(verifyClients bool) (*tls.Config, error) {
+// serverTLS is the configuration of a server; verifyClients makes it ask for the client certificate.
+func (c *Certificates) serverTLS(verifyClients bool) (*tls.Config, error) {
 	cert, err := tls.LoadX509KeyPair(c.ServerCertFile, c.ServerKeyFile)
 	if err != nil {
 		return nil, err

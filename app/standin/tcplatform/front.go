@@ -18,8 +18,8 @@ const (
 	maxBody      = 64 << 20 // bytes
 )
 
-// handler routes what reaches the front.
-func (p *Platform) handler() http.Handler {
+// newHandler routes what reaches the front.
+func (p *Platform) newHandler() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("/api/services/", p.serveRequest)
 	p.routeInternal(mux)
@@ -39,11 +39,11 @@ func (p *Platform) serveRequest(w http.ResponseWriter, r *http.Request) {
 	path, rest, _ := strings.Cut(strings.TrimPrefix(r.URL.Path, "/api/services/"), "/")
 	version, rest, _ := strings.Cut(rest, "/")
 	service := p.byPath(path)
-	if service == nil || version != service.App.Manifest.major() {
+	if service == nil || version != service.App.Manifest.majorVersion() {
 		http.Error(w, "no Service has this path", http.StatusNotFound)
 		return
 	}
-	l := service.launched()
+	l := service.currentLaunch()
 	if l == nil {
 		http.Error(w, "the Service is not running", http.StatusServiceUnavailable)
 		return
@@ -57,8 +57,8 @@ func (p *Platform) serveRequest(w http.ResponseWriter, r *http.Request) {
 		r.URL.RawQuery, body = strings.Trim(r.URL.RawQuery+"&"+string(body), "&"), nil
 	}
 	key := uuid.NewString()
-	defer p.store.remove(key)
-	reply, status, err := l.exchange(r, key, rest, body)
+	defer p.store.removeKey(key)
+	reply, status, err := l.exchangeRequest(r, key, rest, body)
 	if err != nil {
 		p.log.Warn("no answer", "path", r.URL.Path, "error", err)
 		http.Error(w, err.Error(), status)
@@ -67,15 +67,15 @@ func (p *Platform) serveRequest(w http.ResponseWriter, r *http.Request) {
 	p.writeAnswer(w, key, reply)
 }
 
-// exchange passes a request on and waits for the answer. The status is for an error.
-func (l *launch) exchange(r *http.Request, key, path string, body []byte) (answer, int, error) {
+// exchangeRequest passes a request on and waits for the answer. The status is for an error.
+func (l *launch) exchangeRequest(r *http.Request, key, path string, body []byte) (answer, int, error) {
 	p := l.service.platform
 	if len(body) > 0 {
-		if err := p.store.put(key, requestBody, body); err != nil {
+		if err := p.store.putField(key, requestBody, body); err != nil {
 			return answer{}, http.StatusBadGateway, err
 		}
 	}
-	wait := l.expect(key)
+	wait := l.expectAnswer(key)
 	defer func() {
 		l.mu.Lock()
 		defer l.mu.Unlock()
@@ -85,7 +85,7 @@ func (l *launch) exchange(r *http.Request, key, path string, body []byte) (answe
 	if err != nil {
 		return answer{}, http.StatusInternalServerError, err
 	}
-	if err := p.bus.publish(l.server, request); err != nil {
+	if err := p.bus.publishMessage(l.server, request); err != nil {
 		return answer{}, http.StatusBadGateway, err
 	}
 	limit := time.NewTimer(p.o.AnswerTimeout)
@@ -103,7 +103,7 @@ func (l *launch) exchange(r *http.Request, key, path string, body []byte) (answe
 }
 
 func (p *Platform) writeAnswer(w http.ResponseWriter, key string, reply answer) {
-	body, err := p.store.get(key, reply.bodyVariable)
+	body, err := p.store.getField(key, reply.bodyVariable)
 	if err != nil {
 		http.Error(w, "the answer cannot be read: "+err.Error(), http.StatusBadGateway)
 		return

@@ -25,7 +25,7 @@ type tokens struct {
 	expires map[string]time.Time
 }
 
-func (t *tokens) issue(kind tokenKind) (string, time.Time) {
+func (t *tokens) issueToken(kind tokenKind) (string, time.Time) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	now := time.Now()
@@ -43,16 +43,16 @@ func (t *tokens) issue(kind tokenKind) (string, time.Time) {
 	return token, end
 }
 
-// valid looks at an Authorization header.
-func (t *tokens) valid(authorization string) bool {
+// isValid looks at an Authorization header.
+func (t *tokens) isValid(authorization string) bool {
 	token, found := strings.CutPrefix(authorization, "TC-Token ")
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	return found && time.Now().Before(t.expires[token])
 }
 
-// renew exchanges a token that was issued, expired or not.
-func (t *tokens) renew(old string) (string, time.Time, bool) {
+// renewToken exchanges a token that was issued, expired or not.
+func (t *tokens) renewToken(old string) (string, time.Time, bool) {
 	t.mu.Lock()
 	_, known := t.expires[old]
 	delete(t.expires, old)
@@ -60,7 +60,7 @@ func (t *tokens) renew(old string) (string, time.Time, bool) {
 	if !known {
 		return "", time.Time{}, false
 	}
-	token, end := t.issue(longToken)
+	token, end := t.issueToken(longToken)
 	return token, end, true
 }
 
@@ -75,7 +75,7 @@ func (p *Platform) routeInternal(mux *http.ServeMux) {
 
 func (p *Platform) withToken(next http.HandlerFunc) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
-		if !p.tokens.valid(r.Header.Get("Authorization")) {
+		if !p.tokens.isValid(r.Header.Get("Authorization")) {
 			writeJSON(w, http.StatusUnauthorized, map[string]any{"status": "Failure", "message": "Access Denied"})
 			return
 		}
@@ -84,16 +84,16 @@ func (p *Platform) withToken(next http.HandlerFunc) http.HandlerFunc {
 }
 
 func (p *Platform) renewToken(w http.ResponseWriter, r *http.Request) {
-	token, end, known := p.tokens.renew(r.URL.Query().Get("expiredToken"))
+	token, end, known := p.tokens.renewToken(r.URL.Query().Get("expiredToken"))
 	if !known {
 		writeJSON(w, http.StatusOK, map[string]any{"success": false, "message": "Invalid token"})
 		return
 	}
-	writeJSON(w, http.StatusOK, map[string]any{"success": true, "apiToken": token, "apiTokenExpires": p.chance.number(end.Unix())})
+	writeJSON(w, http.StatusOK, map[string]any{"success": true, "apiToken": token, "apiTokenExpires": p.chance.numberForm(end.Unix())})
 }
 
 func (p *Platform) readValue(w http.ResponseWriter, r *http.Request) {
-	value, err := p.store.get(r.PathValue("key"), r.PathValue("field"))
+	value, err := p.store.getField(r.PathValue("key"), r.PathValue("field"))
 	switch {
 	case err != nil:
 		http.Error(w, err.Error(), http.StatusBadGateway)
@@ -112,7 +112,7 @@ func (p *Platform) writeValue(w http.ResponseWriter, r *http.Request) {
 	}
 	value, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
 	if err == nil {
-		err = p.store.put(r.PathValue("key"), r.PathValue("field"), value)
+		err = p.store.putField(r.PathValue("key"), r.PathValue("field"), value)
 	}
 	if err != nil {
 		http.Error(w, err.Error(), http.StatusBadGateway)

@@ -30,39 +30,39 @@ type launch struct {
 	unanswered time.Time              // of the first heartbeat without an answer; zero: none
 }
 
-// run launches the App, waits for its end and brings that about when ctx ends.
-func (s *Service) run(ctx context.Context) Exit {
+// runOnce launches the App, waits for its end and brings that about when ctx ends.
+func (s *Service) runOnce(ctx context.Context) Exit {
 	l := &launch{service: s, ready: make(chan struct{}), ended: make(chan struct{}), pending: map[string]chan answer{}}
-	l.server, l.client = topics()
-	stop := s.platform.bus.listen(l.client, l.receive)
+	l.server, l.client = newTopics()
+	stop := s.platform.bus.readTopic(l.client, l.receiveMessage)
 	defer stop()
-	if err := l.start(); err != nil {
+	if err := l.startProcess(); err != nil {
 		return Exit{Code: -1, Message: err.Error()}
 	}
-	s.change(func() { s.current, s.status.PID = l, l.command.Process.Pid })
+	s.changeStatus(func() { s.current, s.status.PID = l, l.command.Process.Pid })
 	s.platform.log.Info("service launched", "path", s.o.Path, "pid", l.command.Process.Pid)
 	go func() {
 		defer close(l.ended)
 		l.command.Wait() //nolint:errcheck // ProcessState tells
 	}()
-	l.accompany(ctx)
-	return l.exit()
+	l.superviseProcess(ctx)
+	return l.readExit()
 }
 
-// start runs the script as the platform does: with Python, in the App's folder, with the two variables.
-func (l *launch) start() error {
+// startProcess runs the script as the platform does: with Python, in the App's folder, with the two variables.
+func (l *launch) startProcess() error {
 	s := l.service
 	file, key, err := s.writeParameters(l)
 	if err != nil {
 		return fmt.Errorf("writing the parameter file: %w", err)
 	}
-	if err := os.Remove(s.path("out", "message.tc")); err != nil && !errors.Is(err, fs.ErrNotExist) {
+	if err := os.Remove(s.pathOf("out", "message.tc")); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
 	l.command = exec.Command(s.platform.o.Python, s.App.Manifest.ProgramMain)
 	l.command.Dir = s.App.Dir
 	l.command.Env = append([]string{
-		"PATH=" + os.Getenv("PATH"), "HOME=" + os.Getenv("HOME"), "LANG=C.UTF-8", "TMPDIR=" + s.path("tmp"),
+		"PATH=" + os.Getenv("PATH"), "HOME=" + os.Getenv("HOME"), "LANG=C.UTF-8", "TMPDIR=" + s.pathOf("tmp"),
 		"TC_APP_PARAM_FILE=" + file, "TC_APP_PARAM_KEY=" + key,
 	}, s.platform.o.Environ...)
 	l.command.Stdout, l.command.Stderr = &l.output, &l.output
@@ -71,12 +71,12 @@ func (l *launch) start() error {
 	return l.command.Start()
 }
 
-func (s *Service) path(elements ...string) string {
+func (s *Service) pathOf(elements ...string) string {
 	return filepath.Join(append([]string{s.dir}, elements...)...)
 }
 
-// accompany sends heartbeats until the process ends. It returns after that.
-func (l *launch) accompany(ctx context.Context) {
+// superviseProcess sends heartbeats until the process ends. It returns after that.
+func (l *launch) superviseProcess(ctx context.Context) {
 	p := l.service.platform
 	late := time.NewTimer(p.o.ReadyTimeout)
 	defer late.Stop()
@@ -88,21 +88,21 @@ func (l *launch) accompany(ctx context.Context) {
 		case <-l.ended:
 			return
 		case <-ctx.Done():
-			l.stop()
+			l.stopProcess()
 			return
 		case <-late.C:
 			p.log.Warn("service is not ready in time", "path", l.service.o.Path)
-			l.kill()
+			l.killProcess()
 			return
 		case <-ready:
 			ready = nil
 			late.Stop()
-			l.service.change(func() { l.service.status.State = Running })
+			l.service.changeStatus(func() { l.service.status.State = Running })
 		case <-beat.C:
-			l.heartbeat()
+			l.sendHeartbeat()
 			if l.isDead() {
-				l.stray("no heartbeat was answered for %v", p.o.HeartbeatTimeout)
-				l.kill()
+				l.recordStray("no heartbeat was answered for %v", p.o.HeartbeatTimeout)
+				l.killProcess()
 				return
 			}
 		}
@@ -121,7 +121,7 @@ func (l *launch) setReady() bool {
 	return true
 }
 
-func (l *launch) heartbeat() {
+func (l *launch) sendHeartbeat() {
 	s := l.service
 	s.mu.Lock()
 	silent := s.silent
@@ -129,7 +129,7 @@ func (l *launch) heartbeat() {
 	if silent {
 		return
 	}
-	if err := s.platform.bus.publish(l.server, s.platform.heartbeatMessage()); err != nil {
+	if err := s.platform.bus.publishMessage(l.server, s.platform.heartbeatMessage()); err != nil {
 		s.platform.log.Warn("heartbeat not sent", "path", s.o.Path, "error", err)
 		return
 	}
@@ -146,39 +146,39 @@ func (l *launch) answeredHeartbeat() {
 	l.unanswered = time.Time{}
 }
 
-// isDead: what the platform itself does about an App that does not answer is not known; it is asked to within the limit that
-// the App has for the platform.
+// isDead: what the platform itself does about an App that does not answer is not known; it is asked to within the limit
+// that the App has for the platform.
 func (l *launch) isDead() bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return !l.unanswered.IsZero() && time.Since(l.unanswered) > l.service.platform.o.HeartbeatTimeout
 }
 
-// stop asks the App to end, then insists.
-func (l *launch) stop() {
+// stopProcess asks the App to end, and kills it when it does not in time.
+func (l *launch) stopProcess() {
 	s := l.service
-	s.change(func() { s.status.State = Stopping })
+	s.changeStatus(func() { s.status.State = Stopping })
 	message, _ := json.Marshal(map[string]any{"command": "Shutdown", "appId": 95, "reason": "Service disabled by user."})
-	if err := s.platform.bus.publish(l.server, message); err != nil {
+	if err := s.platform.bus.publishMessage(l.server, message); err != nil {
 		s.platform.log.Warn("shutdown not sent", "path", s.o.Path, "error", err)
 	}
-	if l.wait(s.platform.o.StopTimeout) {
+	if l.endsWithin(s.platform.o.StopTimeout) {
 		return
 	}
 	s.platform.log.Warn("service does not end, terminating it", "path", s.o.Path)
-	l.kill()
+	l.killProcess()
 }
 
-func (l *launch) kill() {
+func (l *launch) killProcess() {
 	group := -l.command.Process.Pid
 	syscall.Kill(group, syscall.SIGTERM) //nolint:errcheck // it may be gone
-	if !l.wait(2 * time.Second) {
+	if !l.endsWithin(2 * time.Second) {
 		syscall.Kill(group, syscall.SIGKILL) //nolint:errcheck // it may be gone
 		<-l.ended
 	}
 }
 
-func (l *launch) wait(limit time.Duration) bool {
+func (l *launch) endsWithin(limit time.Duration) bool {
 	select {
 	case <-l.ended:
 		return true
@@ -187,8 +187,8 @@ func (l *launch) wait(limit time.Duration) bool {
 	}
 }
 
-func (l *launch) exit() Exit {
-	message, _ := os.ReadFile(l.service.path("out", "message.tc"))
+func (l *launch) readExit() Exit {
+	message, _ := os.ReadFile(l.service.pathOf("out", "message.tc"))
 	return Exit{Code: l.command.ProcessState.ExitCode(), Message: strings.TrimSpace(string(message)), Output: l.output.String()}
 }
 

@@ -68,17 +68,17 @@ func (p *Platform) withService(next func(w http.ResponseWriter, r *http.Request,
 func (p *Platform) showServices(w http.ResponseWriter, r *http.Request) {
 	var views []serviceView
 	for _, s := range p.Services() {
-		views = append(views, s.view())
+		views = append(views, s.newView())
 	}
-	p.render(w, http.StatusOK, "services.html", map[string]any{"Services": views, "Problem": r.URL.Query().Get("problem")})
+	p.renderPage(w, http.StatusOK, "services.html", map[string]any{"Services": views, "Problem": r.URL.Query().Get("problem")})
 }
 
-func (s *Service) view() serviceView {
+func (s *Service) newView() serviceView {
 	status := s.Status()
 	return serviceView{
-		Name: s.o.Name, App: s.App.Manifest.DisplayName + " " + s.App.Manifest.ProgramVersion, Path: s.o.Path, URL: s.root(),
+		Name: s.o.Name, App: s.App.Manifest.DisplayName + " " + s.App.Manifest.ProgramVersion, Path: s.o.Path, URL: s.rootPath(),
 		On: status.State != Stopped, Status: status,
-		Missing: s.App.missing(s.Parameters()), Log: s.LogTail(logLines),
+		Missing: s.App.missingLabels(s.Parameters()), Log: s.LogTail(logLines),
 	}
 }
 
@@ -114,7 +114,7 @@ func (p *Platform) saveParameters(w http.ResponseWriter, r *http.Request, s *Ser
 			}
 		}
 	}
-	if len(s.App.missing(values)) > 0 {
+	if len(s.App.missingLabels(values)) > 0 {
 		p.showParameters(w, http.StatusUnprocessableEntity, s, values, true)
 		return
 	}
@@ -127,15 +127,15 @@ func (p *Platform) showParameters(w http.ResponseWriter, status int, s *Service,
 	for i, step := range s.App.Steps {
 		view := stepView{Number: i + 1, Title: step.Title}
 		for _, parameter := range step.Parameters {
-			view.Fields = append(view.Fields, parameter.view(values[parameter.Name], strict))
+			view.Fields = append(view.Fields, parameter.newView(values[parameter.Name], strict))
 		}
 		steps = append(steps, view)
 	}
-	p.render(w, status, "parameters.html", map[string]any{"Service": s.view(), "Steps": steps})
+	p.renderPage(w, status, "parameters.html", map[string]any{"Service": s.newView(), "Steps": steps})
 }
 
-// view shows a secret as a hint that there is one.
-func (f Parameter) view(value string, strict bool) fieldView {
+// newView shows a secret as a hint that there is one.
+func (f Parameter) newView(value string, strict bool) fieldView {
 	v := fieldView{Parameter: f, Value: value}
 	if f.Encrypt && value != "" {
 		v.Value, v.Secret = "", true
@@ -146,7 +146,7 @@ func (f Parameter) view(value string, strict bool) fieldView {
 	return v
 }
 
-func (p *Platform) render(w http.ResponseWriter, status int, name string, data any) {
+func (p *Platform) renderPage(w http.ResponseWriter, status int, name string, data any) {
 	var page strings.Builder
 	if err := pageTemplates.ExecuteTemplate(&page, name, data); err != nil {
 		p.log.Error("page failed", "page", name, "error", err)

@@ -15,24 +15,25 @@ import (
 
 // writeParameters writes the file that an App reads once, and returns its path and key.
 func (s *Service) writeParameters(l *launch) (path, key string, err error) {
-	plain, err := json.Marshal(s.inputs(l))
+	plain, err := json.Marshal(s.allInputs(l))
 	if err != nil {
 		return "", "", err
 	}
 	key = strings.ToLower(rand.Text()[:16])
-	sealed, err := encrypt(plain, []byte(key))
+	sealed, err := encryptParameters(plain, []byte(key))
 	if err != nil {
 		return "", "", err
 	}
 	if s.o.Damage != nil {
 		sealed = s.o.Damage(sealed)
 	}
-	path = s.path("in", ".app_params.json")
+	path = s.pathOf("in", ".app_params.json")
 	return path, key, os.WriteFile(path, sealed, 0o600)
 }
 
-// encrypt is AES-CBC with an IV of zeros and PKCS#7 padding; the key is used as it stands.
-func encrypt(plain, key []byte) ([]byte, error) {
+// encryptParameters is AES-CBC with an IV of zeros and PKCS#7 padding; the key is used as it stands,
+// app/docs/platform.md#parameter-file.
+func encryptParameters(plain, key []byte) ([]byte, error) {
 	block, err := aes.NewCipher(key)
 	if err != nil {
 		return nil, err
@@ -43,31 +44,31 @@ func encrypt(plain, key []byte) ([]byte, error) {
 	return sealed, nil
 }
 
-// inputs are everything that the App is told: the platform's own and the administrator's. Scalars come as text or as
+// allInputs are everything that the App is told: the platform's own and the administrator's. Scalars come as text or as
 // themselves, what is not set as "", null or not at all, and there are keys that no App knows.
-func (s *Service) inputs(l *launch) map[string]any {
+func (s *Service) allInputs(l *launch) map[string]any {
 	p := s.platform
 	in := map[string]any{
 		"tc_svc_server_topic": l.server, "tc_svc_client_topic": l.client,
-		"tc_svc_hb_timeout_seconds": p.chance.number(int64(p.o.HeartbeatTimeout.Seconds())),
-		"tc_svc_id":                 p.chance.number(7),
+		"tc_svc_hb_timeout_seconds": p.chance.numberForm(int64(p.o.HeartbeatTimeout.Seconds())),
+		"tc_svc_id":                 p.chance.numberForm(7),
 		"tc_api_path":               p.URL() + "/api",
-		"tc_in_path":                s.path("in"), "tc_out_path": s.path("out"),
-		"tc_log_path": s.path("log"), "tc_temp_path": s.path("tmp"),
-		"tc_log_level": "info", "tc_log_file": "app.log", "tc_log_max_bytes": p.chance.number(10 << 20),
-		"tc_log_to_api": p.chance.boolean(false), "tc_proxy_host": p.chance.unset(), "tc_proxy_port": p.chance.unset(),
-		"tc_proxy_tc": p.chance.boolean(false), "tc_proxy_external": p.chance.boolean(false),
-		"tc_cache_kvstore_id": p.chance.number(10), "tc_user_id": nil, "tc_playbook_out_variables": "",
+		"tc_in_path":                s.pathOf("in"), "tc_out_path": s.pathOf("out"),
+		"tc_log_path": s.pathOf("log"), "tc_temp_path": s.pathOf("tmp"),
+		"tc_log_level": "info", "tc_log_file": "app.log", "tc_log_max_bytes": p.chance.numberForm(10 << 20),
+		"tc_log_to_api": p.chance.booleanForm(false), "tc_proxy_host": p.chance.unsetForm(), "tc_proxy_port": p.chance.unsetForm(),
+		"tc_proxy_tc": p.chance.booleanForm(false), "tc_proxy_external": p.chance.booleanForm(false),
+		"tc_cache_kvstore_id": p.chance.numberForm(10), "tc_user_id": nil, "tc_playbook_out_variables": "",
 	}
-	token, expires := p.tokens.issue(longToken)
-	in["tc_token"], in["tc_token_expires"] = token, p.chance.number(expires.Unix())
+	token, expires := p.tokens.issueToken(longToken)
+	in["tc_token"], in["tc_token_expires"] = token, p.chance.numberForm(expires.Unix())
 	p.brokerInputs(in)
 	p.storeInputs(in)
 	for _, parameter := range s.App.Manifest.Params {
-		in[parameter.Name] = p.chance.unset()
+		in[parameter.Name] = p.chance.unsetForm()
 	}
 	for name, value := range s.Parameters() {
-		in[name] = p.chance.value(value)
+		in[name] = p.chance.valueForm(value)
 	}
 	for name, value := range mergedInputs(p.o.Inputs, s.o.Inputs) {
 		in[name] = value
@@ -85,7 +86,7 @@ func mergedInputs(all ...map[string]string) map[string]string {
 
 func (p *Platform) brokerInputs(in map[string]any) {
 	where := p.broker.where
-	in["tc_svc_broker_host"], in["tc_svc_broker_port"], in["tc_svc_broker_token"] = where.Host, p.chance.number(int64(where.Port)), where.Token
+	in["tc_svc_broker_host"], in["tc_svc_broker_port"], in["tc_svc_broker_token"] = where.Host, p.chance.numberForm(int64(where.Port)), where.Token
 	if where.CAFile != "" {
 		in["tc_svc_broker_cacert_file"] = where.CAFile
 	}
@@ -100,43 +101,43 @@ func (p *Platform) storeInputs(in map[string]any) {
 	where := p.store.where
 	in["tc_kvstore_type"], in["tc_kvstore_host"] = "Redis", where.Host
 	in["tc_kvstore_user"], in["tc_kvstore_pass"] = where.User, where.Password
-	in["tc_kvstore_tls_enabled"] = p.chance.boolean(where.TLS)
-	in["tc_playbook_kvstore_id"] = p.chance.number(int64(where.DB))
+	in["tc_kvstore_tls_enabled"] = p.chance.booleanForm(where.TLS)
+	in["tc_playbook_kvstore_id"] = p.chance.numberForm(int64(where.DB))
 	port := "tc_kvstore_port"
 	if where.TLS {
 		port = "tc_kvstore_tls_port"
 		in["tc_svc_broker_cacert_file"] = where.CAFile
 		in["tc_svc_broker_cert_file"], in["tc_svc_broker_key_file"] = where.CertFile, where.KeyFile
 	}
-	in[port] = p.chance.number(int64(where.Port))
+	in[port] = p.chance.numberForm(int64(where.Port))
 }
 
-// number writes n as a number or as text.
-func (c *chance) number(n int64) any {
-	if c.once(2) {
+// numberForm writes n as a number or as text.
+func (c *chance) numberForm(n int64) any {
+	if c.oneIn(2) {
 		return strconv.FormatInt(n, 10)
 	}
 	return n
 }
 
-func (c *chance) boolean(b bool) any {
-	if c.once(2) {
+func (c *chance) booleanForm(b bool) any {
+	if c.oneIn(2) {
 		return fmt.Sprint(b)
 	}
 	return b
 }
 
-func (c *chance) unset() any {
-	if c.once(2) {
+func (c *chance) unsetForm() any {
+	if c.oneIn(2) {
 		return nil
 	}
 	return ""
 }
 
-// value writes what an administrator typed in, a number at times as a number.
-func (c *chance) value(text string) any {
+// valueForm writes what an administrator typed in, a number at times as a number.
+func (c *chance) valueForm(text string) any {
 	if n, err := strconv.ParseInt(text, 10, 32); err == nil && strconv.FormatInt(n, 10) == text {
-		return c.number(n)
+		return c.numberForm(n)
 	}
 	return text
 }

@@ -1,10 +1,10 @@
-// Package tcplatform stands in for the part of ThreatConnect that runs Service API Apps: it installs a real package, encrypts
-// the parameters, launches run.py, speaks the service protocol over a message broker and a key-value store, restarts what
-// fails, and offers the Services page and the front at /api/services/<path>/v1/….
+// Package tcplatform stands in for the part of ThreatConnect that runs Service API Apps: it installs a real package,
+// encrypts the parameters, launches run.py, speaks the service protocol over a message broker and a key-value store,
+// restarts what fails, and offers the Services page and the front at /api/services/<path>/v1/….
 //
-// What nobody outside of ThreatConnect knows for sure about its messages varies from one to the next, within what the
-// vendor's own two SDKs accept. Broker and store are embedded, or real ones. It shares no code with the App's side of the
-// protocol: a wrong reading must not be able to hide on both sides.
+// What is unknown about ThreatConnect's messages, app/docs/platform.md, varies from one to the next, within what the
+// vendor's own two frameworks accept. Broker and store are embedded, or real ones. It shares no code with the App's
+// side of the protocol: a wrong reading must not be able to hide on both sides.
 package tcplatform
 
 import (
@@ -134,7 +134,7 @@ func Start(o Options) (_ *Platform, err error) {
 	if p.listener, err = net.Listen("tcp", o.Addr); err != nil {
 		return nil, fmt.Errorf("opening the front: %w (is another one running? choose another address)", err)
 	}
-	p.server = &http.Server{Handler: p.handler(), ReadHeaderTimeout: 10 * time.Second}
+	p.server = &http.Server{Handler: p.newHandler(), ReadHeaderTimeout: 10 * time.Second}
 	go func() { p.served <- p.server.Serve(p.listener) }()
 	return p, nil
 }
@@ -180,19 +180,19 @@ func (p *Platform) byPath(path string) *Service {
 }
 
 // DropConnections cuts the connection of every App to the embedded broker; it may come back at once.
-func (p *Platform) DropConnections() { p.broker.drop() }
+func (p *Platform) DropConnections() { p.broker.dropApps() }
 
 // StopBroker takes the embedded broker down until StartBroker.
-func (p *Platform) StopBroker() { p.broker.stop() }
+func (p *Platform) StopBroker() { p.broker.stopServer() }
 
 // StartBroker brings the embedded broker back on the same port.
-func (p *Platform) StartBroker() error { return p.broker.start() }
+func (p *Platform) StartBroker() error { return p.broker.startServer() }
 
 // StopStore takes the embedded store down until StartStore.
-func (p *Platform) StopStore() { p.store.stop() }
+func (p *Platform) StopStore() { p.store.stopServer() }
 
 // StartStore brings the embedded store back on the same port, with what it held.
-func (p *Platform) StartStore() error { return p.store.start() }
+func (p *Platform) StartStore() error { return p.store.startServer() }
 
 // Close turns every Service off and ends the platform.
 func (p *Platform) Close() error {
@@ -213,13 +213,13 @@ func (p *Platform) Close() error {
 		}
 	}
 	if p.bus != nil {
-		p.bus.close()
+		p.bus.closeConnection()
 	}
 	if p.broker != nil {
-		p.broker.stop()
+		p.broker.stopServer()
 	}
 	if p.store != nil {
-		p.store.close()
+		p.store.closeStore()
 	}
 	if p.tempDir {
 		os.RemoveAll(p.dir) //nolint:errcheck // it lies in the system's folder for what may go
@@ -233,11 +233,11 @@ type chance struct {
 	source *rand.Rand
 }
 
-// below returns a number from 0 to n-1.
-func (c *chance) below(n int) int {
+// numberBelow returns a number from 0 to n-1.
+func (c *chance) numberBelow(n int) int {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.source.IntN(n)
 }
 
-func (c *chance) once(in int) bool { return c.below(in) == 0 }
+func (c *chance) oneIn(in int) bool { return c.numberBelow(in) == 0 }

@@ -33,11 +33,11 @@ type answer struct {
 	bodyVariable string
 }
 
-// receive takes one message of the App.
-func (l *launch) receive(payload []byte) {
+// receiveMessage takes one message of the App.
+func (l *launch) receiveMessage(payload []byte) {
 	var m message
 	if err := json.Unmarshal(payload, &m); err != nil {
-		l.stray("no message of the protocol: %.200s", payload)
+		l.recordStray("no message of the protocol: %.200s", payload)
 		return
 	}
 	kind := m.Command
@@ -48,53 +48,54 @@ func (l *launch) receive(payload []byte) {
 	switch kind {
 	case "Ready":
 		if !l.setReady() {
-			l.stray("Ready came again")
+			l.recordStray("Ready came again")
 		}
 	case "Heartbeat":
 		l.answeredHeartbeat()
-		l.service.change(func() { l.service.status.Metrics = m.Metric })
+		l.service.changeStatus(func() { l.service.status.Metrics = m.Metric })
 	case "Acknowledged/RunService":
-		l.acknowledged(m)
+		l.takeAcknowledgement(m)
 	case "Acknowledged/Shutdown":
 	default:
-		l.stray("unknown message: %.200s", payload)
+		l.recordStray("unknown message: %.200s", payload)
 	}
-	l.service.change(func() { l.service.status.Received[kind]++ })
+	l.service.changeStatus(func() { l.service.status.Received[kind]++ })
 }
 
-// acknowledged hands an answer to whoever waits for it. A second one for the same request is a fault of the App.
-func (l *launch) acknowledged(m message) {
+// takeAcknowledgement passes an answer on to the request that waits for it. A second one for the same request is a
+// fault of the App.
+func (l *launch) takeAcknowledgement(m message) {
 	l.mu.Lock()
 	wait, found := l.pending[m.RequestKey]
 	delete(l.pending, m.RequestKey)
 	l.mu.Unlock()
 	if !found {
-		l.stray("an answer to no open request: %s", m.RequestKey)
+		l.recordStray("an answer to no open request: %s", m.RequestKey)
 		return
 	}
 	var code string
 	if err := json.Unmarshal(m.StatusCode, &code); err != nil {
-		l.stray("the status code is no string: %s", m.StatusCode)
+		l.recordStray("the status code is no string: %s", m.StatusCode)
 	}
 	status, err := strconv.Atoi(code)
 	if err != nil || status < 200 || status > 599 || m.Status == "" || m.Headers == nil || m.BodyVariable != responseBody {
-		l.stray("an answer that is not complete: %+v", m)
+		l.recordStray("an answer that is not complete: %+v", m)
 	}
 	wait <- answer{status: status, headers: m.Headers, bodyVariable: m.BodyVariable}
 }
 
-func (l *launch) stray(format string, args ...any) {
+func (l *launch) recordStray(format string, args ...any) {
 	text := fmt.Sprintf(format, args...)
 	l.service.platform.log.Warn("wrong message", "path", l.service.o.Path, "what", text)
-	l.service.change(func() {
+	l.service.changeStatus(func() {
 		if len(l.service.status.Strays) < maxStrays {
 			l.service.status.Strays = append(l.service.status.Strays, text)
 		}
 	})
 }
 
-// expect opens a request; the channel gets its answer.
-func (l *launch) expect(requestKey string) <-chan answer {
+// expectAnswer opens a request; the channel gets its answer.
+func (l *launch) expectAnswer(requestKey string) <-chan answer {
 	wait := make(chan answer, 1)
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -34,9 +34,9 @@ func TestStrays(t *testing.T) {
 	} {
 		s := &Service{platform: &Platform{log: slog.New(slog.DiscardHandler)}, status: Status{Received: map[string]int{}}, changed: make(chan struct{})}
 		l := &launch{service: s, ready: make(chan struct{}), pending: map[string]chan answer{}}
-		l.expect("k")
+		l.expectAnswer("k")
 		for _, m := range test.messages {
-			l.receive([]byte(m))
+			l.receiveMessage([]byte(m))
 		}
 		got := strings.Join(s.status.Strays, "; ")
 		if test.stray == "" && got != "" || !strings.Contains(got, test.stray) {

@@ -11,7 +11,8 @@ import (
 	"slices"
 	"strings"
 	"sync"
-	"time"
+
+	"mssentinel/app/retry"
 )
 
 // State is what the Services page shows of a Service.
@@ -83,7 +84,7 @@ func (p *Platform) AddService(app *App, o ServiceOptions) (*Service, error) {
 	}
 	s := &Service{
 		App: app, platform: p, o: o, dir: filepath.Join(p.dir, "services", o.Path),
-		parameters: app.defaults(), status: Status{State: Stopped, Received: map[string]int{}}, changed: make(chan struct{}),
+		parameters: app.defaultValues(), status: Status{State: Stopped, Received: map[string]int{}}, changed: make(chan struct{}),
 	}
 	maps.Copy(s.parameters, o.Parameters)
 	for _, name := range []string{"in", "out", "log", "tmp"} {
@@ -100,7 +101,7 @@ func (p *Platform) AddService(app *App, o ServiceOptions) (*Service, error) {
 	return s, nil
 }
 
-func (a *App) defaults() map[string]string {
+func (a *App) defaultValues() map[string]string {
 	values := map[string]string{}
 	for _, parameter := range a.Manifest.Params {
 		if parameter.Default != nil {
@@ -111,10 +112,10 @@ func (a *App) defaults() map[string]string {
 }
 
 // URL is the root of what the Service offers, without a slash at its end.
-func (s *Service) URL() string { return s.platform.URL() + s.root() }
+func (s *Service) URL() string { return s.platform.URL() + s.rootPath() }
 
-func (s *Service) root() string {
-	return "/api/services/" + s.o.Path + "/" + s.App.Manifest.major()
+func (s *Service) rootPath() string {
+	return "/api/services/" + s.o.Path + "/" + s.App.Manifest.majorVersion()
 }
 
 // Folder is where the Service's in, out, log and tmp are.
@@ -134,8 +135,8 @@ func (s *Service) Parameters() map[string]string {
 	return maps.Clone(s.parameters)
 }
 
-// missing returns the labels of required parameters that have no value among values.
-func (a *App) missing(values map[string]string) []string {
+// missingLabels returns the labels of required parameters that have no value among values.
+func (a *App) missingLabels(values map[string]string) []string {
 	var labels []string
 	for _, step := range a.Steps {
 		for _, parameter := range step.Parameters {
@@ -149,7 +150,7 @@ func (a *App) missing(values map[string]string) []string {
 
 // TurnOn starts the Service and does not wait until it runs.
 func (s *Service) TurnOn() error {
-	if missing := s.App.missing(s.Parameters()); len(missing) > 0 {
+	if missing := s.App.missingLabels(s.Parameters()); len(missing) > 0 {
 		return fmt.Errorf("required parameters have no value: %s", strings.Join(missing, ", "))
 	}
 	s.mu.Lock()
@@ -164,7 +165,7 @@ func (s *Service) TurnOn() error {
 	s.setState(Starting)
 	go func() {
 		defer close(done)
-		s.supervise(ctx)
+		s.runUntilOff(ctx)
 	}()
 	return nil
 }
@@ -183,12 +184,12 @@ func (s *Service) TurnOff() {
 	}
 }
 
-// supervise starts the process again when it ends by itself, as often as it may.
-func (s *Service) supervise(ctx context.Context) {
+// runUntilOff starts the process again when it ends by itself, as often as it may.
+func (s *Service) runUntilOff(ctx context.Context) {
 	final := Stopped
 	for attempt := 0; ; attempt++ {
-		exit := s.run(ctx)
-		s.change(func() { s.status.Exit, s.status.PID, s.current = &exit, 0, nil })
+		exit := s.runOnce(ctx)
+		s.changeStatus(func() { s.status.Exit, s.status.PID, s.current = &exit, 0, nil })
 		s.platform.log.Info("service ended", "path", s.o.Path, "code", exit.Code, "message", exit.Message)
 		if ctx.Err() != nil {
 			break
@@ -197,40 +198,40 @@ func (s *Service) supervise(ctx context.Context) {
 			final = Failed
 			break
 		}
-		s.change(func() { s.status.State = Restarting })
-		if !sleep(ctx, s.platform.o.RestartPause) {
+		s.changeStatus(func() { s.status.State = Restarting })
+		if retry.Sleep(ctx, s.platform.o.RestartPause) != nil {
 			break
 		}
-		s.change(func() { s.status.State, s.status.Restarts = Starting, attempt+1 })
+		s.changeStatus(func() { s.status.State, s.status.Restarts = Starting, attempt+1 })
 	}
-	s.change(func() { s.status.State, s.off = final, nil })
+	s.changeStatus(func() { s.status.State, s.off = final, nil })
 }
 
-// change alters the status and wakes whoever waits for that.
-func (s *Service) change(alter func()) {
+// changeStatus alters the status and lets Wait look at it.
+func (s *Service) changeStatus(alter func()) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	alter()
-	s.wake()
+	s.signalChange()
 }
 
 func (s *Service) setState(state State) {
 	s.status.State = state
-	s.wake()
+	s.signalChange()
 }
 
-func (s *Service) wake() {
+func (s *Service) signalChange() {
 	close(s.changed)
 	s.changed = make(chan struct{})
 }
 
 // Status returns a copy.
 func (s *Service) Status() Status {
-	status, _ := s.look()
+	status, _ := s.statusAndChange()
 	return status
 }
 
-func (s *Service) look() (Status, <-chan struct{}) {
+func (s *Service) statusAndChange() (Status, <-chan struct{}) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	status := s.status
@@ -241,7 +242,7 @@ func (s *Service) look() (Status, <-chan struct{}) {
 // Wait returns when the status is as wanted. The error says what it was instead when ctx ended.
 func (s *Service) Wait(ctx context.Context, wanted func(Status) bool) (Status, error) {
 	for {
-		status, changed := s.look()
+		status, changed := s.statusAndChange()
 		if wanted(status) {
 			return status, nil
 		}
@@ -265,7 +266,7 @@ func (s *Service) WaitRunning(ctx context.Context) error {
 }
 
 // ForgetStrays empties Status.Strays, for what was provoked.
-func (s *Service) ForgetStrays() { s.change(func() { s.status.Strays = nil }) }
+func (s *Service) ForgetStrays() { s.changeStatus(func() { s.status.Strays = nil }) }
 
 // Silence makes the platform send no heartbeats to the Service, or send them again.
 func (s *Service) Silence(silent bool) {
@@ -276,14 +277,14 @@ func (s *Service) Silence(silent bool) {
 
 // Send publishes a message of any content to the Service, as the platform would.
 func (s *Service) Send(payload []byte) error {
-	l := s.launched()
+	l := s.currentLaunch()
 	if l == nil {
 		return errors.New("the Service does not run")
 	}
-	return s.platform.bus.publish(l.server, payload)
+	return s.platform.bus.publishMessage(l.server, payload)
 }
 
-func (s *Service) launched() *launch {
+func (s *Service) currentLaunch() *launch {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.current
@@ -309,15 +310,4 @@ func (s *Service) LogTail(lines int) []string {
 	}
 	all := strings.Split(text, "\n")
 	return all[max(0, len(all)-lines):]
-}
-
-func sleep(ctx context.Context, d time.Duration) bool {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return true
-	case <-ctx.Done():
-		return false
-	}
 }

@@ -12,60 +12,60 @@ import (
 // runService puts a request into a message. Where sources about ThreatConnect differ or say nothing, chance decides.
 func (p *Platform) runService(r *http.Request, key, path string, hasBody bool) map[string]any {
 	c := &p.chance
-	token, expires := p.tokens.issue(requestToken)
+	token, expires := p.tokens.issueToken(requestToken)
 	m := map[string]any{
-		"command": c.pick("RunService", "RunService", "runService"), "appId": c.number(95), "requestKey": key,
-		"method": c.pick(r.Method, r.Method, strings.ToLower(r.Method)), "path": c.path(path),
-		"queryParams": query(r.URL.RawQuery, p.o.RawQuery), "headers": c.headers(r),
-		"apiToken": token, "expireSeconds": c.number(expires.Unix()),
+		"command": c.pickText("RunService", "RunService", "runService"), "appId": c.numberForm(95), "requestKey": key,
+		"method": c.pickText(r.Method, r.Method, strings.ToLower(r.Method)), "path": c.pathForm(path),
+		"queryParams": queryPairs(r.URL.RawQuery, p.o.RawQuery), "headers": c.headerPairs(r),
+		"apiToken": token, "expireSeconds": c.numberForm(expires.Unix()),
 	}
 	if hasBody {
 		m["bodyVariable"] = requestBody
 	} else {
-		c.perhaps(m, "bodyVariable", requestBody, nil)
+		c.maybeSet(m, "bodyVariable", requestBody, nil)
 	}
-	c.perhaps(m, "userConfig", []header{}, []header{{"tlpExportSetting", "TLP:RED"}})
+	c.maybeSet(m, "userConfig", []header{}, []header{{"tlpExportSetting", "TLP:RED"}})
 	full := "https://" + r.Host + r.URL.EscapedPath()
-	c.perhaps(m, "requestUrl", full, full+"?"+r.URL.RawQuery, "https://"+r.Host)
+	c.maybeSet(m, "requestUrl", full, full+"?"+r.URL.RawQuery, "https://"+r.Host)
 	host, _, err := net.SplitHostPort(r.RemoteAddr)
 	if err == nil {
-		c.perhaps(m, "remoteAddress", host)
+		c.maybeSet(m, "remoteAddress", host)
 	}
-	c.perhaps(m, "appXid", "651ed5f2-2a76-4e84-8a50-43031515d3c7")
-	c.perhaps(m, "triggerId", nil, "")
+	c.maybeSet(m, "appXid", "651ed5f2-2a76-4e84-8a50-43031515d3c7")
+	c.maybeSet(m, "triggerId", nil, "")
 	return m
 }
 
 func (p *Platform) heartbeatMessage() []byte {
-	m := map[string]any{"command": p.chance.pick("Heartbeat", "heartbeat")}
-	p.chance.perhaps(m, "metric", map[string]any{}, nil)
-	p.chance.perhaps(m, "memoryPercent", 0, "0")
+	m := map[string]any{"command": p.chance.pickText("Heartbeat", "heartbeat")}
+	p.chance.maybeSet(m, "metric", map[string]any{}, nil)
+	p.chance.maybeSet(m, "memoryPercent", 0, "0")
 	payload, _ := json.Marshal(m)
 	return payload
 }
 
-func (c *chance) pick(choices ...string) string { return choices[c.below(len(choices))] }
+func (c *chance) pickText(choices ...string) string { return choices[c.numberBelow(len(choices))] }
 
-// perhaps leaves a member out or gives it one of the values.
-func (c *chance) perhaps(m map[string]any, name string, values ...any) {
-	if i := c.below(len(values) + 1); i < len(values) {
+// maybeSet leaves a member out or gives it one of the values.
+func (c *chance) maybeSet(m map[string]any, name string, values ...any) {
+	if i := c.numberBelow(len(values) + 1); i < len(values) {
 		m[name] = values[i]
 	}
 }
 
-// path is what follows the version, mostly without a leading slash.
-func (c *chance) path(path string) any {
+// pathForm is what follows the version, mostly without a leading slash.
+func (c *chance) pathForm(path string) any {
 	if path == "" {
-		return []any{"", "/", nil}[c.below(3)]
+		return []any{"", "/", nil}[c.numberBelow(3)]
 	}
-	if c.once(3) {
+	if c.oneIn(3) {
 		return "/" + path
 	}
 	return path
 }
 
-// query lists the parameters in their order, repeated ones too, decoded or as they were written.
-func query(written string, raw bool) []header {
+// queryPairs lists the parameters in their order, repeated ones too, decoded or as they were written.
+func queryPairs(written string, raw bool) []header {
 	list := []header{}
 	for part := range strings.SplitSeq(written, "&") {
 		name, value, _ := strings.Cut(part, "=")
@@ -83,13 +83,13 @@ func query(written string, raw bool) []header {
 	return list
 }
 
-// headers lists what the client sent, repeated ones too, and what a front adds.
-func (c *chance) headers(r *http.Request) []header {
+// headerPairs lists what the client sent, repeated ones too, and what a front adds.
+func (c *chance) headerPairs(r *http.Request) []header {
 	list := []header{{"Host", r.Host}, {"X-Forwarded-For", "10.0.0.9"}}
-	if c.once(2) {
+	if c.oneIn(2) {
 		list = append(list, header{"x-forwarded-for", "10.0.0.10"})
 	}
-	lower := c.once(2) // as HTTP/2 has them
+	lower := c.oneIn(2) // as HTTP/2 has them
 	for name, values := range r.Header {
 		if lower {
 			name = strings.ToLower(name)

@@ -30,22 +30,22 @@ func startStore(o Options, certificates *Certificates) (*store, error) {
 		s.where = *o.Store
 	} else {
 		s.embedded = miniredis.NewMiniRedis()
-		if err := s.secure(certificates); err != nil {
+		if err := s.requireLogin(certificates); err != nil {
 			return nil, err
 		}
-		if err := s.start(); err != nil {
+		if err := s.startServer(); err != nil {
 			return nil, err
 		}
 	}
-	return s, s.open()
+	return s, s.openPool()
 }
 
-// secure makes the embedded store ask for all that a Redis may ask for.
-func (s *store) secure(certificates *Certificates) error {
+// requireLogin makes the embedded store ask for all that a Redis may ask for.
+func (s *store) requireLogin(certificates *Certificates) error {
 	if certificates == nil {
 		return nil
 	}
-	config, err := certificates.server(true)
+	config, err := certificates.serverTLS(true)
 	if err != nil {
 		return err
 	}
@@ -56,8 +56,8 @@ func (s *store) secure(certificates *Certificates) error {
 	return nil
 }
 
-// start listens on the port of before, or on a free one.
-func (s *store) start() error {
+// startServer listens on the port of before, or on a free one.
+func (s *store) startServer() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.embedded == nil {
@@ -81,7 +81,7 @@ func (s *store) start() error {
 	return err
 }
 
-func (s *store) stop() {
+func (s *store) stopServer() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.embedded != nil && s.up {
@@ -90,8 +90,8 @@ func (s *store) stop() {
 	}
 }
 
-// open prepares the platform's own connections.
-func (s *store) open() error {
+// openPool prepares the platform's own connections.
+func (s *store) openPool() error {
 	options := []redis.DialOption{
 		redis.DialConnectTimeout(3 * time.Second), redis.DialReadTimeout(10 * time.Second), redis.DialWriteTimeout(10 * time.Second),
 		redis.DialUsername(s.where.User), redis.DialPassword(s.where.Password),
@@ -115,31 +115,31 @@ func (s *store) open() error {
 	return nil
 }
 
-func (s *store) do(command string, args ...any) (any, error) {
+func (s *store) runCommand(command string, args ...any) (any, error) {
 	conn := s.pool.Get()
 	defer conn.Close()
 	return conn.Do(command, args...)
 }
 
-// get returns nil for what is not there.
-func (s *store) get(key, field string) ([]byte, error) {
-	value, err := redis.Bytes(s.do("HGET", key, field))
+// getField returns nil for what is not there.
+func (s *store) getField(key, field string) ([]byte, error) {
+	value, err := redis.Bytes(s.runCommand("HGET", key, field))
 	if errors.Is(err, redis.ErrNil) {
 		return nil, nil
 	}
 	return value, err
 }
 
-func (s *store) put(key, field string, value []byte) error {
-	_, err := s.do("HSET", key, field, value)
+func (s *store) putField(key, field string, value []byte) error {
+	_, err := s.runCommand("HSET", key, field, value)
 	return err
 }
 
-func (s *store) remove(key string) { s.do("DEL", key) } //nolint:errcheck // what stays behind harms nobody
+func (s *store) removeKey(key string) { s.runCommand("DEL", key) } //nolint:errcheck // what stays behind harms nobody
 
-func (s *store) close() {
+func (s *store) closeStore() {
 	if s.pool != nil {
 		s.pool.Close() //nolint:errcheck // nothing is kept in it
 	}
-	s.stop()
+	s.stopServer()
 }

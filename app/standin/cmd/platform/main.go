@@ -18,7 +18,7 @@ import (
 )
 
 func main() {
-	if err := run(); err != nil {
+	if err := runStandin(); err != nil {
 		fmt.Fprintln(os.Stderr, "platform:", err)
 		os.Exit(1)
 	}
@@ -38,7 +38,7 @@ func (p pairs) Set(text string) error {
 	return nil
 }
 
-func run() error {
+func runStandin() error {
 	parameters, environ := pairs{}, pairs{}
 	var o tcplatform.Options
 	tcx := flag.String("package", "target/TCVA_-_Microsoft_Sentinel_v1.tcx", "package to install")
@@ -66,11 +66,11 @@ func run() error {
 		return err
 	}
 	o.Logger = slog.New(slog.NewTextHandler(os.Stderr, nil))
-	return serve(o, *tcx, parameters, *on)
+	return serveUntilSignal(o, *tcx, parameters, *on)
 }
 
-// serve runs until it is interrupted.
-func serve(o tcplatform.Options, tcx string, parameters map[string]string, on bool) error {
+// serveUntilSignal runs until it is interrupted.
+func serveUntilSignal(o tcplatform.Options, tcx string, parameters map[string]string, on bool) error {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	p, err := tcplatform.Start(o)
