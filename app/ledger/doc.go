@@ -30,14 +30,34 @@
 // stix.Indicator.ContentHash), in a full update always, once a job. A row that waits in the outbox and cannot have left yet is
 // replaced by a newer one.
 //
+// # Departure
+//
+// An object departs when its last candidate goes. A candidate goes
+//
+//   - when ThreatConnect reports its indicator as deleted or inactive and its query, asked for it by id, does not return it
+//     (every delta update asks);
+//   - when an update read everything that its query selects, and the indicator was not among it. That it did not come counts only
+//     where the query was read to its end, with all of its owners there before and after, and without a row that nobody can read;
+//   - when the indicator is read again and does not give the object any more;
+//   - with a deleted query, in the next update that reads everything and in which every query was read.
+//
+// Nothing departs because something could not be read.
+//
 // # Retirement and the brake
 //
-// A departed object is retired where it stands in Sentinel or may stand there: it is sent once more with an end that is now. An
-// update that would retire more than [BrakeObjects] objects and more than one in [BrakePart] of those that are live asks the
-// operator first, and retires nothing until then. Nothing else waits for the answer. Departures are counted in generations; a
+// A departed object is retired where it stands in Sentinel or may stand there: it goes out once more as it was last sent, with an
+// end that is now. An object whose time to live has passed needs nothing. An update in which a query could not be read retires
+// nothing. One that would retire more than [BrakeObjects] objects, and more than one in [BrakePart] of those that are live, asks
+// the operator first, and retires nothing until then; nothing else waits for the answer. Departures are counted in generations; a
 // question closes the present one, so that what departs later is another question (see [Question]). A newer update that reads
-// everything replaces the question. What was dismissed stays until its time to live ends, and is asked about again only
-// together with something new.
+// everything replaces the question; a delta update beside it leaves alone what it is about. What was dismissed stays until its time
+// to live ends, and is asked about again only together with something new.
+//
+// # Workspace and source name
+//
+// The ledger belongs to a workspace and a source name. When the source name changes, every object departs under the old name, and
+// a full update follows. When the workspace changes, a new ledger begins with a full update, and the old workspace is left to its
+// times to live: its objects are abandoned, and should it be served again they are some that departed.
 //
 // # The states of an object
 //
