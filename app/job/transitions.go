@@ -8,7 +8,7 @@ import (
 	"mssentinel/app/retry"
 )
 
-// A scheduled job that fails is tried again up to MaxRetries times, after pauses that grow.
+// MaxRetries is how often a scheduled job that fails is tried again.
 const MaxRetries = 10
 
 // RetryPauses lie between the attempts at a scheduled job.

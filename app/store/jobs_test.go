@@ -69,7 +69,7 @@ func TestUpdateJob(t *testing.T) {
 		t.Errorf("kept (-want +got):\n%s", diff)
 	}
 	refusal := errors.New("no")
-	if _, err := f.UpdateJob(ctx(), update.RequestID, func(j *job.Job) error { j.Message = "changed"; return refusal }); err != refusal {
+	if _, err := f.UpdateJob(ctx(), update.RequestID, func(j *job.Job) error { j.Message = "changed"; return refusal }); !errors.Is(err, refusal) {
 		t.Errorf("error %v", err)
 	}
 	if f.get(got).Message != "so far" {

@@ -66,7 +66,7 @@ func (s *Store) Problems(ctx context.Context, f ProblemFilter) (problems []job.P
 	return problems, total, nil
 }
 
-// job.Problem is one line of REPORT; [ErrNotFound] where there is none of this number.
+// Problem is one line of REPORT; [ErrNotFound] where there is none of this number.
 func (s *Store) Problem(ctx context.Context, id int64) (job.Problem, error) {
 	var row problemRow
 	err := s.read.GetContext(ctx, &row, selectProblem+` WHERE problem.id = ?`, id)
