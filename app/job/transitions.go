@@ -8,7 +8,7 @@ import (
 	"mssentinel/app/retry"
 )
 
-// MaxRetries is how often a scheduled job that fails is tried again.
+// MaxRetries is how often a scheduled job that fails is tried again, after pauses that grow.
 const MaxRetries = 10
 
 // RetryPauses lie between the attempts at a scheduled job.

@@ -350,7 +350,7 @@ func TestThrottleHoldsEverybody(t *testing.T) {
 			t.Fatal(err)
 		}
 		l.inject(sentinelserver.Fault{Kind: sentinelserver.Throttle, Seconds: 30})
-		go l.deliver(t.Context(), objects(1, 1))
+		go l.deliver(t.Context(), objects(1, 1)) //nolint:errcheck // its answer holds the next one up
 		synctest.Wait()
 		if _, err := l.deliver(t.Context(), objects(2, 1)); err != nil || time.Since(start) != 62*time.Second {
 			t.Fatalf("%v after %v", err, time.Since(start))

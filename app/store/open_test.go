@@ -228,7 +228,7 @@ func TestTransactionEnds(t *testing.T) {
 	f.do(second(f.AddJob(ctx(), job.AdHoc, job.Full, f.now)))
 	func() {
 		defer func() { recover() }()
-		f.inTransaction(ctx(), func(ctx context.Context, tx *transaction) error {
+		f.inTransaction(ctx(), func(ctx context.Context, tx *transaction) error { //nolint:errcheck // it does not return
 			f.do(second(tx.ExecContext(ctx, `DELETE FROM job`)))
 			panic("a fault")
 		})
