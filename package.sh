@@ -78,8 +78,8 @@ demo() {
   exec "$target/bin/demo" -package "$target/TCVA_-_Microsoft_Sentinel_v1.tcx" -state .demo "$@"
 }
 
-# apt_packages installs the packages whose command or file is not there.
-apt_packages() {
+# install_apt_packages installs the packages whose command or file is not there.
+install_apt_packages() {
   local missing=() want have
   while read -r want have; do
     { command -v "$have" || [ -e "$have" ]; } >/dev/null 2>&1 || missing+=("$want")
@@ -102,8 +102,8 @@ LIST
     fail "apt-get could not install ${missing[*]} (see $tools/apt.log): install them by hand; without them the tests of the browser, the broker, the store and the generated code cannot run"
 }
 
-# python_tools installs the validators that stand for OASIS and for ThreatConnect.
-python_tools() {
+# install_python_tools installs the validators that stand for OASIS and for ThreatConnect.
+install_python_tools() {
   local list=(stix2-validator==3.3.2 stix2-patterns==2.1.2 tcex-cli==2.0.0 vermin==1.9.2)
   [ "$(cat "$venv/installed" 2>/dev/null)" != "${list[*]}" ] || return 0
   say "Installing ${list[*]}"
@@ -116,8 +116,8 @@ python_tools() {
 # pinned MODULE prints the version that go.mod pins, so that code and its generator move together.
 pinned() { go list -m -f '{{.Version}}' "$1"; }
 
-# go_tool NAME PACKAGE@VERSION
-go_tool() {
+# install_go_tool NAME PACKAGE@VERSION
+install_go_tool() {
   [ "$(cat "$bin/$1.version" 2>/dev/null)" != "$2" ] || return 0
   say "Installing $2 (this may take minutes)"
   GOBIN=$bin GOFLAGS= go install "$2" || fail "go install $2 failed: is the Go module proxy within reach?"
@@ -125,22 +125,23 @@ go_tool() {
 }
 
 install_generators() {
-  go_tool templ github.com/a-h/templ/cmd/templ@"$(pinned github.com/a-h/templ)"
-  go_tool protoc-gen-go google.golang.org/protobuf/cmd/protoc-gen-go@"$(pinned google.golang.org/protobuf)"
-  go_tool protoc-gen-go-grpc google.golang.org/grpc/cmd/protoc-gen-go-grpc@v1.6.2
+  install_go_tool templ github.com/a-h/templ/cmd/templ@"$(pinned github.com/a-h/templ)"
+  install_go_tool protoc-gen-go google.golang.org/protobuf/cmd/protoc-gen-go@"$(pinned google.golang.org/protobuf)"
+  install_go_tool protoc-gen-go-grpc google.golang.org/grpc/cmd/protoc-gen-go-grpc@v1.6.2
 }
 
 lint() {
   need_compilers
-  go_tool golangci-lint github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
+  install_go_tool golangci-lint github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
   say "Checking dependencies: go mod"
   go mod verify
   go mod tidy -diff || fail "go.mod or go.sum is not tidy: run go mod tidy"
   say "Checking form and code: gofmt, go vet, staticcheck and more (.golangci.yml)"
-  golangci-lint run ./... || fail "what stands above has to be put right; golangci-lint fmt and run --fix do some of it (in $bin)"
+  golangci-lint run ./... || fail "put right what stands above; $bin/golangci-lint run --fix does some of it"
 }
 
 generate() {
+  need_compilers
   need protoc "install the compiler of protocol buffers (Debian: apt-get install protobuf-compiler)"
   install_generators
   say "Writing the generated code"
@@ -152,8 +153,8 @@ run_tests() {
   need_compilers
   [ $# -gt 0 ] || lint
   mkdir -p "$tools"
-  apt_packages
-  python_tools
+  install_apt_packages
+  install_python_tools
   install_generators
   build
   export MS_SENTINEL_PACKAGE=$target/TCVA_-_Microsoft_Sentinel_v1.tcx

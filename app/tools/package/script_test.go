@@ -18,8 +18,9 @@ func TestScript(t *testing.T) {
 		{"help", "", []string{"-h"}, 0, "./package.sh demo"},
 		{"long help", "", []string{"--help"}, 0, "./package.sh build"},
 		{"no command", "", nil, 2, "./package.sh test"},
-		{"a wrong command", "", []string{"biuld"}, 2, "./package.sh build"},
+		{"a wrong command", "", []string{"biuld"}, 2, "./package.sh bench"},
 		{"a wrong argument", "", []string{"build", "extra"}, 1, `build takes no more arguments, and "extra" is one`},
+		{"an argument of lint", "", []string{"lint", "./app"}, 1, `lint takes no more arguments, and "./app" is one`},
 		{"no compiler", "CC=no-such-compiler", []string{"build"}, 1, "no-such-compiler is missing: install a C compiler"},
 		{"no static library", "CC=false", []string{"build"}, 1, "cannot link statically"},
 	} {
