@@ -133,7 +133,7 @@ func openService(ctx context.Context, c config.Config, log *platform.Log) (_ *se
 		TTL: c.TTL, Pace: objectsPerSecond(c), Logger: log.With(feature, "pipeline")})
 	key := make([]byte, 32)
 	rand.Read(key) // never fails
-	s.handler = web.New(web.Options{Store: s.store, Pipeline: screens{s.pipeline}, ThreatConnect: tc, Types: typeNames(s.mappers),
+	s.handler = web.New(web.Options{Store: s.store, Pipeline: s.pipeline, ThreatConnect: tc, Types: typeNames(s.mappers),
 		Version: version, Source: c.SourceSystem, Key: key, Logger: log.With(feature, "web")})
 	return s, nil
 }

@@ -2,17 +2,17 @@ package job
 
 // Counts is what a job did. Downloaded and Invalid count ThreatConnect indicators, the others STIX objects.
 type Counts struct {
-	Downloaded int64 `json:"count_downloaded" db:"count_downloaded"`
-	Invalid    int64 `json:"count_invalid" db:"count_invalid"`
+	Downloaded int64 `db:"count_downloaded"`
+	Invalid    int64 `db:"count_invalid"`
 	// Duplicate objects lost to a copy from a higher query, or an earlier row of the same.
-	Duplicate int64 `json:"count_duplicate" db:"count_duplicate"`
+	Duplicate int64 `db:"count_duplicate"`
 	// Unchanged objects stand in Sentinel as they are and were not sent.
-	Unchanged int64 `json:"count_unchanged" db:"count_unchanged"`
+	Unchanged int64 `db:"count_unchanged"`
 	// Queued objects were handed to Upload.
-	Queued   int64 `json:"count_queued" db:"count_queued"`
-	Uploaded int64 `json:"count_uploaded" db:"count_uploaded"`
-	Rejected int64 `json:"count_rejected" db:"count_rejected"`
-	Retired  int64 `json:"count_retired" db:"count_retired"`
+	Queued   int64 `db:"count_queued"`
+	Uploaded int64 `db:"count_uploaded"`
+	Rejected int64 `db:"count_rejected"`
+	Retired  int64 `db:"count_retired"`
 }
 
 // Add adds what another count says.
@@ -32,8 +32,8 @@ func (c *Counts) Answered() int64 { return c.Uploaded + c.Rejected + c.Retired }
 
 // Detail is a count by query and type, for the job's details.
 type Detail struct {
-	QueryID string `json:"query_id" db:"query_id"`
-	Type    string `json:"type" db:"type"`
+	QueryID string `db:"query_id"`
+	Type    string `db:"type"`
 	Counts
 }
 

@@ -86,37 +86,37 @@ func (s Status) Open() bool { return !slices.Contains(EndedStatuses, s) }
 // Job is one update. Times are UTC; nil is "not yet".
 type Job struct {
 	// Number is the job's place in the order of creation; the ledger refers to it.
-	Number int64 `json:"-"`
+	Number int64
 	// RequestID is a UUID, by which the screens and the API name the job.
-	RequestID string `json:"request_id"`
-	Type      Type   `json:"job_type"`
-	Mode      Mode   `json:"mode"`
-	Status    Status `json:"status"`
+	RequestID string
+	Type      Type
+	Mode      Mode
+	Status    Status
 	// Message says what was not as it should be, with the remedy; "" where everything was.
-	Message              string     `json:"message"`
-	DateQueued           time.Time  `json:"date_queued"`
-	DateStarted          *time.Time `json:"date_started"`
-	DateDownloadStart    *time.Time `json:"date_download_start"`
-	DateDownloadComplete *time.Time `json:"date_download_complete"`
-	DateConvertStart     *time.Time `json:"date_convert_start"`
-	DateConvertComplete  *time.Time `json:"date_convert_complete"`
-	DateUploadStart      *time.Time `json:"date_upload_start"`
-	DateUploadComplete   *time.Time `json:"date_upload_complete"`
-	DateCompleted        *time.Time `json:"date_completed"`
-	DateFailed           *time.Time `json:"date_failed"`
+	Message              string
+	DateQueued           time.Time
+	DateStarted          *time.Time
+	DateDownloadStart    *time.Time
+	DateDownloadComplete *time.Time
+	DateConvertStart     *time.Time
+	DateConvertComplete  *time.Time
+	DateUploadStart      *time.Time
+	DateUploadComplete   *time.Time
+	DateCompleted        *time.Time
+	DateFailed           *time.Time
 	// WindowStart and WindowEnd bound lastModified: start included, end not. An update that reads everything has no start.
-	WindowStart *time.Time `json:"last_modified_filter_start"`
-	WindowEnd   *time.Time `json:"last_modified_filter_end"`
+	WindowStart *time.Time
+	WindowEnd   *time.Time
 	// Attempt is the number of the present attempt, 0 before the first. No two attempts, of whichever jobs, share a number.
-	Attempt int64 `json:"-"`
+	Attempt int64
 	// FailureCount counts failed attempts since the job was last queued; RetryAfter is when a pending job may run again.
-	FailureCount int        `json:"failure_count"`
-	RetryAfter   *time.Time `json:"retry_after"`
+	FailureCount int
+	RetryAfter   *time.Time
 	Counts
 	// RetirementsHeld is how many objects the present attempt asks about instead of retiring them; see [Job.Question].
-	RetirementsHeld int64 `json:"-"`
+	RetirementsHeld int64
 	// OtherErrors is how many lines of REPORT the other counts leave out: a query that could not be read, for example.
-	OtherErrors int64 `json:"count_other_errors"`
+	OtherErrors int64
 }
 
 // Question is how many objects wait for the operator's answer: 0 unless the job is in [ConfirmationRequired].

@@ -40,17 +40,17 @@ const (
 
 // Problem is one line of REPORT: what was not sent and why, or, as a note, what was sent and is worth knowing.
 type Problem struct {
-	ID        int64     `json:"id"`
-	RequestID string    `json:"request_id"`
-	DateAdded time.Time `json:"date_added"`
-	Step      Step      `json:"step"`
+	ID        int64
+	RequestID string
+	DateAdded time.Time
+	Step      Step
 	// Code is one of the codes above, or one of Upload's.
-	Code    Code   `json:"code"`
-	Message string `json:"message"`
+	Code    Code
+	Message string
 	// Raw is the object concerned, as JSON; "" where there is none.
-	Raw string `json:"raw"`
+	Raw string
 	// Note: the object was sent all the same.
-	Note bool `json:"note"`
+	Note bool
 }
 
 // Bounds of a line of REPORT, in bytes.

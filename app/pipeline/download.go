@@ -217,12 +217,24 @@ func (p *Pipeline) report(r *run, problems ...job.Problem) error {
 	})
 }
 
-// showQuery is the query as REPORT shows it.
+// queryText is a query as REPORT shows it.
+type queryText struct {
+	ID            string   `json:"id"`
+	Rank          int      `json:"rank"`
+	Owners        []string `json:"owners"`
+	Types         []string `json:"types"`
+	TQL           string   `json:"tql"`
+	SortField     string   `json:"sort_field"`
+	SortDirection string   `json:"sort_direction"`
+	Version       string   `json:"version"`
+}
+
+// showQuery is the query as REPORT shows it, as JSON.
 func showQuery(q store.RunQuery) string {
 	var text strings.Builder
 	e := json.NewEncoder(&text)
 	e.SetEscapeHTML(false)
-	if err := e.Encode(q.Query); err != nil {
+	if err := e.Encode(queryText(q.Query)); err != nil {
 		return ""
 	}
 	return strings.TrimSpace(text.String())

@@ -16,15 +16,15 @@ import (
 
 // Query is one line of CONFIGURE. Its ID is its identity: it survives a change of rank, and the ledger refers to it.
 type Query struct {
-	ID            string   `json:"id"`
-	Rank          int      `json:"rank"`
-	Owners        []string `json:"owners"`
-	Types         []string `json:"types"`
-	TQL           string   `json:"tql"`
-	SortField     string   `json:"sort_field"`
-	SortDirection string   `json:"sort_direction"`
+	ID            string
+	Rank          int
+	Owners        []string
+	Types         []string
+	TQL           string
+	SortField     string
+	SortDirection string
 	// Version changes when what the query selects changes.
-	Version string `json:"version"`
+	Version string
 }
 
 // RunQuery is a saved query as a job reads it.

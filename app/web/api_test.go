@@ -16,6 +16,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"mssentinel/app/job"
+	"mssentinel/app/pipeline"
 	"mssentinel/app/store"
 	"mssentinel/app/threatconnect"
 )
@@ -24,7 +25,7 @@ func TestReading(t *testing.T) {
 	w := newWorld()
 	w.queries = []store.Query{oneSaved("a", "rating > 3")}
 	w.jobs = []job.Job{{RequestID: jobID, Type: job.Scheduled, Mode: job.Full, Status: job.UploadInProgress, DateQueued: noon, Counts: job.Counts{Uploaded: 7}}}
-	w.progress = Progress{RequestID: jobID, Stage: "Upload", Expected: 10, Uploaded: 7}
+	w.progress = pipeline.Progress{RequestID: jobID, Stage: "Upload", Expected: 10, Uploaded: 7}
 	w.problems = []job.Problem{{ID: 9007199254740993, RequestID: jobID, DateAdded: noon, Step: "Convert", Code: "invalid-value", Message: "no value", Raw: `{"id":9007199254740993}`}}
 	h := w.handler()
 	for target, want := range map[string]string{
@@ -128,7 +129,7 @@ func TestMembers(t *testing.T) {
 	w := newWorld()
 	w.queries = []store.Query{oneSaved("a", "rating > 3")}
 	w.jobs = []job.Job{{RequestID: jobID}}
-	w.progress = Progress{RequestID: jobID, WaitUntil: noon, Remaining: time.Minute}
+	w.progress = pipeline.Progress{RequestID: jobID, WaitUntil: noon, Remaining: time.Minute}
 	w.problems = someProblems()
 	h := w.handler()
 	const jobMembers = "count_downloaded count_duplicate count_invalid count_other_errors count_queued count_rejected count_retired count_retirement_held count_unchanged count_uploaded " +

@@ -15,6 +15,7 @@ import (
 	"golang.org/x/net/html"
 
 	"mssentinel/app/job"
+	"mssentinel/app/pipeline"
 	"mssentinel/app/store"
 	"mssentinel/app/threatconnect"
 )
@@ -231,8 +232,8 @@ func TestThreatConnectAway(t *testing.T) {
 	v.press("Validate TQL")
 	v.status(http.StatusBadGateway)
 	v.sees("The query cannot be checked: ThreatConnect at tc.example gives no usable answer", "Check the network", "rating = 1")
-	w.preview = func(context.Context, threatconnect.Query) (Preview, error) {
-		return Preview{}, errors.New("the mapper of Host does not start")
+	w.preview = func(context.Context, threatconnect.Query) (pipeline.Preview, error) {
+		return pipeline.Preview{}, errors.New("the mapper of Host does not start")
 	}
 	v.press("Preview")
 	v.status(http.StatusBadGateway)
@@ -308,9 +309,9 @@ func TestPagesEndInTime(t *testing.T) {
 func (w *world) hang() {
 	w.owners = func(ctx context.Context) ([]threatconnect.Owner, error) { <-ctx.Done(); return nil, ctx.Err() }
 	w.count = func(ctx context.Context, _ threatconnect.Query) (int64, error) { <-ctx.Done(); return 0, ctx.Err() }
-	w.preview = func(ctx context.Context, _ threatconnect.Query) (Preview, error) {
+	w.preview = func(ctx context.Context, _ threatconnect.Query) (pipeline.Preview, error) {
 		<-ctx.Done()
-		return Preview{}, ctx.Err()
+		return pipeline.Preview{}, ctx.Err()
 	}
 }
 
@@ -429,7 +430,7 @@ func TestImportFaults(t *testing.T) {
 		v.press("Import")
 		v.status(http.StatusUnprocessableEntity)
 		v.sees("Not imported: "+says, "rating > 3", "Import queries")
-		if got := text(v.find("pasted text", func(n *html.Node) bool { return attr(n, "name") == "pasted" })); got != content {
+		if got := textOf(v.find("pasted text", func(n *html.Node) bool { return attr(n, "name") == "pasted" })); got != content {
 			t.Errorf("of the pasted text %q is left", got)
 		}
 		w.mustHaveDone(t)

@@ -1,9 +1,11 @@
 package web
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 	"strconv"
@@ -22,63 +24,82 @@ type draft struct {
 
 // draftQuery is a query with a key that a new one has too.
 type draftQuery struct {
-	Key string `json:"key"`
+	Key string
 	store.Query
+}
+
+// draftView is a draftQuery as its page carries it.
+type draftView struct {
+	Key string `json:"key"`
+	queryView
 }
 
 func newDraft(queries []store.Query, version string) *draft {
 	d := &draft{Version: version}
 	for _, q := range queries {
-		d.Queries = append(d.Queries, draftQuery{Key: q.ID, Query: tidy(q)})
+		d.Queries = append(d.Queries, draftQuery{Key: q.ID, Query: tidyQuery(q)})
 	}
 	d.Base = d.fingerprint()
 	return d
 }
 
 // parseDraft reads a draft from the fields of its page.
-func parseDraft(text, version, base string) (*draft, error) {
+func parseDraft(encoded, version, base string) (*draft, error) {
+	var views []draftView
+	if err := json.Unmarshal([]byte(encoded), &views); err != nil {
+		return nil, fmt.Errorf("reading the unsaved list: %w", err)
+	}
 	d := &draft{Version: version, Base: base}
-	if err := json.Unmarshal([]byte(text), &d.Queries); err != nil {
-		return nil, fmt.Errorf("read the unsaved list: %w", err)
+	for _, v := range views {
+		d.Queries = append(d.Queries, draftQuery{Key: v.Key, Query: store.Query(v.queryView)})
 	}
 	return d, nil
 }
 
-func (d *draft) text() (string, error) {
-	text, err := json.Marshal(list(d.Queries))
-	return string(text), err
+// encodeQueries gives the list in the form that parseDraft reads.
+func (d *draft) encodeQueries() (string, error) {
+	views := make([]draftView, 0, len(d.Queries))
+	for _, q := range d.Queries {
+		views = append(views, draftView{Key: q.Key, queryView: queryView(q.Query)})
+	}
+	encoded, err := json.Marshal(views)
+	if err != nil {
+		return "", fmt.Errorf("writing the unsaved list: %w", err)
+	}
+	return string(encoded), nil
 }
 
 // fingerprint changes with anything that a save would keep.
 func (d *draft) fingerprint() string {
 	sum := sha256.New()
 	for _, q := range d.Queries {
-		fmt.Fprintf(sum, "%q %s %q %q\n", q.ID, selection(q.Query), q.SortField, q.SortDirection)
+		fmt.Fprintf(sum, "%q %s %q %q\n", q.ID, selectionKey(q.Query), q.SortField, q.SortDirection)
 	}
 	return hex.EncodeToString(sum.Sum(nil))[:16]
 }
 
-func (d *draft) dirty() bool { return d.fingerprint() != d.Base }
+func (d *draft) isDirty() bool { return d.fingerprint() != d.Base }
 
-func (d *draft) index(key string) int {
+// findQuery is the index of the query under key, -1 where there is none.
+func (d *draft) findQuery(key string) int {
 	return slices.IndexFunc(d.Queries, func(q draftQuery) bool { return q.Key == key })
 }
 
-// move shifts a query by one place, and stops at the ends.
-func (d *draft) move(key string, by int) {
-	from := d.index(key)
+// moveQuery shifts a query by one place, and stops at the ends.
+func (d *draft) moveQuery(key string, by int) {
+	from := d.findQuery(key)
 	if to := from + by; from >= 0 && to >= 0 && to < len(d.Queries) {
 		d.Queries[from], d.Queries[to] = d.Queries[to], d.Queries[from]
 	}
 }
 
-func (d *draft) remove(key string) {
+func (d *draft) removeQuery(key string) {
 	d.Queries = slices.DeleteFunc(d.Queries, func(q draftQuery) bool { return q.Key == key })
 }
 
-// put replaces the query under key, or appends one where there is none.
-func (d *draft) put(key string, q store.Query) string {
-	if i := d.index(key); i >= 0 {
+// putQuery replaces the query under key, or appends one where there is none. It returns the key under which it stands.
+func (d *draft) putQuery(key string, q store.Query) string {
+	if i := d.findQuery(key); i >= 0 {
 		q.ID, q.Version = d.Queries[i].ID, d.Queries[i].Version
 		d.Queries[i].Query = q
 		return key
@@ -102,13 +123,32 @@ func (d *draft) newKey() string {
 	return "new-" + strconv.Itoa(highest+1)
 }
 
-// replace takes an imported list. Queries that are saved here keep their identity, others are new.
-func (d *draft) replace(queries, saved []store.Query) {
-	known := byID(saved)
+// parseImport reads what CONFIGURE exported or GET api/tql-config gave. A member of another name is an error: what it
+// says would be lost without a word.
+func parseImport(content []byte) ([]store.Query, error) {
+	content = bytes.TrimSpace(bytes.TrimPrefix(content, []byte("\ufeff")))
+	if len(content) == 0 {
+		return nil, errors.New("there is nothing to import: choose a file, or paste its content")
+	}
+	var views []queryView
+	if err := decodeJSON(bytes.NewReader(content), &views); err == nil && views != nil {
+		return queriesFromViews(views), nil
+	}
+	var answer queriesView
+	if err := decodeJSON(bytes.NewReader(content), &answer); err != nil || answer.Data == nil {
+		return nil, errors.New("this is not a list of queries, or has a member that queries do not have: " +
+			"import a file that Export gave")
+	}
+	return queriesFromViews(answer.Data), nil
+}
+
+// replaceQueries takes an imported list. Queries that are saved here keep their identity, others are new.
+func (d *draft) replaceQueries(queries, saved []store.Query) {
+	known := queriesByID(saved)
 	d.Queries = nil
 	for _, q := range queries {
-		q = tidy(q)
-		if _, found := known[q.ID]; found && d.index(q.ID) < 0 {
+		q = tidyQuery(q)
+		if _, found := known[q.ID]; found && d.findQuery(q.ID) < 0 {
 			d.Queries = append(d.Queries, draftQuery{Key: q.ID, Query: q})
 			continue
 		}
@@ -117,9 +157,9 @@ func (d *draft) replace(queries, saved []store.Query) {
 	}
 }
 
-// rebase puts the draft on top of what someone else saved. Queries that they deleted become new ones.
-func (d *draft) rebase(saved []store.Query, version string) {
-	known := byID(saved)
+// rebaseOn puts the draft on top of what someone else saved. Queries that they deleted become new ones.
+func (d *draft) rebaseOn(saved []store.Query, version string) {
+	known := queriesByID(saved)
 	for i, q := range d.Queries {
 		if _, found := known[q.ID]; !found {
 			d.Queries[i].ID = ""
@@ -128,8 +168,8 @@ func (d *draft) rebase(saved []store.Query, version string) {
 	d.Version, d.Base = version, newDraft(saved, version).Base
 }
 
-// list is the draft as it would be saved.
-func (d *draft) list() []store.Query {
+// queryList is the draft as it would be saved.
+func (d *draft) queryList() []store.Query {
 	queries := make([]store.Query, 0, len(d.Queries))
 	for _, q := range d.Queries {
 		queries = append(queries, q.Query)
@@ -137,23 +177,18 @@ func (d *draft) list() []store.Query {
 	return queries
 }
 
-// rows shows the draft, with a mark on what differs from the saved list.
-func (d *draft) rows(saved []store.Query) []templates.Query {
-	known := byID(saved)
+// queryRows shows the draft, with a mark on what differs from the saved list.
+func (d *draft) queryRows(saved []store.Query) []templates.Query {
+	known := queriesByID(saved)
 	rows := make([]templates.Query, 0, len(d.Queries))
 	for i, q := range d.Queries {
 		row := queryRow(q.Key, i, q.Query)
 		if before, found := known[q.ID]; !found {
 			row.Mark = "New"
-		} else if !sameQuery(q.Query, tidy(before)) {
+		} else if !sameQuery(q.Query, tidyQuery(before)) {
 			row.Mark = "Changed"
 		}
 		rows = append(rows, row)
 	}
 	return rows
-}
-
-func queryRow(key string, i int, q store.Query) templates.Query {
-	return templates.Query{Key: key, Position: i + 1, Owners: q.Owners, Types: q.Types, TQL: q.TQL,
-		SortField: q.SortField, SortDirection: q.SortDirection}
 }

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"mssentinel/app/job"
+	"mssentinel/app/pipeline"
 	"mssentinel/app/store"
 	"mssentinel/app/threatconnect"
 )
@@ -29,14 +30,14 @@ type world struct {
 	jobs     []job.Job
 	details  []job.Detail
 	problems []job.Problem
-	tasks    []Task
-	progress Progress
+	tasks    []pipeline.Task
+	progress pipeline.Progress
 	trouble  string
 	calls    []string
 
 	owners  func(context.Context) ([]threatconnect.Owner, error)
 	count   func(context.Context, threatconnect.Query) (int64, error)
-	preview func(context.Context, threatconnect.Query) (Preview, error)
+	preview func(context.Context, threatconnect.Query) (pipeline.Preview, error)
 	refuse  error
 	key     string
 	broken  error
@@ -56,12 +57,12 @@ func newWorld() *world {
 		}
 		return 1234, nil
 	}
-	w.preview = func(context.Context, threatconnect.Query) (Preview, error) {
-		return Preview{TotalCount: 1234, ReturnedCount: 1, Cap: 100, Truncated: true,
+	w.preview = func(context.Context, threatconnect.Query) (pipeline.Preview, error) {
+		return pipeline.Preview{TotalCount: 1234, ReturnedCount: 1, Cap: 100, Truncated: true,
 			Objects:  []json.RawMessage{json.RawMessage(`{"name":"bad.example | <b>Owner</b>","pattern":"[domain-name:value = 'bad.example']"}`)},
 			Problems: []string{"*.example is a wildcard"}}, nil
 	}
-	w.tasks = []Task{
+	w.tasks = []pipeline.Task{
 		{Name: "Download", Slug: "download", Description: "Downloads indicators from ThreatConnect.", Status: "Running", Schedule: "when a job needs it", HeartbeatTimeout: 20 * time.Minute, LastHeartbeat: noon, LastRun: noon},
 		{Name: "Cleaner", Slug: "cleaner", Description: "Cleans the filesystem and the database.", Status: "Idle", Schedule: "Every 2 hours", HeartbeatTimeout: 30 * time.Minute, NextRun: noon.Add(time.Hour)},
 	}
@@ -161,7 +162,7 @@ func (w *world) Problem(_ context.Context, id int64) (job.Problem, error) {
 	return job.Problem{}, store.ErrNotFound
 }
 
-func (w *world) Tasks() []Task {
+func (w *world) Tasks() []pipeline.Task {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return slices.Clone(w.tasks)
@@ -181,7 +182,7 @@ func (w *world) order(known bool, format string, args ...any) error {
 	return nil
 }
 
-func (w *world) task(slug string) *Task {
+func (w *world) task(slug string) *pipeline.Task {
 	for i := range w.tasks {
 		if w.tasks[i].Slug == slug {
 			return &w.tasks[i]
@@ -242,7 +243,7 @@ func (w *world) AnswerRetirement(_ context.Context, id string, confirm bool) err
 	return w.order(w.knows(id), "retire %s %t", id, confirm)
 }
 
-func (w *world) Progress() Progress {
+func (w *world) Progress() pipeline.Progress {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return w.progress
@@ -254,7 +255,7 @@ func (w *world) QueriesSaved() {
 	w.note("due")
 }
 
-func (w *world) Preview(ctx context.Context, q threatconnect.Query) (Preview, error) {
+func (w *world) Preview(ctx context.Context, q threatconnect.Query) (pipeline.Preview, error) {
 	return w.preview(ctx, q)
 }
 func (w *world) Trouble() string { return w.trouble }

@@ -15,6 +15,7 @@ import (
 	"golang.org/x/net/html"
 
 	"mssentinel/app/job"
+	"mssentinel/app/pipeline"
 )
 
 // everyJob has a job in each state that takes other commands.
@@ -187,11 +188,11 @@ func TestJobCommands(t *testing.T) {
 func TestJobsWhilePaused(t *testing.T) {
 	w := twoSaved()
 	w.jobs = everyJob()
-	w.progress = Progress{RequestID: "running", Stage: "Upload", Remaining: time.Hour}
+	w.progress = pipeline.Progress{RequestID: "running", Stage: "Upload", Remaining: time.Hour}
 	v := w.visit(t, "ui/jobs")
 	v.sees("about 1 h 0 min")
 	v.misses("paused")
-	w.tasks = append(w.tasks, Task{Name: "Upload", Slug: "upload", Paused: true})
+	w.tasks = append(w.tasks, pipeline.Task{Name: "Upload", Slug: "upload", Paused: true})
 	w.tasks[0].Paused, w.tasks[1].Paused = true, true
 	for _, page := range []string{"ui/jobs", "ui/jobs?id=running", "ui/jobs?id=pending"} {
 		v.open(page)
@@ -258,7 +259,7 @@ func TestRunningJob(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := twoSaved()
 		w.jobs = everyJob()
-		w.progress = Progress{RequestID: "running", Stage: "Upload", Expected: 20000, Downloaded: 12345, Converted: 900, Queued: 100, Uploaded: 7,
+		w.progress = pipeline.Progress{RequestID: "running", Stage: "Upload", Expected: 20000, Downloaded: 12345, Converted: 900, Queued: 100, Uploaded: 7,
 			Rate: 166.6, WaitUntil: time.Now().Add(23 * time.Second), WaitReason: "Sentinel's limit reached", Remaining: 65 * time.Minute}
 		v := w.visit(t, "ui/jobs")
 		for _, page := range []string{"ui/jobs", "ui/jobs?id=running"} {
@@ -267,7 +268,7 @@ func TestRunningJob(t *testing.T) {
 		}
 		v.open("ui/jobs?id=complete")
 		v.misses("objects/s")
-		w.progress = Progress{RequestID: "running", Stage: "Download", WaitReason: "ThreatConnect is silent"}
+		w.progress = pipeline.Progress{RequestID: "running", Stage: "Download", WaitReason: "ThreatConnect is silent"}
 		v.open("ui/jobs")
 		v.sees("not known yet", "Waiting ThreatConnect is silent", "0 indicators")
 		w.progress.WaitReason = ""

@@ -3,9 +3,12 @@ package web
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"fmt"
+	"maps"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 
 	"github.com/a-h/templ"
@@ -14,23 +17,27 @@ import (
 	"mssentinel/templates"
 )
 
-// render draws a page whole before it answers, so that a fault on the way can still become an error.
-func render(c echo.Context, status int, page templ.Component) error {
+// pageSize is how many lines a screen shows at a time.
+const pageSize = 20
+
+// renderPage renders a page whole before it answers, so that a fault on the way can still become an error.
+func renderPage(c echo.Context, status int, page templ.Component) error {
 	var buf bytes.Buffer
-	if err := page.Render(context.WithoutCancel(c.Request().Context()), &buf); err != nil { // also when the time is over
-		return fmt.Errorf("draw the page: %w", err)
+	// The page that says that the time is over has to be rendered as well.
+	if err := page.Render(context.WithoutCancel(c.Request().Context()), &buf); err != nil {
+		return fmt.Errorf("rendering the page: %w", err)
 	}
 	return c.HTMLBlob(status, buf.Bytes())
 }
 
-// frame is what a page under ui/ stands in, with the notice that the last command left in the address.
-func (s *server) frame(c echo.Context, title, section string) templates.Frame {
+// newFrame is what a page under ui/ stands in, with the notice that the last command left in the address.
+func (s *server) newFrame(c echo.Context, title, section string) templates.Frame {
 	f := templates.Frame{
 		Title: title, Section: section, Root: "../", Version: s.Version, Source: s.Source,
-		Trouble: s.Pipeline.Trouble(), Token: s.token(),
+		Trouble: s.Pipeline.Trouble(), Token: s.newToken(),
 	}
-	if text, found := doneTexts[c.QueryParam("done")]; found {
-		f.Notices = append(f.Notices, templates.Notice{Kind: "success", Text: text})
+	if message, found := doneTexts[c.QueryParam("done")]; found {
+		f.Notices = append(f.Notices, templates.Notice{Kind: "success", Text: message})
 	}
 	return f
 }
@@ -38,9 +45,10 @@ func (s *server) frame(c echo.Context, title, section string) templates.Frame {
 // doneTexts are what a page says after a command. The address names one of them and nothing else, so that no link can
 // put words into a page.
 var doneTexts = map[string]string{
-	"delta":     "Saved. A delta update starts now; JOBS shows it.",
-	"full":      "Saved. A full update starts now; JOBS shows it.",
-	"unchecked": "Saved, and the update starts now. ThreatConnect could not be asked, so owners and TQL are unchecked: look at JOBS.",
+	"delta": "Saved. A delta update starts now; JOBS shows it.",
+	"full":  "Saved. A full update starts now; JOBS shows it.",
+	"unchecked": "Saved, and the update starts now. ThreatConnect could not be asked, " +
+		"so owners and TQL are unchecked: look at JOBS.",
 	"submitted": "The job is queued.",
 	"cancel":    "The job is cancelled.",
 	"retry":     "The job is queued again.",
@@ -55,32 +63,64 @@ var doneTexts = map[string]string{
 // seeOther leads a browser on after a command. The target is relative.
 func seeOther(c echo.Context, target string) error { return c.Redirect(http.StatusSeeOther, target) }
 
-// address is a relative URL with parameters.
-func address(page string, params url.Values) string {
+// pageURL is a relative URL with parameters.
+func pageURL(page string, params url.Values) string {
 	if len(params) == 0 {
 		return page
 	}
 	return page + "?" + params.Encode()
 }
 
-// pager leads from the part of a list that filter parameters and offset show to its neighbours.
-func pager(page string, params url.Values, offset, limit, shown int, total int64) templates.Pager {
-	link := func(offset int) string {
-		next := url.Values{}
-		for name, values := range params {
-			next[name] = values
-		}
-		if offset > 0 {
-			next.Set("offset", strconv.Itoa(offset))
-		}
-		return address(page, next)
-	}
+// newPager leads from the part of a list that filter parameters and offset show to its neighbours. shown is how many
+// lines the part has, total how many the list has.
+func newPager(page string, params url.Values, offset, shown int, total int64) templates.Pager {
+	link := func(offset int) string { return pageURL(page, withOffset(params, offset)) }
 	p := templates.Pager{First: int64(offset + 1), Last: int64(offset + shown), Total: total}
 	if offset > 0 {
-		p.Newer = link(max(0, offset-limit))
+		p.Newer = link(max(0, offset-pageSize))
 	}
 	if p.Last < total && shown > 0 {
-		p.Older = link(offset + limit)
+		p.Older = link(offset + pageSize)
 	}
 	return p
+}
+
+// withOffset is a copy of params that names the offset, which is 0 where it is left out.
+func withOffset(params url.Values, offset int) url.Values {
+	params = maps.Clone(params)
+	if offset > 0 {
+		params.Set("offset", strconv.Itoa(offset))
+	}
+	return params
+}
+
+// newChoices lists what there is, and what is chosen but not there any more. A chosen "" chooses nothing.
+func newChoices[T ~string](names []T, chosen ...T) []templates.Choice {
+	all := slices.Clone(names)
+	for _, name := range chosen {
+		if name != "" && !slices.Contains(all, name) {
+			all = append(all, name)
+		}
+	}
+	choices := make([]templates.Choice, 0, len(all))
+	for _, name := range all {
+		label := string(name)
+		choices = append(choices, templates.Choice{Value: label, Label: label, Chosen: slices.Contains(chosen, name)})
+	}
+	return choices
+}
+
+// optionalChoices is newChoices with an entry in front that stands for no choice.
+func optionalChoices[T ~string](none string, names []T, chosen T) []templates.Choice {
+	first := templates.Choice{Value: "", Label: none, Chosen: chosen == ""}
+	return append([]templates.Choice{first}, newChoices(names, chosen)...)
+}
+
+// indentJSON spreads JSON over lines; what is not JSON stays as it is.
+func indentJSON(raw []byte) string {
+	var buf bytes.Buffer
+	if err := json.Indent(&buf, raw, "", "  "); err != nil {
+		return string(raw)
+	}
+	return buf.String()
 }

@@ -8,8 +8,8 @@ import (
 	"github.com/labstack/echo/v4"
 )
 
-// normalisePath takes a path with and without its leading and trailing slash for the same, as the platform sends either.
-// A trailing slash is kept under ui/, where a browser resolves relative links against it.
+// normalisePath takes a path with and without its leading and trailing slash for the same, as the platform sends
+// either. A trailing slash is kept under ui/, where a browser resolves relative links against it.
 func normalisePath(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {
 		u := c.Request().URL
@@ -22,10 +22,10 @@ func normalisePath(next echo.HandlerFunc) echo.HandlerFunc {
 	}
 }
 
-// root sends a browser to the pages. Whether its address ends in a slash decides where a relative link leads, and only
-// the full request address tells. Without one the way leads over v1/ui/, which is right without a slash, and which
-// stray corrects with one.
-func root(c echo.Context) error {
+// leadToPages sends a browser from the Service's root to the screens. Whether its address ends in a slash decides where
+// a relative link leads, and only the full request address tells. Where the platform does not give it, the target is
+// v1/ui/: that is right for an address without a slash, and leadBack corrects it for one with a slash.
+func leadToPages(c echo.Context) error {
 	full := fullPath(c)
 	target := "v1/ui/"
 	if strings.HasSuffix(full, "/") {
@@ -36,12 +36,14 @@ func root(c echo.Context) error {
 	return c.Redirect(http.StatusFound, target)
 }
 
-// uiRoot leads from ui to ui/, unless the browser stands there already and the slash was lost on the way.
-func (s *server) uiRoot(c echo.Context) error {
-	if strings.HasSuffix(fullPath(c), "/") {
-		return s.configurePage(c)
+// requireSlash leads from ui to ui/, unless the browser stands there already and the slash was lost on the way.
+func requireSlash(next echo.HandlerFunc) echo.HandlerFunc {
+	return func(c echo.Context) error {
+		if strings.HasSuffix(fullPath(c), "/") {
+			return next(c)
+		}
+		return c.Redirect(http.StatusFound, "ui/")
 	}
-	return c.Redirect(http.StatusFound, "ui/")
 }
 
 // fullPath is the path in the browser's address, "" where the platform does not tell it.
@@ -50,14 +52,14 @@ func fullPath(c echo.Context) string {
 	return full
 }
 
-// isVersion: the platform ends a Service's address in v and its major version.
+// isVersion tells the last part of a Service's address on the platform: v and the major version.
 func isVersion(segment string) bool {
 	digits, found := strings.CutPrefix(segment, "v")
 	return found && digits != "" && strings.Trim(digits, "0123456789") == ""
 }
 
-// stray leads back from …/v1/v1/ui/ (see root) to …/v1/ui/, and does so from any depth.
-func stray(c echo.Context) error {
+// leadBack leads from …/v1/v1/ui/ (see leadToPages) to …/v1/ui/, and does so from any depth.
+func leadBack(c echo.Context) error {
 	depth := strings.Count(strings.TrimPrefix(c.Request().URL.Path, "/"), "/")
 	return c.Redirect(http.StatusFound, strings.Repeat("../", depth)+"ui/")
 }

@@ -9,12 +9,13 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"mssentinel/app/job"
+	"mssentinel/app/pipeline"
 )
 
 // threeTasks is a world with a task in each state.
 func threeTasks() *world {
 	w := newWorld()
-	w.tasks = append(w.tasks, Task{Name: "Upload", Slug: "upload", Status: "Paused", Paused: true, HeartbeatTimeout: 90 * time.Second})
+	w.tasks = append(w.tasks, pipeline.Task{Name: "Upload", Slug: "upload", Status: "Paused", Paused: true, HeartbeatTimeout: 90 * time.Second})
 	return w
 }
 

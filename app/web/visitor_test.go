@@ -210,7 +210,7 @@ func fields(form *html.Node) url.Values {
 		name := attr(n, "name")
 		switch {
 		case n.Data == "textarea":
-			values.Add(name, text(n))
+			values.Add(name, textOf(n))
 		case n.Data == "option" && attr(n, "selected") == "true":
 			values.Add(attr(n.Parent, "name"), attr(n, "value"))
 		case n.Data != "input", attr(n, "type") == "file", attr(n, "type") == "checkbox" && attr(n, "checked") == "":
@@ -295,7 +295,7 @@ func attr(n *html.Node, key string) string {
 	return ""
 }
 
-func text(n *html.Node) string {
+func textOf(n *html.Node) string {
 	var all strings.Builder
 	for d := range n.Descendants() {
 		if d.Type == html.TextNode && !hidden(d) {
@@ -307,7 +307,7 @@ func text(n *html.Node) string {
 }
 
 // words is the text as it is read, in one line.
-func words(n *html.Node) string { return strings.Join(strings.Fields(text(n)), " ") }
+func words(n *html.Node) string { return strings.Join(strings.Fields(textOf(n)), " ") }
 
 func hidden(n *html.Node) bool {
 	for a := range n.Ancestors() {

@@ -1,0 +1,160 @@
+package web
+
+import (
+	"encoding/json"
+	"net/http"
+	"strings"
+
+	"github.com/labstack/echo/v4"
+
+	"mssentinel/app/job"
+	"mssentinel/app/store"
+	"mssentinel/app/threatconnect"
+)
+
+// queryView is a query as the routes below api/tql-config take and give it. The file that CONFIGURE exports holds a
+// list of them.
+type queryView struct {
+	// ID is the query's identity. A new query has none when it is sent.
+	ID string `json:"id"`
+	// Rank counts from 1. What is sent does not matter: the order of the list decides.
+	Rank          int      `json:"rank"`
+	Owners        []string `json:"owners"`
+	Types         []string `json:"types"`
+	TQL           string   `json:"tql"`
+	SortField     string   `json:"sort_field"`
+	SortDirection string   `json:"sort_direction"`
+	// Version changes with what the query selects. What is sent does not matter.
+	Version string `json:"version"`
+}
+
+// queriesView is the answer of GET api/tql-config: the list in order of precedence.
+type queriesView struct {
+	Count int         `json:"count"`
+	Data  []queryView `json:"data"`
+	// Version is that of the list, for the next save.
+	Version string `json:"version"`
+}
+
+// savedView is the answer of POST api/tql-config.
+type savedView struct {
+	// Saved is how many queries the list has.
+	Saved   int    `json:"saved"`
+	Version string `json:"version"`
+	// Warning says why ThreatConnect could not check the queries; left out where it did.
+	Warning string `json:"warning,omitempty"`
+}
+
+// testView is the answer of POST api/tql-config/test to a query that ThreatConnect accepts.
+type testView struct {
+	// Count is how many indicators match.
+	Count int64 `json:"count"`
+	// Status is Success.
+	Status string `json:"status"`
+}
+
+// previewView is the answer of POST api/tql-config/preview: what the first indicators of a query would be sent as.
+type previewView struct {
+	// Cap is how many indicators a preview reads at most.
+	Cap int `json:"cap"`
+	// Errors say which of the indicators cannot be sent and why.
+	Errors []string `json:"errors"`
+	// ReturnedCount is how many indicators were read, TotalCount how many match.
+	ReturnedCount int               `json:"returned_count"`
+	STIXObjects   []json.RawMessage `json:"stix_objects"`
+	TotalCount    int               `json:"total_count"`
+	Truncated     bool              `json:"truncated"`
+}
+
+func newQueryViews(queries []store.Query) []queryView {
+	views := make([]queryView, 0, len(queries))
+	for _, q := range queries {
+		views = append(views, queryView(q))
+	}
+	return views
+}
+
+func queriesFromViews(views []queryView) []store.Query {
+	queries := make([]store.Query, 0, len(views))
+	for _, v := range views {
+		queries = append(queries, store.Query(v))
+	}
+	return queries
+}
+
+func (s *server) listQueries(c echo.Context) error {
+	queries, version, err := s.Store.Queries(c.Request().Context())
+	if err != nil {
+		return err
+	}
+	return c.JSON(http.StatusOK, queriesView{Count: len(queries), Data: newQueryViews(queries), Version: version})
+}
+
+func (s *server) saveQueries(c echo.Context) error {
+	next := job.Delta
+	switch reset := c.QueryParam("reset"); reset {
+	case "", "false":
+	case "true":
+		next = job.Full
+	default:
+		return httpErrorf(http.StatusBadRequest,
+			"reset is %q: send true for a full update or false for a delta update.", reset)
+	}
+	views, err := decodeBody[[]queryView](c)
+	if err != nil {
+		return err
+	}
+	if views == nil {
+		return httpErrorf(http.StatusBadRequest,
+			"The body is null: send the whole ordered list of queries as a JSON array.")
+	}
+	result, err := s.saveList(c.Request().Context(), queriesFromViews(views), c.QueryParam("version"), next)
+	if err != nil {
+		return err
+	}
+	if len(result.Faults) > 0 {
+		return httpErrorf(http.StatusUnprocessableEntity, "%s", strings.Join(result.Faults, "\n"))
+	}
+	return c.JSON(http.StatusOK, savedView{Saved: len(views), Version: result.Version, Warning: result.Unchecked})
+}
+
+func (s *server) testQuery(c echo.Context) error {
+	q, err := s.readQuery(c)
+	if err != nil {
+		return err
+	}
+	ctx := c.Request().Context()
+	count, err := s.ThreatConnect.Count(ctx, q)
+	if err != nil {
+		return explainQuery(ctx, cannotCheck, err)
+	}
+	return c.JSON(http.StatusOK, testView{Count: count, Status: "Success"})
+}
+
+func (s *server) previewQuery(c echo.Context) error {
+	q, err := s.readQuery(c)
+	if err != nil {
+		return err
+	}
+	ctx := c.Request().Context()
+	p, err := s.Pipeline.Preview(ctx, q)
+	if err != nil {
+		return explainQuery(ctx, cannotPreview, err)
+	}
+	return c.JSON(http.StatusOK, previewView{Cap: p.Cap, Errors: append([]string{}, p.Problems...),
+		ReturnedCount: p.ReturnedCount, STIXObjects: append([]json.RawMessage{}, p.Objects...),
+		TotalCount: p.TotalCount, Truncated: p.Truncated})
+}
+
+// readQuery reads a query from the body and refuses it for what is wrong in itself, or with its owners.
+func (s *server) readQuery(c echo.Context) (threatconnect.Query, error) {
+	view, err := decodeBody[queryView](c)
+	if err != nil {
+		return threatconnect.Query{}, err
+	}
+	q := tidyQuery(store.Query(view))
+	if faults := s.checkQueryAndOwners(c.Request().Context(), q); len(faults) > 0 {
+		return threatconnect.Query{}, httpErrorf(http.StatusBadRequest, "%s", strings.Join(faults, "\n"))
+	}
+	return selectionOf(q), nil
+}

@@ -1,0 +1,156 @@
+package web
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"mssentinel/app/store"
+	"mssentinel/app/text"
+	"mssentinel/app/threatconnect"
+)
+
+const (
+	// maxTQL bounds a query's TQL in bytes.
+	maxTQL = 20_000
+	// maxQueries bounds the list of queries.
+	maxQueries = 500
+)
+
+var sortDirections = []string{"ASC", "DESC"}
+
+// tidyQuery brings a query into the form in which it is kept and compared.
+func tidyQuery(q store.Query) store.Query {
+	q.ID = strings.TrimSpace(q.ID)
+	q.Owners = tidyNames(q.Owners)
+	q.Types = tidyNames(q.Types)
+	q.TQL = strings.TrimSpace(q.TQL)
+	q.SortField = strings.TrimSpace(q.SortField)
+	q.SortDirection = strings.ToUpper(strings.TrimSpace(q.SortDirection))
+	return q
+}
+
+// tidyNames drops blanks around names, empty names and repetitions, and keeps the order.
+func tidyNames(names []string) []string {
+	tidied := make([]string, 0, len(names))
+	for _, name := range names {
+		if name = strings.TrimSpace(name); name != "" && !slices.Contains(tidied, name) {
+			tidied = append(tidied, name)
+		}
+	}
+	return tidied
+}
+
+// selectionKey is equal for two queries that select the same indicators in the same words, whatever their order of
+// names.
+func selectionKey(q store.Query) string {
+	return fmt.Sprintf("%q %q %q", slices.Sorted(slices.Values(q.Owners)), slices.Sorted(slices.Values(q.Types)), q.TQL)
+}
+
+// sameQuery says that nothing of a query was edited.
+func sameQuery(a, b store.Query) bool {
+	return selectionKey(a) == selectionKey(b) && a.SortField == b.SortField && a.SortDirection == b.SortDirection
+}
+
+// queriesByID finds queries by their identity.
+func queriesByID(queries []store.Query) map[string]store.Query {
+	found := make(map[string]store.Query, len(queries))
+	for _, q := range queries {
+		found[q.ID] = q
+	}
+	return found
+}
+
+// selectionOf is what a query asks of ThreatConnect.
+func selectionOf(q store.Query) threatconnect.Query {
+	return threatconnect.Query{Owners: q.Owners, Types: q.Types, TQL: q.TQL,
+		SortField: q.SortField, SortDirection: q.SortDirection}
+}
+
+// checkQuery says all that is wrong with one tidied query in itself. types are those that can be sent.
+func checkQuery(q store.Query, types []string) []string {
+	var faults []string
+	add := func(format string, args ...any) { faults = append(faults, fmt.Sprintf(format, args...)) }
+	if len(q.Owners) == 0 {
+		add("Owners to Query is empty: choose at least one owner.")
+	}
+	if len(q.Types) == 0 {
+		add("Indicator Types to Retrieve is empty: choose at least one type.")
+	}
+	for _, name := range q.Types {
+		if !slices.Contains(types, name) {
+			add("%q is not an indicator type that can be sent: choose among %s.", name, strings.Join(types, ", "))
+		}
+	}
+	switch {
+	case q.TQL == "":
+		add("TQL is empty: enter the query that selects the indicators.")
+	case len(q.TQL) > maxTQL:
+		add("TQL is longer than %d bytes: shorten it, or split the query in two.", maxTQL)
+	}
+	faults = append(faults, checkSort(q)...)
+	if len(faults) == 0 {
+		if err := selectionOf(q).Check(); err != nil {
+			add("%s", text.Sentence(err.Error()))
+		}
+	}
+	return faults
+}
+
+// checkSort says what is wrong with the sort field and direction. A query without either is read in the order of its
+// ids.
+func checkSort(q store.Query) []string {
+	var faults []string
+	if q.SortField != "" && !slices.Contains(threatconnect.SortFields, q.SortField) {
+		faults = append(faults, fmt.Sprintf("%q is not a sort field: choose among %s.",
+			q.SortField, strings.Join(threatconnect.SortFields, ", ")))
+	}
+	if q.SortField == "" && q.SortDirection == "" {
+		return faults
+	}
+	if !slices.Contains(sortDirections, q.SortDirection) {
+		faults = append(faults, fmt.Sprintf("%q is not a sort direction: choose ASC or DESC.", q.SortDirection))
+	}
+	if q.SortField == "" {
+		faults = append(faults, "There is a sort direction without a sort field: choose a field, or leave out both.")
+	}
+	return faults
+}
+
+// checkList says all that is wrong with a tidied list in itself, each fault with the position of its query. saved is
+// the list that it replaces.
+func checkList(queries, saved []store.Query, types []string) []string {
+	if len(queries) > maxQueries {
+		return []string{fmt.Sprintf("The list has %d queries; it may have %d. Join queries that differ in owners or types alone.",
+			len(queries), maxQueries)}
+	}
+	var faults []string
+	known := queriesByID(saved)
+	ids, selections := map[string]int{}, map[string]int{}
+	for i, q := range queries {
+		add := func(fault string) { faults = append(faults, faultAt(i, fault)) }
+		for _, fault := range checkQuery(q, types) {
+			add(fault)
+		}
+		if first, twice := selections[selectionKey(q)]; twice {
+			add(fmt.Sprintf("It selects the same as query %d: remove one of the two.", first+1))
+		} else {
+			selections[selectionKey(q)] = i
+		}
+		if q.ID == "" {
+			continue
+		}
+		if _, found := known[q.ID]; !found {
+			add(fmt.Sprintf("There is no saved query with the id %q: leave the id out to add a new query.", q.ID))
+		}
+		if first, twice := ids[q.ID]; twice {
+			add(fmt.Sprintf("It has the id of query %d: leave the id out to add a new query.", first+1))
+		} else {
+			ids[q.ID] = i
+		}
+	}
+	return faults
+}
+
+// faultAt is a fault with the position of its query in the list.
+func faultAt(i int, fault string) string { return fmt.Sprintf("Query %d: %s", i+1, fault) }
