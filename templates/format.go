@@ -12,8 +12,9 @@ import (
 	"github.com/a-h/templ"
 )
 
-// clock writes an instant as all screens do: in UTC, to the second. In a narrow column it breaks after the date alone.
-func clock(t time.Time) string {
+// formatTime writes an instant as all screens do: in UTC, to the second. In a narrow column it breaks after the date
+// alone.
+func formatTime(t time.Time) string {
 	if t.IsZero() {
 		return "–"
 	}
@@ -57,41 +58,42 @@ func Duration(d time.Duration) string {
 	return fmt.Sprintf("%d s", s)
 }
 
-func rate(r float64) string {
+func formatRate(r float64) string {
 	if r < 10 {
 		return strconv.FormatFloat(r, 'f', 1, 64)
 	}
 	return Number(int64(math.Round(r)))
 }
 
-// percent is the share in whole per cent, never 100 before the end.
-func percent(b Bar) int64 {
+// percentDone is how much of the work is done, in whole per cent rounded down.
+func percentDone(b Bar) int64 {
 	if b.Max <= 0 {
 		return 0
 	}
 	return min(100, b.Value*100/b.Max)
 }
 
-func join(names []string) string { return strings.Join(names, ", ") }
+func joinNames(names []string) string { return strings.Join(names, ", ") }
 
-// kebab makes a class name of a status: "Upload Complete" is upload-complete.
-func kebab(text string) string { return strings.ReplaceAll(strings.ToLower(text), " ", "-") }
+// className makes a class name of a status: "Upload Complete" is upload-complete.
+func className(text string) string { return strings.ReplaceAll(strings.ToLower(text), " ", "-") }
 
-// short is the first group of a request ID, enough for the eye.
-func short(id string) string {
+// shortID is the first group of a request ID, enough for the eye.
+func shortID(id string) string {
 	head, _, _ := strings.Cut(id, "-")
 	return head
 }
 
-// announcement changes often enough to tell a listener of progress, and no more often: in steps of 10 %.
-func announcement(p *Progress) string {
+// announceProgress is what a screen reader says about the progress. It changes in steps of 10 %, so that it is said often
+// enough and no more often.
+func announceProgress(p *Progress) string {
 	if p == nil {
 		return ""
 	}
 	text := p.Stage
 	for _, b := range p.Bars {
 		if b.Max > 0 {
-			text += fmt.Sprintf(", %s %d %%", b.Label, percent(b)/10*10)
+			text += fmt.Sprintf(", %s %d %%", b.Label, percentDone(b)/10*10)
 		}
 	}
 	return text
@@ -106,16 +108,16 @@ func viewOnly(status, requestID string) templ.SafeURL {
 	return templ.URL("jobs?" + params.Encode())
 }
 
-// verb says of one or several what is the case: Download is, Download and Upload are.
-func verb(names []string, one, many string) string {
+// joinWithVerb puts names before the form of a verb that fits their number: Download is, Download and Upload are.
+func joinWithVerb(names []string, one, many string) string {
 	last := len(names) - 1
 	if last == 0 {
 		return names[0] + " " + one
 	}
-	return join(names[:last]) + " and " + names[last] + " " + many
+	return joinNames(names[:last]) + " and " + names[last] + " " + many
 }
 
-func chosen(choices []Choice) []string {
+func chosenLabels(choices []Choice) []string {
 	var names []string
 	for _, c := range choices {
 		if c.Chosen {
@@ -125,19 +127,19 @@ func chosen(choices []Choice) []string {
 	return names
 }
 
-// summary says in a line what a multi-select has chosen.
-func summary(choices []Choice) string {
-	names := chosen(choices)
+// summarizeChoices says in a line what a multi-select has chosen.
+func summarizeChoices(choices []Choice) string {
+	names := chosenLabels(choices)
 	switch {
 	case len(names) == 0 || len(names) == len(choices):
 		return "All"
 	case len(names) <= 2:
-		return join(names)
+		return joinNames(names)
 	}
 	return fmt.Sprintf("%d of %d", len(names), len(choices))
 }
 
-// noticeRole has a screen reader interrupt for what went wrong alone.
+// noticeRole has a screen reader interrupt what it reads for an error, and for nothing else.
 func noticeRole(kind string) string {
 	if kind == "error" {
 		return "alert"
@@ -145,24 +147,24 @@ func noticeRole(kind string) string {
 	return "status"
 }
 
-func (w *QueryForm) title() string {
+func (w *QueryForm) windowTitle() string {
 	if w.Key == "" {
 		return "Add TQL Configuration"
 	}
 	return "Edit TQL Configuration"
 }
 
-// opener is the id of the button that opened the window, where the keyboard goes on when it closes.
-func (w *QueryForm) opener() string {
+// openerID is the id of the button that opened the window, where the keyboard goes on when it closes.
+func (w *QueryForm) openerID() string {
 	if w.Key == "" {
 		return "add"
 	}
 	return "edit-" + w.Key
 }
 
-// poll has a part of a page ask for itself again: often while something runs, seldom otherwise. What troubles the Service
-// comes with it, since the banner stands outside.
-func poll(f Frame, self string, busy bool) templ.Attributes {
+// pollAttributes has a part of a page ask for itself again: often while something runs, seldom otherwise. What troubles
+// the Service comes with it, since the banner stands outside.
+func pollAttributes(f Frame, self string, busy bool) templ.Attributes {
 	trigger := "every 20s"
 	if busy {
 		trigger = "every 2s"
@@ -171,18 +173,18 @@ func poll(f Frame, self string, busy bool) templ.Attributes {
 		"data-trouble": f.Trouble}
 }
 
-// moving says that a job waits or runs, so that its line changes soon.
-func moving(jobs ...Job) bool {
+// hasOpenJob says that a job waits or runs, so that its line changes soon.
+func hasOpenJob(jobs ...Job) bool {
 	return slices.ContainsFunc(jobs, func(j Job) bool { return j.CanCancel })
 }
 
-func plain(n int64) string { return strconv.FormatInt(n, 10) }
+func formatInt(n int64) string { return strconv.FormatInt(n, 10) }
 
 func barText(b Bar) string {
 	if b.Max <= 0 {
 		return Number(b.Value) + " " + b.Unit
 	}
-	return fmt.Sprintf("%s of %s %s · %d %%", Number(b.Value), Number(b.Max), b.Unit, percent(b))
+	return fmt.Sprintf("%s of %s %s · %d %%", Number(b.Value), Number(b.Max), b.Unit, percentDone(b))
 }
 
-func minutes(d time.Duration) string { return strconv.FormatFloat(d.Minutes(), 'f', -1, 64) }
+func formatMinutes(d time.Duration) string { return strconv.FormatFloat(d.Minutes(), 'f', -1, 64) }

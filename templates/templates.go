@@ -61,5 +61,5 @@ func contentType(name string) string {
 	return "text/plain; charset=utf-8"
 }
 
-// asset is the relative URL of a static file, seen from a page whose way to the Service's root is root.
-func asset(root, name string) string { return root + "static/" + contentHash + "/" + name }
+// assetURL is the relative URL of a static file, seen from a page whose way to the Service's root is root.
+func assetURL(root, name string) string { return root + "static/" + contentHash + "/" + name }

@@ -21,8 +21,8 @@ type screen struct{ section, path, name string }
 
 var screens = []screen{{"configure", "ui/", "CONFIGURE"}, {"jobs", "ui/jobs", "JOBS"}, {"tasks", "ui/tasks", "TASKS"}, {"report", "ui/report", "REPORT"}}
 
-// screen is the one that the page belongs to, or the first.
-func (f Frame) screen() screen {
+// currentScreen is the one that the page belongs to, or the first.
+func (f Frame) currentScreen() screen {
 	for _, s := range screens {
 		if s.section == f.Section {
 			return s
@@ -77,7 +77,7 @@ type Editor struct {
 	Import  *ImportWindow
 }
 
-// QueryForm is the window "Add TQL Configuration", or its twin for editing.
+// QueryForm is the window "Add TQL Configuration", or the same window for a query that is edited.
 type QueryForm struct {
 	// Key is the line that is edited; empty to add one.
 	Key            string
@@ -159,8 +159,8 @@ type Job struct {
 	CanCancel, CanRetry, NeedsAnswer bool
 }
 
-// commands are what the job takes now.
-func (j Job) commands() []string {
+// commandNames are what the job takes now.
+func (j Job) commandNames() []string {
 	switch {
 	case j.NeedsAnswer:
 		return []string{"confirm", "dismiss"}
