@@ -8,8 +8,9 @@ import (
 	"github.com/labstack/echo/v4"
 )
 
-// normalisePath takes a path with and without its leading and trailing slash for the same, as the platform sends
-// either. A trailing slash is kept under ui/, where a browser resolves relative links against it.
+// normalisePath takes a path with and without its leading and trailing slash for the same, as the platform sends either
+// (app/docs/platform.md#requests). A trailing slash is kept under ui/, where a browser resolves relative links against
+// it.
 func normalisePath(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {
 		u := c.Request().URL

@@ -13,7 +13,7 @@ import (
 )
 
 const (
-	// timeLimit bounds every request: the platform drops an answer after 30 s.
+	// timeLimit bounds every request. It is shorter than the platform waits (app/docs/platform.md#time-limits).
 	timeLimit = 25 * time.Second
 	// maxBody bounds a request body in bytes. A list of 500 long queries fits.
 	maxBody = 4 << 20
