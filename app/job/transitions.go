@@ -17,6 +17,15 @@ var RetryPauses = retry.Backoff{First: 5 * time.Minute, Longest: 3 * time.Hour}
 // underWay are the statuses of a job that an attempt may still begin, end or be taken from.
 var underWay = append([]Status{Pending}, ActiveStatuses...)
 
+// retriable are the statuses of a job that an operator may queue again.
+var retriable = []Status{Failed, Cancelled}
+
+// MayCancel says that [Job.Cancel] is allowed.
+func (s Status) MayCancel() bool { return slices.Contains(underWay, s) }
+
+// MayRetry says that [Job.Retry] is allowed.
+func (s Status) MayRetry() bool { return slices.Contains(retriable, s) }
+
 // requireStatus refuses a transition from any but these statuses.
 func (j *Job) requireStatus(allowed ...Status) error {
 	if slices.Contains(allowed, j.Status) {
@@ -166,7 +175,7 @@ func (j *Job) Cancel(now time.Time) error {
 // Retry queues a job again under the same request ID: Failed or Cancelled → Pending. Its window ends where it did: what came
 // and went since is for the next update.
 func (j *Job) Retry() error {
-	if err := j.requireStatus(Failed, Cancelled); err != nil {
+	if err := j.requireStatus(retriable...); err != nil {
 		return err
 	}
 	j.Status, j.Message, j.FailureCount = Pending, "", 0

@@ -72,6 +72,16 @@ func TestEveryTransitionFromEveryStatus(t *testing.T) {
 	}
 }
 
+// The screens offer what is allowed.
+func TestMayCancelAndRetry(t *testing.T) {
+	for _, s := range Statuses {
+		cancelled, retried := Job{Status: s}, Job{Status: s}
+		if (cancelled.Cancel(noon) == nil) != s.MayCancel() || (retried.Retry() == nil) != s.MayRetry() {
+			t.Errorf("%s: may cancel %v, may retry %v", s, s.MayCancel(), s.MayRetry())
+		}
+	}
+}
+
 func TestRefusedTransitionChangesNothing(t *testing.T) {
 	for _, tr := range transitions {
 		for _, status := range Statuses {

@@ -47,8 +47,8 @@ func jobRow(j job.Job) templates.Job {
 		Status: string(j.Status), Message: j.Message,
 		Started: j.DateStarted, Ended: j.DateCompleted, Downloaded: j.Downloaded, Uploaded: j.Uploaded,
 		Retired: j.Retired, Errors: j.Invalid + j.Rejected + j.OtherErrors, Held: j.Question(),
-		CanCancel:   j.Status == job.Pending || j.Status.Active(),
-		CanRetry:    j.Status == job.Failed || j.Status == job.Cancelled,
+		CanCancel:   j.Status.MayCancel(),
+		CanRetry:    j.Status.MayRetry(),
 		NeedsAnswer: j.Status == job.ConfirmationRequired,
 	}
 	if row.Ended == nil {
