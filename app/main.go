@@ -38,18 +38,18 @@ func main() {
 	case "run":
 		p, err := readProfiles(args)
 		if err != nil {
-			refuse(err)
+			refuseArguments(err)
 		}
 		os.Exit(runProfiled(p))
 	case "version":
 		fmt.Println(version)
 	default:
-		refuse(fmt.Errorf("there is no command %q", command))
+		refuseArguments(fmt.Errorf("there is no command %q", command))
 	}
 }
 
-// refuse ends a process that was started with arguments it does not know.
-func refuse(err error) {
+// refuseArguments ends a process that was started with arguments it does not know.
+func refuseArguments(err error) {
 	fmt.Fprintf(os.Stderr, "app: %v\n\n%s\n", err, usage)
 	os.Exit(2)
 }

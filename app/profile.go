@@ -31,9 +31,9 @@ func readProfiles(args []string) (p profiles, err error) {
 
 // runProfiled runs the Service and returns its exit code. Profiles that cannot be written do not change the code.
 func runProfiled(p profiles) int {
-	stop, err := p.start()
+	stop, err := p.startProfiles()
 	if err != nil {
-		refuse(err)
+		refuseArguments(err)
 	}
 	code := runService()
 	if err := stop(); err != nil {
@@ -42,8 +42,8 @@ func runProfiled(p profiles) int {
 	return code
 }
 
-// start begins the profile of processor time. stop writes both and must be called once.
-func (p profiles) start() (stop func() error, err error) {
+// startProfiles begins the profile of processor time. stop writes both and must be called once.
+func (p profiles) startProfiles() (stop func() error, err error) {
 	if p.cpu == "" {
 		return p.writeMemory, nil
 	}

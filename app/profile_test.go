@@ -15,7 +15,7 @@ func TestProfiles(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	stop, err := p.start()
+	stop, err := p.startProfiles()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -54,7 +54,7 @@ func TestProfilesAreAskedFor(t *testing.T) {
 	if err != nil || p != (profiles{}) {
 		t.Fatalf("got %+v, %v", p, err)
 	}
-	stop, err := p.start()
+	stop, err := p.startProfiles()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -66,7 +66,7 @@ func TestProfilesAreAskedFor(t *testing.T) {
 			t.Errorf("%q became %+v", args, p)
 		}
 	}
-	if _, err := (profiles{cpu: filepath.Join(t.TempDir(), "no", "folder")}).start(); err == nil {
+	if _, err := (profiles{cpu: filepath.Join(t.TempDir(), "no", "folder")}).startProfiles(); err == nil {
 		t.Error("a profile was begun where there is no folder")
 	}
 }
