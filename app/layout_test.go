@@ -58,7 +58,7 @@ var arrows = map[string][]string{
 	"plugins/builtin":     {},
 	"plugins/*":           {"plugins/mapper", "app/stix"},
 	"app/standin/*":       {"app/standin/*"},
-	"app/tools/*":         {"app/standin/*"},
+	"app/tools/*":         {"app/standin/*", "plugins/builtin"},
 	"app/e2e":             {"app/standin/*"},
 }
 

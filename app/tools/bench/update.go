@@ -12,6 +12,7 @@ import (
 
 	"mssentinel/app/standin/sentinelserver"
 	"mssentinel/app/standin/tcserver"
+	"mssentinel/plugins/builtin"
 )
 
 // bench is the App and what it stands between.
@@ -22,8 +23,16 @@ type bench struct {
 	app   *app
 }
 
-// types are those that the built-in mappers take.
-var types = []string{"Address", "ASN", "CIDR", "EmailAddress", "Email Subject", "File", "Host", "Registry Key", "URL"}
+// types are those that the built-in mappers take, by name.
+var types = builtinTypes()
+
+func builtinTypes() []string {
+	names := make([]string, len(builtin.Types))
+	for i, t := range builtin.Types {
+		names[i] = t.Name
+	}
+	return names
+}
 
 // job is one line of JOBS.
 type job struct {
