@@ -140,8 +140,8 @@ func (r *reader) readThreatConnect(c *Config) {
 	c.LogLevel = r.readText("tc_log_level")
 }
 
-// readSecretKey returns the key as it was typed. ThreatConnect generates keys of any printable characters, at their
-// ends as well.
+// readSecretKey returns the key as it was typed: it may begin and end with any character,
+// app/docs/threatconnect.md#authentication.
 func (r *reader) readSecretKey() secret.Text {
 	const name = "tc_api_secret_key"
 	if r.readRequired(name, "enter the Secret Key of the ThreatConnect API user") == "" {
