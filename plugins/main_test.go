@@ -15,7 +15,7 @@ import (
 // The executable serves the list of built-in types, a mapper for each, and nothing else.
 func TestMappers(t *testing.T) {
 	if len(mappers) != len(builtin.Types) || len(mappers) != len(canonicalPaths) {
-		t.Errorf("%d mappers, %d types in the list, %d in the user guide", len(mappers), len(builtin.Types), len(canonicalPaths))
+		t.Errorf("%d mappers, %d types in the list, %d with acceptance checks", len(mappers), len(builtin.Types), len(canonicalPaths))
 	}
 	for _, typ := range builtin.Types {
 		build, found := mappers[typ.Mapper]
@@ -28,7 +28,7 @@ func TestMappers(t *testing.T) {
 			t.Errorf("%s describes itself as %+v", typ.Mapper, got)
 		}
 		if canonicalPaths[typ.Name] == nil {
-			t.Errorf("%s is no type of the user guide", typ.Name)
+			t.Errorf("%s has no acceptance checks", typ.Name)
 		}
 	}
 }
