@@ -137,7 +137,7 @@ lint() {
   go mod verify
   go mod tidy -diff || fail "go.mod or go.sum is not tidy: run go mod tidy"
   say "Checking form and code: gofmt, go vet, staticcheck and more (.golangci.yml)"
-  golangci-lint run ./... || fail "put right what stands above; $bin/golangci-lint run --fix does some of it"
+  golangci-lint run --allow-parallel-runners ./... || fail "put right what stands above; $bin/golangci-lint run --fix does some of it"
 }
 
 generate() {

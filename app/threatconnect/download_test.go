@@ -293,7 +293,7 @@ func TestErrorsOfTheCallerComeBackAsTheyAre(t *testing.T) {
 		"unseen":          client(newFake(3)).Download(t.Context(), Selection{Query: sorted("rating", "ASC")}, fine, blind),
 		"inactive":        client(newFake(3)).Inactive(t.Context(), hosts.Owners, hosts.Types, time.Time{}, func([]int64) error { return mine }),
 	} {
-		if err != mine {
+		if err != mine { //nolint:errorlint // it comes back as it is
 			t.Errorf("%s: %v", name, err)
 		}
 	}
@@ -383,7 +383,7 @@ func TestRefusalThatIsNotAboutFields(t *testing.T) {
 			t.Error(err)
 		}
 		tries := 0
-		newLedger().download(client(roundTrip(func(*http.Request) (*http.Response, error) {
+		newLedger().download(client(roundTrip(func(*http.Request) (*http.Response, error) { //nolint:errcheck // only how often
 			tries++
 			return reply(400, refusal("0x2001", "Syntax")), nil
 		})), Selection{Query: hosts})
