@@ -36,7 +36,7 @@ func TestEmpty(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer unlock() //nolint:errcheck // the folder goes
+	defer unlock()
 	if err := os.MkdirAll(filepath.Join(state, "platform", "services"), 0o700); err != nil {
 		t.Fatal(err)
 	}
