@@ -3,143 +3,133 @@ package pipeline
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"time"
 
 	"mssentinel/app/job"
 	"mssentinel/app/ledger"
+	"mssentinel/app/store"
 )
 
-// The outbox is kept between these sizes, in rows: Convert waits above the upper one until the lower one is reached.
-const (
-	outboxFull = 8_000
-	outboxRoom = 6_000
-)
+// applyStore is what the applier needs of the store.
+type applyStore interface {
+	Apply(ctx context.Context, b ledger.Batch) (job.Counts, error)
+	Retire(ctx context.Context, job int64, now time.Time) (store.Retirement, error)
+}
 
-// apply writes mapped chunks to the ledger and the outbox, in the order in which they were read.
-func (p *Pipeline) apply(mapped <-chan *chunk) {
-	for c := range mapped {
-		c.mapping.Wait()
-		c.indicators = nil // what ThreatConnect wrote may be large and is not needed any more
-		if err := p.applyChunk(c); err != nil {
-			c.run.cancel(err)
+// applier is the second goroutine of Convert: it writes what the mappers gave to the ledger and the outbox.
+type applier struct {
+	*task
+	store  applyStore
+	outbox *outboxGauge
+	disk   *disk
+	log    *slog.Logger
+	// uploads is the uploader's task, woken when rows were queued.
+	uploads *task
+}
+
+// applyChunks writes mapped chunks to the ledger and the outbox, in the order in which they were read.
+func (p *applier) applyChunks(mapped <-chan *chunk) {
+	for k := range mapped {
+		k.mapping.Wait()
+		k.indicators = nil // what ThreatConnect wrote may be large and is not needed any more
+		if err := p.applyChunk(k); err != nil {
+			k.attempt.cancel(err)
 		}
-		p.converter.release()
-		if c.applied != nil {
-			close(c.applied)
+		k.endWork()
+		if k.applied != nil {
+			close(k.applied)
 		}
 	}
 }
 
-// applyChunk does nothing for a run that is over.
-func (p *Pipeline) applyChunk(c *chunk) error {
-	ctx := c.run.ctx
+// applyChunk does nothing for an attempt that is over.
+func (p *applier) applyChunk(k *chunk) error {
+	a := k.attempt
 	switch {
-	case ctx.Err() != nil:
+	case a.ctx.Err() != nil:
 		return nil
-	case c.last:
-		return p.finishConvert(c.run)
-	case len(c.found) == 0:
+	case k.last:
+		return p.finishConvert(a)
+	case len(k.found) == 0:
 		return nil
 	}
-	if err := p.awaitRoom(ctx); err != nil {
+	if err := p.awaitRoom(a.ctx); err != nil {
 		return err
 	}
-	if err := p.startConvert(c.run); err != nil {
+	if err := p.noteFirstChunk(a); err != nil {
 		return err
 	}
-	batch := ledger.Batch{Job: c.run.job.Number, Mode: c.mode, Query: c.query, Unread: c.unread, Place: c.place, Found: c.found, Now: c.now}
+	batch := ledger.Batch{Job: a.job.Number, Mode: k.mode, Query: k.query, Unread: k.unread, Place: k.place,
+		Found: k.found, Now: k.now}
 	var counts job.Counts
-	err := p.persist(ctx, func(ctx context.Context) (err error) {
-		counts, err = p.Store.Apply(ctx, batch)
+	err := p.disk.retryWrite(a.ctx, func(ctx context.Context) (err error) {
+		counts, err = p.store.Apply(ctx, batch)
 		return err
 	})
 	if err != nil {
 		return fmt.Errorf("writing to the ledger: %w", err)
 	}
-	p.handedOver(c.run, counts)
+	a.downloaded.Add(counts.Downloaded)
+	p.noteQueued(a, counts.Queued)
+	p.noteActivity()
+	p.uploads.wake()
 	return nil
 }
 
-// handedOver tells Upload and the screens about new rows in the outbox.
-func (p *Pipeline) handedOver(r *run, counts job.Counts) {
-	r.downloaded.Add(counts.Downloaded)
-	r.queued.Add(counts.Queued)
-	p.outbox.Add(counts.Queued)
-	p.converter.beat()
-	p.uploader.wake()
-}
-
-// startConvert dates the first page that goes through.
-func (p *Pipeline) startConvert(r *run) error {
-	if r.converting {
+// awaitRoom waits while the outbox is full.
+func (p *applier) awaitRoom(ctx context.Context) error {
+	if !p.outbox.isFull() {
 		return nil
 	}
-	r.converting = true
-	return p.advance(r, (*job.Job).NoteFirstConverted)
+	defer p.beginWait()()
+	return p.outbox.awaitRoom(ctx)
 }
 
-// finishConvert comes when everything that was read is in the ledger: what nobody gives any more is retired, unless a query
-// could not be read.
-func (p *Pipeline) finishConvert(r *run) error {
-	if err := p.advance(r, func(j *job.Job, _ time.Time) error { return j.BeginRetiring() }); err != nil {
+// noteFirstChunk dates the first page that goes through.
+func (p *applier) noteFirstChunk(a *attempt) error {
+	if a.convertNoted {
+		return nil
+	}
+	a.convertNoted = true
+	return a.advanceJob((*job.Job).NoteFirstConverted)
+}
+
+func (p *applier) noteQueued(a *attempt, rows int64) {
+	a.queued.Add(rows)
+	p.outbox.addRows(rows)
+}
+
+// finishConvert comes when everything that was read is in the ledger: what nobody gives any more is retired, unless a
+// query could not be read.
+func (p *applier) finishConvert(a *attempt) error {
+	if err := a.advanceJob(func(j *job.Job, _ time.Time) error { return j.BeginRetiring() }); err != nil {
 		return err
 	}
-	if len(r.failures) == 0 {
-		if err := p.retire(r); err != nil {
+	if len(a.failures) == 0 {
+		if err := p.retireDeparted(a); err != nil {
 			return err
 		}
 	}
-	if err := p.advance(r, (*job.Job).FinishConvert); err != nil {
+	if err := a.advanceJob((*job.Job).FinishConvert); err != nil {
 		return err
 	}
-	p.Logger.Info("job converted", "job", r.job.RequestID, "downloaded", r.downloaded.Load(), "objects", r.converted.Load(),
-		"queued", r.queued.Load(), "retirements", r.retirement.Queued, "held", r.retirement.Held)
-	close(r.sealed)
-	p.uploader.wake()
+	p.log.Info("job converted", "job", a.job.RequestID, "downloaded", a.downloaded.Load(), "objects", a.converted.Load(),
+		"queued", a.queued.Load(), "retirements", a.retirement.Queued, "held", a.retirement.Held)
+	close(a.allQueued)
+	p.uploads.wake()
 	return nil
 }
 
-func (p *Pipeline) retire(r *run) error {
-	err := p.persist(r.ctx, func(ctx context.Context) (err error) {
-		r.retirement, err = p.Store.Retire(ctx, r.job.Number, time.Now().UTC())
+// retireDeparted queues the retirement of what is no longer selected, or leaves the question to the operator.
+func (p *applier) retireDeparted(a *attempt) error {
+	err := p.disk.retryWrite(a.ctx, func(ctx context.Context) (err error) {
+		a.retirement, err = p.store.Retire(ctx, a.job.Number, time.Now().UTC())
 		return err
 	})
 	if err != nil {
 		return fmt.Errorf("retiring what is no longer selected: %w", err)
 	}
-	r.queued.Add(r.retirement.Queued)
-	p.outbox.Add(r.retirement.Queued)
-	return nil
-}
-
-// awaitRoom waits while the outbox is full, so that disk and memory stay bounded however slowly Sentinel takes things.
-func (p *Pipeline) awaitRoom(ctx context.Context) error {
-	if p.outbox.Load() <= outboxFull {
-		return nil
-	}
-	defer p.converter.rest()()
-	for p.outbox.Load() > outboxRoom {
-		select {
-		case <-ctx.Done():
-			return context.Cause(ctx)
-		case <-p.room:
-		case <-time.After(recountEvery):
-			if err := p.countOutbox(ctx); err != nil {
-				return err
-			}
-		}
-	}
-	return p.countOutbox(ctx)
-}
-
-// recountEvery is how often who waits for room counts again, since the size between counts is an estimate.
-const recountEvery = 30 * time.Second
-
-func (p *Pipeline) countOutbox(ctx context.Context) error {
-	total, err := p.Store.OutboxSize(ctx)
-	if err != nil {
-		return fmt.Errorf("counting what waits for upload: %w", err)
-	}
-	p.outbox.Store(total)
+	p.noteQueued(a, a.retirement.Queued)
 	return nil
 }

@@ -13,30 +13,30 @@ type batch struct {
 	rows   []store.Outgoing
 	// size is the length of the payloads in bytes.
 	size int
-	// from is how much of the queue was looked at, left are the rows of it that stay behind.
-	from int
-	left []store.Outgoing
+	// looked is how much of the queue was looked at, skipped are the rows of it that stay in the queue.
+	looked  int
+	skipped []store.Outgoing
 }
 
-// holds tells whether an object of the job is among them.
-func (b *batch) holds(j int64) bool {
+// holdsJob tells whether an object of the job is among them.
+func (b *batch) holdsJob(j int64) bool {
 	return slices.ContainsFunc(b.rows, func(row store.Outgoing) bool { return row.Job == j })
 }
 
 // outboxQueue are the rows of the outbox that Upload has read, in order, and the objects that are under way.
 type outboxQueue struct {
-	rows   []store.Outgoing
-	flying map[int64]bool
+	rows     []store.Outgoing
+	underWay map[int64]bool
 }
 
-// next composes a batch from the head of the queue. It is full when what comes next does not fit in. An object that is in it
-// already, or under way in another request, stays behind: of two versions the newer one must arrive last.
-func (q *outboxQueue) next() (b batch, full bool) {
+// nextBatch composes a batch from the head of the queue. It is full when what comes next does not fit in. An object
+// that is in it already, or under way in another request, is skipped: of two versions the newer one must arrive last.
+func (q *outboxQueue) nextBatch() (b batch, full bool) {
 	taken, limit := map[int64]bool{}, 0
-	for ; b.from < len(q.rows); b.from++ {
-		row := q.rows[b.from]
-		if q.flying[row.Object] || taken[row.Object] {
-			b.left = append(b.left, row)
+	for ; b.looked < len(q.rows); b.looked++ {
+		row := q.rows[b.looked]
+		if q.underWay[row.Object] || taken[row.Object] {
+			b.skipped = append(b.skipped, row)
 			continue
 		}
 		size := b.size + len(row.Payload) + 1
@@ -52,19 +52,19 @@ func (q *outboxQueue) next() (b batch, full bool) {
 	return b, len(b.rows) == sentinel.MaxObjects
 }
 
-// takeOff takes a batch out of the queue.
-func (q *outboxQueue) takeOff(b batch) {
-	start := b.from - len(b.left)
-	copy(q.rows[start:], b.left)
+// startBatch takes a batch out of the queue: its objects are under way.
+func (q *outboxQueue) startBatch(b batch) {
+	start := b.looked - len(b.skipped)
+	copy(q.rows[start:], b.skipped)
 	q.rows = q.rows[start:]
 	for i := range b.rows {
-		q.flying[b.rows[i].Object] = true
+		q.underWay[b.rows[i].Object] = true
 	}
 }
 
-// land says that a batch is not under way any more.
-func (q *outboxQueue) land(b batch) {
+// endBatch says that a batch is not under way any more.
+func (q *outboxQueue) endBatch(b batch) {
 	for i := range b.rows {
-		delete(q.flying, b.rows[i].Object)
+		delete(q.underWay, b.rows[i].Object)
 	}
 }

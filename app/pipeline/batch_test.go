@@ -41,24 +41,24 @@ func TestNextBatch(t *testing.T) {
 		{"a large one goes alone", []store.Outgoing{row(1, 1, "a", 2*half), row(2, 2, "a", 10)}, nil, "[1]", true, "[2]"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			q := outboxQueue{rows: slices.Clone(c.rows), flying: map[int64]bool{}}
+			q := outboxQueue{rows: slices.Clone(c.rows), underWay: map[int64]bool{}}
 			for _, object := range c.flying {
-				q.flying[object] = true
+				q.underWay[object] = true
 			}
-			b, full := q.next()
+			b, full := q.nextBatch()
 			if got := seqs(b.rows); got != c.want || full != c.full {
 				t.Errorf("sent %s, full %t; want %s, %t", got, full, c.want, c.full)
 			}
 			if len(b.rows) == 0 {
 				return
 			}
-			if q.takeOff(b); seqs(q.rows) != c.behind {
+			if q.startBatch(b); seqs(q.rows) != c.behind {
 				t.Errorf("%s stay; want %s", seqs(q.rows), c.behind)
 			}
 		})
 	}
-	q := outboxQueue{rows: many, flying: map[int64]bool{}}
-	if b, full := q.next(); len(b.rows) != 100 || !full {
+	q := outboxQueue{rows: many, underWay: map[int64]bool{}}
+	if b, full := q.nextBatch(); len(b.rows) != 100 || !full {
 		t.Errorf("%d rows, full %t; want 100", len(b.rows), full)
 	}
 }
@@ -69,8 +69,8 @@ func TestBatchFillsARequest(t *testing.T) {
 		name, _ := json.Marshal(source)
 		rest := 1<<20 - len(`{"sourcesystem":`+string(name)+`,"stixobjects":[1,]}`)
 		for size, want := range map[int]string{rest: "[1 2]", rest + 1: "[1]"} {
-			q := outboxQueue{rows: []store.Outgoing{row(1, 1, source, 1), row(2, 2, source, size)}, flying: map[int64]bool{}}
-			if b, _ := q.next(); seqs(b.rows) != want {
+			q := outboxQueue{rows: []store.Outgoing{row(1, 1, source, 1), row(2, 2, source, size)}, underWay: map[int64]bool{}}
+			if b, _ := q.nextBatch(); seqs(b.rows) != want {
 				t.Errorf("%.20s: %d bytes to spare and an object of %d: sent %s, want %s", source, rest, size, seqs(b.rows), want)
 			}
 		}
@@ -90,7 +90,7 @@ func TestBatchesKeepTheOrderOfAnObject(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		n := rapid.IntRange(1, 400).Draw(t, "rows")
 		objects := rapid.Int64Range(1, 60).Draw(t, "objects")
-		q := outboxQueue{flying: map[int64]bool{}}
+		q := outboxQueue{underWay: map[int64]bool{}}
 		newest, arrived := map[int64]int64{}, map[int64]int64{}
 		for seq := int64(1); seq <= int64(n); seq++ {
 			object := rapid.Int64Range(1, objects).Draw(t, "object")
@@ -100,9 +100,9 @@ func TestBatchesKeepTheOrderOfAnObject(t *testing.T) {
 		}
 		var flights []batch
 		for len(q.rows) > 0 || len(flights) > 0 {
-			if b, _ := q.next(); len(b.rows) > 0 && len(flights) < maxFlights && rapid.Bool().Draw(t, "launch") {
+			if b, _ := q.nextBatch(); len(b.rows) > 0 && len(flights) < maxRequests && rapid.Bool().Draw(t, "launch") {
 				for _, r := range b.rows {
-					if q.flying[r.Object] {
+					if q.underWay[r.Object] {
 						t.Fatalf("object %d is under way twice", r.Object)
 					}
 					if r.Source != b.source {
@@ -112,7 +112,7 @@ func TestBatchesKeepTheOrderOfAnObject(t *testing.T) {
 				if len(b.rows) > sentinel.MaxObjects || b.size > sentinel.MaxBytes {
 					t.Fatalf("%d objects, %d bytes", len(b.rows), b.size)
 				}
-				q.takeOff(b)
+				q.startBatch(b)
 				flights = append(flights, b)
 				continue
 			}
@@ -126,7 +126,7 @@ func TestBatchesKeepTheOrderOfAnObject(t *testing.T) {
 				}
 				arrived[r.Object] = r.Seq
 			}
-			q.land(flights[i])
+			q.endBatch(flights[i])
 			flights = slices.Delete(flights, i, i+1)
 		}
 		for object, seq := range newest {

@@ -2,240 +2,234 @@ package pipeline
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"net/http"
-	"slices"
-	"strings"
+	"log/slog"
+	"math/rand/v2"
+	"sync/atomic"
 	"time"
 
 	"mssentinel/app/job"
 	"mssentinel/app/store"
-	"mssentinel/app/threatconnect"
 )
 
-// chunkSize is how many indicators go through Convert together: enough for a transaction to be worth its while, few enough
-// for a handful of them to fit into memory.
-const chunkSize = 1000
+// lookEvery is how often Download looks for a job whose next attempt is due.
+const lookEvery = 30 * time.Second
 
-// readAll reads what the job's mode asks for. Once it returns, everything was handed to Convert.
-func (p *Pipeline) readAll(r *run) error {
-	if err := p.checkOwners(r); err != nil {
-		return err
-	}
-	p.downloader.say("Looking for what has gone")
-	if r.job.Mode == job.Delta {
-		// Before what has come: what was deleted and created again is on both lists.
-		if err := p.readDepartures(r); err != nil {
-			return err
-		}
-	}
-	for i, q := range r.queries {
-		p.downloader.say("Reading query %d of %d", i+1, len(r.queries))
-		if err := p.readQuery(r, q); err != nil {
-			return err
-		}
-		// Before the next query takes over what this one could not read.
-		if err := p.checkOwnersAgain(r); err != nil {
-			return err
-		}
-	}
-	p.downloader.say("Looking for what has gone")
-	if err := p.sweep(r); err != nil {
-		return err
-	}
-	return p.fillVacancies(r)
+// downloadStore is what the downloader needs of the store to see jobs through.
+type downloadStore interface {
+	jobUpdater
+	NextJob(ctx context.Context, now time.Time) (job.Job, bool, error)
+	BeginAttempt(ctx context.Context, requestID string, now, windowEnd time.Time) (job.Job, error)
+	RunQueries(ctx context.Context) ([]store.RunQuery, error)
+	DeletedQueries(ctx context.Context) ([]store.RunQuery, error)
+	SetMarks(ctx context.Context, job int64, queries []int64, end time.Time) error
+	CompleteJob(ctx context.Context, requestID string, now time.Time, message string) (job.Job, error)
 }
 
-// checkOwners finds queries whose owners the API user does not see any more. ThreatConnect answers them with less, not with
-// an error, and nothing may be retired because of that.
-func (p *Pipeline) checkOwners(r *run) error {
-	owners, err := p.ThreatConnect.Owners(r.ctx)
-	if err != nil {
-		return p.unreachable(fmt.Errorf("listing the owners in ThreatConnect: %w", err))
-	}
-	for _, q := range r.queries {
-		for _, name := range q.Owners {
-			if slices.ContainsFunc(owners, func(o threatconnect.Owner) bool { return strings.EqualFold(o.Name, name) }) {
-				continue
-			}
-			err := fatal{fmt.Errorf("the API user does not see the owner %q; restore its access or take the owner out of the query on CONFIGURE", name)}
-			if err := p.queryFailed(r, q, err); err != nil {
-				return err
-			}
-			break
+// downloader is the task Download: it takes one job after the other, reads what it asks for and sees it to its end.
+// The next job begins when the last one is through Upload.
+type downloader struct {
+	*task
+	store         downloadStore
+	ledger        readStore
+	threatConnect ThreatConnect
+	mappers       *mapperSet
+	uploader      *uploader
+	// schedules is the scheduler's task, woken when a job has ended.
+	schedules    *task
+	disk         *disk
+	log          *slog.Logger
+	lag, overlap time.Duration
+	handover
+	// current is set to the attempt in hand, and to nil between attempts.
+	current *atomic.Pointer[attempt]
+	// skipPause asks to take up a job that waits for its next attempt.
+	skipPause atomic.Bool
+}
+
+// processJobs works until ctx ends, and tells Convert that nothing more comes.
+func (d *downloader) processJobs(ctx context.Context) {
+	defer close(d.chunks)
+	for ctx.Err() == nil {
+		j, found, err := d.nextJob(ctx)
+		if err != nil && ctx.Err() == nil {
+			d.log.Error("looking for the next job", "error", err)
+		}
+		if found {
+			d.processJob(ctx, j)
+			continue
+		}
+		select {
+		case <-ctx.Done():
+		case <-d.woken:
+		case <-time.After(lookEvery):
 		}
 	}
+}
+
+// nextJob takes the next job; one that waits for its next attempt only when its time has come or somebody does not
+// want to wait.
+func (d *downloader) nextJob(ctx context.Context) (job.Job, bool, error) {
+	if d.isPaused() {
+		return job.Job{}, false, nil
+	}
+	now := time.Now().UTC()
+	if d.skipPause.Swap(false) {
+		now = now.Add(2 * job.RetryPauses.Longest)
+	}
+	return d.store.NextJob(ctx, now)
+}
+
+// processJob makes one attempt at a job and writes down what came of it.
+func (d *downloader) processJob(ctx context.Context, j job.Job) {
+	a := newAttempt(ctx, j, d.store, d.disk, d.overlap)
+	d.current.Store(a)
+	defer close(a.ended)
+	defer d.current.Store(nil)
+	err := d.attemptJob(a)
+	if err != nil && a.ctx.Err() != nil {
+		err = context.Cause(a.ctx) // what ended the attempt, not what that broke off
+	}
+	a.cancel(err)
+	d.emptyConvert(a)
+	if err := d.concludeAttempt(ctx, a, err); err != nil {
+		d.log.Error("the end of a job could not be kept; it is taken up again", "job", j.RequestID, "error", err)
+		d.disk.waitAfter(ctx, err)
+	}
+	d.schedules.wake()
+}
+
+// attemptJob takes a job through all stages.
+func (d *downloader) attemptJob(a *attempt) error {
+	endWork := d.beginWork(a.cancel)
+	defer endWork()
+	if err := d.beginAttempt(a); err != nil {
+		return err
+	}
+	r := &reader{attempt: a, handover: d.handover, ledger: d.ledger, threatConnect: d.threatConnect, mappers: d.mappers,
+		log: d.log}
+	if err := r.readAll(); err != nil {
+		return err
+	}
+	if err := a.advanceJob((*job.Job).FinishDownload); err != nil {
+		return err
+	}
+	a.allRead.Store(true)
+	endWork()
+	if err := d.awaitQueued(a); err != nil {
+		return err
+	}
+	select {
+	case <-a.allSettled:
+		return nil
+	case <-a.ctx.Done():
+		return context.Cause(a.ctx)
+	}
+}
+
+// beginAttempt dates the start before it reads the queries: the mark of one that is changed later does not move.
+func (d *downloader) beginAttempt(a *attempt) error {
+	err := d.disk.retryWrite(a.ctx, func(ctx context.Context) error {
+		now := time.Now().UTC()
+		j, err := d.store.BeginAttempt(ctx, a.job.RequestID, now, now.Add(-d.lag).Truncate(time.Second))
+		if err == nil {
+			a.end = *j.WindowEnd
+		}
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("beginning an attempt: %w", err)
+	}
+	if a.queries, err = d.store.RunQueries(a.ctx); err != nil {
+		return fmt.Errorf("reading the saved queries: %w", err)
+	}
+	if a.deleted, err = d.store.DeletedQueries(a.ctx); err != nil {
+		return fmt.Errorf("reading the deleted queries: %w", err)
+	}
+	a.ignoreFutureMarks()
+	if start := a.windowStart(); start != nil {
+		if err := a.advanceJob(func(j *job.Job, _ time.Time) error { return j.SetWindowStart(*start) }); err != nil {
+			return err
+		}
+	}
+	d.mappers.StartJob()
+	d.uploader.wake()
+	d.log.Info("job started", "job", a.job.RequestID, "type", a.job.Type, "mode", a.job.Mode, "queries", len(a.queries),
+		"window_end", a.end.Format(time.RFC3339), "failures_before", a.job.FailureCount)
 	return nil
 }
 
-// maxOwnersPause is the longest pause before the owners are asked for once more; all of them take some eight minutes.
-const maxOwnersPause = 5 * time.Minute
-
-// checkOwnersAgain finds owners that went away while they were read: they were read in part. A restart of ThreatConnect just
-// then must not cost the whole read.
-func (p *Pipeline) checkOwnersAgain(r *run) error {
-	for pause := time.Second; ; pause *= 2 {
-		err := p.checkOwners(r)
-		if err == nil || permanent(judge(err)) || pause > maxOwnersPause {
-			return err
-		}
-		p.downloader.beat()
-		select {
-		case <-r.ctx.Done():
-			return context.Cause(r.ctx)
-		case <-time.After(pause):
-		}
+// concludeAttempt writes down what came of an attempt. A job that the end of the process cuts off stays as it is and
+// goes on at the next start; one that the disk stopped is taken up again when the disk may be well.
+func (d *downloader) concludeAttempt(ctx context.Context, a *attempt, cause error) (err error) {
+	switch {
+	case ctx.Err() != nil:
+		d.log.Info("job interrupted, it goes on at the next start", "job", a.job.RequestID)
+		return nil
+	case store.Unavailable(cause):
+		return cause
+	case errors.Is(cause, errCancelled):
+		err = d.disk.retryWrite(ctx, func(ctx context.Context) error { return d.uploader.cancelJob(ctx, a.job.RequestID) })
+		a.cancelled = err == nil
+	case cause == nil:
+		err = d.completeJob(ctx, a)
+	default:
+		err = d.failJob(ctx, a, cause)
 	}
-}
-
-// unreachable is a failure of ThreatConnect as a whole. Wrong credentials do not heal by themselves.
-func (p *Pipeline) unreachable(err error) error {
-	var refused *threatconnect.Error
-	if errors.As(err, &refused) && (refused.Status == http.StatusUnauthorized || refused.Status == http.StatusForbidden) {
-		return fatal{err}
+	if ctx.Err() != nil || errors.Is(err, job.ErrState) {
+		return nil
 	}
 	return err
 }
 
-// readQuery reads a query as far as it goes. A failure of the query is kept and does not end the run.
-func (p *Pipeline) readQuery(r *run, q store.RunQuery) error {
-	s := threatconnect.Selection{Query: tql(q)}
-	if err := s.Check(); err != nil {
-		return p.queryFailed(r, q, fatal{err})
-	}
-	if !p.readsAll(r, q) {
-		s.From, s.To = p.from(q), r.end
-		if !s.From.Before(s.To) {
-			return nil
+// completeJob ends a job whose objects all stand in Sentinel or on REPORT. Where a query could not be read, its mark
+// stays; if that may heal, the job is tried again.
+func (d *downloader) completeJob(ctx context.Context, a *attempt) error {
+	if queries := a.queriesToMark(); len(queries) > 0 {
+		err := d.disk.retryWrite(ctx, func(ctx context.Context) error {
+			return d.store.SetMarks(ctx, a.job.Number, queries, a.end)
+		})
+		if err != nil {
+			return d.failJob(ctx, a, fmt.Errorf("moving the marks of the queries: %w", err))
 		}
 	}
-	d := reading{p: p, r: r, query: q, mode: r.job.Mode, unread: append(r.failedNumbers(), r.damaged...), counts: true}
-	err := p.ThreatConnect.Download(r.ctx, s, d.handle, d.unseen)
-	if d.damaged {
-		r.damaged = append(r.damaged, q.Number)
+	if err := a.unreadError(); err != nil && (!isPermanent(err) || len(a.failures) == len(a.queries)) {
+		return d.failJob(ctx, a, err)
 	}
-	return d.outcome(err)
-}
-
-func tql(q store.RunQuery) threatconnect.Query {
-	return threatconnect.Query{Owners: q.Owners, Types: q.Types, TQL: q.TQL, SortField: q.SortField, SortDirection: q.SortDirection}
-}
-
-// reading takes what a query returns and hands it to Convert.
-type reading struct {
-	p      *Pipeline
-	r      *run
-	query  store.RunQuery
-	mode   job.Mode
-	unread []int64
-	place  int64
-	// counts: this is the first reading of the query, whose size the screens show.
-	counts bool
-	// returned are the ids that came; kept only where they are asked for.
-	returned map[int64]bool
-	// damaged: a row came that cannot be told from those that did not come.
-	damaged bool
-	// own is an error of ours, as opposed to one of ThreatConnect.
-	own error
-}
-
-func (d *reading) handle(page threatconnect.Page) error {
-	if d.counts {
-		d.r.expect(page.Total)
-		d.counts = false
-	}
-	for indicators := range slices.Chunk(page.Indicators, chunkSize) {
-		if d.own = d.p.downloader.gate(d.r.ctx); d.own != nil {
-			return d.own
-		}
-		c := &chunk{run: d.r, query: d.query.Number, mode: d.mode, unread: d.unread, place: d.place, indicators: indicators}
-		if !wasDeleted(d.query) {
-			if d.own = d.p.send(c); d.own != nil {
-				return d.own
-			}
-		}
-		d.place += int64(len(indicators))
-		for i := range indicators {
-			d.damaged = d.damaged || indicators[i].ID == 0
-			if d.returned != nil {
-				d.returned[indicators[i].ID] = true
-			}
-		}
-	}
-	return nil
-}
-
-func (d *reading) unseen(ids []int64) ([]int64, error) {
-	if d.own = d.p.flush(d.r); d.own != nil {
-		return nil, d.own
-	}
-	var missing []int64
-	missing, d.own = d.p.Store.Unseen(d.r.ctx, d.r.job.Number, d.query.Number, ids)
-	d.p.downloader.beat()
-	return missing, d.own
-}
-
-// wasDeleted tells whether a query was deleted. It is asked for what it gave, takes in nothing, and fails nobody.
-func wasDeleted(q store.RunQuery) bool { return q.Rank == 0 }
-
-// outcome tells a failure of the query, which the others survive, from one that ends the run.
-func (d *reading) outcome(err error) error {
-	switch {
-	case err == nil:
-		return nil
-	case d.r.ctx.Err() != nil:
-		return context.Cause(d.r.ctx)
-	case d.own != nil:
-		return fmt.Errorf("reading query %d: %w", d.r.place(d.query), d.own)
-	case wasDeleted(d.query):
-		return nil
-	}
-	return d.p.queryFailed(d.r, d.query, err)
-}
-
-// queryFailed keeps the failure of a query and reports it. Refused credentials end the run.
-func (p *Pipeline) queryFailed(r *run, q store.RunQuery, err error) error {
-	var refused *threatconnect.Error
-	if errors.As(err, &refused) && refused.Status == http.StatusUnauthorized {
-		return p.unreachable(err)
-	}
-	if r.failed(q.Number) {
-		return nil
-	}
-	r.fail(q, judge(err))
-	p.Logger.Warn("query not read", "job", r.job.RequestID, "query", r.place(q), "error", err)
-	return p.report(r, job.Problem{RequestID: r.job.RequestID, DateAdded: time.Now().UTC(), Step: job.StepDownload, Code: job.CodeQueryFailed,
-		Message: sentence(failure{q, err}.text(r)), Raw: showQuery(q)})
-}
-
-// report puts lines on REPORT.
-func (p *Pipeline) report(r *run, problems ...job.Problem) error {
-	return p.persist(r.ctx, func(ctx context.Context) error {
-		return p.Store.AddProblems(ctx, r.job.Number, problems)
+	return d.endJob(ctx, a, func(ctx context.Context, now time.Time) (job.Job, error) {
+		return d.store.CompleteJob(ctx, a.job.RequestID, now, a.completionMessage())
 	})
 }
 
-// queryText is a query as REPORT shows it.
-type queryText struct {
-	ID            string   `json:"id"`
-	Rank          int      `json:"rank"`
-	Owners        []string `json:"owners"`
-	Types         []string `json:"types"`
-	TQL           string   `json:"tql"`
-	SortField     string   `json:"sort_field"`
-	SortDirection string   `json:"sort_direction"`
-	Version       string   `json:"version"`
+// failJob ends an attempt that failed: a scheduled job is tried again later, unless that cannot help.
+func (d *downloader) failJob(ctx context.Context, a *attempt, cause error) error {
+	return d.endJob(ctx, a, func(ctx context.Context, now time.Time) (job.Job, error) {
+		return d.store.UpdateJob(ctx, a.job.RequestID, func(j *job.Job) error {
+			return j.Fail(now, describeFailure(cause), !isPermanent(cause), rand.Float64())
+		})
+	})
 }
 
-// showQuery is the query as REPORT shows it, as JSON.
-func showQuery(q store.RunQuery) string {
-	var text strings.Builder
-	e := json.NewEncoder(&text)
-	e.SetEscapeHTML(false)
-	if err := e.Encode(queryText(q.Query)); err != nil {
-		return ""
+// endJob carries out the last transition of an attempt.
+func (d *downloader) endJob(ctx context.Context, a *attempt,
+	end func(ctx context.Context, now time.Time) (job.Job, error)) error {
+	return d.disk.retryWrite(ctx, func(ctx context.Context) error {
+		j, err := end(ctx, time.Now().UTC())
+		if err != nil {
+			return err
+		}
+		d.log.Info("job ended", "job", j.RequestID, "status", j.Status, "message", j.Message, retryAttr(j),
+			"downloaded", j.Downloaded, "invalid", j.Invalid, "queued", j.Queued, "uploaded", j.Uploaded,
+			"rejected", j.Rejected, "retired", j.Retired, "held", a.retirement.Held, "seconds", int(a.elapsedTime().Seconds()))
+		return nil
+	})
+}
+
+// retryAttr tells the log when a job is tried again, if it is.
+func retryAttr(j job.Job) slog.Attr {
+	if j.RetryAfter == nil {
+		return slog.Attr{} // which is left out
 	}
-	return strings.TrimSpace(text.String())
+	return slog.Time("retry_after", *j.RetryAfter)
 }

@@ -346,13 +346,13 @@ func TestCancel(t *testing.T) {
 
 // cancels counts how often a job was cancelled, for each of which Upload has to stop.
 type cancels struct {
-	Store
+	taskStores
 	n *atomic.Int64
 }
 
 func (c cancels) CancelJob(ctx context.Context, requestID string, now time.Time) error {
 	c.n.Add(1)
-	return c.Store.CancelJob(ctx, requestID, now)
+	return c.taskStores.CancelJob(ctx, requestID, now)
 }
 
 func TestCancelStopsUploadOnce(t *testing.T) {
@@ -360,7 +360,7 @@ func TestCancelStopsUploadOnce(t *testing.T) {
 		var stops atomic.Int64
 		w := newWorld(t, func(w *world) {
 			w.limit = 2
-			w.wrap = func(s Store) Store { return cancels{s, &stops} }
+			w.wrap = func(s *store.Store) taskStores { return cancels{s, &stops} }
 		})
 		w.fill(1000)
 		w.saveOnly(job.Full, query("", "Alpha"))
@@ -475,7 +475,7 @@ func TestCrashInTheMiddle(t *testing.T) {
 
 // fullDisk is a store on a disk that is full for a while.
 type fullDisk struct {
-	Store
+	taskStores
 	full func() bool
 }
 
@@ -483,28 +483,28 @@ func (f fullDisk) Apply(ctx context.Context, b ledger.Batch) (job.Counts, error)
 	if f.full() {
 		return job.Counts{}, fmt.Errorf("applying: %w", sqlite3.Error{Code: sqlite3.ErrFull})
 	}
-	return f.Store.Apply(ctx, b)
+	return f.taskStores.Apply(ctx, b)
 }
 
 func (f fullDisk) Settle(ctx context.Context, s store.Settlement) error {
 	if f.full() {
 		return fmt.Errorf("settling: %w", sqlite3.Error{Code: sqlite3.ErrReadonly})
 	}
-	return f.Store.Settle(ctx, s)
+	return f.taskStores.Settle(ctx, s)
 }
 
 func (f fullDisk) Outgoing(ctx context.Context, after int64, limit int) ([]store.Outgoing, error) {
 	if f.full() {
 		return nil, fmt.Errorf("reading: %w", sqlite3.Error{Code: sqlite3.ErrIoErr})
 	}
-	return f.Store.Outgoing(ctx, after, limit)
+	return f.taskStores.Outgoing(ctx, after, limit)
 }
 
 func (f fullDisk) Unseen(ctx context.Context, j, query int64, ids []int64) ([]int64, error) {
 	if f.full() {
 		return nil, fmt.Errorf("reading: %w", sqlite3.Error{Code: sqlite3.ErrIoErr})
 	}
-	return f.Store.Unseen(ctx, j, query, ids)
+	return f.taskStores.Unseen(ctx, j, query, ids)
 }
 
 func TestAFullDiskPausesTheJob(t *testing.T) {
@@ -512,7 +512,7 @@ func TestAFullDiskPausesTheJob(t *testing.T) {
 		var full atomic.Bool
 		w := newWorld(t, func(w *world) {
 			w.limit = 4
-			w.wrap = func(s Store) Store { return fullDisk{s, full.Load} }
+			w.wrap = func(s *store.Store) taskStores { return fullDisk{s, full.Load} }
 		})
 		w.fill(1500)
 		w.saveOnly(job.Full, query("", "Alpha"))

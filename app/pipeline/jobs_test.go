@@ -82,7 +82,7 @@ func (w *world) update() string {
 
 // unwritable is a store on a disk that takes nothing for a while.
 type unwritable struct {
-	Store
+	taskStores
 	full func() bool
 }
 
@@ -90,14 +90,14 @@ func (u unwritable) UpdateJob(ctx context.Context, id string, change func(*job.J
 	if u.full() {
 		return job.Job{}, fmt.Errorf("writing: %w", sqlite3.Error{Code: sqlite3.ErrFull})
 	}
-	return u.Store.UpdateJob(ctx, id, change)
+	return u.taskStores.UpdateJob(ctx, id, change)
 }
 
 func (u unwritable) CancelJob(ctx context.Context, id string, now time.Time) error {
 	if u.full() {
 		return fmt.Errorf("writing: %w", sqlite3.Error{Code: sqlite3.ErrFull})
 	}
-	return u.Store.CancelJob(ctx, id, now)
+	return u.taskStores.CancelJob(ctx, id, now)
 }
 
 // A command that comes while the disk is full is carried out when it has room again.
@@ -120,7 +120,7 @@ func TestCommandsWhileTheDiskIsFull(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			in(t, func(t *testing.T) {
 				var full atomic.Bool
-				w := newWorld(t, func(w *world) { w.wrap = func(s Store) Store { return unwritable{s, full.Load} } })
+				w := newWorld(t, func(w *world) { w.wrap = func(s *store.Store) taskStores { return unwritable{s, full.Load} } })
 				w.put("Alpha", "a.example")
 				w.done(w.save(job.Full, query("", "Alpha")))
 				full.Store(true)

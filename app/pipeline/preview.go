@@ -35,29 +35,31 @@ func (p *Pipeline) Preview(ctx context.Context, q threatconnect.Query) (Preview,
 	v.Truncated = v.TotalCount > v.ReturnedCount
 	now := time.Now().UTC()
 	for i := range indicators {
-		if err := p.previewOne(ctx, &v, i+1, &indicators[i], now); err != nil {
+		if err := v.addIndicator(ctx, p.mappers, i+1, &indicators[i], now); err != nil {
 			return Preview{}, err
 		}
 	}
 	return v, nil
 }
 
-func (p *Pipeline) previewOne(ctx context.Context, v *Preview, line int, ind *threatconnect.Indicator, now time.Time) error {
+func (v *Preview) addIndicator(ctx context.Context, mappers *mapperSet, line int, ind *threatconnect.Indicator,
+	now time.Time) error {
 	name := fmt.Sprintf("Indicator %d (%s %d in %s)", line, ind.Type, ind.ID, ind.Owner)
-	if _, taken := p.types[ind.Type]; !taken {
+	if !mappers.takesType(ind.Type) {
 		v.Problems = append(v.Problems, fmt.Sprintf("%s: No installed mapper takes this type.", name))
 		return nil
 	}
-	answers, err := p.Mappers.Map(ctx, ind.Type, [][]byte{ind.Raw}, now)
+	answers, err := mappers.Map(ctx, ind.Type, [][]byte{ind.Raw}, now)
 	if err != nil {
 		return fmt.Errorf("converting the first indicators: %w", err)
 	}
+	until := now.Add(mappers.timeToLive(ind.Type))
 	for _, a := range answers {
 		for i := range a.Objects {
-			v.Objects = append(v.Objects, a.Objects[i].AppendJSON(nil, stix.Envelope{Modified: now, ValidUntil: now.Add(p.ttl(ind.Type))}))
+			v.Objects = append(v.Objects, a.Objects[i].AppendJSON(nil, stix.Envelope{Modified: now, ValidUntil: until}))
 		}
-		for _, text := range append(a.Problems, a.Notes...) {
-			v.Problems = append(v.Problems, name+": "+text)
+		for _, message := range append(a.Problems, a.Notes...) {
+			v.Problems = append(v.Problems, name+": "+message)
 		}
 	}
 	return nil

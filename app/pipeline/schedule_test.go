@@ -19,7 +19,7 @@ import (
 
 // fakeStore answers with functions; one that is missing must not be called.
 type fakeStore struct {
-	Store
+	taskStores
 	schedule func() (store.Schedule, error)
 	addJob   func(job.Type, job.Mode, time.Time) (job.Job, error)
 	clean    func(context.Context) error
@@ -62,7 +62,7 @@ func TestNextMode(t *testing.T) {
 		{"as saved: full", store.Schedule{Completed: true, LastFullRead: now, NextMode: job.Full}, week, job.Full},
 		{"as saved: delta, though a reconcile is due", store.Schedule{Completed: true, NextMode: job.Delta}, week, job.Delta},
 	} {
-		p := &Pipeline{Options: Options{FullInterval: c.every}}
+		p := &scheduler{fullInterval: c.every}
 		if got := p.nextMode(c.s, now); got != c.want {
 			t.Errorf("%s: %s, want %s", c.name, got, c.want)
 		}
@@ -114,7 +114,8 @@ func (f *plan) want(t *testing.T, n int) {
 
 func scheduling(t *testing.T, s store.Schedule, interval time.Duration) (*Pipeline, *plan) {
 	f := &plan{Schedule: s, began: time.Now()}
-	p := New(Options{Interval: interval, FullInterval: 7 * 24 * time.Hour, Logger: quiet(), Mappers: noMappers{}, Store: fakeStore{
+	p := New(Options{Interval: interval, FullInterval: 7 * 24 * time.Hour, Logger: quiet(), Mappers: noMappers{}})
+	p.useStores(fakeStore{
 		schedule: func() (store.Schedule, error) { return f.read(), nil },
 		addJob: func(kind job.Type, mode job.Mode, now time.Time) (job.Job, error) {
 			if kind != job.Scheduled {
@@ -123,10 +124,10 @@ func scheduling(t *testing.T, s store.Schedule, interval time.Duration) (*Pipeli
 			f.add(mode, now)
 			return job.Job{}, nil
 		},
-	}})
+	})
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan struct{})
-	go func() { p.schedule(ctx); close(ended) }()
+	go func() { p.scheduler.scheduleUpdates(ctx); close(ended) }()
 	t.Cleanup(func() { cancel(); <-ended })
 	return p, f
 }
@@ -208,7 +209,7 @@ func TestRunNowQueuesAnUpdate(t *testing.T) {
 	})
 }
 
-func TestExplain(t *testing.T) {
+func TestDescribeFailure(t *testing.T) {
 	for _, c := range []struct {
 		err  error
 		want string
@@ -218,7 +219,7 @@ func TestExplain(t *testing.T) {
 		{errors.New("über den Wolken"), "Über den Wolken."},
 		{&sentinel.ConfigError{Message: "The secret is wrong.", Remedy: "set another"}, "The secret is wrong. Set another."},
 	} {
-		if got := explain(c.err); got != c.want {
+		if got := describeFailure(c.err); got != c.want {
 			t.Errorf("%q, want %q", got, c.want)
 		}
 	}

@@ -35,7 +35,8 @@ func TestTasks(t *testing.T) {
 
 func TestPausedTaskWaitsAndIsNotRun(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		p := New(Options{Mappers: noMappers{}, Logger: quiet(), Store: fakeStore{}})
+		p := New(Options{Mappers: noMappers{}, Logger: quiet()})
+		p.useStores(fakeStore{})
 		if err := p.PauseTask(t.Context(), "convert", true); err != nil {
 			t.Fatal(err)
 		}
@@ -43,14 +44,14 @@ func TestPausedTaskWaitsAndIsNotRun(t *testing.T) {
 			t.Errorf("running a paused task: %v", err)
 		}
 		passed := make(chan error, 1)
-		go func() { passed <- p.converter.gate(t.Context()) }()
+		go func() { passed <- p.converter.awaitResume(t.Context()) }()
 		time.Sleep(100 * time.Hour)
 		select {
 		case <-passed:
 			t.Error("a paused task went on")
 		default:
 		}
-		if status := p.converter.show().Status; status != "Paused" {
+		if status := p.converter.snapshot().Status; status != "Paused" {
 			t.Error(status)
 		}
 		if err := p.PauseTask(t.Context(), "convert", false); err != nil {
@@ -60,9 +61,9 @@ func TestPausedTaskWaitsAndIsNotRun(t *testing.T) {
 			t.Error(err)
 		}
 		ctx, cancel := context.WithCancelCause(t.Context())
-		p.converter.pause(true)
+		p.converter.setPaused(true)
 		cancel(errKilled)
-		if err := p.converter.gate(ctx); !errors.Is(err, errKilled) {
+		if err := p.converter.awaitResume(ctx); !errors.Is(err, errKilled) {
 			t.Errorf("work that was ended while its task is paused: %v", err)
 		}
 	})
@@ -71,32 +72,33 @@ func TestPausedTaskWaitsAndIsNotRun(t *testing.T) {
 // The watchdog ends work that gives no sign of life, and leaves alone what waits for something.
 func TestWatchdog(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		p := New(Options{Mappers: noMappers{}, Logger: quiet(), Store: fakeStore{}})
+		p := New(Options{Mappers: noMappers{}, Logger: quiet()})
+		p.useStores(fakeStore{})
 		ctx, cancel := context.WithCancel(t.Context())
 		ended := make(chan struct{})
-		go func() { p.watch(ctx); close(ended) }()
+		go func() { p.watchdog.watchTasks(ctx); close(ended) }()
 		defer func() { cancel(); <-ended }()
 
 		work, kill := context.WithCancelCause(t.Context())
-		p.downloader.begin(kill)
+		p.downloader.beginWork(kill)
 		for range 100 {
 			time.Sleep(10 * time.Minute)
-			p.downloader.beat()
+			p.downloader.noteActivity()
 		}
-		rested := p.downloader.rest()
+		endWait := p.downloader.beginWait()
 		time.Sleep(100 * time.Hour)
-		rested()
-		p.downloader.excuse(time.Now().Add(5 * time.Hour))
+		endWait()
+		p.downloader.excuseSilence(time.Now().Add(5 * time.Hour))
 		time.Sleep(5*time.Hour + 19*time.Minute)
-		p.downloader.pause(true)
+		p.downloader.setPaused(true)
 		time.Sleep(time.Hour)
-		p.downloader.pause(false)
+		p.downloader.setPaused(false)
 		if work.Err() != nil {
 			t.Fatalf("ended too early: %v", context.Cause(work))
 		}
-		p.trouble.begin(errors.New("disk full"))
+		p.disk.beginWait(errors.New("disk full"))
 		time.Sleep(time.Hour)
-		p.trouble.over()
+		p.disk.endWait()
 		if work.Err() != nil {
 			t.Fatalf("ended while the disk was full: %v", context.Cause(work))
 		}
@@ -111,21 +113,22 @@ func TestWatchdog(t *testing.T) {
 func TestKillEndsTheWork(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		begun := make(chan error, 9)
-		p := New(Options{Mappers: noMappers{}, Logger: quiet(), Store: fakeStore{clean: func(ctx context.Context) error {
+		p := New(Options{Mappers: noMappers{}, Logger: quiet()})
+		p.useStores(fakeStore{clean: func(ctx context.Context) error {
 			begun <- nil
 			<-ctx.Done()
 			begun <- context.Cause(ctx)
 			return ctx.Err()
-		}}})
+		}})
 		ctx, cancel := context.WithCancel(t.Context())
 		ended := make(chan struct{})
-		go func() { p.clean(ctx); close(ended) }()
+		go func() { p.cleaner.cleanStore(ctx); close(ended) }()
 		defer func() { cancel(); <-ended }()
 		if err := p.RunTask(t.Context(), "cleaner"); err != nil {
 			t.Fatal(err)
 		}
 		<-begun
-		if status := p.cleaner.show().Status; status != "Running" {
+		if status := p.cleaner.snapshot().Status; status != "Running" {
 			t.Error(status)
 		}
 		if err := p.KillTask(t.Context(), "cleaner"); err != nil {
@@ -135,7 +138,7 @@ func TestKillEndsTheWork(t *testing.T) {
 			t.Errorf("cause %v", cause)
 		}
 		synctest.Wait()
-		if status := p.cleaner.show().Status; status != "Idle" {
+		if status := p.cleaner.snapshot().Status; status != "Idle" {
 			t.Error(status)
 		}
 		// Killing what is idle changes nothing; it runs again by itself.

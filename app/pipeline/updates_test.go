@@ -399,13 +399,13 @@ func TestConfirmedRetirementsTakeRoom(t *testing.T) {
 		j := w.run(job.Delta)
 		w.must(w.p.PauseTask(t.Context(), "upload", true))
 		w.must(w.p.AnswerRetirement(t.Context(), j.RequestID, true))
-		if n := w.p.outbox.Load(); n != 150 {
+		if n := w.p.outbox.rows.Load(); n != 150 {
 			t.Errorf("%d rows are known", n)
 		}
 		w.must(w.p.PauseTask(t.Context(), "upload", false))
 		time.Sleep(time.Minute)
 		synctest.Wait()
-		if n := w.p.outbox.Load(); n != 0 {
+		if n := w.p.outbox.rows.Load(); n != 0 {
 			t.Errorf("%d rows are left", n)
 		}
 	})
@@ -477,7 +477,7 @@ func TestPreview(t *testing.T) {
 		}
 		w.put("Beta", "*.example")
 		w.put("Beta", "b.example")
-		v, err := w.p.Preview(t.Context(), tql(store.RunQuery{Query: query("", "Alpha")}))
+		v, err := w.p.Preview(t.Context(), toQuery(store.RunQuery{Query: query("", "Alpha")}))
 		w.must(err)
 		if v.TotalCount != 120 || v.ReturnedCount != 100 || v.Cap != 100 || !v.Truncated || len(v.Objects) != 100 || len(v.Problems) != 0 {
 			t.Errorf("%d of %d, %d objects, %v", v.ReturnedCount, v.TotalCount, len(v.Objects), v.Problems)
@@ -487,12 +487,12 @@ func TestPreview(t *testing.T) {
 		if o["type"] != "indicator" || o["valid_until"] == "" {
 			t.Errorf("%v", o)
 		}
-		v, err = w.p.Preview(t.Context(), tql(store.RunQuery{Query: query("", "Beta")}))
+		v, err = w.p.Preview(t.Context(), toQuery(store.RunQuery{Query: query("", "Beta")}))
 		w.must(err)
 		if len(v.Objects) != 1 || len(v.Problems) != 1 || v.Truncated || !strings.Contains(v.Problems[0], "Beta") {
 			t.Errorf("%d objects, %v", len(v.Objects), v.Problems)
 		}
-		if _, err := w.p.Preview(t.Context(), tql(store.RunQuery{Query: query("nonsense", "Beta")})); err == nil {
+		if _, err := w.p.Preview(t.Context(), toQuery(store.RunQuery{Query: query("nonsense", "Beta")})); err == nil {
 			t.Error("nonsense was accepted")
 		}
 		if w.far.RequestCount() != 0 {

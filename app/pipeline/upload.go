@@ -12,292 +12,270 @@ import (
 )
 
 const (
-	// maxFlights is how many requests may be under way.
-	maxFlights = 8
+	// maxRequests is how many requests may be under way.
+	maxRequests = 8
 	// readAhead is how many rows of the outbox are read at a time, and below how many more are read.
 	readAhead = 1000
-	// patience is how long the rows of a batch that is not full wait for more while a job reads on.
-	patience = 2 * time.Second
+	// fillTime is how long the rows of a batch that is not full wait for more while a job reads on.
+	fillTime = 2 * time.Second
 	// uploadRetry is when Upload tries again by itself after a failure.
 	uploadRetry = 5 * time.Minute
 )
 
-// command is something to be done while no request is under way.
-type command struct {
-	do   func(context.Context) error
-	done chan error
-}
-
-// errInterrupted ends the requests under way to make room for a command.
-var errInterrupted = errors.New("upload interrupted")
-
-// whileGrounded does something while no request is under way and Upload knows nothing of the outbox. Requests under way are
-// given the time that sentinel allows them.
-func (p *Pipeline) whileGrounded(ctx context.Context, do func(context.Context) error) error {
-	c := command{do: do, done: make(chan error, 1)}
-	select {
-	case p.between <- c:
-	case <-ctx.Done():
-		return ctx.Err()
-	}
-	select {
-	case err := <-c.done:
-		return err
-	case <-ctx.Done():
-		return ctx.Err()
-	}
-}
-
-// upload is the task Upload: it empties the outbox for as long as the Service runs, with a job or without.
-func (p *Pipeline) upload(ctx context.Context) {
+// uploadObjects works until ctx ends.
+func (u *uploader) uploadObjects(ctx context.Context) {
 	for ctx.Err() == nil {
-		err := p.drain(ctx)
+		err := u.emptyOutbox(ctx)
 		switch {
-		case ctx.Err() != nil || errors.Is(err, errInterrupted):
+		case ctx.Err() != nil || errors.Is(err, errSuspended):
 		case store.Unavailable(err):
-			p.Logger.Error("the database cannot be used; upload goes on in 30 s", "error", err)
-			p.stall(ctx, err)
+			u.log.Error("the database cannot be used; upload goes on in 30 s", "error", err)
+			u.disk.waitAfter(ctx, err)
 		default:
-			p.uploadFailed(ctx, err)
+			u.failUpload(ctx, err)
 		}
 	}
 }
 
-// uploadFailed lets the job in hand fail and waits for a reason to try again. What was not accepted is still in the outbox.
-func (p *Pipeline) uploadFailed(ctx context.Context, err error) {
-	p.Logger.Error("upload failed, what waits stays queued", "error", err)
-	if r := p.current(); r != nil {
-		r.cancel(err)
-	}
-	p.uploader.say("Failed, tries again by itself: %s", explain(err))
-	p.uploader.plan(time.Now().Add(uploadRetry))
-	defer p.uploader.plan(time.Time{})
-	select {
-	case <-p.uploader.woken: // by what failed
-	default:
-	}
-	select {
-	case <-ctx.Done():
-	case <-p.uploader.woken:
-	case <-time.After(uploadRetry):
-	case c := <-p.between:
-		c.done <- c.do(ctx)
-	}
-}
-
-// drain keeps requests under way until something fails or is commanded. What it does not get rid of stays in the outbox, and
-// the next one reads it again.
-func (p *Pipeline) drain(ctx context.Context) error {
-	ctx, cancel := context.WithCancelCause(ctx)
-	d := &draining{p: p, ctx: ctx, queue: outboxQueue{flying: map[int64]bool{}}, more: true, landed: make(chan flight, maxFlights)}
-	d.kill = func(cause error) {
-		if r := p.current(); r != nil {
-			r.cancel(cause)
-		}
-		cancel(cause)
-	}
-	defer d.ground(cancel)
-	if err := p.countOutbox(ctx); err != nil {
+// emptyOutbox sends what is in the outbox until something fails or Upload is suspended. What it does not get rid of
+// stays there, and the next session reads it again.
+func (u *uploader) emptyOutbox(ctx context.Context) error {
+	s := u.newSession(ctx)
+	defer s.stopRequests()
+	if err := u.outbox.recount(s.ctx); err != nil {
 		return err
 	}
 	for {
-		late, err := d.advance()
+		late, err := s.sendNext()
 		if err != nil {
 			return err
 		}
 		select {
-		case <-ctx.Done():
-			return context.Cause(ctx)
-		case f := <-d.landed:
-			switch d.land(f); {
-			case ctx.Err() != nil:
-				return context.Cause(ctx)
-			case f.err != nil:
-				return f.err
+		case <-s.ctx.Done():
+			return context.Cause(s.ctx)
+		case r := <-s.returned:
+			s.endRequest(r)
+			if s.ctx.Err() != nil {
+				return context.Cause(s.ctx)
 			}
-		case <-p.uploader.woken:
-			d.more = true
+			if r.err != nil {
+				return r.err
+			}
+		case <-u.woken:
+			s.more = true
 		case <-late:
-		case c := <-p.between:
-			d.ground(cancel)
-			c.done <- c.do(context.WithoutCancel(ctx))
-			return errInterrupted
+		case wish := <-u.suspensions:
+			s.stopRequests()
+			wish.grant()
+			return errSuspended
 		}
 	}
 }
 
-// draining is one stretch of work of Upload. Its owner is drain; deliver runs aside.
-type draining struct {
-	p    *Pipeline
-	ctx  context.Context
-	kill context.CancelCauseFunc
-
-	queue outboxQueue
-	// after is the last row that was read; more: there may be others behind it.
-	after   int64
-	more    bool
-	flights int
-	landed  chan flight
-	// grown is when rows last came in.
-	grown time.Time
+// failUpload lets the job in hand fail and waits for a reason to try again. What was not accepted is still in the
+// outbox.
+func (u *uploader) failUpload(ctx context.Context, err error) {
+	u.log.Error("upload failed, what waits stays queued", "error", err)
+	if a := u.current.Load(); a != nil {
+		a.cancel(err)
+	}
+	u.setDetail("Failed, tries again by itself: %s", describeFailure(err))
+	u.setNextRun(time.Now().Add(uploadRetry))
+	defer u.setDetail("")
+	defer u.setNextRun(time.Time{})
+	select {
+	case <-u.woken: // by what failed
+	default:
+	}
+	select {
+	case <-ctx.Done():
+	case <-u.woken:
+	case <-time.After(uploadRetry):
+	case wish := <-u.suspensions:
+		wish.grant()
+	}
 }
 
-// flight is a request that came back.
-type flight struct {
+// uploadSession is Upload's work from when it reads the outbox from its head until something fails or it is suspended.
+// It belongs to the goroutine of Upload; only deliverBatch runs aside.
+type uploadSession struct {
+	*uploader
+	ctx    context.Context
+	cancel context.CancelCauseFunc
+
+	queue outboxQueue
+	// after is the last row that was read; more says that there may be others behind it.
+	after int64
+	more  bool
+	// grown is when rows last came in.
+	grown time.Time
+	// requests is how many are under way, returned carries each when it has ended.
+	requests int
+	returned chan request
+	// endWork ends the piece of work that TASKS shows while requests are under way; nil while none is.
+	endWork func()
+}
+
+// request is a request that has ended.
+type request struct {
 	batch batch
 	err   error
 }
 
-// advance reads on, sends off what can be sent, and sees whether the job in hand is through. late is when a batch that is
-// not full shall wait no longer.
-func (d *draining) advance() (late <-chan time.Time, err error) {
-	if d.p.uploader.isPaused() {
+func (u *uploader) newSession(ctx context.Context) *uploadSession {
+	s := &uploadSession{uploader: u, queue: outboxQueue{underWay: map[int64]bool{}}, more: true,
+		returned: make(chan request, maxRequests)}
+	s.ctx, s.cancel = context.WithCancelCause(ctx)
+	return s
+}
+
+// cancelAttempt ends the session and the attempt in hand.
+func (s *uploadSession) cancelAttempt(cause error) {
+	if a := s.current.Load(); a != nil {
+		a.cancel(cause)
+	}
+	s.cancel(cause)
+}
+
+// sendNext reads on, sends off what can be sent, and tells the job in hand how its upload stands. late is when a batch
+// that is not full shall wait no longer.
+func (s *uploadSession) sendNext() (late <-chan time.Time, err error) {
+	if s.isPaused() {
 		return nil, nil
 	}
-	// Whether the job has sealed the outbox is asked before the outbox is read.
-	r := d.p.current()
-	if r != nil && done(r.sealed) {
-		d.more = d.more || d.idle()
+	// Whether all of the job is in the outbox is asked before the outbox is read.
+	a := s.current.Load()
+	if a != nil && isClosed(a.allQueued) {
+		s.more = s.more || s.isIdle()
 	} else {
-		r = nil
+		a = nil
 	}
-	if err := d.read(); err != nil {
+	if err := s.readRows(); err != nil {
 		return nil, err
 	}
-	if late, err = d.launch(); err != nil {
+	if late, err = s.startRequests(); err != nil {
 		return nil, err
 	}
-	if d.flights == 0 {
-		d.p.uploader.done()
+	if s.requests == 0 {
+		s.endIdleWork()
 	}
-	if r != nil {
-		err = d.see(r)
+	if a != nil {
+		err = s.finishUpload(a)
 	}
 	return late, err
 }
 
-func (d *draining) idle() bool { return d.flights == 0 && len(d.queue.rows) == 0 }
+func (s *uploadSession) isIdle() bool { return s.requests == 0 && len(s.queue.rows) == 0 }
 
-func (d *draining) read() error {
-	for d.more && len(d.queue.rows) < readAhead {
-		rows, err := d.p.Store.Outgoing(d.ctx, d.after, readAhead)
+func (s *uploadSession) endIdleWork() {
+	if s.endWork != nil {
+		s.endWork()
+		s.endWork = nil
+	}
+}
+
+func (s *uploadSession) readRows() error {
+	for s.more && len(s.queue.rows) < readAhead {
+		rows, err := s.store.Outgoing(s.ctx, s.after, readAhead)
 		if err != nil {
 			return fmt.Errorf("reading the outbox: %w", err)
 		}
-		if d.more = len(rows) == readAhead; len(rows) > 0 {
-			d.after = rows[len(rows)-1].Seq
-			d.queue.rows = append(d.queue.rows, rows...)
-			d.grown = time.Now()
+		if s.more = len(rows) == readAhead; len(rows) > 0 {
+			s.after = rows[len(rows)-1].Seq
+			s.queue.rows = append(s.queue.rows, rows...)
+			s.grown = time.Now()
 		}
 	}
 	return nil
 }
 
-// launch sends off batches. One that is not full waits a little while a job still brings more.
-func (d *draining) launch() (late <-chan time.Time, err error) {
-	for d.flights < maxFlights {
-		b, full := d.queue.next()
+// startRequests sends off batches. One that is not full waits a little while a job still brings more.
+func (s *uploadSession) startRequests() (late <-chan time.Time, err error) {
+	for s.requests < maxRequests {
+		b, full := s.queue.nextBatch()
 		if len(b.rows) == 0 {
 			return nil, nil
 		}
-		if left := patience - time.Since(d.grown); !full && left > 0 && d.p.bringsMore() {
+		if left := fillTime - time.Since(s.grown); !full && left > 0 && s.expectsMore() {
 			return time.After(left), nil
 		}
-		if err := d.startUpload(b); err != nil {
+		if err := s.noteFirstRequest(b); err != nil {
 			return nil, err
 		}
-		d.queue.takeOff(b)
-		d.flights++
-		d.p.uploader.begin(d.kill)
-		go func() { d.landed <- flight{b, d.deliver(b)} }()
+		s.queue.startBatch(b)
+		s.requests++
+		if s.endWork == nil {
+			s.endWork = s.beginWork(s.cancelAttempt)
+		}
+		s.noteActivity()
+		go func() { s.returned <- request{b, s.deliverBatch(b)} }()
 	}
 	return nil, nil
 }
 
-// bringsMore tells whether a job is still reading.
-func (p *Pipeline) bringsMore() bool {
-	r := p.current()
-	return r != nil && !done(r.sealed)
+// expectsMore tells whether a job is still reading.
+func (s *uploadSession) expectsMore() bool {
+	a := s.current.Load()
+	return a != nil && !isClosed(a.allQueued)
 }
 
-func (d *draining) land(f flight) {
-	d.flights--
-	d.queue.land(f.batch)
-	d.p.uploader.beat()
+func (s *uploadSession) endRequest(r request) {
+	s.requests--
+	s.queue.endBatch(r.batch)
+	s.noteActivity()
 }
 
-// ground ends the requests under way and waits for them.
-func (d *draining) ground(cancel context.CancelCauseFunc) {
-	cancel(errInterrupted)
-	for d.flights > 0 {
-		d.land(<-d.landed)
+// stopRequests ends the requests under way and waits for them.
+func (s *uploadSession) stopRequests() {
+	s.cancel(errSuspended)
+	for s.requests > 0 {
+		s.endRequest(<-s.returned)
 	}
-	d.p.uploader.done()
+	s.endIdleWork()
 }
 
-// startUpload dates the first request with objects of the job.
-func (d *draining) startUpload(b batch) error {
-	r := d.p.current()
-	if r == nil || r.uploading || !b.holds(r.job.Number) {
-		return nil
-	}
-	r.uploading = true
-	return d.keep(r, (*job.Job).NoteFirstUploaded)
-}
-
-// see tells a job that is converted how its upload stands. The outbox is empty: whatever the job queued has been settled.
-func (d *draining) see(r *run) error {
-	if !r.finishing {
-		r.finishing = true
-		if err := d.keep(r, (*job.Job).BeginUpload); err != nil {
-			return err
-		}
-	}
-	if d.idle() && !d.more && !done(r.emptied) {
-		close(r.emptied)
-	}
-	return nil
-}
-
-// keep carries out a transition of the job in hand. A job that is over meanwhile is nothing that keeps Upload from its work.
-func (d *draining) keep(r *run, transition func(j *job.Job, now time.Time) error) error {
-	err := d.p.advance(r, transition)
-	if r.ctx.Err() != nil || errors.Is(err, job.ErrState) {
-		return nil
-	}
-	return err
-}
-
-// deliver sends a batch and settles each answer in the store. What is settled is final, whatever happens to the rest.
-func (d *draining) deliver(b batch) error {
+// deliverBatch sends a batch and settles each answer in the store. What is settled is final, whatever happens to the
+// rest.
+func (s *uploadSession) deliverBatch(b batch) error {
 	objects := make([][]byte, len(b.rows))
 	for i := range b.rows {
 		objects[i] = b.rows[i].Payload
 	}
-	settle := func(o sentinel.Outcome) error { return d.p.settle(d.ctx, b, o) }
-	return d.p.Sentinel.Deliver(d.ctx, b.source, objects, sentinel.Report{Settle: settle, OnWait: d.p.reportWait})
+	settle := func(o sentinel.Outcome) error { return s.settleOutcome(s.ctx, b, o) }
+	return s.sentinel.Deliver(s.ctx, b.source, objects, sentinel.Report{Settle: settle, OnWait: s.reportWait})
 }
 
-// settle writes down an answer. It does so even when the job was stopped meanwhile: Sentinel holds the objects.
-func (p *Pipeline) settle(ctx context.Context, b batch, o sentinel.Outcome) error {
-	s := store.Settlement{Slot: o.Slot, At: o.At, Accepted: make([]store.Outgoing, len(o.Accepted))}
-	for n, i := range o.Accepted {
-		s.Accepted[n] = b.rows[i]
+// noteFirstRequest dates the first request with objects of the job.
+func (s *uploadSession) noteFirstRequest(b batch) error {
+	a := s.current.Load()
+	if a == nil || a.uploadNoted || !b.holdsJob(a.job.Number) {
+		return nil
 	}
-	for _, rejected := range o.Rejected {
-		s.Rejected = append(s.Rejected, store.RejectedObject{Outgoing: b.rows[rejected.Index], Code: job.Code(rejected.Code), Message: rejected.Message})
+	a.uploadNoted = true
+	return advanceIfOpen(a, (*job.Job).NoteFirstUploaded)
+}
+
+// finishUpload tells a job all of which is in the outbox how its upload stands. Once the outbox was found empty after
+// that, whatever the job queued has been settled.
+func (s *uploadSession) finishUpload(a *attempt) error {
+	if !a.uploadBegun {
+		a.uploadBegun = true
+		if err := advanceIfOpen(a, (*job.Job).BeginUpload); err != nil {
+			return err
+		}
 	}
-	err := p.persist(ctx, func(ctx context.Context) error {
-		return p.Store.Settle(context.WithoutCancel(ctx), s)
-	})
-	if err != nil {
-		return fmt.Errorf("keeping what Sentinel accepted: %w", err)
-	}
-	p.outbox.Add(-int64(len(s.Accepted) + len(s.Rejected)))
-	signal(p.room)
-	p.uploader.beat()
-	if r := p.current(); r != nil {
-		r.settled(s)
+	if s.isIdle() && !s.more && !isClosed(a.allSettled) {
+		close(a.allSettled)
 	}
 	return nil
+}
+
+// advanceIfOpen carries out a transition of the job in hand. That the job is over meanwhile does not keep Upload from
+// its work.
+func advanceIfOpen(a *attempt, transition func(j *job.Job, now time.Time) error) error {
+	err := a.advanceJob(transition)
+	if a.ctx.Err() != nil || errors.Is(err, job.ErrState) {
+		return nil
+	}
+	return err
 }

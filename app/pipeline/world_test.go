@@ -57,8 +57,8 @@ type world struct {
 	options Options
 	limit   int // requests a minute; 0 for none
 	keep    sentinelserver.Keep
-	// wrap puts something between the pipeline and its store.
-	wrap func(Store) Store
+	// wrap puts something between the tasks and their store.
+	wrap func(*store.Store) taskStores
 	// full: the pacing cannot write to the disk.
 	full atomic.Bool
 	log  bytes.Buffer
@@ -68,6 +68,24 @@ type world struct {
 	cancel  context.CancelFunc
 	stopped chan error
 	queries []store.Query
+}
+
+// taskStores is what all tasks need of the store. A test embeds it and overrides what shall fail.
+type taskStores interface {
+	scheduleStore
+	downloadStore
+	readStore
+	applyStore
+	uploadStore
+	pauseStore
+	OutboxSize(ctx context.Context) (int64, error)
+	Clean(ctx context.Context, now time.Time) error
+}
+
+// useStores puts something between the tasks and their store.
+func (p *Pipeline) useStores(s taskStores) {
+	p.scheduler.store, p.downloader.store, p.downloader.ledger, p.converter.applier.store = s, s, s, s
+	p.uploader.store, p.cleaner.store, p.outbox.store, p.pauses = s, s, s, s
 }
 
 // newWorld makes a world of three owners without indicators. change alters it before it starts.
@@ -122,9 +140,6 @@ func (w *world) start() {
 	logger := slog.New(slog.NewTextHandler(&w.log, nil))
 	o := w.options
 	o.Store, o.Logger, o.Mappers = w.store, logger, w.mappers
-	if w.wrap != nil {
-		o.Store = w.wrap(w.store)
-	}
 	o.ThreatConnect = threatconnect.New(threatconnect.Options{BaseURL: "http://threatconnect.example/api", AccessID: tcserver.DefaultAccessID,
 		SecretKey: func() string { return tcserver.DefaultSecretKey }, Transport: direct{w.tc}, Logger: logger})
 	o.Sentinel, err = sentinel.New(sentinel.Options{AuthorityURL: w.end.URL, UploadURL: w.end.URL, Transport: w.end.Transport, TenantID: tenant, ClientID: clientID,
@@ -132,6 +147,9 @@ func (w *world) start() {
 		Pacer: sentinel.NewPacer(slots{w.store, &w.full}, w.limit, time.Minute)})
 	w.must(err)
 	w.p = New(o)
+	if w.wrap != nil {
+		w.p.useStores(w.wrap(w.store))
+	}
 	var ctx context.Context
 	ctx, w.cancel = context.WithCancel(context.Background())
 	w.stopped = make(chan error, 1)

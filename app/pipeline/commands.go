@@ -29,7 +29,7 @@ func (p *Pipeline) Cancel(ctx context.Context, requestID string) error {
 	case ctx.Err() != nil:
 		return ctx.Err()
 	}
-	err := p.cancelStored(ctx, requestID)
+	err := p.uploader.cancelJob(ctx, requestID)
 	if ran && errors.Is(err, job.ErrState) {
 		return nil // it is over; had it just failed, it would be tried again
 	}
@@ -39,29 +39,17 @@ func (p *Pipeline) Cancel(ctx context.Context, requestID string) error {
 
 // cancelRunning cancels the job if it is in hand, and waits until it has ended, which it may have done otherwise.
 func (p *Pipeline) cancelRunning(ctx context.Context, requestID string) (ran, cancelled bool) {
-	r := p.current()
-	if r == nil || r.job.RequestID != requestID {
+	a := p.current.Load()
+	if a == nil || a.job.RequestID != requestID {
 		return false, false
 	}
-	r.cancel(errCancelled)
+	a.cancel(errCancelled)
 	select {
-	case <-r.ended:
-		return true, r.cancelled
+	case <-a.ended:
+		return true, a.cancelled
 	case <-ctx.Done():
 		return true, false
 	}
-}
-
-// cancelStored cancels a job that is not in hand. Its rows in the outbox must not be under way then.
-func (p *Pipeline) cancelStored(ctx context.Context, requestID string) error {
-	err := p.whileGrounded(ctx, func(ctx context.Context) error {
-		return p.Store.CancelJob(ctx, requestID, time.Now().UTC())
-	})
-	if err != nil {
-		return fmt.Errorf("cancelling a job: %w", err)
-	}
-	p.Logger.Info("job cancelled", "job", requestID)
-	return nil
 }
 
 // Retry queues a job again that failed or was cancelled, as [job.Job.Retry] has it.
@@ -80,16 +68,17 @@ func (p *Pipeline) AnswerRetirement(ctx context.Context, requestID string, confi
 		return fmt.Errorf("answering what shall be retired: %w", err)
 	}
 	p.Logger.Info("retirement answered", "job", requestID, "confirmed", confirm)
-	if err := p.countOutbox(ctx); err != nil {
+	if err := p.outbox.recount(ctx); err != nil {
 		p.Logger.Warn("the room in the outbox is not known", "error", err)
 	}
 	p.uploader.wake()
 	return nil
 }
 
-// QueriesSaved makes the update that was saved start as soon as it can: one before it does not wait for its next attempt.
+// QueriesSaved makes the update that was saved start as soon as it can: one before it does not wait for its next
+// attempt.
 func (p *Pipeline) QueriesSaved() {
-	p.hurry.Store(true)
+	p.downloader.skipPause.Store(true)
 	p.scheduler.wake()
 	p.downloader.wake()
 }

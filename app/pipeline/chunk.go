@@ -1,0 +1,91 @@
+package pipeline
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"mssentinel/app/job"
+	"mssentinel/app/ledger"
+	"mssentinel/app/threatconnect"
+)
+
+// chunkSize is how many indicators go through Convert together: enough for a transaction to be worth its while, few
+// enough for a handful of them to fit into memory.
+const chunkSize = 1000
+
+// chunk is a part of a page on its way through Convert. Chunks keep their order. One without indicators is a marker:
+// whoever sent it waits until all that was sent before it went through.
+type chunk struct {
+	attempt *attempt
+	query   int64
+	mode    job.Mode
+	// unread are the queries of which not everything was read.
+	unread []int64
+	// place is the place of the first indicator among those that the query returns.
+	place      int64
+	indicators []threatconnect.Indicator
+
+	// now is the time of conversion.
+	now time.Time
+	// mapping is done when all mappers have answered. Until then each touches the elements of found that it was given.
+	mapping sync.WaitGroup
+	found   []ledger.Found
+	// endWork tells the task Convert that the chunk is through.
+	endWork func()
+	// applied is closed when everything up to this chunk is in the ledger; nil where nobody waits for that.
+	applied chan struct{}
+	// last says that the job has nothing more to read.
+	last bool
+}
+
+// handover joins Download to Convert.
+type handover struct {
+	// download is the task whose silence is excused while Convert is busy.
+	download *task
+	chunks   chan<- *chunk
+}
+
+// sendChunk hands a chunk to Convert, and waits while Convert has its hands full.
+func (h handover) sendChunk(c *chunk) error {
+	defer h.download.beginWait()()
+	select {
+	case h.chunks <- c:
+		return nil
+	case <-c.attempt.ctx.Done():
+		return context.Cause(c.attempt.ctx)
+	}
+}
+
+// awaitApplied waits until everything that was sent is in the ledger.
+func (h handover) awaitApplied(a *attempt) error {
+	return h.awaitMarker(&chunk{attempt: a, applied: make(chan struct{})})
+}
+
+// awaitQueued says that the job has nothing more to read, and waits until all that it sends is in the outbox.
+func (h handover) awaitQueued(a *attempt) error {
+	return h.awaitMarker(&chunk{attempt: a, applied: make(chan struct{}), last: true})
+}
+
+func (h handover) awaitMarker(c *chunk) error {
+	if err := h.sendChunk(c); err != nil {
+		return err
+	}
+	defer h.download.beginWait()()
+	ctx := c.attempt.ctx
+	select {
+	case <-c.applied:
+	case <-ctx.Done():
+	}
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	return nil
+}
+
+// emptyConvert waits until Convert holds nothing more of an attempt that is over.
+func (h handover) emptyConvert(a *attempt) {
+	c := &chunk{attempt: a, applied: make(chan struct{})}
+	h.chunks <- c
+	<-c.applied
+}
