@@ -100,8 +100,8 @@ func (p *applier) noteQueued(a *attempt, rows int64) {
 	p.outbox.addRows(rows)
 }
 
-// finishConvert comes when everything that was read is in the ledger: what nobody gives any more is retired, unless a
-// query could not be read.
+// finishConvert ends the work of Convert on an attempt, when everything that was read is in the ledger: it retires the
+// objects that no candidate gives any more, unless a query could not be read.
 func (p *applier) finishConvert(a *attempt) error {
 	if err := a.advanceJob(func(j *job.Job, _ time.Time) error { return j.BeginRetiring() }); err != nil {
 		return err

@@ -15,7 +15,7 @@ import (
 const chunkSize = 1000
 
 // chunk is a part of a page on its way through Convert. Chunks keep their order. One without indicators is a marker:
-// whoever sent it waits until all that was sent before it went through.
+// its sender waits until all chunks that it sent before are through.
 type chunk struct {
 	attempt *attempt
 	query   int64
@@ -33,7 +33,7 @@ type chunk struct {
 	found   []ledger.Found
 	// endWork tells the task Convert that the chunk is through.
 	endWork func()
-	// applied is closed when everything up to this chunk is in the ledger; nil where nobody waits for that.
+	// applied is closed when everything up to this chunk is in the ledger. Only markers have it.
 	applied chan struct{}
 	// last says that the job has nothing more to read.
 	last bool

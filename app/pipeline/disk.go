@@ -56,7 +56,7 @@ func (d *disk) waitAfter(ctx context.Context, err error) {
 	_ = retry.Sleep(ctx, unavailableRetry) // the caller looks at ctx itself
 }
 
-// beginWait says whether nobody waited before.
+// beginWait counts one more that waits. first says that it is the only one.
 func (d *disk) beginWait(err error) (first bool) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -71,7 +71,7 @@ func (d *disk) setFault(err error) {
 	d.fault = err.Error()
 }
 
-// endWait says whether nobody waits any more.
+// endWait counts one less. last says that no other waits.
 func (d *disk) endWait() (last bool) {
 	d.mu.Lock()
 	defer d.mu.Unlock()

@@ -54,7 +54,7 @@ func (d *downloader) processJobs(ctx context.Context) {
 	for ctx.Err() == nil {
 		j, found, err := d.nextJob(ctx)
 		if err != nil && ctx.Err() == nil {
-			d.log.Error("looking for the next job", "error", err)
+			d.log.Error("the next job could not be looked up", "error", err)
 		}
 		if found {
 			d.processJob(ctx, j)
@@ -68,8 +68,8 @@ func (d *downloader) processJobs(ctx context.Context) {
 	}
 }
 
-// nextJob takes the next job; one that waits for its next attempt only when its time has come or somebody does not
-// want to wait.
+// nextJob looks for a job to take up. One that waits for its next attempt is taken when its time has come, or earlier
+// where that was asked for.
 func (d *downloader) nextJob(ctx context.Context) (job.Job, bool, error) {
 	if d.isPaused() {
 		return job.Job{}, false, nil

@@ -80,6 +80,48 @@ func (w *world) update() string {
 	return jobs[0].RequestID
 }
 
+// slowCancel is a store that takes its time to cancel a job.
+type slowCancel struct {
+	taskStores
+	during func()
+}
+
+func (s slowCancel) CancelJob(ctx context.Context, requestID string, now time.Time) error {
+	s.during()
+	return s.taskStores.CancelJob(ctx, requestID, now)
+}
+
+// While a job is cancelled, nothing is sent: neither of the job nor of anything else in the outbox. Then Upload goes on.
+func TestNothingIsSentWhileAJobIsCancelled(t *testing.T) {
+	in(t, func(t *testing.T) {
+		var w *world
+		stopped := false
+		w = newWorld(t, func(w *world) {
+			w.wrap = func(s *store.Store) taskStores {
+				return slowCancel{s, func() {
+					requests := w.far.RequestCount()
+					time.Sleep(5 * time.Minute)
+					stopped = w.far.RequestCount() == requests && w.p.Tasks()[3].Status == "Idle"
+				}}
+			}
+		})
+		w.fill(1000)
+		w.must(w.far.Inject(sentinelserver.Fault{Kind: sentinelserver.Slow, Seconds: 2, Count: -1}))
+		w.saveOnly(job.Full, query("", "Alpha"))
+		time.Sleep(3 * time.Second)
+		if w.p.Tasks()[3].Status != "Running" {
+			t.Fatalf("no request is under way\n%s", w.log.String())
+		}
+		id := w.p.Progress().RequestID
+		w.must(w.p.Cancel(t.Context(), id))
+		if !stopped {
+			t.Error("Upload went on")
+		}
+		w.done(w.run(job.Full))
+		w.check(true)
+	})
+}
+
 // unwritable is a store on a disk that takes nothing for a while.
 type unwritable struct {
 	taskStores

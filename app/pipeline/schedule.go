@@ -39,7 +39,7 @@ func (s *scheduler) scheduleUpdates(ctx context.Context) {
 	repeatWork(ctx, s.task, s.log, 0, scheduleEvery, s.queueUpdate)
 }
 
-// queueUpdate queues the next scheduled update when it is due, and says when it will be: zero while nobody knows.
+// queueUpdate queues the next scheduled update when it is due, and says when it will be: zero while that is not known.
 func (s *scheduler) queueUpdate(ctx context.Context) (time.Time, error) {
 	plan, err := s.store.Schedule(ctx)
 	if err != nil {

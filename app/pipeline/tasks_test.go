@@ -3,6 +3,7 @@ package pipeline
 import (
 	"context"
 	"errors"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -67,6 +68,30 @@ func TestPausedTaskWaitsAndIsNotRun(t *testing.T) {
 			t.Errorf("work that was ended while its task is paused: %v", err)
 		}
 	})
+}
+
+// A task is at work until all of its pieces have ended, each of which ends once.
+func TestPiecesOfWork(t *testing.T) {
+	task := newTask(aboutConverter)
+	status := func(want string) {
+		t.Helper()
+		if got := task.snapshot().Status; got != want {
+			t.Errorf("%s, not %s", got, want)
+		}
+	}
+	var ended []string
+	cancel := func(name string) context.CancelCauseFunc { return func(error) { ended = append(ended, name) } }
+	endFirst, endSecond := task.beginWork(cancel("first")), task.beginWork(cancel("second"))
+	endFirst()
+	endFirst()
+	status("Running")
+	task.cancelWork(errKilled)
+	endSecond()
+	status("Idle")
+	task.cancelWork(errKilled)
+	if !slices.Equal(ended, []string{"second"}) {
+		t.Errorf("cancelled: %v", ended)
+	}
 }
 
 // The watchdog ends work that gives no sign of life, and leaves alone what waits for something.

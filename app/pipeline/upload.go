@@ -234,8 +234,8 @@ func (s *uploadSession) stopRequests() {
 	s.endIdleWork()
 }
 
-// deliverBatch sends a batch and settles each answer in the store. What is settled is final, whatever happens to the
-// rest.
+// deliverBatch sends a batch and settles each answer in the store. What is settled is final, even if the rest of the
+// batch fails.
 func (s *uploadSession) deliverBatch(b batch) error {
 	objects := make([][]byte, len(b.rows))
 	for i := range b.rows {
@@ -256,7 +256,7 @@ func (s *uploadSession) noteFirstRequest(b batch) error {
 }
 
 // finishUpload tells a job all of which is in the outbox how its upload stands. Once the outbox was found empty after
-// that, whatever the job queued has been settled.
+// that, all that the job queued has been settled.
 func (s *uploadSession) finishUpload(a *attempt) error {
 	if !a.uploadBegun {
 		a.uploadBegun = true

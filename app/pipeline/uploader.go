@@ -41,20 +41,21 @@ type uploader struct {
 	waits       sentinelWait
 }
 
-// errSuspended ends the requests under way because somebody else has to change the outbox.
+// errSuspended ends the requests under way because a command has to change the outbox.
 var errSuspended = errors.New("upload was interrupted")
 
 // suspension is the wish that Upload lets go of the outbox. begun is closed when it has, over when it may go on.
 type suspension struct{ begun, over chan struct{} }
 
-// grant lets whoever wished it work, and returns when Upload may go on.
+// grant lets the caller of suspendUpload work, and returns when Upload may go on.
 func (s suspension) grant() {
 	close(s.begun)
 	<-s.over
 }
 
-// suspendUpload returns when no request is under way and Upload knows nothing of the outbox, or when ctx has ended.
-// Requests under way are given the time that sentinel allows them. Upload does nothing until resume is called.
+// suspendUpload returns when no request is under way and Upload knows nothing of the outbox. Upload does nothing until
+// resume is called. The error is that of a ctx that ends before Upload takes up the wish; from then on it takes no longer
+// than sentinel gives the requests under way.
 func (u *uploader) suspendUpload(ctx context.Context) (resume func(), err error) {
 	s := suspension{begun: make(chan struct{}), over: make(chan struct{})}
 	select {
@@ -62,13 +63,8 @@ func (u *uploader) suspendUpload(ctx context.Context) (resume func(), err error)
 	case <-ctx.Done():
 		return nil, ctx.Err()
 	}
-	select {
-	case <-s.begun:
-		return func() { close(s.over) }, nil
-	case <-ctx.Done():
-		close(s.over)
-		return nil, ctx.Err()
-	}
+	<-s.begun
+	return func() { close(s.over) }, nil
 }
 
 // cancelJob cancels a job that is not in hand. Its rows in the outbox are dropped, and none of them may be under way
@@ -79,7 +75,7 @@ func (u *uploader) cancelJob(ctx context.Context, requestID string) error {
 		return fmt.Errorf("cancelling a job: %w", err)
 	}
 	defer resume()
-	// What has begun is finished, also when whoever asked does not wait any more.
+	// What has begun is finished, even when the caller has given up waiting: rows are dropped in several transactions.
 	if err := u.store.CancelJob(context.WithoutCancel(ctx), requestID, time.Now().UTC()); err != nil {
 		return fmt.Errorf("cancelling a job: %w", err)
 	}

@@ -10,7 +10,7 @@ import (
 // object: one that comes becomes the winner, one that does not come is forgotten, so that the next round asks for the
 // one behind it.
 //
-// It ends when a round asks for nobody, or for exactly the candidates of the round before. Those are the ones that can
+// It ends when a round asks for none, or for exactly the candidates of the round before. Those are the ones that can
 // be neither taken nor forgotten: their mapper fails on them, or their query cannot be read. They keep their places
 // until the next job. Every other round makes progress: it gives an object a winner or takes a candidate out of the
 // ledger. There are finitely many of both, and only what changes in ThreatConnect meanwhile adds to them. Two rounds

@@ -35,7 +35,7 @@ func (w *sentinelWait) addElapsed(now time.Time) {
 	w.counted = now
 }
 
-// presentWait is the zero time where nobody waits.
+// presentWait is the zero time where Upload does not wait.
 func (w *sentinelWait) presentWait() (until time.Time, reason string) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
