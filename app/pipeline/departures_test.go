@@ -26,13 +26,13 @@ func TestAVacancyThatCannotBeFilled(t *testing.T) {
 			failed++
 			return true
 		}
-		w.done(w.run(job.Delta))
+		w.done(w.runJob(job.Delta))
 		if failed > 3 {
 			t.Errorf("the mapper failed %d times", failed)
 		}
 		w.wantWinner("a.example", "Alpha") // it stands until it is known what takes its place
 		w.mappers.fails = nil
-		w.done(w.run(job.Delta))
+		w.done(w.runJob(job.Delta))
 		w.check(false)
 	})
 }
@@ -51,12 +51,12 @@ func TestDeletedAndInactiveThatOnlyADeletedQueryGave(t *testing.T) {
 		time.Sleep(time.Hour)
 		w.must(w.tc.Delete(gone))
 		w.must(w.tc.SetActive(off, false))
-		w.counts(w.done(w.run(job.Delta)), job.Counts{Queued: 2, Retired: 2})
+		w.counts(w.done(w.runJob(job.Delta)), job.Counts{Queued: 2, Retired: 2})
 		w.wantWinner("stays.example", "Beta")
 		// An owner that nobody asks for any more may go away, and a query that nobody has may be refused.
 		w.must(w.tc.RemoveOwner("Beta"))
-		w.counts(w.done(w.run(job.Delta)), job.Counts{})
-		w.counts(w.done(w.run(job.Reconcile)), job.Counts{Downloaded: 1, Unchanged: 1, Queued: 1, Retired: 1})
+		w.counts(w.done(w.runJob(job.Delta)), job.Counts{})
+		w.counts(w.done(w.runJob(job.Reconcile)), job.Counts{Downloaded: 1, Unchanged: 1, Queued: 1, Retired: 1})
 		w.check(true)
 	})
 }
@@ -110,7 +110,7 @@ func TestAnOwnerThatGoesAwayWhileItIsRead(t *testing.T) {
 		w.wantWinner("b.example", "Beta")
 		w.wantWinner("c.example", "Beta") // nor does a copy of the next query take its place
 		w.must(w.tc.AddOwner(owner))
-		w.done(w.run(job.Reconcile))
+		w.done(w.runJob(job.Reconcile))
 		w.check(true)
 	})
 }

@@ -47,7 +47,7 @@ func (w *world) problems(j job.Job) []job.Problem {
 	return problems
 }
 
-func TestOneRefusedRecordAmong99(t *testing.T) {
+func TestOneRejectedRecordAmong99(t *testing.T) {
 	for _, kind := range []sentinelserver.Kind{sentinelserver.RefuseRecord, sentinelserver.RefuseBatch} {
 		in(t, func(t *testing.T) {
 			w := newWorld(t)
@@ -62,10 +62,10 @@ func TestOneRefusedRecordAmong99(t *testing.T) {
 			w.sentOnce()
 			// It is not tried again before it changes.
 			w.far.ClearFaults()
-			if j := w.done(w.run(job.Delta)); j.Queued != 0 {
+			if j := w.done(w.runJob(job.Delta)); j.Queued != 0 {
 				t.Errorf("%+v", j.Counts)
 			}
-			w.done(w.run(job.Full))
+			w.done(w.runJob(job.Full))
 			w.check(true)
 		})
 	}
@@ -162,7 +162,7 @@ func TestAQueryThatCannotBeRead(t *testing.T) {
 		w.put("Alpha", "new.example")
 		w.must(w.tc.Delete(gone))
 		for _, mode := range []job.Mode{job.Delta, job.Reconcile} {
-			j := w.run(mode)
+			j := w.runJob(mode)
 			if j.Status != job.UploadComplete || !strings.Contains(j.Message, "Query 2 could not be read") || !strings.Contains(j.Message, "nothing is retired until it can be read") {
 				t.Fatalf("%s: %s", j.Status, j.Message)
 			}
@@ -180,7 +180,7 @@ func TestAQueryThatCannotBeRead(t *testing.T) {
 		}
 
 		w.tc.ClearFaults()
-		w.done(w.run(job.Delta))
+		w.done(w.runJob(job.Delta))
 		w.check(false)
 	})
 }
@@ -199,15 +199,15 @@ func TestWhatLeftWhileAQueryCouldNotBeRead(t *testing.T) {
 		w.must(w.tc.Delete(gone))
 		time.Sleep(time.Hour)
 		w.must(w.tc.Inject(tcserver.Fault{Kind: tcserver.TQLRefuse, Match: "confidence > 1", Count: -1}))
-		if j := w.run(job.Reconcile); j.Status != job.UploadComplete || j.Retired != 0 {
+		if j := w.runJob(job.Reconcile); j.Status != job.UploadComplete || j.Retired != 0 {
 			t.Errorf("%s: %s %+v", j.Status, j.Message, j.Counts)
 		}
 		w.tc.ClearFaults()
 		time.Sleep(time.Hour)
-		w.done(w.run(job.Delta))
+		w.done(w.runJob(job.Delta))
 		w.wantWinner("gone.example", "")
 		w.wantWinner("c.example", "Home") // what a deleted query gave takes a read that is complete
-		w.done(w.run(job.Reconcile))
+		w.done(w.runJob(job.Reconcile))
 		w.check(true)
 	})
 }
@@ -244,14 +244,14 @@ func TestAnOwnerThatGoesAway(t *testing.T) {
 		owner := w.tc.Owners()[2]
 		w.must(w.tc.RemoveOwner(owner.Name))
 		w.put("Alpha", "new.example")
-		j := w.run(job.Reconcile)
+		j := w.runJob(job.Reconcile)
 		if !strings.Contains(j.Message, `"Beta"`) || j.Status != job.Failed {
 			t.Errorf("%s: %s", j.Status, j.Message)
 		}
 		w.wantWinner("new.example", "Alpha")
 		w.wantWinner("b.example", "Beta")
 		w.must(w.tc.AddOwner(owner))
-		w.done(w.run(job.Reconcile))
+		w.done(w.runJob(job.Reconcile))
 		w.check(true)
 	})
 }
@@ -269,7 +269,7 @@ func TestRetries(t *testing.T) {
 		if wait := time.Until(*update.RetryAfter); wait < 4*time.Minute || wait > 6*time.Minute {
 			t.Errorf("tried again after %v", wait)
 		}
-		adhoc := w.run(job.Full)
+		adhoc := w.runJob(job.Full)
 		if adhoc.Status != job.Failed || adhoc.FailureCount != 1 || adhoc.DateFailed == nil {
 			t.Errorf("%s: %s", adhoc.Status, adhoc.Message)
 		}
@@ -291,7 +291,7 @@ func TestRetries(t *testing.T) {
 }
 
 // Somebody who saves, or presses Run, does not wait for the next attempt.
-func TestHurry(t *testing.T) {
+func TestSavingAndRunningSkipThePause(t *testing.T) {
 	in(t, func(t *testing.T) {
 		w := newWorld(t)
 		w.fill(3)
@@ -578,12 +578,12 @@ func TestADamagedRowRetiresNothing(t *testing.T) {
 		w.must(w.tc.Delete(ids[0]))
 		w.must(w.tc.Inject(tcserver.Fault{Kind: tcserver.DamagedRow, Path: "/api/v3/indicators", Match: "Alpha", Count: -1}))
 		for _, mode := range []job.Mode{job.Reconcile, job.Delta} {
-			w.done(w.run(mode))
+			w.done(w.runJob(mode))
 			w.wantWinner("h1.example", "Alpha")
 			w.wantWinner("h2.example", "Alpha")
 		}
 		w.tc.ClearFaults()
-		w.done(w.run(job.Reconcile))
+		w.done(w.runJob(job.Reconcile))
 		w.check(true)
 	})
 }
@@ -680,7 +680,7 @@ func TestProgressSaysThatThreatConnectIsSilent(t *testing.T) {
 func TestUploadGoesOnWithoutAJob(t *testing.T) {
 	in(t, func(t *testing.T) {
 		w, _ := brakeWorld(t)
-		j := w.run(job.Delta)
+		j := w.runJob(job.Delta)
 		w.far.SetSecret(clientID, "another")
 		w.far.ExpireTokens()
 		w.must(w.p.AnswerRetirement(t.Context(), j.RequestID, true))
@@ -726,7 +726,7 @@ func TestQueriesChangedWhileAJobRuns(t *testing.T) {
 		}
 		w.wantWinner("b.example", "Alpha")
 		time.Sleep(time.Minute)
-		w.done(w.run(job.Reconcile))
+		w.done(w.runJob(job.Reconcile))
 		w.check(true)
 	})
 }

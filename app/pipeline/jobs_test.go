@@ -25,7 +25,7 @@ func TestADeltaSendsWhatACancelledOneDidNot(t *testing.T) {
 		w.put("Beta", "a.example")
 		w.done(w.save(job.Full, query("", "Alpha"), query("", "Beta")))
 		time.Sleep(time.Hour)
-		w.done(w.run(job.Delta))
+		w.done(w.runJob(job.Delta))
 		w.must(w.tc.Delete(high))
 		w.must(w.p.PauseTask(t.Context(), "upload", true))
 		j, err := w.p.Submit(t.Context(), job.Delta)
@@ -33,7 +33,7 @@ func TestADeltaSendsWhatACancelledOneDidNot(t *testing.T) {
 		time.Sleep(time.Minute)
 		w.must(w.p.Cancel(t.Context(), j.RequestID))
 		w.must(w.p.PauseTask(t.Context(), "upload", false))
-		w.done(w.run(job.Delta))
+		w.done(w.runJob(job.Delta))
 		w.check(false)
 	})
 }
@@ -64,8 +64,8 @@ func TestCancelBesidesARunningJob(t *testing.T) {
 		w.must(w.p.PauseTask(t.Context(), "upload", false))
 		w.done(w.await(running.RequestID))
 		time.Sleep(time.Hour)
-		w.done(w.run(job.Delta))
-		w.done(w.run(job.Delta))
+		w.done(w.runJob(job.Delta))
+		w.done(w.runJob(job.Delta))
 		w.check(false)
 	})
 }
@@ -117,7 +117,7 @@ func TestNothingIsSentWhileAJobIsCancelled(t *testing.T) {
 		if !stopped {
 			t.Error("Upload went on")
 		}
-		w.done(w.run(job.Full))
+		w.done(w.runJob(job.Full))
 		w.check(true)
 	})
 }

@@ -48,21 +48,21 @@ func TestTimeToLive(t *testing.T) {
 
 		time.Sleep(time.Hour)
 		w.must(w.tc.Modify(id, map[string]any{}))
-		confirmed := w.done(w.run(job.Delta))
+		confirmed := w.done(w.runJob(job.Delta))
 		w.counts(confirmed, job.Counts{Downloaded: 1, Queued: 1, Uploaded: 1})
 		want("confirmed", host, confirmed.DateStarted.Add(100*time.Hour))
 
 		// It runs out, selected or not: nothing changed in ThreatConnect.
 		time.Sleep(8 * time.Hour)
-		w.counts(w.done(w.run(job.Reconcile)), job.Counts{Downloaded: 2, Unchanged: 2})
+		w.counts(w.done(w.runJob(job.Reconcile)), job.Counts{Downloaded: 2, Unchanged: 2})
 		want("expired", asn, first.Add(7*time.Hour))
 
 		w.stop()
 		w.options.TTL["Host"] = 10 * time.Hour
 		w.start()
-		w.counts(w.done(w.run(job.Reconcile)), job.Counts{Downloaded: 2, Unchanged: 2})
+		w.counts(w.done(w.runJob(job.Reconcile)), job.Counts{Downloaded: 2, Unchanged: 2})
 		want("not sent since the change", host, confirmed.DateStarted.Add(100*time.Hour))
-		last := w.done(w.run(job.Full))
+		last := w.done(w.runJob(job.Full))
 		want("sent since the change", host, last.DateStarted.Add(10*time.Hour))
 	})
 }
@@ -82,7 +82,7 @@ func TestMarksMoveAtTheEnd(t *testing.T) {
 		w.put("Alpha", "new.example")
 		w.far.SetSecret(clientID, "another")
 		w.far.ExpireTokens()
-		failed := w.run(job.Delta)
+		failed := w.runJob(job.Delta)
 		if failed.Status != job.Failed || !mark().Equal(before) {
 			t.Errorf("%s, marked %v, before %v", failed.Status, mark(), before)
 		}
@@ -117,11 +117,11 @@ func TestAMarkThatLiesAhead(t *testing.T) {
 		w.put("Alpha", "new.example")
 		w.must(w.tc.Delete(gone))
 		time.Sleep(time.Hour)
-		w.done(w.run(job.Delta))
+		w.done(w.runJob(job.Delta))
 		w.check(false)
 		time.Sleep(time.Hour)
-		w.done(w.run(job.Delta))
-		w.counts(w.done(w.run(job.Delta)), job.Counts{})
+		w.done(w.runJob(job.Delta))
+		w.counts(w.done(w.runJob(job.Delta)), job.Counts{})
 	})
 }
 

@@ -46,7 +46,7 @@ func TestGeneratedPopulation(t *testing.T) {
 		if j.Invalid == 0 || j.Duplicate == 0 || j.Uploaded != int64(len(w.live())) || j.Queued != j.Uploaded {
 			t.Errorf("%+v, %d live", j.Counts, len(w.live()))
 		}
-		if again := w.done(w.run(job.Reconcile)); again.Queued != 0 || again.Unchanged != j.Uploaded {
+		if again := w.done(w.runJob(job.Reconcile)); again.Queued != 0 || again.Unchanged != j.Uploaded {
 			t.Errorf("%+v", again.Counts)
 		}
 		w.sentOnce()
@@ -87,7 +87,7 @@ func TestRandomChanges(t *testing.T) {
 	for seed := range uint64(3) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			in(t, func(t *testing.T) {
-				newChaos(t, seed).run(15)
+				newChaos(t, seed).runRounds(15)
 			})
 		})
 	}
@@ -110,18 +110,18 @@ func newChaos(t *testing.T, seed uint64) *chaos {
 	return c
 }
 
-func (c *chaos) run(rounds int) {
+func (c *chaos) runRounds(rounds int) {
 	for round := range rounds {
 		for range 1 + c.random.IntN(12) {
 			c.change()
 		}
 		c.disturb()
 		mode := []job.Mode{job.Delta, job.Delta, job.Reconcile, job.Full}[c.random.IntN(4)]
-		j := c.world.run(mode)
+		j := c.world.runJob(mode)
 		if j.Status == job.Pending || j.Status == job.Failed {
 			c.tc.ClearFaults()
 			c.far.ClearFaults()
-			j = c.world.run(mode)
+			j = c.world.runJob(mode)
 		}
 		c.done(j)
 		decided := mode != job.Delta

@@ -34,16 +34,16 @@ func TestFirstUpdateIsFullAndTheNextSendsWhatChanged(t *testing.T) {
 		w.check(true)
 
 		// The overlap is read again, and not sent again.
-		w.counts(w.done(w.run(job.Delta)), job.Counts{Downloaded: 3, Duplicate: 1, Unchanged: 2})
+		w.counts(w.done(w.runJob(job.Delta)), job.Counts{Downloaded: 3, Duplicate: 1, Unchanged: 2})
 		time.Sleep(time.Hour)
-		w.done(w.run(job.Delta))
-		w.counts(w.done(w.run(job.Delta)), job.Counts{})
+		w.done(w.runJob(job.Delta))
+		w.counts(w.done(w.runJob(job.Delta)), job.Counts{})
 		w.must(w.tc.Modify(b, map[string]any{"confidence": 77}))
-		w.counts(w.done(w.run(job.Delta)), job.Counts{Downloaded: 1, Queued: 1, Uploaded: 1})
+		w.counts(w.done(w.runJob(job.Delta)), job.Counts{Downloaded: 1, Queued: 1, Uploaded: 1})
 		w.check(false)
-		w.counts(w.done(w.run(job.Full)), job.Counts{Downloaded: 3, Duplicate: 1, Queued: 2, Uploaded: 2})
+		w.counts(w.done(w.runJob(job.Full)), job.Counts{Downloaded: 3, Duplicate: 1, Queued: 2, Uploaded: 2})
 		w.check(true)
-		w.counts(w.done(w.run(job.Reconcile)), job.Counts{Downloaded: 3, Duplicate: 1, Unchanged: 2})
+		w.counts(w.done(w.runJob(job.Reconcile)), job.Counts{Downloaded: 3, Duplicate: 1, Unchanged: 2})
 		w.check(true)
 	})
 }
@@ -67,7 +67,7 @@ func TestStatusesAndDates(t *testing.T) {
 		if lag := j.DateStarted.Sub(*j.WindowEnd); lag < DefaultLag || lag > DefaultLag+time.Second {
 			t.Errorf("the window ends %v before the start", lag)
 		}
-		delta := w.done(w.run(job.Delta))
+		delta := w.done(w.runJob(job.Delta))
 		if delta.WindowStart == nil || !delta.WindowStart.Equal(j.WindowEnd.Add(-DefaultOverlap)) {
 			t.Errorf("the delta starts at %v; the last update ended at %v", delta.WindowStart, j.WindowEnd)
 		}
@@ -75,7 +75,7 @@ func TestStatusesAndDates(t *testing.T) {
 }
 
 // A changed copy of a lower query is not sent while a higher one stands; when that goes, the lower one takes its place.
-func TestPrecedenceAcrossRuns(t *testing.T) {
+func TestPrecedenceAcrossJobs(t *testing.T) {
 	in(t, func(t *testing.T) {
 		w := newWorld(t)
 		high := w.put("Alpha", "a.example")
@@ -84,26 +84,26 @@ func TestPrecedenceAcrossRuns(t *testing.T) {
 		w.wantWinner("a.example", "Alpha")
 
 		w.must(w.tc.Modify(low, map[string]any{"confidence": 99}))
-		if j := w.done(w.run(job.Delta)); j.Queued != 0 || j.Duplicate != 1 {
+		if j := w.done(w.runJob(job.Delta)); j.Queued != 0 || j.Duplicate != 1 {
 			t.Errorf("%+v", j.Counts)
 		}
 		w.check(false)
 
 		w.must(w.tc.Delete(high))
-		w.done(w.run(job.Delta))
+		w.done(w.runJob(job.Delta))
 		w.wantWinner("a.example", "Beta")
 		w.check(false)
 
 		higher := w.put("Alpha", "a.example")
-		w.done(w.run(job.Delta))
+		w.done(w.runJob(job.Delta))
 		w.wantWinner("a.example", "Alpha")
 		w.check(false)
 
 		w.must(w.tc.SetActive(higher, false))
-		w.done(w.run(job.Delta))
+		w.done(w.runJob(job.Delta))
 		w.wantWinner("a.example", "Beta")
 		w.must(w.tc.SetActive(higher, true))
-		w.done(w.run(job.Delta))
+		w.done(w.runJob(job.Delta))
 		w.wantWinner("a.example", "Alpha")
 		w.check(false)
 	})
@@ -117,14 +117,14 @@ func TestAnIndicatorThatFallsToALowerQuery(t *testing.T) {
 		time.Sleep(time.Hour)
 		w.done(w.save(job.Full, query("rating >= 4", "Alpha"), query("", "Alpha")))
 		w.must(w.tc.Modify(id, map[string]any{"rating": 1}))
-		if j := w.done(w.run(job.Delta)); j.Downloaded != 1 || j.Uploaded != 1 {
+		if j := w.done(w.runJob(job.Delta)); j.Downloaded != 1 || j.Uploaded != 1 {
 			t.Errorf("%+v", j.Counts)
 		}
 		w.check(false)
 		w.must(w.tc.Modify(id, map[string]any{"rating": 5}))
-		w.done(w.run(job.Delta))
+		w.done(w.runJob(job.Delta))
 		w.check(false)
-		w.counts(w.done(w.run(job.Reconcile)), job.Counts{Downloaded: 2, Duplicate: 1, Unchanged: 1})
+		w.counts(w.done(w.runJob(job.Reconcile)), job.Counts{Downloaded: 2, Duplicate: 1, Unchanged: 1})
 	})
 }
 
@@ -139,7 +139,7 @@ func TestDeletedAndInactiveAreRetiredByADelta(t *testing.T) {
 		q.Types = append(q.Types, "File")
 		w.done(w.save(job.Full, q))
 		time.Sleep(time.Hour)
-		w.done(w.run(job.Delta))
+		w.done(w.runJob(job.Delta))
 
 		w.must(w.tc.Delete(gone))
 		w.must(w.tc.Delete(file))
@@ -149,16 +149,16 @@ func TestDeletedAndInactiveAreRetiredByADelta(t *testing.T) {
 		w.must(w.tc.Delete(again))
 		_, err = w.tc.Recreate(row)
 		w.must(err)
-		j := w.done(w.run(job.Delta))
+		j := w.done(w.runJob(job.Delta))
 		w.counts(j, job.Counts{Downloaded: 1, Queued: 5, Uploaded: 1, Retired: 4})
 		w.check(false)
 
 		// It comes back under the same id.
 		w.must(w.tc.SetActive(off, true))
-		w.done(w.run(job.Delta))
+		w.done(w.runJob(job.Delta))
 		w.wantWinner("off.example", "Alpha")
 		w.check(false)
-		if j := w.done(w.run(job.Reconcile)); j.Queued != 0 {
+		if j := w.done(w.runJob(job.Reconcile)); j.Queued != 0 {
 			t.Errorf("%+v", j.Counts)
 		}
 	})
@@ -173,12 +173,12 @@ func TestReconcileSendsWhatDiffersAndRetiresWhatFellOut(t *testing.T) {
 		w.put("Alpha", "c.example", "send")
 		w.done(w.save(job.Full, query(`tag = "send"`, "Alpha")))
 		time.Sleep(time.Hour)
-		w.done(w.run(job.Delta))
+		w.done(w.runJob(job.Delta))
 
 		w.must(w.tc.SetTags(tagged, "send", "two"))
 		w.must(w.tc.SetTags(out))
-		w.counts(w.done(w.run(job.Delta)), job.Counts{})
-		w.counts(w.done(w.run(job.Reconcile)), job.Counts{Downloaded: 2, Unchanged: 1, Queued: 2, Uploaded: 1, Retired: 1})
+		w.counts(w.done(w.runJob(job.Delta)), job.Counts{})
+		w.counts(w.done(w.runJob(job.Reconcile)), job.Counts{Downloaded: 2, Unchanged: 1, Queued: 2, Uploaded: 1, Retired: 1})
 		w.check(true)
 	})
 }
@@ -190,7 +190,7 @@ func TestAnIndicatorThatGivesNothingAnyMore(t *testing.T) {
 		w.put("Beta", "a.example")
 		w.done(w.save(job.Full, query("", "Alpha"), query("", "Beta")))
 		w.must(w.tc.Modify(id, map[string]any{"hostName": "*.example", "summary": "*.example"}))
-		j := w.done(w.run(job.Delta))
+		j := w.done(w.runJob(job.Delta))
 		if j.Invalid != 1 {
 			t.Errorf("%+v", j.Counts)
 		}
@@ -212,7 +212,7 @@ func TestAMapperThatFailsRetiresNothing(t *testing.T) {
 		w.put("Alpha", "b.example")
 		w.done(w.save(job.Full, query("", "Alpha")))
 		w.mappers.fails = func(raw []byte) bool { return strings.Contains(string(raw), "b.example") }
-		j := w.done(w.run(job.Reconcile))
+		j := w.done(w.runJob(job.Reconcile))
 		w.counts(j, job.Counts{Downloaded: 2, Invalid: 1, Unchanged: 1})
 		w.check(true)
 		problems, _, err := w.store.Problems(t.Context(), store.ProblemFilter{RequestID: j.RequestID})
@@ -255,21 +255,21 @@ func TestQueriesDeletedReorderedAndEdited(t *testing.T) {
 		first, second := w.queries[0], w.queries[1]
 		w.done(w.save(job.Delta, second, first))
 		w.must(w.tc.Modify(a, map[string]any{"confidence": 1}))
-		w.done(w.run(job.Delta))
+		w.done(w.runJob(job.Delta))
 		w.wantWinner("both.example", "Beta")
-		w.done(w.run(job.Reconcile))
+		w.done(w.runJob(job.Reconcile))
 		w.check(true)
 
 		// Edited: what it selects beyond now comes with the next complete read.
 		second.TQL, first.TQL = "", `tag = "x"`
 		w.done(w.save(job.Delta, first, second))
-		w.done(w.run(job.Reconcile))
+		w.done(w.runJob(job.Reconcile))
 		w.check(true)
 		w.wantWinner("both.example", "Beta")
 
 		// Deleted.
 		w.done(w.save(job.Delta, first))
-		w.done(w.run(job.Reconcile))
+		w.done(w.runJob(job.Reconcile))
 		w.check(true)
 		if len(w.live()) != 1 {
 			t.Errorf("%d objects are live", len(w.live()))
@@ -290,7 +290,7 @@ func TestAQueryThatIsAddedStartsWhereTheLastUpdateEnded(t *testing.T) {
 		w.done(w.save(job.Delta, w.queries[0], query("", "Beta")))
 		w.wantWinner("old.example", "")
 		w.wantWinner("new.example", "Beta")
-		w.done(w.run(job.Reconcile))
+		w.done(w.runJob(job.Reconcile))
 		w.check(true)
 	})
 }
@@ -356,7 +356,7 @@ func brakeWorld(t *testing.T) (w *world, ids []int64) {
 func TestTheBrakeAsksAndTheOperatorConfirms(t *testing.T) {
 	in(t, func(t *testing.T) {
 		w, _ := brakeWorld(t)
-		j := w.run(job.Delta)
+		j := w.runJob(job.Delta)
 		if j.Status != job.ConfirmationRequired || j.Question() != 150 || !strings.Contains(j.Message, "only when you confirm it") {
 			t.Fatalf("%s: %s, %+v", j.Status, j.Message, j)
 		}
@@ -365,7 +365,7 @@ func TestTheBrakeAsksAndTheOperatorConfirms(t *testing.T) {
 		}
 		// Nothing else is held back.
 		w.put("Alpha", "new.example")
-		if next := w.run(job.Delta); next.Status != job.UploadComplete || next.Uploaded != 1 {
+		if next := w.runJob(job.Delta); next.Status != job.UploadComplete || next.Uploaded != 1 {
 			t.Errorf("%s: %s %+v", next.Status, next.Message, next.Counts)
 		}
 		w.must(w.p.AnswerRetirement(t.Context(), j.RequestID, true))
@@ -384,9 +384,9 @@ func TestTheBrakeAsksAndTheOperatorConfirms(t *testing.T) {
 func TestTheBrakeAsksAndTheOperatorDismisses(t *testing.T) {
 	in(t, func(t *testing.T) {
 		w, _ := brakeWorld(t)
-		j := w.run(job.Reconcile)
+		j := w.runJob(job.Reconcile)
 		w.must(w.p.AnswerRetirement(t.Context(), j.RequestID, false))
-		if next := w.run(job.Reconcile); next.Status != job.UploadComplete || len(w.live()) != 300 {
+		if next := w.runJob(job.Reconcile); next.Status != job.UploadComplete || len(w.live()) != 300 {
 			t.Errorf("%s: %s, %d live", next.Status, next.Message, len(w.live()))
 		}
 	})
@@ -396,7 +396,7 @@ func TestTheBrakeAsksAndTheOperatorDismisses(t *testing.T) {
 func TestConfirmedRetirementsTakeRoom(t *testing.T) {
 	in(t, func(t *testing.T) {
 		w, _ := brakeWorld(t)
-		j := w.run(job.Delta)
+		j := w.runJob(job.Delta)
 		w.must(w.p.PauseTask(t.Context(), "upload", true))
 		w.must(w.p.AnswerRetirement(t.Context(), j.RequestID, true))
 		if n := w.p.outbox.rows.Load(); n != 150 {
@@ -425,7 +425,7 @@ func TestRowsThatMoveBetweenPages(t *testing.T) {
 		})
 		w.done(w.save(job.Full, query("", "Alpha")))
 		w.tc.BetweenPages(nil)
-		w.done(w.run(job.Delta))
+		w.done(w.runJob(job.Delta))
 		w.check(false)
 	})
 }

@@ -332,8 +332,8 @@ func (w *world) saveOnly(mode job.Mode, queries ...store.Query) {
 	w.p.QueriesSaved()
 }
 
-// run runs a job and waits for its end. The window's lag has passed before.
-func (w *world) run(mode job.Mode) job.Job {
+// runJob runs a job and waits for its end. The window's lag has passed before.
+func (w *world) runJob(mode job.Mode) job.Job {
 	w.t.Helper()
 	time.Sleep(DefaultLag + time.Second)
 	j, err := w.p.Submit(context.Background(), mode)
@@ -372,17 +372,17 @@ func (w *world) done(j job.Job) job.Job {
 	return j
 }
 
-// claim is a copy of an object that a query gives.
-type claim struct {
+// candidate is an indicator that a query selects and that gives an object.
+type candidate struct {
 	query   int
 	id      int64
 	content string
 }
 
-// claims are all copies of each object, best first, by STIX id, computed without the product's ledger.
-func (w *world) claims() map[string][]claim {
+// candidates are all of each object, best first, by STIX id, computed without the product's ledger.
+func (w *world) candidates() map[string][]candidate {
 	w.t.Helper()
-	all := map[string][]claim{}
+	all := map[string][]candidate{}
 	for n, q := range w.queries {
 		parts := []string{"ownerName in (" + list(q.Owners) + ")", "typeName in (" + list(q.Types) + ")"}
 		if q.TQL != "" {
@@ -397,7 +397,7 @@ func (w *world) claims() map[string][]claim {
 			}
 			for _, o := range w.mappers.types[row.Type].Map(ind, time.Now()).Objects {
 				id := "indicator--" + stix.ID(o.Pattern).String()
-				all[id] = append(all[id], claim{n, row.ID, content(w.t, o.AppendJSON(nil, stix.Envelope{}))})
+				all[id] = append(all[id], candidate{n, row.ID, content(w.t, o.AppendJSON(nil, stix.Envelope{}))})
 			}
 		}
 	}
@@ -454,19 +454,19 @@ func (w *world) live() map[string]json.RawMessage {
 func (w *world) check(decided bool) {
 	w.t.Helper()
 	live := w.live()
-	for id, claims := range w.claims() {
+	for id, candidates := range w.candidates() {
 		raw, there := live[id]
 		if !there {
-			w.t.Errorf("%s is missing: %s", id, claims[0].content)
+			w.t.Errorf("%s is missing: %s", id, candidates[0].content)
 			continue
 		}
 		delete(live, id)
 		got := content(w.t, raw)
-		best := slices.DeleteFunc(slices.Clone(claims), func(c claim) bool { return c.query != claims[0].query })
+		best := slices.DeleteFunc(slices.Clone(candidates), func(c candidate) bool { return c.query != candidates[0].query })
 		if decided {
 			best = best[:1]
 		}
-		if !slices.ContainsFunc(best, func(c claim) bool { return c.content == got }) {
+		if !slices.ContainsFunc(best, func(c candidate) bool { return c.content == got }) {
 			w.t.Errorf("%s is\n%s, not\n%s", id, got, best[0].content)
 		}
 	}
