@@ -1,10 +1,7 @@
 package config
 
 import (
-	"bytes"
-	"encoding/json"
 	"fmt"
-	"log/slog"
 	"reflect"
 	"slices"
 	"strings"
@@ -12,39 +9,15 @@ import (
 
 	"mssentinel/app/platform"
 	"mssentinel/app/secret"
+	"mssentinel/app/secret/secrettest"
 )
-
-// printed is a value in every form in which a program writes values.
-func printed(t *testing.T, value any) string {
-	t.Helper()
-	var out strings.Builder
-	for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q", "%x", "%X", "%d"} {
-		fmt.Fprintf(&out, verb+"\n", value)
-	}
-	fmt.Fprintln(&out, value, []any{value}, map[string]any{"k": value}, &struct{ inner any }{value})
-	encoded, err := json.Marshal(value)
-	if err != nil {
-		t.Fatal(err)
-	}
-	out.Write(encoded)
-	var log bytes.Buffer
-	for _, handler := range []slog.Handler{slog.NewTextHandler(&log, nil), slog.NewJSONHandler(&log, nil)} {
-		slog.New(handler).Info("m", "value", value, "in a group", slog.GroupValue(slog.Any("value", value)))
-	}
-	return out.String() + log.String()
-}
-
-// leaks reports a canary in clear or in hexadecimal.
-func leaks(text string) bool {
-	return strings.Contains(text, "canary") || strings.Contains(strings.ToLower(text), fmt.Sprintf("%x", "canary"))
-}
 
 func TestConfigIsNeverPrintedWithSecrets(t *testing.T) {
 	got, _, err := launch(t, onPlatform())
 	if err != nil {
 		t.Fatal(err)
 	}
-	if text := printed(t, got) + printed(t, *got.Platform); leaks(text) {
+	if text := secrettest.Printed(t, got) + secrettest.Printed(t, *got.Platform); secrettest.Leaks(text) {
 		t.Error("the configuration leaks: " + text)
 	}
 }
@@ -89,7 +62,7 @@ func TestFaultsQuoteNothing(t *testing.T) {
 			if err == nil {
 				t.Fatalf("%s: no error", f.name)
 			}
-			if leaks(err.Error()) {
+			if secrettest.Leaks(err.Error()) {
 				t.Errorf("%s: %v", f.name, err)
 			}
 			if f.environmentOnly {

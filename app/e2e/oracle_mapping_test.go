@@ -130,7 +130,7 @@ type conversion struct {
 	note     bool // something of it is sent with a warning
 }
 
-// convert maps an indicator by the tables of the user guide and the canonical values of the design.
+// convert maps an indicator as README and app/docs say, by code of its own.
 func convert(raw []byte) (c conversion, err error) {
 	var i indicator
 	if err := json.Unmarshal(raw, &i); err != nil {

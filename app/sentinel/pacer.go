@@ -13,7 +13,7 @@ type Slots interface {
 	// LoadSlots returns when the requests of at least the last window ended, in any order. It notes now as the end of
 	// those that have none: a process that ended never saw their answers.
 	LoadSlots(ctx context.Context, now time.Time) (ended []time.Time, err error)
-	// BeginSlot notes that a request starts, durably once it returns. The id is above 0.
+	// BeginSlot notes that a request starts; once it returns, a crash of the process does not lose that. The id is above 0.
 	BeginSlot(ctx context.Context, started time.Time) (id int64, err error)
 	// EndSlot notes that the answer to a request arrived, or that none will arrive any more.
 	EndSlot(ctx context.Context, id int64, ended time.Time) error

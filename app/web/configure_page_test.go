@@ -45,7 +45,7 @@ func (w *world) mustHaveDone(t *testing.T, calls ...string) {
 	}
 }
 
-// From the API Path link to the first update, in the words of the user guide.
+// From the API Path link to the first update, as the README tells it.
 func TestFirstQuery(t *testing.T) {
 	w := newWorld()
 	v := w.visit(t, "")
