@@ -100,13 +100,16 @@ func (s *Store) dropGone(ctx context.Context, now time.Time) error {
 	return nil
 }
 
+// selectGone are objects of one holder, after one, that stand nowhere and that no candidate gives.
+var selectGone = fmt.Sprintf(`SELECT number FROM object WHERE query <= %d AND query = ? AND number > ? AND queued = 0
+	AND coalesce(valid_until, 0) < ? AND NOT EXISTS (SELECT 1 FROM candidate WHERE candidate.object = number AND candidate.object <> 0)
+	ORDER BY number LIMIT ?`, ledger.QueryNobody)
+
 func (s *Store) dropGoneOf(ctx context.Context, holder int64, now time.Time) error {
 	for after, more := int64(0), true; more; {
 		err := s.inTransaction(ctx, func(ctx context.Context, tx *transaction) error {
 			var gone []int64
-			err := tx.SelectContext(ctx, &gone, `SELECT number FROM object WHERE query < 1 AND query = ? AND number > ? AND queued = 0
-				AND coalesce(valid_until, 0) < ? AND NOT EXISTS (SELECT 1 FROM candidate WHERE candidate.object = number AND candidate.object <> 0)
-				ORDER BY number LIMIT ?`, holder, after, toMillis(now.Add(-keptGone)), cleanChunk)
+			err := tx.SelectContext(ctx, &gone, selectGone, holder, after, toMillis(now.Add(-keptGone)), cleanChunk)
 			if err != nil || len(gone) == 0 {
 				more = false
 				return err

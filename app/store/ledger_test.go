@@ -2,7 +2,9 @@ package store
 
 import (
 	"context"
+	"fmt"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -175,4 +177,27 @@ func TestVacantFollowsTheLedger(t *testing.T) {
 			t.Fatalf("(-ledger +store):\n%s", diff)
 		}
 	})
+}
+
+// The indexes are partial, for values that have a name in app/ledger.
+func TestIndexesAreUsed(t *testing.T) {
+	f := newFixture(t)
+	for index, c := range map[string]struct {
+		statement string
+		args      []any
+	}{
+		"object_vacant":         {`SELECT count(*)` + departed + mayStand, []any{1, 0, 1, 0, 0}},
+		"object_without_winner": {selectGone, []any{ledger.QueryVacant, 0, 0, 1}},
+	} {
+		var plan []struct {
+			ID      int    `db:"id"`
+			Parent  int    `db:"parent"`
+			NotUsed int    `db:"notused"`
+			Detail  string `db:"detail"`
+		}
+		f.do(f.read.Select(&plan, `EXPLAIN QUERY PLAN `+c.statement, c.args...))
+		if !strings.Contains(fmt.Sprint(plan), index) {
+			t.Errorf("%s is not used: %v", index, plan)
+		}
+	}
 }

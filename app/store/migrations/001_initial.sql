@@ -158,8 +158,9 @@ CREATE TABLE object (
     valid_until INTEGER
 );
 CREATE INDEX object_by_key ON object (key);
-CREATE INDEX object_without_winner ON object (query, number) WHERE query < 1;
--- A workspace that was left may have left as many as it had.
+-- Held by nobody, or vacant: ledger.QueryNobody and below. TestIndexesAreUsed holds both indexes to the statements.
+CREATE INDEX object_without_winner ON object (query, number) WHERE query <= 0;
+-- Vacant. A workspace that was left may have left as many as it had.
 CREATE INDEX object_vacant ON object (destination, number) WHERE query = -1;
 
 -- Who gives which object: query × indicator × object. Object 0: the query selects the indicator, but it gives no object.
