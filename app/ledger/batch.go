@@ -347,7 +347,7 @@ func (w *WorkingSet) decideObject(f *Found, e *FoundObject, o *Object, typ int64
 	winner, modified, hash := Origin{w.batch.Query, f.Indicator}, f.Modified.UnixMilli(), int64(e.Hash)
 	send := w.mustSend(o, modified, hash)
 	if o.Winner != winner || o.Elected != w.attempt || o.Modified != modified || o.Type != typ {
-		o.Winner, o.Elected, o.Left, o.Modified, o.Type, o.changed = winner, w.attempt, 0, modified, typ, true
+		o.Winner, o.Elected, o.Modified, o.Type, o.changed = winner, w.attempt, modified, typ, true
 	}
 	if !send {
 		if first {

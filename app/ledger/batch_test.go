@@ -97,6 +97,7 @@ func TestWhoWins(t *testing.T) {
 		"vacant, and the next one":               {mode: job.Delta, query: 2, found: found(20, 2, 1), candidates: []*Candidate{candidate(second, 5, 0)}, object: func(o *Object) { o.makeVacant(1) }, want: second, sent: true},
 		"vacant, and another is to win":          {mode: job.Delta, query: 3, found: found(30, 2, 1), candidates: []*Candidate{candidate(second, 5, 0), candidate(third, 5, 0)}, object: func(o *Object) { o.makeVacant(1) }, want: vacant},
 		"the winner fell out of its query":       {mode: job.Delta, query: 2, found: found(10, 2, 1), want: vacant},
+		"the winner in a lower query, unchanged": {mode: job.Delta, query: 2, found: found(10, 1, 0), want: first},
 		"the winner's query has returned it too": {mode: job.Delta, query: 2, found: found(10, 2, 1), candidates: []*Candidate{candidate(first, 6, 0)}, want: first},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -262,5 +263,45 @@ func TestUnreadableRow(t *testing.T) {
 	takeAll(w)
 	if got := w.Tally.Total(4); got != (job.Counts{Downloaded: 1, Invalid: 1}) || len(w.Problems()) != 1 {
 		t.Errorf("counted %+v, %d lines", got, len(w.Problems()))
+	}
+}
+
+// An indicator that came twice in a batch, the second time without the object, gives it no more: the next copy wins.
+func TestCopyThatIsGoneDoesNotCount(t *testing.T) {
+	emptied := found(10, 0, 2)
+	emptied.Objects = nil
+	o := stands()
+	w := world(&Batch{Mode: job.Delta, Query: 1, Found: []Found{found(10, 1, 1), emptied, found(11, 3, 1)}}, o, candidate(first, 5, 0))
+	takeAll(w)
+	if want := (Origin{Query: 1, Indicator: 11}); o.Winner != want {
+		t.Errorf("%v wins, want %v", o.Winner, want)
+	}
+}
+
+// An object that no copy has won yet departed in the present generation, and is to be sent whatever its hash is.
+func TestNewObjectWithoutAWinner(t *testing.T) {
+	w := world(&Batch{Mode: job.Full, Query: 4, Found: []Found{found(40, 0, 0)}}, nil)
+	takeAll(w)
+	o := w.NewObjects()[0]
+	if o.Holder() != Vacant || !o.Resend || o.Left != 2 {
+		t.Errorf("%+v", o)
+	}
+}
+
+func TestSupersededIsADuplicateOfItsOwnJobAlone(t *testing.T) {
+	for name, tt := range map[string]struct {
+		older int64
+		by    Origin
+		want  job.Counts
+	}{
+		"another copy in the same job": {4, second, job.Counts{Queued: -1, Duplicate: 1}},
+		"the same copy":                {4, first, job.Counts{Queued: -1}},
+		"another job":                  {3, second, job.Counts{Queued: -1}},
+	} {
+		tally := job.Tally{}
+		CountSuperseded(tally, tt.older, first, "Host", 4, tt.by)
+		if got := tally.Total(tt.older); got != tt.want {
+			t.Errorf("%s: %+v, want %+v", name, got, tt.want)
+		}
 	}
 }

@@ -72,6 +72,14 @@ func TestTransitions(t *testing.T) {
 	}
 }
 
+// What loses another candidate while it is vacant departs later: a question that was asked before is not about it.
+func TestWithdrawnWhileVacant(t *testing.T) {
+	o := Object{Winner: vacant, Left: 2}
+	if !o.Withdraw(second, 3) || o.Left != 3 {
+		t.Errorf("left in %d", o.Left)
+	}
+}
+
 // Left is the generation in which the last winner went away: an object without one keeps it.
 func TestVacantObjectKeepsItsGeneration(t *testing.T) {
 	for name, do := range map[string]func(*Object){
