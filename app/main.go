@@ -18,6 +18,7 @@ import (
 
 	"mssentinel/app/config"
 	"mssentinel/app/platform"
+	"mssentinel/app/threatconnect"
 )
 
 // version is set by the build to programVersion of install.json.
@@ -123,7 +124,23 @@ func platformAPI(c config.Config) platform.API {
 }
 
 // resolveVariables asks ThreatConnect for the variables among the inputs.
-func resolveVariables(ctx context.Context, known config.Config, references map[string]string) (map[string]string, error) {
+func resolveVariables(ctx context.Context, known config.Config, references map[string]string) (map[string]string, map[string]error) {
 	api := platformAPI(known)
-	return platform.Resolve(ctx, references, api, platform.NewTokenSource(api, known.TCToken.Reveal(), known.TCTokenExpires))
+	return platform.Resolve(ctx, references, api, apiCredentials(api, known)...)
+}
+
+// apiCredentials are the ways to prove to ThreatConnect who asks that are among the inputs, the Service's own token
+// first. A Service must not expect that token, app/docs/platform.md#tokens.
+func apiCredentials(api platform.API, c config.Config) []platform.Credential {
+	var all []platform.Credential
+	if !c.TCToken.IsZero() {
+		all = append(all, platform.NewTokenSource(api, c.TCToken.Reveal(), c.TCTokenExpires).Credential())
+	}
+	if c.TCAccessID != "" && !c.TCSecretKey.IsZero() {
+		all = append(all, platform.Credential{Name: "the API user's key", Authorize: func(req *http.Request) error {
+			threatconnect.SignRequest(req, c.TCAccessID, c.TCSecretKey.Reveal())
+			return nil
+		}})
+	}
+	return all
 }

@@ -62,9 +62,10 @@ type Config struct {
 }
 
 // Resolver asks ThreatConnect for the values that the platform left as references such as &{TC:TEXT:name}. References
-// maps labels to values that contain some; the answer has the same keys. The given Config is as far as it can be read
-// without them: the ThreatConnect API with its token, certificate and proxy inputs.
-type Resolver func(ctx context.Context, known Config, references map[string]string) (map[string]string, error)
+// maps labels to values that contain some; values has what became of them, and failures why the others are left as they
+// were, by label as well: a sentence without its subject, with a remedy. The given Config is as far as it can be read
+// without them: the ThreatConnect API with its token, key, certificate and proxy inputs.
+type Resolver func(ctx context.Context, known Config, references map[string]string) (values map[string]string, failures map[string]error)
 
 // Load reads all inputs. The error joins all faults, each with its label and a remedy, in one line. Config.OutPath and
 // Config.LogPath are set even then, as far as they are known, so that the failure can be written down. Resolve may be
@@ -80,12 +81,9 @@ func Load(ctx context.Context, resolve Resolver) (Config, error) {
 	}
 	r := newReader(all, file)
 	if references := r.findReferences(); resolve != nil && len(references) > 0 {
-		resolved, err := resolve(ctx, newReader(all, file).readConfig(), references)
-		if err != nil {
-			c := r.readConfig()
-			return c, r.faults.replaceUnresolved(references, err)
-		}
-		r.replaceReferences(resolved)
+		values, failures := resolve(ctx, newReader(all, file).readConfig(), references)
+		r.replaceReferences(values)
+		r.unresolved = failures
 	}
 	c := r.readConfig()
 	if file.warning != "" {

@@ -247,10 +247,10 @@ func TestAllFaultsAtOnce(t *testing.T) {
 // What is said about the token matters only where variables have to be resolved; nobody but the platform can put it
 // right.
 func TestSummary(t *testing.T) {
-	faults := Faults{{"Variables of ThreatConnect:", "could not be resolved"}, {"Client ID", "is not set"}, {"Tenant ID", "is not a GUID"}}
+	faults := Faults{{"ThreatConnect Secret Key", "could not be resolved"}, {"Client ID", "is not set"}, {"Tenant ID", "is not a GUID"}}
 	for limit, want := range map[int]string{
-		200: "Wrong or missing: Variables of ThreatConnect, Client ID, Tenant ID. The log says what to change.",
-		90:  "Wrong or missing: Variables of ThreatConnect and 2 more. The log says what to change.",
+		200: "Wrong or missing: ThreatConnect Secret Key, Client ID, Tenant ID. The log says what to change.",
+		90:  "Wrong or missing: ThreatConnect Secret Key and 2 more. The log says what to change.",
 	} {
 		if got := faults.Summary(limit); got != want || len(got) > limit {
 			t.Errorf("%d: %q", limit, got)
@@ -296,7 +296,7 @@ func TestResolver(t *testing.T) {
 		"client_secret": "&{TC:TEXT:sentinel.secret}", "tenant_id": "&{Vault:KEYCHAIN:a[b]}", "tc_verify": "false", "tc_token": "canary-token",
 	}
 	t.Run("resolved", func(t *testing.T) {
-		got, err := load(t, change, func(_ context.Context, known Config, references map[string]string) (map[string]string, error) {
+		got, err := load(t, change, func(_ context.Context, known Config, references map[string]string) (map[string]string, map[string]error) {
 			want := map[string]string{"Client Secret": "&{TC:TEXT:sentinel.secret}", "Tenant ID": "&{Vault:KEYCHAIN:a[b]}"}
 			if diff := cmp.Diff(want, references); diff != "" {
 				t.Error(diff)
@@ -321,16 +321,18 @@ func TestResolver(t *testing.T) {
 	t.Run("failing", func(t *testing.T) {
 		bad := maps.Clone(change)
 		bad["client_id"] = "x"
-		_, err := load(t, bad, func(context.Context, Config, map[string]string) (map[string]string, error) {
-			return nil, errors.Join(errors.New("Client Secret does not resolve"), errors.New("Tenant ID does not resolve"))
+		_, err := load(t, bad, func(_ context.Context, _ Config, references map[string]string) (map[string]string, map[string]error) {
+			return map[string]string{"Client Secret": references["Client Secret"], "Tenant ID": "y"},
+				map[string]error{"Client Secret": errors.Join(errors.New("has no value"), errors.New("type it in"))}
 		})
-		want := "Variables of ThreatConnect: Client Secret does not resolve; Tenant ID does not resolve; Client ID must be a GUID"
-		if err == nil || !strings.HasPrefix(err.Error(), want) {
+		want := "Client ID must be a GUID … Client Secret has no value; type it in; Tenant ID must be a GUID"
+		begin, end, _ := strings.Cut(want, " … ")
+		if err == nil || !strings.HasPrefix(err.Error(), begin) || !strings.Contains(err.Error(), "; "+end) {
 			t.Errorf("got %v, want %s …", err, want)
 		}
 	})
 	t.Run("left as it was", func(t *testing.T) {
-		_, err := load(t, change, func(_ context.Context, _ Config, references map[string]string) (map[string]string, error) {
+		_, err := load(t, change, func(_ context.Context, _ Config, references map[string]string) (map[string]string, map[string]error) {
 			return references, nil
 		})
 		if err == nil || !strings.Contains(err.Error(), "Tenant ID refers to a ThreatConnect variable") {

@@ -2,7 +2,6 @@ package config
 
 import (
 	"fmt"
-	"slices"
 	"strings"
 )
 
@@ -31,7 +30,7 @@ func (f Faults) Summary(limit int) string {
 	const end = ". The log says what to change."
 	text := "Wrong or missing: "
 	for i, fault := range f {
-		label := strings.TrimSuffix(fault.Label, ":")
+		label := fault.Label
 		if i > 0 {
 			label = ", " + label
 		}
@@ -42,11 +41,4 @@ func (f Faults) Summary(limit int) string {
 		text += label
 	}
 	return text + end
-}
-
-// replaceUnresolved replaces the faults of inputs whose variables could not be resolved by the reason why.
-func (f Faults) replaceUnresolved(references map[string]string, reason error) Faults {
-	others := slices.DeleteFunc(slices.Clone(f), func(fault Fault) bool { return references[fault.Label] != "" })
-	text := strings.ReplaceAll(reason.Error(), "\n", "; ")
-	return append(Faults{{"Variables of ThreatConnect:", text}}, others...)
 }

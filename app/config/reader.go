@@ -20,8 +20,9 @@ import (
 // reader looks inputs up by parameter name and collects what is wrong with them.
 type reader struct {
 	inputs     map[string]input
-	onPlatform bool            // a parameter file was there
-	reported   map[string]bool // unresolved variables that are among the faults
+	onPlatform bool             // a parameter file was there
+	unresolved map[string]error // why a variable has no value, by label, where that was asked
+	reported   map[string]bool  // unresolved variables that are among the faults
 	faults     Faults
 }
 
@@ -92,9 +93,17 @@ func (r *reader) readVerbatim(name string) string {
 	}
 	if !r.reported[name] {
 		r.reported[name] = true
-		r.addFault(name, fmt.Sprintf("refers to a ThreatConnect variable that was not resolved (%s): choose another variable or type the value in", shownReference.FindString(f.value)))
+		r.addFault(name, r.explainUnresolved(f))
 	}
 	return ""
+}
+
+// explainUnresolved says in one line why an input has no value.
+func (r *reader) explainUnresolved(f input) string {
+	if reason := r.unresolved[f.label]; reason != nil {
+		return strings.ReplaceAll(reason.Error(), "\n", "; ")
+	}
+	return fmt.Sprintf("refers to a ThreatConnect variable that was not resolved (%s): choose another variable or type the value in", shownReference.FindString(f.value))
 }
 
 // shownReference is the part of a value that may be shown: the name of the variable.

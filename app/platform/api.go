@@ -20,20 +20,39 @@ type API struct {
 
 const apiTimeout = 15 * time.Second
 
+// Credential is one way to prove to ThreatConnect who asks.
+type Credential struct {
+	Name      string                        // what a person calls it, after the word "with"
+	Authorize func(req *http.Request) error // sets the headers of a request that is otherwise complete
+}
+
+// errNoCredential marks a credential that failed before anything was asked.
+var errNoCredential = errors.New("no proof of who asks")
+
+// authorizeWithToken is the Authorize of a token.
+func authorizeWithToken(token string) func(*http.Request) error {
+	return func(req *http.Request) error {
+		req.Header.Set("Authorization", "TC-Token "+token)
+		return nil
+	}
+}
+
 // sendRequest sends one request and returns at most limit bytes of a successful answer. path starts with a slash and is
-// already escaped; token "" sends no Authorization.
-func (a API) sendRequest(ctx context.Context, method, path, token string, body []byte, limit int) ([]byte, error) {
+// already escaped; without authorize no Authorization is sent.
+func (a API) sendRequest(ctx context.Context, method, path string, authorize func(*http.Request) error, body []byte, limit int) ([]byte, error) {
 	ctx, cancel := context.WithTimeout(ctx, apiTimeout)
 	defer cancel()
 	req, err := http.NewRequestWithContext(ctx, method, strings.TrimRight(a.BaseURL, "/")+path, bytes.NewReader(body))
 	if err != nil {
 		return nil, errors.New("the API path (tc_api_path) is no URL")
 	}
-	if token != "" {
-		req.Header.Set("Authorization", "TC-Token "+token)
-	}
 	if body != nil {
 		req.Header.Set("Content-Type", "application/octet-stream")
+	}
+	if authorize != nil {
+		if err := authorize(req); err != nil {
+			return nil, fmt.Errorf("%w: %w", errNoCredential, err)
+		}
 	}
 	client := a.HTTP
 	if client == nil {
@@ -100,7 +119,7 @@ func (s *apiStore) retryRequest(ctx context.Context, method, key, field string, 
 	path := "/internal/playbooks/keyValue/" + percentEncode(key) + "/" + percentEncode(field)
 	var data []byte
 	err := retryTemporary(ctx, func() (err error) {
-		data, err = s.api.sendRequest(ctx, method, path, token, body, limit)
+		data, err = s.api.sendRequest(ctx, method, path, authorizeWithToken(token), body, limit)
 		return err
 	}, isTemporary)
 	if err != nil {

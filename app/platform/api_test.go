@@ -99,36 +99,102 @@ func TestTokenSourceGivesUpWithItsCaller(t *testing.T) {
 // References become what ThreatConnect holds for them; what cannot be resolved is named, all at once.
 func TestResolve(t *testing.T) {
 	api, _ := appAuth(t, nil)
-	tokens := NewTokenSource(api, "API:first", time.Time{})
-	got, err := Resolve(t.Context(), map[string]string{
+	token := NewTokenSource(api, "API:first", time.Time{}).Credential()
+	got, failures := Resolve(t.Context(), map[string]string{
 		"a": "no reference", "b": "&{TC:TEXT:name}", "c": "x-&{Vault:KEYCHAIN:a.b[0]}-&{TC:TEXT:name}", "d": "&{TC:FILE:file}", "e": "see &{TC:FILE:file}",
-	}, api, tokens)
-	if err != nil {
-		t.Fatal(err)
+	}, api, token)
+	if len(failures) > 0 {
+		t.Fatal(failures)
 	}
 	for name, want := range map[string]string{"a": "no reference", "b": "plain", "c": "x-vault-plain", "d": "content", "e": "see <file>"} {
 		if got[name] != want {
 			t.Errorf("%s became %q", name, got[name])
 		}
 	}
-	_, err = Resolve(t.Context(), map[string]string{"Client ID": "&{TC:TEXT:unknown}", "Tenant ID": "&{TC:FILE:damaged}"}, api, tokens)
-	for _, part := range []string{"Client ID refers to the ThreatConnect variable &{TC:TEXT:unknown}", "404", "Tenant ID refers to", "damaged", "Choose another variable"} {
-		if err == nil || !strings.Contains(err.Error(), part) {
-			t.Errorf("%v lacks %q", err, part)
+	got, failures = Resolve(t.Context(), map[string]string{
+		"Client ID": "&{TC:TEXT:unknown}-&{TC:TEXT:name}-&{Vault:TEXT:other}", "Tenant ID": "&{TC:FILE:damaged}", "Source": "&{TC:TEXT:name}",
+	}, api, token)
+	for name, parts := range map[string][]string{
+		"Client ID": {"refers to the ThreatConnect variable &{TC:TEXT:unknown}", "404", "Choose another variable", "&{Vault:TEXT:other}"},
+		"Tenant ID": {"refers to the ThreatConnect variable &{TC:FILE:damaged}", "is damaged"},
+	} {
+		for _, part := range parts {
+			if failures[name] == nil || !strings.Contains(failures[name].Error(), part) {
+				t.Errorf("%s: %v lacks %q", name, failures[name], part)
+			}
 		}
 	}
-	if _, err := Resolve(t.Context(), map[string]string{"a": "&{TC:TEXT:name}"}, api, nil); err == nil || !strings.Contains(err.Error(), "no API token") {
-		t.Errorf("without tokens: %v", err)
+	if len(failures) != 2 || got["Source"] != "plain" || got["Tenant ID"] != "&{TC:FILE:damaged}" {
+		t.Errorf("what could be resolved was not, or the other way round: %q, %v", got, failures)
 	}
-	if got, err := Resolve(t.Context(), map[string]string{"a": "b"}, API{}, nil); err != nil || got["a"] != "b" {
-		t.Errorf("without references: %v, %v", got, err)
+	if _, failures := Resolve(t.Context(), map[string]string{"a": "&{TC:TEXT:name}"}, api); failures["a"] == nil || !strings.Contains(failures["a"].Error(), "sent no token") {
+		t.Errorf("without credentials: %v", failures)
+	}
+	if got, failures := Resolve(t.Context(), map[string]string{"a": "b"}, API{}); len(failures) > 0 || got["a"] != "b" {
+		t.Errorf("without references: %v, %v", got, failures)
+	}
+}
+
+// What one credential is refused, in whatever way, is asked with the next, and the message names each. Another
+// credential does not help a server that is away.
+func TestResolveTriesEachCredential(t *testing.T) {
+	for name, test := range map[string]struct {
+		tokenExpired   bool
+		token, key     int // status of the answer; 0: a sign-in page
+		asked, message string
+	}{
+		"the token is taken":         {token: 200, key: 200, asked: "token"},
+		"unauthorized":               {token: 401, key: 200, asked: "token key"},
+		"forbidden":                  {token: 403, key: 200, asked: "token key"},
+		"not visible":                {token: 404, key: 200, asked: "token key"},
+		"sign-in page":               {token: 0, key: 200, asked: "token key"},
+		"expired and not renewed":    {tokenExpired: true, key: 200, asked: "key"},
+		"both are refused":           {token: 401, key: 403, asked: "token key", message: "(with the token tc_token: ThreatConnect answered 401 Unauthorized; with the key: ThreatConnect answered 403 Forbidden)"},
+		"the key is of nobody":       {token: 403, key: 401, asked: "token key", message: "with the key: ThreatConnect answered 401"},
+		"the server is out of order": {token: 502, key: 200, asked: "token", message: "(with the token tc_token: ThreatConnect answered 502 Bad Gateway)"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var asked []string
+			server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				status, who := test.token, "token"
+				switch {
+				case r.URL.Path == "/api/appAuth":
+					fmt.Fprint(w, `{"success":false,"message":"unknown token"}`)
+					return
+				case r.Header.Get("Authorization") == "TC 1:signature":
+					status, who = test.key, "key"
+				case r.Header.Get("Authorization") != "TC-Token API:first":
+					t.Errorf("asked with %q", r.Header.Get("Authorization"))
+				}
+				asked = append(asked, who)
+				if status == 0 {
+					fmt.Fprint(w, "<html>Sign in</html>")
+					return
+				}
+				w.WriteHeader(status)
+				fmt.Fprint(w, `{"data":"value"}`)
+			}))
+			defer server.Close()
+			api, expires := API{BaseURL: server.URL + "/api"}, time.Now().Add(time.Hour)
+			if test.tokenExpired {
+				expires = time.Now().Add(-time.Hour)
+			}
+			got, failures := Resolve(t.Context(), map[string]string{"a": "&{TC:KEYCHAIN:secret}"}, api, NewTokenSource(api, "API:first", expires).Credential(),
+				Credential{Name: "the key", Authorize: func(r *http.Request) error { r.Header.Set("Authorization", "TC 1:signature"); return nil }})
+			if strings.Join(asked, " ") != test.asked {
+				t.Errorf("asked with %v", asked)
+			}
+			if test.message == "" && got["a"] != "value" || test.message != "" && (failures["a"] == nil || !strings.Contains(failures["a"].Error(), test.message)) {
+				t.Errorf("got %q, %v", got, failures)
+			}
+		})
 	}
 }
 
 // No error tells an address that holds a token.
 func TestAPIErrors(t *testing.T) {
 	for _, api := range []API{{BaseURL: "http://127.0.0.1:1/api"}, {BaseURL: "http://%zz"}} {
-		_, err := api.sendRequest(t.Context(), http.MethodGet, "/appAuth?expiredToken=secret-token", "", nil, 10)
+		_, err := api.sendRequest(t.Context(), http.MethodGet, "/appAuth?expiredToken=secret-token", nil, nil, 10)
 		if err == nil || strings.Contains(err.Error(), "secret-token") {
 			t.Errorf("got %v", err)
 		}

@@ -9,44 +9,66 @@ import (
 	"maps"
 	"net/http"
 	"regexp"
-	"slices"
+	"strings"
 )
 
 // reference is a ThreatConnect variable that the platform left for the App to resolve, app/docs/platform.md#variables.
 var reference = regexp.MustCompile(`&\{(TC|Vault):(TEXT|KEYCHAIN|FILE):([A-Za-z0-9_.\-\[\]]+)\}`)
 
-// Resolve returns inputs, values by name, with every variable reference replaced by what ThreatConnect holds for it. The
-// error joins all that could not be resolved, each with the name of its input. Without references nothing is asked, and
-// tokens may be nil.
-func Resolve(ctx context.Context, inputs map[string]string, api API, tokens *TokenSource) (map[string]string, error) {
-	out := maps.Clone(inputs)
-	var faults []error
-	for _, name := range slices.Sorted(maps.Keys(inputs)) {
-		value := inputs[name]
-		out[name] = reference.ReplaceAllStringFunc(value, func(ref string) string {
-			plain, err := lookUp(ctx, api, tokens, ref, ref == value)
-			if err != nil {
-				faults = append(faults, fmt.Errorf("%s refers to the ThreatConnect variable %s, which could not be resolved (%w). Choose another variable or type the value in", name, ref, err))
-				return ref
-			}
-			return plain
-		})
+// Resolve returns inputs, values by name, with every variable reference replaced by what ThreatConnect holds for it, and
+// by name why it could not: a sentence without its subject, which is the input, and with a remedy. An input that failed
+// is left as it was. The credentials are tried in their order. Without references nothing is asked.
+func Resolve(ctx context.Context, inputs map[string]string, api API, credentials ...Credential) (map[string]string, map[string]error) {
+	values, failures := maps.Clone(inputs), map[string]error{}
+	for name, value := range inputs {
+		plain, err := replaceReferences(ctx, value, api, credentials)
+		if err != nil {
+			failures[name] = err
+			continue
+		}
+		values[name] = plain
 	}
-	return out, errors.Join(faults...)
+	return values, failures
 }
 
-// lookUp asks for one reference; whole says that it is all there is in its input.
-func lookUp(ctx context.Context, api API, tokens *TokenSource, ref string, whole bool) (string, error) {
+func replaceReferences(ctx context.Context, value string, api API, credentials []Credential) (string, error) {
+	var failed []error
+	plain := reference.ReplaceAllStringFunc(value, func(ref string) string {
+		data, err := lookUp(ctx, api, credentials, ref, ref == value)
+		if err != nil {
+			failed = append(failed, fmt.Errorf("refers to the ThreatConnect variable %s, which could not be resolved (%w). Choose another variable or type the value in", ref, err))
+		}
+		return data
+	})
+	return plain, errors.Join(failed...)
+}
+
+// lookUp asks for one reference; whole says that it is all there is in its input. What one credential is refused, the
+// next may be given: a variable belongs to a user or to an organization. The error says what was tried.
+func lookUp(ctx context.Context, api API, credentials []Credential, ref string, whole bool) (string, error) {
 	parts := reference.FindStringSubmatch(ref)
 	provider, kind, key := parts[1], parts[2], parts[3]
-	if tokens == nil {
-		return "", errors.New("the platform sent no API token")
+	if len(credentials) == 0 {
+		return "", errors.New("nothing proves who asks: ThreatConnect sent no token, and the Access ID or the Secret Key is missing or a variable itself")
 	}
-	token, err := tokens.Token(ctx)
-	if err != nil {
-		return "", err
+	var tried []string
+	for _, c := range credentials {
+		data, err := askVariable(ctx, api, c, "/internal/variable/runtime/"+percentEncode(provider)+"/"+percentEncode(key))
+		if err == nil {
+			return variableText(data, kind, whole)
+		}
+		tried = append(tried, fmt.Sprintf("with %s: %v", c.Name, err))
+		if ctx.Err() != nil || !isRefusal(err) {
+			break
+		}
 	}
-	data, err := api.sendRequest(ctx, http.MethodGet, "/internal/variable/runtime/"+percentEncode(provider)+"/"+percentEncode(key), token, nil, 1<<20)
+	return "", errors.New(strings.Join(tried, "; "))
+}
+
+var errNoValue = errors.New("ThreatConnect's answer holds no value")
+
+func askVariable(ctx context.Context, api API, c Credential, path string) (string, error) {
+	data, err := api.sendRequest(ctx, http.MethodGet, path, c.Authorize, nil, 1<<20)
 	if err != nil {
 		return "", err
 	}
@@ -54,9 +76,14 @@ func lookUp(ctx context.Context, api API, tokens *TokenSource, ref string, whole
 		Data *string `json:"data"`
 	}
 	if err := json.Unmarshal(data, &answer); err != nil || answer.Data == nil {
-		return "", errors.New("ThreatConnect's answer holds no value")
+		return "", errNoValue // such as a sign-in page
 	}
-	return variableText(*answer.Data, kind, whole)
+	return *answer.Data, nil
+}
+
+// isRefusal tells an answer that another credential may change from a failure that it cannot.
+func isRefusal(err error) bool {
+	return !isTemporary(err) || errors.Is(err, errNoCredential) || errors.Is(err, errNoValue)
 }
 
 // variableText turns a variable's data into text. A file comes in Base64; inside a longer value it becomes "<file>".

@@ -62,9 +62,20 @@ func (s *TokenSource) Token(ctx context.Context) (string, error) {
 	return now.token, nil
 }
 
+// Credential proves who asks by the token.
+func (s *TokenSource) Credential() Credential {
+	return Credential{Name: "the token tc_token", Authorize: func(req *http.Request) error {
+		token, err := s.Token(req.Context())
+		if err != nil {
+			return err
+		}
+		return authorizeWithToken(token)(req)
+	}}
+}
+
 // renewToken exchanges a token for a new one, app/docs/platform.md#tokens.
 func (s *TokenSource) renewToken(ctx context.Context, old string) (tokenState, error) {
-	data, err := s.api.sendRequest(ctx, http.MethodGet, "/appAuth?expiredToken="+url.QueryEscape(old), "", nil, 64<<10)
+	data, err := s.api.sendRequest(ctx, http.MethodGet, "/appAuth?expiredToken="+url.QueryEscape(old), nil, nil, 64<<10)
 	if err != nil {
 		return tokenState{}, err
 	}

@@ -21,11 +21,17 @@ func (c *Client) authorizeRequest(req *http.Request) error {
 		req.Header.Set("Authorization", "TC-Token "+token)
 		return nil
 	}
-	now := time.Now().Unix()
-	signature := computeSignature(c.options.SecretKey(), req.Method, req.URL.RequestURI(), now)
-	req.Header.Set("Timestamp", strconv.FormatInt(now, 10))
-	req.Header.Set("Authorization", "TC "+c.options.AccessID+":"+signature)
+	SignRequest(req, c.options.AccessID, c.options.SecretKey())
 	return nil
+}
+
+// SignRequest signs a request as an API user, at this moment (app/docs/threatconnect.md#authentication). The key is used
+// as it stands, blanks included. Nothing that the signature covers, method, path and query, may change afterwards.
+func SignRequest(req *http.Request, accessID, secretKey string) {
+	now := time.Now().Unix()
+	signature := computeSignature(secretKey, req.Method, req.URL.RequestURI(), now)
+	req.Header.Set("Timestamp", strconv.FormatInt(now, 10))
+	req.Header.Set("Authorization", "TC "+accessID+":"+signature)
 }
 
 // computeSignature signs the target of a request, which is its path with its query, byte for byte as it goes over the

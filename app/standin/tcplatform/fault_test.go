@@ -2,9 +2,11 @@ package tcplatform_test
 
 import (
 	"bytes"
+	"maps"
 	"net/http"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -311,35 +313,55 @@ func TestDamagedParameters(t *testing.T) {
 	}
 }
 
-// References to ThreatConnect's variables are resolved at start, or named.
+// References to ThreatConnect's variables are resolved at start, with a token or without, or named.
 func TestVariables(t *testing.T) {
 	t.Parallel()
-	values := parameters()
-	values["sentinel_source_name"] = "&{TC:TEXT:source}"
-	p := start(t, tcplatform.Options{Variables: map[string]string{"TC/source": "Named"}})
-	s := add(t, p, tcplatform.ServiceOptions{Parameters: values})
-	turnOn(t, s)
-	if _, data := do(t, "GET", s.URL()+"/source", nil, nil); string(data) != "Named" {
-		t.Errorf("the source is %q", data)
-	}
-	values["client_secret"] = "&{TC:KEYCHAIN:unknown}"
-	bad := add(t, p, tcplatform.ServiceOptions{Path: "bad", Parameters: values, MaxRestarts: -1})
-	status := failed(t, bad)
-	has(t, status.Exit.Message, "Client Secret refers to the ThreatConnect variable &{TC:KEYCHAIN:unknown}")
-	if status.Restarts != 0 || status.Exit.Code != 1 {
-		t.Errorf("got %+v %+v", status, status.Exit)
+	variables := map[string]string{"TC/source": "Named", "Vault/secret": "a-secret-from-the-vault"}
+	users := map[string]string{parameters()["tc_api_access_id"]: parameters()["tc_api_secret_key"]}
+	ownKey := map[string]string{"tc_api_secret_key": "&{TC:KEYCHAIN:source}"}
+	for name, test := range map[string]struct {
+		o       tcplatform.Options
+		change  map[string]string
+		refused []string // parts of the output; nil: it starts
+	}{
+		"no token":                {o: tcplatform.Options{APIUsers: users}},
+		"token and no such user":  {o: tcplatform.Options{StartToken: true}},
+		"token that opens none":   {o: tcplatform.Options{StartToken: true, NoTokenForVars: true, APIUsers: users}},
+		"token for the key":       {o: tcplatform.Options{StartToken: true}, change: ownKey},
+		"neither":                 {o: tcplatform.Options{}, refused: []string{"Sentinel Source Name", "Client Secret"}},
+		"key that is a variable":  {o: tcplatform.Options{APIUsers: users}, change: ownKey, refused: []string{"Client Secret", "ThreatConnect Secret Key"}},
+		"variable does not exist": {o: tcplatform.Options{APIUsers: users}, change: map[string]string{"client_secret": "&{TC:TEXT:x}"}, refused: []string{"Client Secret refers to", "&{TC:TEXT:x}", "with the API user's key: ThreatConnect answered 404"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			test.o.Variables = variables
+			values := parameters()
+			values["sentinel_source_name"], values["client_secret"] = "&{TC:TEXT:source}", "&{Vault:KEYCHAIN:secret}"
+			maps.Copy(values, test.change)
+			s := add(t, start(t, test.o), tcplatform.ServiceOptions{Parameters: values, MaxRestarts: -1})
+			if test.refused != nil {
+				status := failed(t, s)
+				has(t, status.Exit.Output, test.refused...)
+				if status.Exit.Code != 1 {
+					t.Errorf("got %+v", status.Exit)
+				}
+				return
+			}
+			turnOn(t, s)
+			if _, data := do(t, "GET", s.URL()+"/source", nil, nil); string(data) != "Named" {
+				t.Errorf("the source is %q", data)
+			}
+		})
 	}
 }
 
-// Nobody knows whether ThreatConnect gives a Service a token at its start: without one a Service starts, unless it needs one.
+// Without a token at its start a Service starts, as long as it needs none; the vendor says not to expect one.
 func TestNoTokenAtStart(t *testing.T) {
 	t.Parallel()
-	p := start(t, tcplatform.Options{Inputs: map[string]string{"tc_token": "", "tc_token_expires": ""}})
-	s := add(t, p, tcplatform.ServiceOptions{})
-	turnOn(t, s)
-	echo(t, "GET", s.URL()+"/x", nil, nil)
-	values := parameters()
-	values["client_secret"] = "&{TC:KEYCHAIN:secret}"
-	status := failed(t, add(t, p, tcplatform.ServiceOptions{Path: "needs_one", Parameters: values, MaxRestarts: -1}))
-	has(t, status.Exit.Message, "Client Secret refers to", "the platform sent no API token")
+	for _, given := range []bool{false, true} {
+		_, s := running(t, tcplatform.Options{StartToken: given})
+		if _, data := do(t, "GET", s.URL()+"/starttoken", nil, nil); string(data) != strconv.FormatBool(given) {
+			t.Errorf("a token at the start: %s, want %v", data, given)
+		}
+	}
 }

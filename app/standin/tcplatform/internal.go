@@ -1,14 +1,18 @@
 package tcplatform
 
 import (
+	"crypto/hmac"
 	"crypto/rand"
 	"encoding/json"
 	"fmt"
 	"io"
 	"net/http"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
+
+	"mssentinel/app/standin/tcserver"
 )
 
 type tokenKind string
@@ -70,7 +74,7 @@ func (p *Platform) routeInternal(mux *http.ServeMux) {
 	mux.HandleFunc("GET /api/appAuth/{$}", p.renewToken)
 	mux.Handle("GET /api/internal/playbooks/keyValue/{key}/{field}", p.withToken(p.readValue))
 	mux.Handle("PUT /api/internal/playbooks/keyValue/{key}/{field}", p.withToken(p.writeValue))
-	mux.Handle("GET /api/internal/variable/runtime/{provider}/{name}", p.withToken(p.readVariable))
+	mux.Handle("GET /api/internal/variable/runtime/{provider}/{name}", p.forVariables(p.readVariable))
 }
 
 func (p *Platform) withToken(next http.HandlerFunc) http.HandlerFunc {
@@ -81,6 +85,32 @@ func (p *Platform) withToken(next http.HandlerFunc) http.HandlerFunc {
 		}
 		next(w, r)
 	}
+}
+
+// forVariables lets through who may read variables: who has a token, or signs as one of the API users.
+func (p *Platform) forVariables(next http.HandlerFunc) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		switch {
+		case p.tokens.isValid(r.Header.Get("Authorization")) && p.o.NoTokenForVars:
+			writeJSON(w, http.StatusForbidden, map[string]any{"status": "Failure", "message": "Forbidden"})
+		case p.tokens.isValid(r.Header.Get("Authorization")) || p.isSigned(r):
+			next(w, r)
+		default:
+			writeJSON(w, http.StatusUnauthorized, map[string]any{"status": "Failure", "message": "Access Denied"})
+		}
+	}
+}
+
+// isSigned checks the signature of an API user over the target as it came in.
+func (p *Platform) isSigned(r *http.Request) bool {
+	credentials, found := strings.CutPrefix(r.Header.Get("Authorization"), "TC ")
+	accessID, signature, _ := strings.Cut(credentials, ":")
+	key, known := p.o.APIUsers[accessID]
+	seconds, err := strconv.ParseInt(r.Header.Get("Timestamp"), 10, 64)
+	if !found || !known || err != nil || time.Since(time.Unix(seconds, 0)).Abs() > 5*time.Minute {
+		return false
+	}
+	return hmac.Equal([]byte(tcserver.Signature(key, r.RequestURI, r.Method, seconds)), []byte(signature))
 }
 
 func (p *Platform) renewToken(w http.ResponseWriter, r *http.Request) {

@@ -6,10 +6,13 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"mssentinel/app/standin/tcplatform"
+	"mssentinel/app/standin/tcserver"
 )
 
 func layout(t *testing.T) []byte {
@@ -109,11 +112,30 @@ func TestAPIBeside(t *testing.T) {
 	}
 }
 
-func TestInternalAPIWantsAToken(t *testing.T) {
-	p := start(t, tcplatform.Options{Variables: map[string]string{"TC/x": "y"}})
-	for method, path := range map[string]string{"GET": "/api/internal/variable/runtime/TC/x", "PUT": "/api/internal/playbooks/keyValue/a/b"} {
-		if response, _ := do(t, method, p.URL()+path, nil, http.Header{"Authorization": {"TC-Token API:1"}}); response.StatusCode != http.StatusUnauthorized {
-			t.Errorf("%s: %d", path, response.StatusCode)
+func TestInternalAPIWantsProof(t *testing.T) {
+	p := start(t, tcplatform.Options{Variables: map[string]string{"TC/x": "y"}, APIUsers: map[string]string{"1": "key"}})
+	target := "/api/internal/variable/runtime/TC/x"
+	sign := func(key string, at time.Time) http.Header {
+		return http.Header{"Authorization": {"TC 1:" + tcserver.Signature(key, target, "GET", at.Unix())}, "Timestamp": {strconv.FormatInt(at.Unix(), 10)}}
+	}
+	token := http.Header{"Authorization": {"TC-Token API:1"}}
+	for name, test := range map[string]struct {
+		method, path string
+		header       http.Header
+		status       int
+	}{
+		"variable, unknown token":  {"GET", target, token, http.StatusUnauthorized},
+		"variable, nothing":        {"GET", target, nil, http.StatusUnauthorized},
+		"variable, signed":         {"GET", target, sign("key", time.Now()), http.StatusOK},
+		"variable, another key":    {"GET", target, sign("other", time.Now()), http.StatusUnauthorized},
+		"variable, old signature":  {"GET", target, sign("key", time.Now().Add(-6*time.Minute)), http.StatusUnauthorized},
+		"variable, early":          {"GET", target, sign("key", time.Now().Add(6*time.Minute)), http.StatusUnauthorized},
+		"variable, another target": {"GET", "/api/internal/variable/runtime/TC/z", sign("key", time.Now()), http.StatusUnauthorized},
+		"value, unknown token":     {"PUT", "/api/internal/playbooks/keyValue/a/b", token, http.StatusUnauthorized},
+		"value, signed":            {"GET", "/api/internal/playbooks/keyValue/a/b", sign("key", time.Now()), http.StatusUnauthorized},
+	} {
+		if response, _ := do(t, test.method, p.URL()+test.path, nil, test.header); response.StatusCode != test.status {
+			t.Errorf("%s: %d", name, response.StatusCode)
 		}
 	}
 	if _, data := do(t, "GET", p.URL()+"/api/appAuth?expiredToken=x", nil, nil); !strings.Contains(string(data), `"success":false`) {

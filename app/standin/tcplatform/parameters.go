@@ -60,8 +60,7 @@ func (s *Service) allInputs(l *launch) map[string]any {
 		"tc_proxy_tc": p.chance.booleanForm(false), "tc_proxy_external": p.chance.booleanForm(false),
 		"tc_cache_kvstore_id": p.chance.numberForm(10), "tc_user_id": nil, "tc_playbook_out_variables": "",
 	}
-	token, expires := p.tokens.issueToken(longToken)
-	in["tc_token"], in["tc_token_expires"] = token, p.chance.numberForm(expires.Unix())
+	p.tokenInputs(in)
 	p.brokerInputs(in)
 	p.storeInputs(in)
 	for _, parameter := range s.App.Manifest.Params {
@@ -82,6 +81,17 @@ func mergedInputs(all ...map[string]string) map[string]string {
 		maps.Copy(merged, inputs)
 	}
 	return merged
+}
+
+// tokenInputs: without a token there is none of the two, or both are not set.
+func (p *Platform) tokenInputs(in map[string]any) {
+	switch {
+	case p.o.StartToken:
+		token, expires := p.tokens.issueToken(longToken)
+		in["tc_token"], in["tc_token_expires"] = token, p.chance.numberForm(expires.Unix())
+	case p.chance.oneIn(2):
+		in["tc_token"], in["tc_token_expires"] = p.chance.unsetForm(), p.chance.unsetForm()
+	}
 }
 
 func (p *Platform) brokerInputs(in map[string]any) {

@@ -19,6 +19,7 @@ import (
 
 	"mssentinel/app/config"
 	app "mssentinel/app/platform"
+	"mssentinel/app/threatconnect"
 )
 
 const packageName = "TCVA_-_Microsoft_Sentinel_v1"
@@ -102,9 +103,19 @@ func runApp() int {
 	return app.ExitSuccess
 }
 
-func resolve(ctx context.Context, known config.Config, references map[string]string) (map[string]string, error) {
+func resolve(ctx context.Context, known config.Config, references map[string]string) (map[string]string, map[string]error) {
 	api := app.API{BaseURL: known.TCAPIPath}
-	return app.Resolve(ctx, references, api, app.NewTokenSource(api, known.TCToken.Reveal(), known.TCTokenExpires))
+	var credentials []app.Credential
+	if !known.TCToken.IsZero() {
+		credentials = append(credentials, app.NewTokenSource(api, known.TCToken.Reveal(), known.TCTokenExpires).Credential())
+	}
+	if known.TCAccessID != "" && !known.TCSecretKey.IsZero() {
+		credentials = append(credentials, app.Credential{Name: "the API user's key", Authorize: func(req *http.Request) error {
+			threatconnect.SignRequest(req, known.TCAccessID, known.TCSecretKey.Reveal())
+			return nil
+		}})
+	}
+	return app.Resolve(ctx, references, api, credentials...)
 }
 
 // echoed is what /echo says of the request that arrived.
@@ -132,6 +143,7 @@ func handler(cfg config.Config) http.Handler {
 		})
 	})
 	mux.HandleFunc("/source", func(w http.ResponseWriter, r *http.Request) { io.WriteString(w, cfg.SourceName) })
+	mux.HandleFunc("/starttoken", func(w http.ResponseWriter, r *http.Request) { fmt.Fprint(w, !cfg.TCToken.IsZero()) })
 	mux.HandleFunc("/form", func(w http.ResponseWriter, r *http.Request) {
 		fmt.Fprintf(w, "token=%s, tql=%s", r.FormValue("token"), r.FormValue("tql"))
 	})
