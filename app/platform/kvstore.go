@@ -38,7 +38,7 @@ type keyValueStore interface {
 func newStore(in Inputs, o Options) (keyValueStore, error) {
 	switch in.StoreType {
 	case storeRedis:
-		return newRedisStore(in, o.Dial)
+		return newRedisStore(in, o)
 	case storeAPI:
 		return &apiStore{api: o.API}, nil
 	}
@@ -52,9 +52,9 @@ type redisStore struct {
 	pool *redis.Pool
 }
 
-func newRedisStore(in Inputs, dial func(ctx context.Context, network, address string) (net.Conn, error)) (*redisStore, error) {
+func newRedisStore(in Inputs, o Options) (*redisStore, error) {
 	port, options := in.StorePort, []redis.DialOption{
-		redis.DialContextFunc(dial),
+		redis.DialContextFunc(o.Dial),
 		redis.DialReadTimeout(storeOpTime),
 		redis.DialWriteTimeout(storeOpTime),
 	}
@@ -63,7 +63,7 @@ func newRedisStore(in Inputs, dial func(ctx context.Context, network, address st
 		login = append(login, redis.DialUsername(in.StoreUser))
 	}
 	if in.StoreTLS {
-		config, err := redisTLS(in)
+		config, err := redisTLS(in, o.Logger)
 		if err != nil {
 			return nil, err
 		}

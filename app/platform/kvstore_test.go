@@ -7,6 +7,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"io"
+	"log/slog"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -39,7 +40,7 @@ func redisInputs(t *testing.T, port string) Inputs {
 
 func openRedis(t *testing.T, in Inputs) *redisStore {
 	t.Helper()
-	s, err := newRedisStore(in, (&net.Dialer{}).DialContext)
+	s, err := newRedisStore(in, Options{Dial: (&net.Dialer{}).DialContext, Logger: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -100,7 +101,7 @@ func TestRedisLogin(t *testing.T) {
 }
 
 func TestRedisOverTLS(t *testing.T) {
-	certificates, err := tcplatform.NewCertificates(t.TempDir(), true) // the name is not checked
+	certificates, err := tcplatform.NewCertificates(t.TempDir(), true)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -132,13 +133,60 @@ func TestRedisOverTLS(t *testing.T) {
 	}
 	broken := in
 	broken.KeyFile = certificates.CAFile
-	if _, err := newRedisStore(broken, nil); err == nil || !strings.Contains(err.Error(), "tc_svc_broker_key_file") {
+	if _, err := newRedisStore(broken, Options{}); err == nil || !strings.Contains(err.Error(), "tc_svc_broker_key_file") {
 		t.Errorf("with a broken key: %v", err)
 	}
 	missing := in
 	missing.CAFile = "missing.pem"
-	if _, err := newRedisStore(missing, nil); err == nil || !strings.Contains(err.Error(), "tc_svc_broker_cacert_file") {
+	if _, err := newRedisStore(missing, Options{}); err == nil || !strings.Contains(err.Error(), "tc_svc_broker_cacert_file") {
 		t.Errorf("without the CA file: %v", err)
+	}
+}
+
+// The name in the certificate of Redis is looked at, and said once to be wrong; it does not keep requests from being
+// answered.
+func TestRedisUnderAnotherName(t *testing.T) {
+	for name, test := range map[string]struct {
+		commonNameOnly bool
+		host           string
+		told           string // in the warning
+	}{
+		"its name":             {false, "localhost", ""},
+		"its address":          {false, "127.0.0.1", ""},
+		"its common name":      {true, "127.0.0.1", ""},
+		"not its common name":  {true, "localhost", "for another host"},
+		"not one of its names": {false, "127.0.0.2", "127.0.0.1, not 127.0.0.2"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			certificates := newCertificates(t, test.commonNameOnly)
+			m, log := tlsRedis(t, certificates), &logBuffer{}
+			in := redisInputs(t, m.Port())
+			in.StoreTLS, in.StorePassword, in.StoreHost = true, secret.New("secret"), test.host
+			in.CAFile, in.CertFile, in.KeyFile = certificates.CAFile, certificates.ClientCertFile, certificates.ClientKeyFile
+			o := Options{Logger: newLog(log, slog.LevelInfo).Logger, Dial: func(ctx context.Context, network, address string) (net.Conn, error) {
+				return (&net.Dialer{}).DialContext(ctx, network, "127.0.0.1:"+m.Port())
+			}}
+			s, err := newRedisStore(in, o)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer s.Close()
+			first := s.pool.Get() // kept, so that a second connection is made
+			defer first.Close()
+			if _, err := first.Do("PING"); err != nil {
+				t.Fatal(err)
+			}
+			if err := exchange(t, s); err != nil {
+				t.Fatal(err)
+			}
+			want := 0
+			if test.told != "" {
+				want = 1
+			}
+			if text := log.String(); strings.Count(text, "level=WARN") != want || !strings.Contains(text, test.told) {
+				t.Errorf("the log is\n%s", text)
+			}
+		})
 	}
 }
 
@@ -271,13 +319,13 @@ func TestRedisRestart(t *testing.T) {
 	m := miniredis.RunT(t)
 	away := make(chan struct{})
 	missed := sync.OnceFunc(func() { close(away) })
-	s, err := newRedisStore(redisInputs(t, m.Port()), func(ctx context.Context, network, address string) (net.Conn, error) {
+	s, err := newRedisStore(redisInputs(t, m.Port()), Options{Dial: func(ctx context.Context, network, address string) (net.Conn, error) {
 		conn, err := (&net.Dialer{}).DialContext(ctx, network, address)
 		if err != nil {
 			missed()
 		}
 		return conn, err
-	})
+	}})
 	if err != nil {
 		t.Fatal(err)
 	}

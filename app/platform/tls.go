@@ -1,6 +1,7 @@
 package platform
 
 import (
+	"context"
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
@@ -8,6 +9,7 @@ import (
 	"log/slog"
 	"net"
 	"os"
+	"sync"
 )
 
 // errUntrusted marks a server whose certificate was looked at and refused: trying again does not help.
@@ -18,44 +20,26 @@ func brokerTLS(in Inputs, log *slog.Logger) (*tls.Config, error) {
 	if in.CAFile == "" {
 		return nil, nil
 	}
-	roots, err := readPool(in.CAFile)
-	if err != nil {
-		return nil, err
-	}
-	return &tls.Config{
-		MinVersion:         tls.VersionTLS12,
-		ServerName:         in.BrokerHost,
-		InsecureSkipVerify: true, // replaced by VerifyConnection, which also knows common names
-		VerifyConnection: func(state tls.ConnectionState) error {
-			if err := verifyChain(state, roots); err != nil {
-				return err
-			}
-			if in.AnyBrokerName {
-				return nil
-			}
-			return verifyName(state.PeerCertificates[0], in.BrokerHost, log)
-		},
-	}, nil
+	check := &certificateCheck{server: "broker", host: in.BrokerHost, log: log, checkName: func(err error) error {
+		if in.AnyBrokerName {
+			return nil
+		}
+		return fmt.Errorf("%w; if that is the broker of ThreatConnect all the same, set MS_SENTINEL_BROKER_NAME_CHECK=false on the launch server", err)
+	}}
+	return check.newConfig(in)
 }
 
-// redisTLS verifies the chain and not the name, app/docs/platform.md#certificates. The client certificate is sent if
-// both of its files exist.
-func redisTLS(in Inputs) (*tls.Config, error) {
-	var roots *x509.CertPool // nil: the system's
-	if in.CAFile != "" {
-		var err error
-		if roots, err = readPool(in.CAFile); err != nil {
-			return nil, err
-		}
+// redisTLS sends the client certificate if both of its files exist. A certificate for another name is taken, with a
+// warning: whether the platform's always names tc_kvstore_host is not known, app/docs/platform.md#certificates.
+func redisTLS(in Inputs, log *slog.Logger) (*tls.Config, error) {
+	check := &certificateCheck{server: "key-value store", host: in.StoreHost, log: log}
+	check.checkName = func(err error) error {
+		check.sayOnce(slog.LevelWarn, "the certificate of the key-value store is for another host, and is taken all the same because its chain is good", "error", err)
+		return nil
 	}
-	config := &tls.Config{
-		MinVersion:         tls.VersionTLS12,
-		ServerName:         in.StoreHost,
-		InsecureSkipVerify: true, // replaced by VerifyConnection
-		VerifyConnection:   func(state tls.ConnectionState) error { return verifyChain(state, roots) },
-	}
-	if !fileExists(in.CertFile) || !fileExists(in.KeyFile) {
-		return config, nil
+	config, err := check.newConfig(in)
+	if err != nil || !fileExists(in.CertFile) || !fileExists(in.KeyFile) {
+		return config, err
 	}
 	cert, err := tls.LoadX509KeyPair(in.CertFile, in.KeyFile)
 	if err != nil {
@@ -63,6 +47,83 @@ func redisTLS(in Inputs) (*tls.Config, error) {
 	}
 	config.Certificates = []tls.Certificate{cert}
 	return config, nil
+}
+
+// certificateCheck verifies what a server of the platform shows, as the vendor's framework does in Python,
+// app/docs/platform.md#certificates. Go's own check knows one set of authorities and no common names.
+type certificateCheck struct {
+	server    string // for the log
+	host      string
+	file      *x509.CertPool        // authorities of tc_svc_broker_cacert_file; nil where there is no such file
+	machine   *x509.CertPool        // authorities of the machine; nil means the system's
+	checkName func(err error) error // says whether a certificate for another name is refused; err is why it is for another
+	log       *slog.Logger
+	said      sync.Map // what was logged
+}
+
+func (c *certificateCheck) newConfig(in Inputs) (*tls.Config, error) {
+	if in.CAFile != "" {
+		var err error
+		if c.file, err = readPool(in.CAFile); err != nil {
+			return nil, err
+		}
+	}
+	return &tls.Config{
+		MinVersion:         tls.VersionTLS12,
+		ServerName:         c.host,
+		InsecureSkipVerify: true, // replaced by VerifyConnection
+		VerifyConnection:   c.verifyConnection,
+	}, nil
+}
+
+func (c *certificateCheck) verifyConnection(state tls.ConnectionState) error {
+	authority, err := c.verifyChain(state)
+	if err != nil {
+		return err
+	}
+	if err := c.verifyName(state.PeerCertificates[0]); err != nil {
+		return err
+	}
+	c.sayOnce(slog.LevelInfo, "certificate accepted", "server", c.server, "authority", authority)
+	return nil
+}
+
+// verifyChain accepts a chain that leads to an authority of the file or of the machine, and says which.
+func (c *certificateCheck) verifyChain(state tls.ConnectionState) (authority string, err error) {
+	if c.file != nil {
+		if err = verifyChain(state, c.file); err == nil {
+			return "tc_svc_broker_cacert_file", nil
+		}
+	}
+	machineErr := verifyChain(state, c.machine)
+	switch {
+	case machineErr == nil:
+		return "the machine's", nil
+	case err == nil:
+		return "", fmt.Errorf("%w: by the machine's authorities: %w", errUntrusted, machineErr)
+	}
+	return "", fmt.Errorf("%w: by tc_svc_broker_cacert_file: %w; by the machine's authorities: %w", errUntrusted, err, machineErr)
+}
+
+// verifyName falls back to the common name where a certificate carries no DNS name, as Python does; Go by itself never
+// does.
+func (c *certificateCheck) verifyName(cert *x509.Certificate) error {
+	err := cert.VerifyHostname(c.host)
+	if err == nil {
+		return nil
+	}
+	if name := cert.Subject.CommonName; len(cert.DNSNames) == 0 && certificateNaming(name).VerifyHostname(c.host) == nil {
+		c.sayOnce(slog.LevelInfo, "certificate accepted by its common name", "server", c.server, "common_name", name)
+		return nil
+	}
+	return c.checkName(fmt.Errorf("%w: %w", errUntrusted, err))
+}
+
+// sayOnce logs a message at its first time: Redis is connected to again and again.
+func (c *certificateCheck) sayOnce(level slog.Level, message string, args ...any) {
+	if _, said := c.said.LoadOrStore(message, true); !said {
+		c.log.Log(context.Background(), level, message, args...)
+	}
 }
 
 func readPool(file string) (*x509.CertPool, error) {
@@ -83,24 +144,7 @@ func verifyChain(state tls.ConnectionState, roots *x509.CertPool) error {
 		intermediates.AddCert(cert)
 	}
 	_, err := state.PeerCertificates[0].Verify(x509.VerifyOptions{Roots: roots, Intermediates: intermediates})
-	if err != nil {
-		return fmt.Errorf("%w: %w", errUntrusted, err)
-	}
-	return nil
-}
-
-// verifyName falls back to the common name where a certificate carries no DNS name, as Python and hence the vendor's
-// framework do, app/docs/platform.md#certificates; Go by itself never does.
-func verifyName(cert *x509.Certificate, host string, log *slog.Logger) error {
-	err := cert.VerifyHostname(host)
-	if err == nil {
-		return nil
-	}
-	if name := cert.Subject.CommonName; len(cert.DNSNames) == 0 && certificateNaming(name).VerifyHostname(host) == nil {
-		log.Info("broker certificate accepted by its common name", "common_name", name)
-		return nil
-	}
-	return fmt.Errorf("%w: %w; if that is the broker of ThreatConnect all the same, set MS_SENTINEL_BROKER_NAME_CHECK=false on the launch server", errUntrusted, err)
+	return err
 }
 
 // certificateNaming is a certificate with the name in the place where Go looks for it.

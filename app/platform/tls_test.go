@@ -6,9 +6,12 @@ import (
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"errors"
-	"io"
+	"fmt"
 	"log/slog"
 	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -19,11 +22,16 @@ import (
 // handshake connects with the broker's configuration to a server that has a certificate of the authority.
 func handshake(t *testing.T, in Inputs, server *tcplatform.Certificates) error {
 	t.Helper()
-	cert, err := tls.LoadX509KeyPair(server.ServerCertFile, server.ServerKeyFile)
+	config, err := brokerTLS(in, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}
-	config, err := brokerTLS(in, slog.New(slog.NewTextHandler(io.Discard, nil)))
+	return shakeHands(t, config, server)
+}
+
+func shakeHands(t *testing.T, config *tls.Config, server *tcplatform.Certificates) error {
+	t.Helper()
+	cert, err := tls.LoadX509KeyPair(server.ServerCertFile, server.ServerKeyFile)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -50,17 +58,98 @@ func handshake(t *testing.T, in Inputs, server *tcplatform.Certificates) error {
 	return err
 }
 
+func newCertificates(t *testing.T, commonNameOnly bool) *tcplatform.Certificates {
+	t.Helper()
+	c, err := tcplatform.NewCertificates(t.TempDir(), commonNameOnly)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+// A chain may lead to an authority of the file or of the machine. The name counts in either case.
+func TestAuthorities(t *testing.T) {
+	own, stranger := newCertificates(t, false), newCertificates(t, false)
+	pool := func(c *tcplatform.Certificates) *x509.CertPool {
+		roots, err := readPool(c.CAFile)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return roots
+	}
+	for name, test := range map[string]struct {
+		file    string
+		machine *x509.CertPool
+		host    string
+		want    string // in the log, or in the error
+		refused bool
+	}{
+		"of the file":             {own.CAFile, pool(stranger), "127.0.0.1", "authority=tc_svc_broker_cacert_file", false},
+		"of both":                 {own.CAFile, pool(own), "127.0.0.1", "authority=tc_svc_broker_cacert_file", false},
+		"of the machine":          {stranger.CAFile, pool(own), "127.0.0.1", `authority="the machine's"`, false},
+		"of neither":              {stranger.CAFile, x509.NewCertPool(), "127.0.0.1", "; by the machine's authorities: x509: certificate signed by unknown authority", true},
+		"of the machine, no file": {"", pool(own), "localhost", `authority="the machine's"`, false},
+		"of neither, no file":     {"", pool(stranger), "127.0.0.1", "certificate refused: by the machine's", true},
+		"machine, another name":   {stranger.CAFile, pool(own), "broker.example.com", "name is wrong", true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			log := &logBuffer{}
+			check := &certificateCheck{host: test.host, machine: test.machine, log: newLog(log, slog.LevelInfo).Logger,
+				checkName: func(err error) error { return fmt.Errorf("name is wrong: %w", err) }}
+			config, err := check.newConfig(Inputs{CAFile: test.file})
+			if err != nil {
+				t.Fatal(err)
+			}
+			for range 2 {
+				err = shakeHands(t, config, own)
+			}
+			if test.refused {
+				if !errors.Is(err, errUntrusted) || !strings.Contains(err.Error(), test.want) {
+					t.Errorf("got %v", err)
+				}
+				return
+			}
+			if err != nil || strings.Count(log.String(), test.want) != 1 {
+				t.Errorf("%v, and the log is\n%s", err, log.String())
+			}
+		})
+	}
+}
+
+// The machine's authorities are those of the system: the certificate is of one that only SSL_CERT_FILE names, which is
+// read once a process.
+func TestAuthoritiesOfTheSystem(t *testing.T) {
+	const variable = "MS_SENTINEL_TEST_SERVER"
+	if dir := os.Getenv(variable); dir != "" {
+		file := func(name string) string { return filepath.Join(dir, name) }
+		in := Inputs{BrokerHost: "127.0.0.1", CAFile: newCertificates(t, false).CAFile}
+		if err := handshake(t, in, &tcplatform.Certificates{ServerCertFile: file("server.pem"), ServerKeyFile: file("server-key.pem")}); err != nil {
+			t.Error(err)
+		}
+		return
+	}
+	own := newCertificates(t, false)
+	self := exec.Command(os.Args[0], "-test.run=^"+t.Name()+"$")
+	self.Env = append(os.Environ(), variable+"="+filepath.Dir(own.CAFile), "SSL_CERT_FILE="+own.CAFile, "SSL_CERT_DIR="+t.TempDir())
+	if out, err := self.CombinedOutput(); err != nil {
+		t.Errorf("%v: %s", err, out)
+	}
+	if err := handshake(t, Inputs{BrokerHost: "127.0.0.1", CAFile: newCertificates(t, false).CAFile}, own); !errors.Is(err, errUntrusted) {
+		t.Errorf("without the variable: %v", err)
+	}
+}
+
 // OpenSSL, and so the vendor's SDK, looks at the common name as soon as no DNS name stands beside it.
 func TestCommonNameBesideOtherNames(t *testing.T) {
-	log := slog.New(slog.NewTextHandler(io.Discard, nil))
+	refuse := func(err error) error { return err }
 	cert := &x509.Certificate{Subject: pkix.Name{CommonName: "broker"}, IPAddresses: []net.IP{net.IPv4(10, 0, 0, 9)}}
 	for host, trusted := range map[string]bool{"broker": true, "10.0.0.9": true, "10.0.0.8": false, "other": false} {
-		if err := verifyName(cert, host, log); (err == nil) != trusted {
+		if err := (&certificateCheck{host: host, checkName: refuse, log: slog.New(slog.DiscardHandler)}).verifyName(cert); (err == nil) != trusted {
 			t.Errorf("%s: %v", host, err)
 		}
 	}
 	cert.DNSNames = []string{"other"}
-	if err := verifyName(cert, "broker", log); !errors.Is(err, errUntrusted) || !strings.Contains(err.Error(), "MS_SENTINEL_BROKER_NAME_CHECK") {
+	if err := (&certificateCheck{host: "broker", checkName: refuse}).verifyName(cert); !errors.Is(err, errUntrusted) {
 		t.Errorf("with a DNS name: %v", err)
 	}
 }
@@ -109,6 +198,9 @@ func TestBrokerCertificate(t *testing.T) {
 		err := handshake(t, Inputs{BrokerHost: test.host, CAFile: certificates[test.ca].CAFile}, certificates[test.server])
 		if test.trusted && err != nil || !test.trusted && !errors.Is(err, errUntrusted) {
 			t.Errorf("%s: %v", name, err)
+		}
+		if test.ca == test.server && !test.trusted && !strings.Contains(err.Error(), "MS_SENTINEL_BROKER_NAME_CHECK=false") {
+			t.Errorf("%s: the error has no remedy: %v", name, err)
 		}
 	}
 }

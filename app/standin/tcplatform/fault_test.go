@@ -313,6 +313,30 @@ func TestDamagedParameters(t *testing.T) {
 	}
 }
 
+// The certificates of broker and store may be of an authority that only the machine knows, and that of the store may be
+// for another name.
+func TestCertificates(t *testing.T) {
+	t.Parallel()
+	const ofStore = `server="key-value store"`
+	for name, test := range map[string]struct {
+		o    tcplatform.Options
+		told []string
+	}{
+		"of the file":    {tcplatform.Options{}, []string{"server=broker authority=tc_svc_broker_cacert_file", ofStore + " authority=tc_svc_broker_cacert_file"}},
+		"of the machine": {tcplatform.Options{MachineCA: true}, []string{`server=broker authority="the machine's"`, ofStore + ` authority="the machine's"`}},
+		"another name": {tcplatform.Options{CommonNameOnly: true, Inputs: map[string]string{"tc_kvstore_host": "localhost"}},
+			[]string{"server=broker common_name=127.0.0.1", "the certificate of the key-value store is for another host"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			test.o.Secure = true
+			_, s := running(t, test.o)
+			echo(t, "POST", s.URL()+"/x", []byte("body"), nil)
+			has(t, logOf(t, s), test.told...)
+		})
+	}
+}
+
 // References to ThreatConnect's variables are resolved at start, with a token or without, or named.
 func TestVariables(t *testing.T) {
 	t.Parallel()

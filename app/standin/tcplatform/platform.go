@@ -34,6 +34,7 @@ type Options struct {
 
 	Secure         bool    // embedded broker and store: TLS, the store also with user, password and client certificate
 	CommonNameOnly bool    // with Secure: the certificate names the host in its common name alone
+	MachineCA      bool    // with Secure: the machine of the Apps knows the authority, and tc_svc_broker_cacert_file is of another
 	Broker         *Broker // a real broker instead of the embedded one
 	Store          *Store  // a real Redis instead of the embedded store
 	KeyValueAPI    bool    // Apps reach the store by the TCKeyValueAPI alone
@@ -151,6 +152,11 @@ func (p *Platform) startServices() error {
 		if certificates, err = NewCertificates(filepath.Join(p.dir, "certificates"), p.o.CommonNameOnly); err != nil {
 			return err
 		}
+		if p.o.MachineCA {
+			if err := p.moveAuthority(certificates); err != nil {
+				return err
+			}
+		}
 	}
 	var err error
 	if p.broker, err = startBroker(p.o, certificates); err != nil {
@@ -161,6 +167,17 @@ func (p *Platform) startServices() error {
 	}
 	p.bus, err = openBus(p.broker.where, p.log)
 	return err
+}
+
+// moveAuthority tells Apps of another authority, and their machine of the one that counts.
+func (p *Platform) moveAuthority(certificates *Certificates) error {
+	other, err := NewCertificates(filepath.Join(p.dir, "other certificates"), false)
+	if err != nil {
+		return err
+	}
+	p.o.Environ = append(slices.Clone(p.o.Environ), "SSL_CERT_FILE="+certificates.CAFile)
+	certificates.CAFile = other.CAFile
+	return nil
 }
 
 // URL is the base of the front, such as http://127.0.0.1:8400.
