@@ -132,6 +132,9 @@ func (r *reader) readThreatConnect(c *Config) {
 	c.TCToken = secret.New(r.readText("tc_token"))
 	r.readTokenExpiry(c)
 	r.fillStruct(&c.Network)
+	var warnings []string
+	c.Network.Authorities, warnings = platform.ReadAuthorities()
+	c.Warnings = append(c.Warnings, warnings...)
 	c.OutPath = r.readRequired("tc_out_path", "set it to the folder for the App's state")
 	c.LogPath = r.readText("tc_log_path")
 	c.TempPath = r.readText("tc_temp_path")

@@ -17,6 +17,13 @@ import (
 
 const guid = "01234567-89ab-cdef-0123-456789abcdef"
 
+// Bundles of authorities that the machine names are no part of what is tested.
+func TestMain(m *testing.M) {
+	os.Unsetenv("REQUESTS_CA_BUNDLE")
+	os.Unsetenv("CURL_CA_BUNDLE")
+	os.Exit(m.Run())
+}
+
 // standalone is the least that a developer's machine needs.
 func standalone() map[string]string {
 	set := map[string]string{
@@ -72,6 +79,15 @@ func TestEnvironmentNeedsPrefix(t *testing.T) {
 	got, err := load(t, nil, nil)
 	if err != nil || got.AzureCloud != "Public" || !got.TCToken.IsZero() {
 		t.Errorf("got cloud %q, token %q, %v", got.AzureCloud, got.TCToken.Reveal(), err)
+	}
+}
+
+// A bundle of authorities that cannot be read ends no Service: the log says so.
+func TestAuthorities(t *testing.T) {
+	t.Setenv("REQUESTS_CA_BUNDLE", "none.pem")
+	got, err := load(t, nil, nil)
+	if err != nil || got.Network.Authorities == nil || len(got.Warnings) != 1 || !strings.HasPrefix(got.Warnings[0], "REQUESTS_CA_BUNDLE has no effect") {
+		t.Errorf("got %q, %v", got.Warnings, err)
 	}
 }
 

@@ -279,6 +279,9 @@ func (r *reader) fillStruct(structure any) {
 	for i := range fields.NumField() {
 		tag := fields.Type().Field(i).Tag
 		name := tag.Get("input")
+		if name == "" {
+			continue
+		}
 		if tag.Get("required") != "" {
 			r.readRequired(name, "ThreatConnect sends it when the Service is turned on")
 		}

@@ -2,6 +2,7 @@ package platform
 
 import (
 	"crypto/tls"
+	"crypto/x509"
 	"net"
 	"net/http"
 	"net/url"
@@ -20,6 +21,8 @@ type Network struct {
 	ProxyTC       bool        `input:"tc_proxy_tc"`               // use the proxy for the ThreatConnect API
 	ProxyExternal bool        `input:"tc_proxy_external"`         // use it for other hosts
 	SkipVerifyTC  bool        `input:"tc_verify" inverted:"true"` // do not verify the certificate of the ThreatConnect API
+
+	Authorities *x509.CertPool // whose certificates are trusted; nil means those of the machine
 }
 
 // ThreatConnect returns a new transport for the ThreatConnect API.
@@ -39,7 +42,7 @@ func (n Network) newTransport(useProxy bool) *http.Transport {
 	t := &http.Transport{
 		Proxy:                 http.ProxyFromEnvironment,
 		DialContext:           (&net.Dialer{Timeout: dialTimeout, KeepAlive: 30 * time.Second}).DialContext,
-		TLSClientConfig:       &tls.Config{MinVersion: tls.VersionTLS12},
+		TLSClientConfig:       &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: n.Authorities},
 		ForceAttemptHTTP2:     true,
 		MaxIdleConns:          32,
 		MaxIdleConnsPerHost:   8,

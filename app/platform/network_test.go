@@ -2,11 +2,14 @@ package platform
 
 import (
 	"crypto/tls"
+	"crypto/x509"
 	"io"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"testing"
@@ -118,5 +121,87 @@ func TestOldTLS(t *testing.T) {
 		if _, err := (&http.Client{Transport: transport}).Get(server.URL); err == nil || !strings.Contains(err.Error(), "protocol version") {
 			t.Errorf("%s: %v", name, err)
 		}
+	}
+}
+
+// Authorities that the variables of Python's requests name are trusted besides those of the machine, for ThreatConnect
+// and for other hosts.
+func TestBundles(t *testing.T) {
+	own, other := newCertificates(t, false), newCertificates(t, false)
+	cert, err := tls.LoadX509KeyPair(own.ServerCertFile, own.ServerKeyFile)
+	if err != nil {
+		t.Fatal(err)
+	}
+	server := httptest.NewUnstartedServer(http.NotFoundHandler())
+	server.Config.ErrorLog = slog.NewLogLogger(slog.DiscardHandler, slog.LevelInfo)
+	server.TLS = &tls.Config{Certificates: []tls.Certificate{cert}}
+	server.StartTLS()
+	defer server.Close()
+	folder := t.TempDir()
+	for name, source := range map[string]string{"0a1b2c3d.0": own.CAFile, "4e5f6a7b.0": other.CAFile, "README": "network_test.go"} {
+		data, err := os.ReadFile(source)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(filepath.Join(folder, name), data, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for name, test := range map[string]struct {
+		requests, curl string
+		trusted        bool
+		warning        string // begins with it
+	}{
+		"neither":              {"", "", false, ""},
+		"requests":             {own.CAFile, "", true, ""},
+		"curl":                 {"", own.CAFile, true, ""},
+		"one of two":           {other.CAFile, own.CAFile, true, ""},
+		"another authority":    {other.CAFile, "", false, ""},
+		"folder":               {folder, "", true, ""},
+		"file is missing":      {folder + "/none.pem", own.CAFile, true, "REQUESTS_CA_BUNDLE has no effect (open " + folder + "/none.pem: no such file"},
+		"no certificate in it": {"", "network_test.go", false, "CURL_CA_BUNDLE has no effect (network_test.go holds no certificate)"},
+		"none in the folder":   {t.TempDir(), "", false, "REQUESTS_CA_BUNDLE has no effect (no file in "},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Setenv("REQUESTS_CA_BUNDLE", test.requests)
+			t.Setenv("CURL_CA_BUNDLE", test.curl)
+			roots, warnings := ReadAuthorities()
+			if (test.warning != "") != (len(warnings) == 1) || len(warnings) > 0 && !strings.HasPrefix(warnings[0], test.warning) {
+				t.Errorf("warnings %q", warnings)
+			}
+			for _, transport := range []*http.Transport{Network{Authorities: roots}.ThreatConnect(), Network{Authorities: roots}.External()} {
+				response, err := (&http.Client{Transport: transport}).Get(server.URL)
+				if (err == nil) != test.trusted {
+					t.Errorf("got %v", err)
+				}
+				if err == nil {
+					response.Body.Close()
+				}
+				transport.CloseIdleConnections()
+			}
+		})
+	}
+}
+
+// What a variable names is added to the machine's own authorities, whose certificates ordinary hosts have.
+func TestBundlesLeaveTheMachine(t *testing.T) {
+	t.Setenv("REQUESTS_CA_BUNDLE", "")
+	t.Setenv("CURL_CA_BUNDLE", "")
+	if roots, warnings := ReadAuthorities(); roots != nil || warnings != nil {
+		t.Errorf("without a variable there is a pool, or a warning: %q", warnings)
+	}
+	file := newCertificates(t, false).CAFile
+	t.Setenv("REQUESTS_CA_BUNDLE", file)
+	pem, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want, err := x509.SystemCertPool()
+	if err != nil {
+		t.Fatal(err)
+	}
+	want.AppendCertsFromPEM(pem)
+	if roots, _ := ReadAuthorities(); !roots.Equal(want) {
+		t.Error("the pool is another one")
 	}
 }
