@@ -79,7 +79,7 @@ func runService() int {
 	case err == nil:
 		err = serveUntilEnd(ctx, c, log)
 	case ctx.Err() != nil:
-		err = nil // told to end before the inputs were complete
+		err = interruption(ctx, c) // told to end before the inputs were complete
 	}
 	if err != nil {
 		if c.LogPath != "" { // else the log is stderr, which gets the reason below
@@ -94,14 +94,45 @@ func runService() int {
 	return platform.ExitSuccess
 }
 
-// signalContext returns a context that ends with the first signal that asks the process to end. Under nohup SIGHUP does
-// not.
+// interrupted is the cause of the end of a context that a signal ended.
+type interrupted struct{ signal os.Signal }
+
+func (i interrupted) Error() string {
+	return fmt.Sprintf("the Service was ended by a signal (%v), and not by ThreatConnect", i.signal)
+}
+
+// signalContext returns a context that ends with the first signal that asks the process to end; interrupted is its
+// cause then. Under nohup SIGHUP does not.
 func signalContext() (context.Context, context.CancelFunc) {
 	signals := []os.Signal{os.Interrupt, syscall.SIGTERM}
 	if !signal.Ignored(syscall.SIGHUP) {
 		signals = append(signals, syscall.SIGHUP)
 	}
-	return signal.NotifyContext(context.Background(), signals...)
+	ctx, cancel := context.WithCancelCause(context.Background())
+	arrived := make(chan os.Signal, 1)
+	signal.Notify(arrived, signals...)
+	go func() {
+		select {
+		case s := <-arrived:
+			cancel(interrupted{s})
+		case <-ctx.Done():
+		}
+	}()
+	return ctx, func() {
+		signal.Stop(arrived)
+		cancel(context.Canceled)
+	}
+}
+
+// interruption is what went wrong when a signal ended a Service that ThreatConnect did not tell to end: like the vendor's
+// own Apps it fails on SIGTERM and SIGINT, so that it is started again, app/docs/platform.md#exit-code-and-exit-message.
+// In standalone mode a signal is the way to end the process.
+func interruption(ctx context.Context, c config.Config) error {
+	var by interrupted
+	if c.HTTPAddr != "" || !errors.As(context.Cause(ctx), &by) || by.signal == syscall.SIGHUP {
+		return nil
+	}
+	return by
 }
 
 // reportFailure tells the administrator why the process ends: on standard error and in message.tc. clean takes secrets

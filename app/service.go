@@ -13,6 +13,7 @@ import (
 	"runtime"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"mssentinel/app/config"
@@ -42,18 +43,24 @@ func serveUntilEnd(ctx context.Context, c config.Config, log *platform.Log) erro
 	s, err := openService(ctx, c, log)
 	if err != nil {
 		if ctx.Err() != nil {
-			return nil // told to end before the start was complete
+			return interruption(ctx, c) // told to end before the start was complete
 		}
 		return err
 	}
-	return runTogether(ctx, log.Logger, s.pipeline.Run, func(ctx context.Context, start func(), stop func(context.Context)) error {
+	var told atomic.Bool // by the platform
+	err = runTogether(ctx, log.Logger, s.pipeline.Run, func(ctx context.Context, start func(), stop func(context.Context)) error {
 		if c.Platform == nil {
 			return serveHTTP(ctx, c.HTTPAddr, s.handler, log, start, stop)
 		}
 		return platform.Run(ctx, *c.Platform, s.handler, platform.Options{
 			Logger: log.With(feature, "platform"), Level: log.Level, API: platformAPI(c), Start: start, Stop: stop,
+			Shutdown: func() { told.Store(true) },
 		})
 	}, s.closeParts)
+	if err == nil && !told.Load() {
+		return interruption(ctx, c)
+	}
+	return err
 }
 
 // endLimit bounds the end of the work, and closing, once requests are not served any more.

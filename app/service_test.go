@@ -127,6 +127,34 @@ func TestSignals(t *testing.T) {
 		}
 		<-ctx.Done()
 		stop()
+		if cause := context.Cause(ctx); cause != (interrupted{told}) {
+			t.Errorf("%v: the cause is %v", told, cause)
+		}
+	}
+}
+
+// A signal is a failure where ThreatConnect should have said Shutdown, but not at a terminal, and not when that hangs up.
+func TestInterruption(t *testing.T) {
+	standalone := config.Config{HTTPAddr: "127.0.0.1:0"}
+	for name, test := range map[string]struct {
+		cause error
+		c     config.Config
+		fails bool
+	}{
+		"terminated":             {interrupted{syscall.SIGTERM}, config.Config{}, true},
+		"interrupted":            {interrupted{os.Interrupt}, config.Config{}, true},
+		"hung up":                {interrupted{syscall.SIGHUP}, config.Config{}, false},
+		"by itself":              {context.Canceled, config.Config{}, false},
+		"terminated, standalone": {interrupted{syscall.SIGTERM}, standalone, false},
+	} {
+		ctx, cancel := context.WithCancelCause(t.Context())
+		cancel(test.cause)
+		if err := interruption(ctx, test.c); (err != nil) != test.fails {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	if err := interruption(t.Context(), config.Config{}); err != nil {
+		t.Errorf("without a signal: %v", err)
 	}
 }
 

@@ -16,6 +16,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
@@ -43,7 +44,7 @@ func (w *world) onPlatform(o tcplatform.Options, s tcplatform.ServiceOptions) (*
 	})
 	path := os.Getenv("MS_SENTINEL_PACKAGE")
 	if path == "" {
-		path = filepath.Join("..", "..", "..", "target", "TCVA_-_Microsoft_Sentinel_v1.tcx")
+		path = filepath.Join("..", "..", "target", "TCVA_-_Microsoft_Sentinel_v1.tcx")
 	}
 	app, err := p.Install(path)
 	if err != nil {
@@ -339,6 +340,27 @@ func TestTurnedOffInMidUpload(t *testing.T) {
 		t.Errorf("a new job took over: %+v", again)
 	}
 	o.holds(a, w, j, began)
+}
+
+// Something else than the platform ends the Service: its exit code says so, except after SIGHUP, as that of the vendor's
+// own Apps does.
+func TestEndedByASignal(t *testing.T) {
+	w := newWorld(t, population(t), sentinelserver.Options{})
+	for told, code := range map[syscall.Signal]int{syscall.SIGTERM: 1, syscall.SIGINT: 1, syscall.SIGHUP: 0} {
+		_, s := w.onPlatform(tcplatform.Options{RestartFailures: true, RestartPause: time.Minute}, tcplatform.ServiceOptions{})
+		w.turnOn(s)
+		if err := syscall.Kill(s.Status().PID, told); err != nil {
+			t.Fatal(err)
+		}
+		status := wait(t, s, func(status tcplatform.Status) bool { return status.Exit != nil })
+		want := "The Service ended in order."
+		if code == 1 {
+			want = "the Service was ended by a signal (" + told.String() + "), and not by ThreatConnect"
+		}
+		if status.Exit.Code != code || status.Exit.Message != want || status.Received["Acknowledged/Shutdown"] != 1 {
+			t.Errorf("%v: got %+v %+v", told, status, status.Exit)
+		}
+	}
 }
 
 // A Service that hears no heartbeats ends; the platform starts it again, and the update goes on.

@@ -66,7 +66,7 @@ func executables(t *testing.T) string {
 var unpacked = sync.OnceValues(func() (string, error) {
 	path := os.Getenv("MS_SENTINEL_PACKAGE")
 	if path == "" {
-		path = filepath.Join("..", "..", "..", "target", "TCVA_-_Microsoft_Sentinel_v1.tcx")
+		path = filepath.Join("..", "..", "target", "TCVA_-_Microsoft_Sentinel_v1.tcx")
 	}
 	archive, err := zip.OpenReader(path)
 	if err != nil {

@@ -65,6 +65,9 @@ type Options struct {
 	// Start is called once, when the platform was told that the Service is ready. May be nil.
 	Start func()
 
+	// Shutdown is called once when the platform says Shutdown. It must not block. May be nil.
+	Shutdown func()
+
 	// Stop is called once when the Service is to end, while requests in flight are still being answered. Its context
 	// ends after stopTimeout. What the handler needs may only be closed after Run has returned. May be nil.
 	Stop func(ctx context.Context)

@@ -53,6 +53,7 @@ type service struct {
 	log     *slog.Logger
 	level   *slog.LevelVar
 	start   func()
+	told    func() // Options.Shutdown, once
 	stop    func(ctx context.Context)
 
 	queue         chan *call
@@ -82,10 +83,14 @@ type call struct {
 func newService(in Inputs, handler http.Handler, store keyValueStore, broker publisher, o Options) *service {
 	s := &service{
 		in: in, handler: handler, store: store, broker: broker, log: o.Logger, level: o.Level, start: o.Start, stop: o.Stop,
+		told:       func() {},
 		queue:      make(chan *call, requestQueue),
 		refused:    make(chan *call, requestQueue),
 		heartbeats: make(chan struct{}, heartbeatQueue),
 		shutdown:   make(chan string, 1),
+	}
+	if o.Shutdown != nil {
+		s.told = sync.OnceFunc(o.Shutdown)
 	}
 	s.calls, s.endCalls = context.WithCancelCause(context.Background())
 	s.accepting.Store(true)
@@ -132,6 +137,7 @@ func (s *service) changeLevel(name string) {
 }
 
 func (s *service) requestShutdown(reason string) {
+	s.told()
 	select {
 	case s.shutdown <- reason:
 	default: // asked before

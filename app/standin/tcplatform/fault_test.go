@@ -205,15 +205,32 @@ func TestTurnedOffDuringARequest(t *testing.T) {
 	}
 }
 
+// An App that something else than the platform ends says so by its exit code, and is started again even by a platform
+// that starts failures alone again.
 func TestTerminated(t *testing.T) {
 	t.Parallel()
-	_, s := running(t, tcplatform.Options{})
-	if err := syscall.Kill(s.Status().PID, syscall.SIGTERM); err != nil {
-		t.Fatal(err)
+	for _, failuresAlone := range []bool{false, true} {
+		_, s := running(t, tcplatform.Options{RestartFailures: failuresAlone})
+		if err := syscall.Kill(s.Status().PID, syscall.SIGTERM); err != nil {
+			t.Fatal(err)
+		}
+		status, err := s.Wait(within(t), func(status tcplatform.Status) bool { return status.State == tcplatform.Running && status.Restarts == 1 })
+		if err != nil || status.Exit.Code != 1 || status.Received["Acknowledged/Shutdown"] != 1 {
+			t.Errorf("got %+v %+v, %v", status, status.Exit, err)
+		}
 	}
-	status, err := s.Wait(within(t), func(status tcplatform.Status) bool { return status.Exit != nil })
-	if err != nil || status.Exit.Code != 0 || status.Received["Acknowledged/Shutdown"] != 1 {
-		t.Errorf("got %+v %+v, %v", status, status.Exit, err)
+}
+
+// Whether the platform starts an App again that ended by itself with code 0 is not known.
+func TestEndedByItself(t *testing.T) {
+	t.Parallel()
+	for failuresAlone, state := range map[bool]tcplatform.State{false: tcplatform.Running, true: tcplatform.Stopped} {
+		_, s := running(t, tcplatform.Options{RestartFailures: failuresAlone})
+		do(t, "GET", s.URL()+"/end", nil, nil)
+		status, err := s.Wait(within(t), func(status tcplatform.Status) bool { return status.Exit != nil && status.State == state })
+		if err != nil || status.Exit.Code != 0 || (status.Restarts == 1) == failuresAlone {
+			t.Errorf("got %+v %+v, %v", status, status.Exit, err)
+		}
 	}
 }
 

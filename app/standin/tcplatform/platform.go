@@ -54,6 +54,7 @@ type Options struct {
 	ReadyTimeout     time.Duration // from launch to Ready; 60 s
 	AnswerTimeout    time.Duration // of a request; 30 s
 	StopTimeout      time.Duration // from Shutdown to the end of the process, before it is killed; 10 s
+	RestartFailures  bool          // a Service that ended with code 0 by itself is not started again
 	RestartPause     time.Duration // before a failed Service is started again; 5 s
 	Seed             uint64        // of what varies
 }

@@ -191,7 +191,7 @@ func (s *Service) runUntilOff(ctx context.Context) {
 		exit := s.runOnce(ctx)
 		s.changeStatus(func() { s.status.Exit, s.status.PID, s.current = &exit, 0, nil })
 		s.platform.log.Info("service ended", "path", s.o.Path, "code", exit.Code, "message", exit.Message)
-		if ctx.Err() != nil {
+		if ctx.Err() != nil || exit.Code == 0 && s.platform.o.RestartFailures {
 			break
 		}
 		if attempt >= s.o.MaxRestarts {

@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -79,6 +80,7 @@ func pack(path string) error {
 func runApp() int {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
 	defer stop()
+	var told atomic.Bool
 	cfg, err := config.Load(ctx, resolve)
 	fail := func(err error) int {
 		fmt.Fprintln(os.Stderr, err)
@@ -95,7 +97,11 @@ func runApp() int {
 	defer log.Close()
 	in := cfg.Platform
 	log.Hide(in.BrokerToken.Reveal(), in.StorePassword.Reveal(), cfg.TCToken.Reveal(), cfg.ClientSecret.Reveal(), cfg.TCSecretKey.Reveal())
-	err = app.Run(ctx, *in, handler(cfg), app.Options{Logger: log.Logger, Level: log.Level, API: app.API{BaseURL: cfg.TCAPIPath}})
+	err = app.Run(ctx, *in, handler(cfg), app.Options{Logger: log.Logger, Level: log.Level, API: app.API{BaseURL: cfg.TCAPIPath},
+		Shutdown: func() { told.Store(true) }})
+	if err == nil && !told.Load() {
+		err = context.Cause(ctx)
+	}
 	if err != nil {
 		return fail(errors.New(log.Clean(err.Error())))
 	}
@@ -147,6 +153,7 @@ func handler(cfg config.Config) http.Handler {
 	mux.HandleFunc("/form", func(w http.ResponseWriter, r *http.Request) {
 		fmt.Fprintf(w, "token=%s, tql=%s", r.FormValue("token"), r.FormValue("tql"))
 	})
+	mux.HandleFunc("/end", func(http.ResponseWriter, *http.Request) { os.Exit(app.ExitSuccess) })
 	mux.HandleFunc("/panic", func(http.ResponseWriter, *http.Request) { panic("on purpose") })
 	mux.HandleFunc("/empty", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNoContent) })
 	mux.HandleFunc("/away", func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "other", http.StatusFound) })
