@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"maps"
 	"net"
 	"net/http"
 	"net/url"
@@ -140,6 +141,26 @@ func (r response) headerPairs() []pair {
 	return list
 }
 
+// withLength adds the length of the body to the headers, and leaves out the body that method asks to leave out.
+func (r response) withLength(method string) response {
+	header := http.Header{}
+	maps.Copy(header, r.header)
+	r.header = header
+	if !mayHaveBody(r.status) {
+		header.Del("Content-Length")
+		return r
+	}
+	header.Set("Content-Length", strconv.Itoa(len(r.body)))
+	if method == http.MethodHead {
+		r.body = nil
+	}
+	return r
+}
+
+func mayHaveBody(status int) bool {
+	return status != http.StatusNoContent && status != http.StatusNotModified
+}
+
 // recorder is the http.ResponseWriter of one request. The protocol knows no streaming: Flush does nothing.
 type recorder struct {
 	header  http.Header // what the handler changes
@@ -171,23 +192,18 @@ func (r *recorder) Write(p []byte) (int, error) {
 func (r *recorder) Flush() {}
 
 // finishResponse completes the answer as net/http does: status 200 by default, a content type where there is a body.
-func (r *recorder) finishResponse(method string) (response, error) {
+func (r *recorder) finishResponse() (response, error) {
 	if r.full {
 		return response{}, errAnswerTooLarge
 	}
 	r.WriteHeader(http.StatusOK)
 	answer := r.written
-	if answer.status == http.StatusNoContent || answer.status == http.StatusNotModified {
+	if !mayHaveBody(answer.status) {
 		return answer, nil
 	}
-	body := r.body.Bytes()
-	if _, set := answer.header["Content-Type"]; !set && len(body) > 0 {
-		answer.header.Set("Content-Type", http.DetectContentType(body))
+	answer.body = r.body.Bytes()
+	if _, set := answer.header["Content-Type"]; !set && len(answer.body) > 0 {
+		answer.header.Set("Content-Type", http.DetectContentType(answer.body))
 	}
-	if method == http.MethodHead {
-		answer.header.Set("Content-Length", strconv.Itoa(len(body)))
-		return answer, nil
-	}
-	answer.body = body
 	return answer, nil
 }

@@ -254,7 +254,7 @@ func (s *service) callHandler(c *call) (answer response, err error) {
 	}()
 	rec := newRecorder()
 	s.handler.ServeHTTP(rec, c.httpRequest(c.ctx, body))
-	return rec.finishResponse(c.requestMethod())
+	return rec.finishResponse()
 }
 
 // expireCall runs when a request's context ends: by its answer, its time, or the end of the Service.
@@ -277,11 +277,12 @@ func (s *service) answerCall(c *call, r response) {
 	defer c.cancel()
 	ctx, cancel := context.WithDeadline(withToken(context.Background(), string(c.APIToken)), c.received.Add(answerTimeout))
 	defer cancel()
+	r = r.withLength(c.requestMethod())
 	if len(r.body) > 0 {
 		if err := s.store.Put(ctx, string(c.RequestKey), responseBody, r.body); err != nil {
 			s.errors.Add(1)
 			s.log.Error("answer not stored", "error", err)
-			r = response{status: http.StatusInternalServerError}
+			r = response{status: http.StatusInternalServerError}.withLength(c.requestMethod())
 		}
 	}
 	headers := r.headerPairs()

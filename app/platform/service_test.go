@@ -148,7 +148,7 @@ func TestRunService(t *testing.T) {
 	f.request("k1", `,"bodyVariable":"request.body","apiToken":"SVC:5:abc"`)
 	ack := f.ack(t, "k1")
 	got, _ := json.Marshal(ack)
-	const want = `{"bodyVariable":"response.body","command":"Acknowledged","headers":[{"name":"Content-Type","value":"application/octet-stream"},` +
+	const want = `{"bodyVariable":"response.body","command":"Acknowledged","headers":[{"name":"Content-Length","value":"3"},{"name":"Content-Type","value":"application/octet-stream"},` +
 		`{"name":"Set-Cookie","value":"a=1"},{"name":"Set-Cookie","value":"b=2"}],"requestKey":"k1","status":"Too Many Requests","statusCode":"429","type":"RunService"}`
 	if string(got) != want {
 		t.Errorf("got  %s\nwant %s", got, want)
@@ -297,7 +297,7 @@ func TestTooManyRequests(t *testing.T) {
 				t.Errorf("%s got %d acknowledgements", key, len(acks))
 			}
 			statuses[acks[0]["statusCode"].(string)]++
-			if headers := fmt.Sprint(acks[0]["headers"]); acks[0]["statusCode"] == "503" && headers != "[map[name:Retry-After value:2]]" {
+			if headers := fmt.Sprint(acks[0]["headers"]); acks[0]["statusCode"] == "503" && headers != "[map[name:Content-Length value:0] map[name:Retry-After value:2]]" {
 				t.Errorf("%s is refused with the headers %s", key, headers)
 			}
 		}

@@ -64,7 +64,21 @@ func (p *Platform) serveRequest(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, err.Error(), status)
 		return
 	}
+	l.checkLength(r.Method, key, reply)
 	p.writeAnswer(w, key, reply)
+}
+
+// checkLength looks whether the App is right about the length of its body, where it says one.
+func (l *launch) checkLength(method, key string, reply answer) {
+	body, err := l.service.platform.store.getField(key, reply.bodyVariable)
+	if err != nil || method == http.MethodHead {
+		return
+	}
+	for _, h := range reply.headers {
+		if strings.EqualFold(h.Name, "Content-Length") && h.Value != strconv.Itoa(len(body)) {
+			l.recordStray("an answer of %d bytes with the Content-Length %q", len(body), h.Value)
+		}
+	}
 }
 
 // exchangeRequest passes a request on and waits for the answer. The status is for an error.
@@ -115,7 +129,7 @@ func (p *Platform) writeAnswer(w http.ResponseWriter, key string, reply answer) 
 	for _, h := range reply.headers {
 		w.Header().Add(h.Name, h.Value)
 	}
-	if body != nil {
+	if body != nil && !p.o.OwnLength {
 		w.Header().Set("Content-Length", strconv.Itoa(len(body)))
 	}
 	w.WriteHeader(reply.status)

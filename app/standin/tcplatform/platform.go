@@ -39,6 +39,7 @@ type Options struct {
 	Store          *Store  // a real Redis instead of the embedded store
 	KeyValueAPI    bool    // Apps reach the store by the TCKeyValueAPI alone
 	RawQuery       bool    // query parameters reach Apps as the browser wrote them instead of decoded
+	OwnLength      bool    // answers leave the front with the Content-Length of the App instead of a counted one
 	FormsAsQuery   bool    // forms reach Apps among the query parameters and without a body, as a servlet's
 
 	Inputs  map[string]string // platform inputs that are added or replaced, such as tc_proxy_host

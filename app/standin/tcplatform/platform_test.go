@@ -204,26 +204,30 @@ func TestForms(t *testing.T) {
 }
 
 func TestAnswers(t *testing.T) {
-	_, s := running(t, tcplatform.Options{})
-	for _, test := range []struct {
-		method, path string
-		status       int
-		body         string
-	}{
-		{"GET", "/source", 200, "Demo"},
-		{"HEAD", "/source", 200, ""},
-		{"GET", "/empty", 204, ""},
-		{"GET", "/panic", 500, "log says why"},
-		{"GET", "/bytes?n=8", 200, "\x00\xff\r\n\x00\xff\r\n"},
-		{"DELETE", "/away", 302, ""},
-	} {
-		response, data := do(t, test.method, s.URL()+test.path, nil, nil)
-		if response.StatusCode != test.status || !strings.Contains(string(data), test.body) {
-			t.Errorf("%s %s: %d %q", test.method, test.path, response.StatusCode, data)
+	for _, own := range []bool{false, true} {
+		_, s := running(t, tcplatform.Options{OwnLength: own})
+		for _, test := range []struct {
+			method, path string
+			status       int
+			body         string
+			length       int64 // -1: any
+		}{
+			{"GET", "/source", 200, "Demo", 4},
+			{"HEAD", "/source", 200, "", 4},
+			{"GET", "/empty", 204, "", 0},
+			{"GET", "/panic", 500, "log says why", -1},
+			{"GET", "/bytes?n=8", 200, "\x00\xff\r\n\x00\xff\r\n", 8},
+			{"GET", "/bytes?n=80000", 200, "\x00\xff\r\n\x00\xff\r\n", 80000},
+			{"DELETE", "/away", 302, "", 0},
+		} {
+			response, data := do(t, test.method, s.URL()+test.path, nil, nil)
+			if response.StatusCode != test.status || !strings.Contains(string(data), test.body) || test.length >= 0 && response.ContentLength != test.length {
+				t.Errorf("%s %s: %d %.50q, length %d", test.method, test.path, response.StatusCode, data, response.ContentLength)
+			}
 		}
-	}
-	if response, _ := do(t, "GET", s.URL()+"/away", nil, nil); response.Header.Get("Location") != "/other" && response.Header.Get("Location") != "other" {
-		t.Errorf("redirected to %q", response.Header.Get("Location"))
+		if response, _ := do(t, "GET", s.URL()+"/away", nil, nil); response.Header.Get("Location") != "/other" && response.Header.Get("Location") != "other" {
+			t.Errorf("redirected to %q", response.Header.Get("Location"))
+		}
 	}
 }
 

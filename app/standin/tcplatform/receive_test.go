@@ -44,3 +44,31 @@ func TestStrays(t *testing.T) {
 		}
 	}
 }
+
+// The length that an App says, if it does, is that of the body in the store.
+func TestLengthOfAnAnswer(t *testing.T) {
+	store, err := startStore(Options{}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer store.closeStore()
+	if err := store.putField("k", responseBody, []byte("four")); err != nil {
+		t.Fatal(err)
+	}
+	for name, test := range map[string]struct {
+		method, length string
+		wrong          bool
+	}{
+		"right": {"GET", "4", false}, "none": {"GET", "", false}, "wrong": {"GET", "5", true}, "of a body left out": {"HEAD", "7", false},
+	} {
+		s := &Service{platform: &Platform{log: slog.New(slog.DiscardHandler), store: store}, changed: make(chan struct{})}
+		reply := answer{status: 200, bodyVariable: responseBody}
+		if test.length != "" {
+			reply.headers = []header{{"content-length", test.length}}
+		}
+		(&launch{service: s}).checkLength(test.method, "k", reply)
+		if wrong := len(s.status.Strays) > 0; wrong != test.wrong {
+			t.Errorf("%s: %q", name, s.status.Strays)
+		}
+	}
+}
