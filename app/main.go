@@ -66,7 +66,7 @@ func runService() int {
 	ctx, stop := signalContext()
 	defer stop()
 	c, err := config.Load(ctx, resolveVariables)
-	log, logErr := platform.OpenLog(c.LogPath, c.LogLevel)
+	log, logErr := platform.OpenLog(c.LogPath, c.LogFile, c.LogLevel)
 	if log == nil {
 		return reportFailure(c.OutPath, strings.Clone, errors.Join(err, logErr))
 	}

@@ -102,7 +102,7 @@ func TestNothingKeepsTheProcess(t *testing.T) {
 
 // Standalone as well, the work is told to end while it has time for that.
 func TestStandaloneEndsTheWork(t *testing.T) {
-	log, err := platform.OpenLog(t.TempDir(), "info")
+	log, err := platform.OpenLog(t.TempDir(), "", "info")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -190,7 +190,7 @@ func TestToldToEndWhileResolvingVariables(t *testing.T) {
 }
 
 func TestToldToEndWhileOpening(t *testing.T) {
-	log, err := platform.OpenLog(t.TempDir(), "info")
+	log, err := platform.OpenLog(t.TempDir(), "", "info")
 	if err != nil {
 		t.Fatal(err)
 	}

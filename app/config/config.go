@@ -6,9 +6,11 @@ package config
 
 import (
 	"context"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"time"
+	"unicode"
 
 	"mssentinel/app/platform"
 	"mssentinel/app/secret"
@@ -45,6 +47,7 @@ type Config struct {
 	OutPath        string `input:"tc_out_path"`  // folder of the App's state
 	LogPath        string `input:"tc_log_path"`  // folder of the log; empty means standard error
 	TempPath       string `input:"tc_temp_path"` // empty means the system's
+	LogFile        string `input:"tc_log_file"`  // name of the log in that folder; empty means app.log
 	LogLevel       string `input:"tc_log_level"` // as the platform writes it
 
 	AuthorityURL string `input:"authority_url" source:"environment"` // base of the login host; empty: the cloud's
@@ -138,7 +141,22 @@ func (r *reader) readThreatConnect(c *Config) {
 	c.OutPath = r.readRequired("tc_out_path", "set it to the folder for the App's state")
 	c.LogPath = r.readText("tc_log_path")
 	c.TempPath = r.readText("tc_temp_path")
+	r.readLogFile(c)
 	c.LogLevel = r.readText("tc_log_level")
+}
+
+// readLogFile takes a file of the log's folder and no other. What it cannot take counts as not sent, with a warning: an
+// administrator could not correct it.
+func (r *reader) readLogFile(c *Config) {
+	name := r.readText("tc_log_file")
+	if name == "" {
+		return
+	}
+	if name == "." || name != filepath.Base(name) || !filepath.IsLocal(name) || strings.ContainsFunc(name, unicode.IsControl) {
+		c.Warnings = append(c.Warnings, "tc_log_file is no name of a file, so the log is app.log")
+		return
+	}
+	c.LogFile = name
 }
 
 // readSecretKey returns the key as it was typed: it may begin and end with any character,

@@ -292,6 +292,19 @@ func TestTokenExpiryThatCannotBeRead(t *testing.T) {
 	}
 }
 
+// The log stays in its folder, whatever it is called.
+func TestLogFile(t *testing.T) {
+	for name, want := range map[string]string{
+		"": "", "app.log": "app.log", " sentinel.log ": "sentinel.log", "a b.log": "a b.log",
+		"../app.log": "", "/tmp/app.log": "", "logs/app.log": "", ".": "", "..": "", "a\nb": "", "a/": "",
+	} {
+		got, err := load(t, map[string]string{"tc_log_file": name}, nil)
+		if err != nil || got.LogFile != want || (len(got.Warnings) == 1) != (want == "" && name != "") {
+			t.Errorf("%q became %q with the warnings %q, %v", name, got.LogFile, got.Warnings, err)
+		}
+	}
+}
+
 func TestSourceSystem(t *testing.T) {
 	for name, want := range map[string]string{
 		"Acme":                       "ThreatConnect-Acme",

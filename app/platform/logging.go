@@ -1,6 +1,7 @@
 package platform
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"log/slog"
@@ -19,7 +20,7 @@ const (
 )
 
 const (
-	logFile    = "app.log"
+	logFile    = "app.log" // unless tc_log_file names another
 	logMiB     = 10
 	logBackups = 25
 )
@@ -52,9 +53,9 @@ type Log struct {
 	out   io.Closer
 }
 
-// OpenLog writes to <dir>/app.log, creating dir where it is missing; rotated at 10 MiB, compressed, 25 kept. An empty
-// dir writes to stderr.
-func OpenLog(dir, level string) (*Log, error) {
+// OpenLog writes to the file in dir, app.log if file is "", creating dir where it is missing; rotated at 10 MiB,
+// compressed, 25 kept. An empty dir writes to stderr.
+func OpenLog(dir, file, level string) (*Log, error) {
 	start, levelErr := ParseLevel(level)
 	if dir == "" {
 		return newLog(os.Stderr, start), nil
@@ -62,7 +63,7 @@ func OpenLog(dir, level string) (*Log, error) {
 	if err := os.MkdirAll(dir, 0o750); err != nil {
 		return nil, fmt.Errorf("creating the log folder: %w", err)
 	}
-	name := filepath.Join(dir, logFile)
+	name := filepath.Join(dir, cmp.Or(file, logFile))
 	probe, err := os.OpenFile(name, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o640)
 	if err != nil {
 		return nil, fmt.Errorf("opening the log: %w", err)

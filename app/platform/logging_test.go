@@ -87,7 +87,7 @@ func TestParseLevel(t *testing.T) {
 // A log that has grown is put aside and compressed, and nothing of it is lost.
 func TestRotation(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "not", "there", "yet")
-	l, err := OpenLog(dir, "debug")
+	l, err := OpenLog(dir, "", "debug")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -148,16 +148,16 @@ func TestOpenLog(t *testing.T) {
 	if err := os.WriteFile(file, nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := OpenLog(file, "info"); err == nil {
+	if _, err := OpenLog(file, "", "info"); err == nil {
 		t.Error("a file served as folder")
 	}
 	if err := os.Mkdir(filepath.Join(dir, "app.log"), 0o700); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := OpenLog(dir, "info"); err == nil {
+	if _, err := OpenLog(dir, "", "info"); err == nil {
 		t.Error("a folder served as log")
 	}
-	l, err := OpenLog("", "loud")
+	l, err := OpenLog("", "", "loud")
 	if err != nil || l.Level.Level() != slog.LevelInfo || l.Close() != nil {
 		t.Errorf("standard error: %v", err)
 	}
@@ -166,7 +166,7 @@ func TestOpenLog(t *testing.T) {
 // A level that nobody knows is INFO, and the log says so.
 func TestUnknownLevelAtStart(t *testing.T) {
 	dir := t.TempDir()
-	l, err := OpenLog(dir, "LOUD")
+	l, err := OpenLog(dir, "", "LOUD")
 	if err != nil || l.Level.Level() != slog.LevelInfo || l.Close() != nil {
 		t.Fatal(err)
 	}

@@ -288,6 +288,18 @@ func TestLogLevelChanges(t *testing.T) {
 	}
 }
 
+func TestLogFile(t *testing.T) {
+	t.Parallel()
+	_, s := running(t, tcplatform.Options{Inputs: map[string]string{"tc_log_file": "sentinel.log"}})
+	data, err := os.ReadFile(filepath.Join(s.Folder(), "log", "sentinel.log"))
+	if err != nil || !strings.Contains(string(data), "msg=ready") {
+		t.Errorf("%s, %v", data, err)
+	}
+	if _, err := os.Stat(filepath.Join(s.Folder(), "log", "app.log")); err == nil {
+		t.Error("there is an app.log as well")
+	}
+}
+
 func TestTwoServices(t *testing.T) {
 	t.Parallel()
 	p, one := running(t, tcplatform.Options{})

@@ -90,7 +90,7 @@ func runApp() int {
 	if err != nil {
 		return fail(err)
 	}
-	log, err := app.OpenLog(cfg.LogPath, cfg.LogLevel)
+	log, err := app.OpenLog(cfg.LogPath, cfg.LogFile, cfg.LogLevel)
 	if err != nil {
 		return fail(err)
 	}
