@@ -104,7 +104,7 @@ func (r *reader) readConfig() Config {
 		ClientID:         r.readGUID("client_id", "the Application (client) ID on the Overview page of the app registration"),
 		ClientSecret:     r.readClientSecret(),
 		TenantID:         r.readGUID("tenant_id", "the Tenant ID on the Properties page of Microsoft Entra ID"),
-		WorkspaceID:      r.readGUID("sentinel_workspace_id", "the Workspace ID on the Workspace settings tab of Microsoft Sentinel"),
+		WorkspaceID:      r.readGUID("sentinel_workspace_id", "the Workspace ID on the Overview page of the Log Analytics workspace"),
 		SourceName:       r.readSourceName(),
 		TCAccessID:       r.readRequired("tc_api_access_id", "enter the Access ID of the ThreatConnect API user"),
 		TCSecretKey:      r.readSecretKey(),

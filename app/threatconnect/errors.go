@@ -204,7 +204,7 @@ func (c *Client) explainFailure(err error) error {
 	case errors.As(err, &lookup):
 		remedy = "Check the host name of the API path (tc_api_path), and the name server of this machine."
 	case errors.As(err, &certificate):
-		remedy = "Its certificate is not trusted: have the proxy's or ThreatConnect's CA certificate installed on this machine."
+		remedy = "Its certificate is not trusted: have the proxy's or ThreatConnect's CA certificate installed on this machine, or its file named in REQUESTS_CA_BUNDLE."
 		err = untrustedCertificate{err}
 	}
 	return fmt.Errorf("ThreatConnect at %s gives no usable answer: %w. %s", c.host, err, remedy)
