@@ -151,8 +151,11 @@ func reportFailure(outPath string, clean func(string) string, err error) int {
 }
 
 func platformAPI(c config.Config) platform.API {
-	return platform.API{BaseURL: c.TCAPIPath, HTTP: &http.Client{Transport: c.Network.ThreatConnect()}}
+	return platform.API{BaseURL: c.TCAPIPath, HTTP: &http.Client{Transport: c.Network.ThreatConnect()}, UserAgent: userAgent()}
 }
+
+// userAgent is how the App names itself to ThreatConnect and Microsoft.
+func userAgent() string { return "ThreatConnect-Microsoft-Sentinel/" + version }
 
 // resolveVariables asks ThreatConnect for the variables among the inputs.
 func resolveVariables(ctx context.Context, known config.Config, references map[string]string) (map[string]string, map[string]error) {

@@ -57,6 +57,9 @@ func TestVariablesAreReadAsTheAPIUser(t *testing.T) {
 	const key = " a key/with+signs= "
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		seconds, err := strconv.ParseInt(r.Header.Get("Timestamp"), 10, 64)
+		if r.UserAgent() != userAgent() {
+			t.Errorf("%q asks", r.UserAgent())
+		}
 		if want := "TC 12345:" + tcserver.Signature(key, r.RequestURI, r.Method, seconds); err != nil || r.Header.Get("Authorization") != want {
 			w.WriteHeader(http.StatusUnauthorized)
 			return

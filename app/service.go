@@ -125,13 +125,12 @@ func openService(ctx context.Context, c config.Config, log *platform.Log) (_ *se
 	if s.mappers, err = openMappers(ctx, c, log); err != nil {
 		return nil, err
 	}
-	agent := "ThreatConnect-Microsoft-Sentinel/" + version
 	tc := threatconnect.New(threatconnect.Options{BaseURL: c.TCAPIPath, AccessID: c.TCAccessID, SecretKey: c.TCSecretKey.Reveal,
-		Transport: c.Network.ThreatConnect(), UserAgent: agent, Logger: log.With(feature, "threatconnect")})
+		Transport: c.Network.ThreatConnect(), UserAgent: userAgent(), Logger: log.With(feature, "threatconnect")})
 	pacer := sentinel.NewPacer(s.store, c.UploadRequestsPerMinute, c.UploadWindow)
 	upload, err := sentinel.New(sentinel.Options{Cloud: c.AzureCloud, AuthorityURL: c.AuthorityURL, UploadURL: c.UploadURL,
 		TenantID: c.TenantID, ClientID: c.ClientID, Secret: c.ClientSecret.Reveal, WorkspaceID: c.WorkspaceID,
-		Transport: c.Network.External(), Pacer: pacer, UserAgent: agent, Logger: log.With(feature, "sentinel")})
+		Transport: c.Network.External(), Pacer: pacer, UserAgent: userAgent(), Logger: log.With(feature, "sentinel")})
 	if err != nil {
 		return nil, err
 	}

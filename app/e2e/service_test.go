@@ -23,6 +23,7 @@ import (
 	"mssentinel/app/standin/daemon"
 	"mssentinel/app/standin/sentinelserver"
 	"mssentinel/app/standin/tcplatform"
+	"mssentinel/app/standin/tcserver"
 )
 
 // onPlatform starts a platform, with the world's ThreatConnect and Sentinel around it, and its Service with the real package.
@@ -347,7 +348,7 @@ func TestTurnedOffInMidUpload(t *testing.T) {
 func TestEndedByASignal(t *testing.T) {
 	w := newWorld(t, population(t), sentinelserver.Options{})
 	for told, code := range map[syscall.Signal]int{syscall.SIGTERM: 1, syscall.SIGINT: 1, syscall.SIGHUP: 0} {
-		_, s := w.onPlatform(tcplatform.Options{RestartFailures: true, RestartPause: time.Minute}, tcplatform.ServiceOptions{})
+		_, s := w.onPlatform(tcplatform.Options{RestartFailures: true}, tcplatform.ServiceOptions{})
 		w.turnOn(s)
 		if err := syscall.Kill(s.Status().PID, told); err != nil {
 			t.Fatal(err)
@@ -431,6 +432,19 @@ func TestDamagedParameterFile(t *testing.T) {
 			t.Errorf("the file is gone although it was not read: %v", err)
 		}
 	}
+}
+
+// Secrets that are variables of ThreatConnect are read without a token, which the platform does not give at the start.
+func TestServiceWithVariables(t *testing.T) {
+	population := population(t)
+	w := newWorld(t, population, sentinelserver.Options{Limit: sentinelserver.Unlimited, Keep: sentinelserver.KeepHashes})
+	_, s := w.onPlatform(tcplatform.Options{
+		Variables: map[string]string{"TC/sentinel.secret": clientSecret, "Vault/tenant": tenantID},
+		APIUsers:  map[string]string{tcserver.DefaultAccessID: tcSecretKey},
+	}, tcplatform.ServiceOptions{Parameters: map[string]string{"client_secret": "&{TC:KEYCHAIN:sentinel.secret}", "tenant_id": "&{Vault:TEXT:tenant}"}})
+	a := w.turnOn(s)
+	a.save(overlapping(population)[:1])
+	a.first().mustComplete(t)
 }
 
 // The proxy carries what its inputs say, and nothing else.

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"mssentinel/app/standin/sentinelserver"
+	"mssentinel/app/standin/tcplatform"
 	"mssentinel/app/standin/tcserver"
 )
 
@@ -188,4 +189,27 @@ func TestKilledAtItsFirstStart(t *testing.T) {
 		a.kill()
 	}
 	w.start().stop()
+}
+
+// ThreatConnect, the login and Sentinel may have certificates of a private authority, as behind a proxy that inspects
+// HTTPS, which the machine names in a variable.
+func TestPrivateAuthority(t *testing.T) {
+	population := population(t)
+	for _, variable := range []string{"REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE"} {
+		t.Run(variable, func(t *testing.T) {
+			t.Parallel()
+			certificates, err := tcplatform.NewCertificates(t.TempDir(), false)
+			if err != nil {
+				t.Fatal(err)
+			}
+			w := newWorld(t, population, sentinelserver.Options{Limit: sentinelserver.Unlimited, Keep: sentinelserver.KeepHashes})
+			w.env["tc_api_path"] = serveTLS(t, asksByName(t, w.tc), certificates) + "/api"
+			w.env["authority_url"] = serveTLS(t, w.cloud, certificates)
+			w.env["upload_url"] = w.env["authority_url"]
+			w.also = []string{variable + "=" + certificates.CAFile}
+			a := w.start()
+			a.save(overlapping(population)[:1])
+			a.first().mustComplete(t)
+		})
+	}
 }

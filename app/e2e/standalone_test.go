@@ -5,6 +5,7 @@ import (
 	"archive/zip"
 	"bytes"
 	"context"
+	"crypto/tls"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -24,6 +25,7 @@ import (
 	"time"
 
 	"mssentinel/app/standin/sentinelserver"
+	"mssentinel/app/standin/tcplatform"
 	"mssentinel/app/standin/tcserver"
 )
 
@@ -110,6 +112,7 @@ type world struct {
 	state string            // tc_out_path
 	logs  string            // tc_log_path
 	env   map[string]string // of the App, by parameter
+	also  []string          // more of its environment, NAME=value
 }
 
 // newWorld makes stand-ins on TCP and the settings of an App for them. Nothing runs yet.
@@ -152,6 +155,20 @@ func asksByName(t *testing.T, h http.Handler) http.Handler {
 
 func serve(t *testing.T, h http.Handler) string {
 	s := httptest.NewServer(h)
+	t.Cleanup(s.Close)
+	return s.URL
+}
+
+// serveTLS serves with a certificate of a private authority.
+func serveTLS(t *testing.T, h http.Handler, certificates *tcplatform.Certificates) string {
+	t.Helper()
+	cert, err := tls.LoadX509KeyPair(certificates.ServerCertFile, certificates.ServerKeyFile)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := httptest.NewUnstartedServer(h)
+	s.TLS = &tls.Config{Certificates: []tls.Certificate{cert}}
+	s.StartTLS()
 	t.Cleanup(s.Close)
 	return s.URL
 }
@@ -211,6 +228,7 @@ func (w *world) launch() *app {
 	for name, value := range w.env {
 		a.cmd.Env = append(a.cmd.Env, "MS_SENTINEL_"+strings.ToUpper(name)+"="+value)
 	}
+	a.cmd.Env = append(a.cmd.Env, w.also...)
 	if err := a.cmd.Start(); err != nil {
 		w.t.Fatal(err)
 	}

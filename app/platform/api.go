@@ -14,8 +14,9 @@ import (
 
 // API reaches the platform's internal REST endpoints.
 type API struct {
-	BaseURL string       // tc_api_path, including /api
-	HTTP    *http.Client // nil means http.DefaultClient
+	BaseURL   string       // tc_api_path, including /api
+	HTTP      *http.Client // nil means http.DefaultClient
+	UserAgent string       // "" means that of Go
 }
 
 const apiTimeout = 15 * time.Second
@@ -45,6 +46,9 @@ func (a API) sendRequest(ctx context.Context, method, path string, authorize fun
 	req, err := http.NewRequestWithContext(ctx, method, strings.TrimRight(a.BaseURL, "/")+path, bytes.NewReader(body))
 	if err != nil {
 		return nil, errors.New("the API path (tc_api_path) is no URL")
+	}
+	if a.UserAgent != "" {
+		req.Header.Set("User-Agent", a.UserAgent)
 	}
 	if body != nil {
 		req.Header.Set("Content-Type", "application/octet-stream")

@@ -379,7 +379,7 @@ func TestVariables(t *testing.T) {
 	}{
 		"no token":                {o: tcplatform.Options{APIUsers: users}},
 		"token and no such user":  {o: tcplatform.Options{StartToken: true}},
-		"token that opens none":   {o: tcplatform.Options{StartToken: true, NoTokenForVars: true, APIUsers: users}},
+		"token that opens none":   {o: tcplatform.Options{StartToken: true, NoTokenForVariables: true, APIUsers: users}},
 		"token for the key":       {o: tcplatform.Options{StartToken: true}, change: ownKey},
 		"neither":                 {o: tcplatform.Options{}, refused: []string{"Sentinel Source Name", "Client Secret"}},
 		"key that is a variable":  {o: tcplatform.Options{APIUsers: users}, change: ownKey, refused: []string{"Client Secret", "ThreatConnect Secret Key"}},

@@ -91,7 +91,7 @@ func (p *Platform) withToken(next http.HandlerFunc) http.HandlerFunc {
 func (p *Platform) forVariables(next http.HandlerFunc) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		switch {
-		case p.tokens.isValid(r.Header.Get("Authorization")) && p.o.NoTokenForVars:
+		case p.tokens.isValid(r.Header.Get("Authorization")) && p.o.NoTokenForVariables:
 			writeJSON(w, http.StatusForbidden, map[string]any{"status": "Failure", "message": "Forbidden"})
 		case p.tokens.isValid(r.Header.Get("Authorization")) || p.isSigned(r):
 			next(w, r)

@@ -45,10 +45,10 @@ type Options struct {
 	Inputs  map[string]string // platform inputs that are added or replaced, such as tc_proxy_host
 	Environ []string          // added to the environment of the Apps, NAME=value
 
-	StartToken     bool              // Apps get a token with their parameters, which a Service must not expect
-	Variables      map[string]string // what references such as &{TC:TEXT:name} stand for, by TC/name
-	APIUsers       map[string]string // whose signed requests may read variables: Secret Key by Access ID
-	NoTokenForVars bool              // tokens do not open variables: they are for signed requests alone
+	StartToken          bool              // Apps get a token with their parameters, which a Service must not expect
+	Variables           map[string]string // what references such as &{TC:TEXT:name} stand for, by TC/name
+	APIUsers            map[string]string // whose signed requests may read variables: Secret Key by Access ID
+	NoTokenForVariables bool              // tokens do not open variables: they are for signed requests alone
 
 	HeartbeatEvery   time.Duration // 5 s
 	HeartbeatTimeout time.Duration // tc_svc_hb_timeout_seconds, whole seconds, and for the App's answers; 20 s
