@@ -36,7 +36,8 @@ func replaceReferences(ctx context.Context, value string, api API, credentials [
 	plain := reference.ReplaceAllStringFunc(value, func(ref string) string {
 		data, err := lookUp(ctx, api, credentials, ref, ref == value)
 		if err != nil {
-			failed = append(failed, fmt.Errorf("refers to the ThreatConnect variable %s, which could not be resolved (%w). Choose another variable or type the value in", ref, err))
+			failed = append(failed, fmt.Errorf("refers to the ThreatConnect variable %s, which could not be resolved (%w). "+
+				"Choose another variable or type the value in", ref, err))
 		}
 		return data
 	})

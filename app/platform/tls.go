@@ -24,7 +24,7 @@ func brokerTLS(in Inputs, log *slog.Logger) (*tls.Config, error) {
 		if in.AnyBrokerName {
 			return nil
 		}
-		return fmt.Errorf("%w; if that is the broker of ThreatConnect all the same, set MS_SENTINEL_BROKER_NAME_CHECK=false on the launch server", err)
+		return fmt.Errorf("%w: %w; if that is the broker of ThreatConnect all the same, set MS_SENTINEL_BROKER_NAME_CHECK=false on the launch server", errUntrusted, err)
 	}}
 	return check.newConfig(in)
 }
@@ -34,7 +34,8 @@ func brokerTLS(in Inputs, log *slog.Logger) (*tls.Config, error) {
 func redisTLS(in Inputs, log *slog.Logger) (*tls.Config, error) {
 	check := &certificateCheck{server: "key-value store", host: in.StoreHost, log: log}
 	check.checkName = func(err error) error {
-		check.sayOnce(slog.LevelWarn, "the certificate of the key-value store is for another host, and is taken all the same because its chain is good", "error", err)
+		check.sayOnce(slog.LevelWarn, "the certificate of the key-value store is for another host, and taken all the same because its chain is good",
+			"reason", err)
 		return nil
 	}
 	config, err := check.newConfig(in)
@@ -91,11 +92,11 @@ func (c *certificateCheck) verifyConnection(state tls.ConnectionState) error {
 // verifyChain accepts a chain that leads to an authority of the file or of the machine, and says which.
 func (c *certificateCheck) verifyChain(state tls.ConnectionState) (authority string, err error) {
 	if c.file != nil {
-		if err = verifyChain(state, c.file); err == nil {
+		if err = verifyAgainst(c.file, state); err == nil {
 			return "tc_svc_broker_cacert_file", nil
 		}
 	}
-	machineErr := verifyChain(state, c.machine)
+	machineErr := verifyAgainst(c.machine, state)
 	switch {
 	case machineErr == nil:
 		return "the machine's", nil
@@ -116,7 +117,7 @@ func (c *certificateCheck) verifyName(cert *x509.Certificate) error {
 		c.sayOnce(slog.LevelInfo, "certificate accepted by its common name", "server", c.server, "common_name", name)
 		return nil
 	}
-	return c.checkName(fmt.Errorf("%w: %w", errUntrusted, err))
+	return c.checkName(err)
 }
 
 // sayOnce logs a message at its first time: Redis is connected to again and again.
@@ -138,7 +139,7 @@ func readPool(file string) (*x509.CertPool, error) {
 	return pool, nil
 }
 
-func verifyChain(state tls.ConnectionState, roots *x509.CertPool) error {
+func verifyAgainst(roots *x509.CertPool, state tls.ConnectionState) error {
 	intermediates := x509.NewCertPool()
 	for _, cert := range state.PeerCertificates[1:] {
 		intermediates.AddCert(cert)
