@@ -70,7 +70,7 @@ func (a API) sendRequest(ctx context.Context, method, path string, authorize fun
 	data, err := io.ReadAll(io.LimitReader(resp.Body, int64(limit)+1))
 	switch {
 	case resp.StatusCode >= 400:
-		return nil, &statusError{status: resp.StatusCode}
+		return nil, newStatusError(resp)
 	case err != nil:
 		return nil, fmt.Errorf("reading the answer: %w", err)
 	case len(data) > limit:
@@ -79,10 +79,29 @@ func (a API) sendRequest(ctx context.Context, method, path string, authorize fun
 	return data, nil
 }
 
-type statusError struct{ status int }
+type statusError struct {
+	status int
+	skew   time.Duration // by which the clocks differ; 0 where it does not matter
+}
+
+// maxSkew is how far ThreatConnect lets clocks differ, app/docs/threatconnect.md#authentication.
+const maxSkew = 5 * time.Minute
+
+func newStatusError(resp *http.Response) *statusError {
+	e := &statusError{status: resp.StatusCode}
+	theirs, err := http.ParseTime(resp.Header.Get("Date"))
+	if skew := time.Since(theirs).Abs(); err == nil && e.status == http.StatusUnauthorized && skew > maxSkew {
+		e.skew = skew.Round(time.Second)
+	}
+	return e
+}
 
 func (e *statusError) Error() string {
-	return fmt.Sprintf("ThreatConnect answered %d %s", e.status, http.StatusText(e.status))
+	text := fmt.Sprintf("ThreatConnect answered %d %s", e.status, http.StatusText(e.status))
+	if e.skew != 0 {
+		text += fmt.Sprintf(", as the clock of this machine differs from its own by %v", e.skew)
+	}
+	return text
 }
 
 // withoutURL drops the URL of a failed request from its error: a query may hold a token.

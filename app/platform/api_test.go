@@ -10,6 +10,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 )
 
@@ -186,6 +187,31 @@ func TestResolveTriesEachCredential(t *testing.T) {
 			}
 			if test.message == "" && got["a"] != "value" || test.message != "" && (failures["a"] == nil || !strings.Contains(failures["a"].Error(), test.message)) {
 				t.Errorf("got %q, %v", got, failures)
+			}
+		})
+	}
+}
+
+// A signature holds for five minutes: a wrong clock is named.
+func TestWrongClock(t *testing.T) {
+	for name, test := range map[string]struct {
+		status int
+		ahead  time.Duration
+		told   string
+	}{
+		"right":        {401, 0, "ThreatConnect answered 401 Unauthorized"},
+		"within":       {401, 4 * time.Minute, "ThreatConnect answered 401 Unauthorized"},
+		"behind":       {401, time.Hour, "ThreatConnect answered 401 Unauthorized, as the clock of this machine differs from its own by 1h0m0s"},
+		"no such case": {403, -time.Hour, "ThreatConnect answered 403 Forbidden"},
+		"not said":     {401, 1, "ThreatConnect answered 401 Unauthorized"},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			header := http.Header{"Date": {time.Now().Add(test.ahead).UTC().Format(http.TimeFormat)}}
+			if test.ahead == 1 {
+				header.Set("Date", "today")
+			}
+			if got := newStatusError(&http.Response{StatusCode: test.status, Header: header}).Error(); got != test.told {
+				t.Errorf("%s: %s", name, got)
 			}
 		})
 	}
