@@ -291,6 +291,7 @@ func TestLogLevelChanges(t *testing.T) {
 func TestLogFile(t *testing.T) {
 	t.Parallel()
 	_, s := running(t, tcplatform.Options{Inputs: map[string]string{"tc_log_file": "sentinel.log"}})
+	s.TurnOff()
 	data, err := os.ReadFile(filepath.Join(s.Folder(), "log", "sentinel.log"))
 	if err != nil || !strings.Contains(string(data), "msg=ready") {
 		t.Errorf("%s, %v", data, err)
