@@ -127,7 +127,7 @@ func TestSignals(t *testing.T) {
 		}
 		<-ctx.Done()
 		stop()
-		if cause := context.Cause(ctx); cause != (interrupted{told}) {
+		if cause := context.Cause(ctx); !errors.Is(cause, interrupted{told}) {
 			t.Errorf("%v: the cause is %v", told, cause)
 		}
 	}

@@ -19,8 +19,9 @@ const guid = "01234567-89ab-cdef-0123-456789abcdef"
 
 // Bundles of authorities that the machine names are no part of what is tested.
 func TestMain(m *testing.M) {
-	os.Unsetenv("REQUESTS_CA_BUNDLE")
-	os.Unsetenv("CURL_CA_BUNDLE")
+	if err := errors.Join(os.Unsetenv("REQUESTS_CA_BUNDLE"), os.Unsetenv("CURL_CA_BUNDLE")); err != nil {
+		panic(err)
+	}
 	os.Exit(m.Run())
 }
 
