@@ -182,7 +182,11 @@ func (c *Client) sendRequest(ctx context.Context, r request, expectedBytes int) 
 	return c.checkAnswer(resp, body)
 }
 
-// readBody reads a body into one buffer, which a page of indicators then shares.
+// byteOrderMark stands before the JSON of some servers and proxies. It is no part of the text
+// (app/docs/threatconnect.md#answers).
+var byteOrderMark = []byte("\uFEFF")
+
+// readBody reads a body into one buffer, which a page of indicators then shares. A byte order mark is skipped.
 func readBody(resp *http.Response, expectedBytes int) ([]byte, error) {
 	size := max(expectedBytes, int(resp.ContentLength), 4<<10)
 	body := bytes.NewBuffer(make([]byte, 0, min(size, maxAnswerBytes)+bytes.MinRead))
@@ -192,7 +196,7 @@ func readBody(resp *http.Response, expectedBytes int) ([]byte, error) {
 	if body.Len() > maxAnswerBytes {
 		return nil, errTooLarge
 	}
-	return body.Bytes(), nil
+	return bytes.TrimPrefix(body.Bytes(), byteOrderMark), nil
 }
 
 // checkAnswer tells an answer from a refusal. Both a status of 2xx and the word Success must be there

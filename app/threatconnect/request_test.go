@@ -95,6 +95,30 @@ func TestRefusals(t *testing.T) {
 	}
 }
 
+// A byte order mark before an answer is no part of it, whatever the answer is.
+func TestByteOrderMark(t *testing.T) {
+	const mark = "\xEF\xBB\xBF"
+	answering := func(resp *http.Response) *Client {
+		return client(roundTrip(func(*http.Request) (*http.Response, error) { return resp, nil }))
+	}
+	if n, err := answering(reply(200, mark+`{"data":[],"count":5,"status":"Success"}`)).Count(t.Context(), hosts); n != 5 || err != nil {
+		t.Errorf("counted %d, %v", n, err)
+	}
+	owners := answering(reply(200, mark+"\r\n"+`{"data":[{"id":1,"name":"Acme"}],"count":1,"status":"Success"}`))
+	if list, err := owners.Owners(t.Context()); len(list) != 1 || err != nil {
+		t.Errorf("owners %v, %v", list, err)
+	}
+	var refused *Error
+	_, err := answering(reply(400, mark+refusal("0x2001", "Syntax error"))).Count(t.Context(), hosts)
+	if !errors.As(err, &refused) || !refused.IsTQL() {
+		t.Errorf("a refusal: %v", err)
+	}
+	_, err = answering(reply(403, mark+page)).Count(t.Context(), hosts)
+	if !errors.As(err, &refused) || !refused.foreign {
+		t.Errorf("a page: %v", err)
+	}
+}
+
 // Each fault that passes is survived, and no try is made earlier than it may be.
 func TestPassingFaults(t *testing.T) {
 	good := `{"data":[],"count":5,"status":"Success"}`
