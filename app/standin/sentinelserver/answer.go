@@ -35,7 +35,24 @@ func writeUnauthorized(w http.ResponseWriter) {
 	writeGatewayError(w, http.StatusUnauthorized, "Unauthorized. Access token is missing or invalid.")
 }
 
+// writeOtherAudience answers a token for another audience: without a body, app/docs/sentinel.md#missing-role.
+func writeOtherAudience(w http.ResponseWriter) { w.WriteHeader(http.StatusUnauthorized) }
+
+// writeUnauthorizedAccess answers a missing role as it was seen, though not with which status,
+// app/docs/sentinel.md#missing-role.
+func writeUnauthorizedAccess(w http.ResponseWriter, status int) {
+	message := "The Object ID [" + uuid.NewString() + "] does not have required permission to perform this action on the workspace."
+	w.Header().Set("x-ms-error-code", "UnauthorizedAccess")
+	writeJSON(w, status, map[string]any{"error": map[string]any{
+		"code": "UnauthorizedAccess", "message": message, "details": []any{}, "target": nil, "additionalInfo": nil,
+	}})
+}
+
 func (s *Server) writeNoRole(w http.ResponseWriter) {
+	if s.options.NoRoleSeen {
+		writeUnauthorizedAccess(w, s.options.NoRoleStatus)
+		return
+	}
 	if s.options.NoRoleStatus == http.StatusUnauthorized {
 		writeUnauthorized(w)
 		return
@@ -53,11 +70,31 @@ func writeTooManyRequests(w http.ResponseWriter, seconds int, header string) {
 }
 
 func writeHTMLPage(w http.ResponseWriter, status int) {
-	w.Header().Set("Content-Type", "text/html; charset=utf-8")
-	w.WriteHeader(status)
 	text := strconv.Itoa(status) + " " + http.StatusText(status)
 	page := "<html><head><title>" + text + "</title></head><body><center><h1>" + text + "</h1></center><hr></body></html>\r\n"
-	io.WriteString(w, page) //nolint:errcheck // the client may have gone
+	writeBody(w, status, "text/html", page)
+}
+
+func writeBody(w http.ResponseWriter, status int, mediaType, body string) {
+	w.Header().Set("Content-Type", mediaType+"; charset=utf-8")
+	w.WriteHeader(status)
+	io.WriteString(w, body) //nolint:errcheck // the client may have gone
+}
+
+// markedWriter puts a byte order mark before a body.
+type markedWriter struct {
+	http.ResponseWriter
+	begun bool
+}
+
+func (m *markedWriter) Write(p []byte) (int, error) {
+	if !m.begun {
+		m.begun = true
+		if _, err := io.WriteString(m.ResponseWriter, "\uFEFF"); err != nil {
+			return 0, err
+		}
+	}
+	return m.ResponseWriter.Write(p)
 }
 
 // writeRecordErrors answers with the faults of single records, under the key or keys that the stand-in was told to use.

@@ -2,6 +2,7 @@ package sentinelserver
 
 import (
 	"fmt"
+	"io"
 	"net/http"
 	"slices"
 	"strconv"
@@ -17,16 +18,16 @@ type Kind string
 // Faults of the upload API. Unauthorized and Forbidden strike where the token is checked, RefuseBatch and RefuseRecord
 // when everything else about a request is in order, the others once a call has been counted and its body read.
 const (
-	Status       Kind = "status"        // answers Status in the shape Form: json (default), html, empty
+	Status       Kind = "status"        // answers Status in the shape Form: json (default), html, text, xml, problem, foreign, role, empty; or with Body
 	Throttle     Kind = "throttle"      // 429 with Seconds in the shape Form: header (default), date, message, html, empty
 	Hang         Kind = "hang"          // answers nothing until the client leaves, or for Seconds if given, then goes on
 	Slow         Kind = "slow"          // waits Seconds, then goes on
 	Reply        Kind = "reply"         // stores what is good, then answers Status (200) with Body, whatever that is
 	CutBefore    Kind = "cut-before"    // breaks the connection, nothing stored
 	CutAfter     Kind = "cut-after"     // stores the objects, then breaks the connection
-	Unauthorized Kind = "unauthorized"  // 401 whatever the token
+	Unauthorized Kind = "unauthorized"  // 401 whatever the token; with Form empty as for another audience
 	Forbidden    Kind = "forbidden"     // as if the role were missing
-	RefuseBatch  Kind = "refuse-batch"  // Status (400, 413) for every batch with an object whose id is Match or whose pattern contains it
+	RefuseBatch  Kind = "refuse-batch"  // Status (400, 413) in a shape of Status for every batch with an object whose id is Match or whose pattern contains it
 	RefuseRecord Kind = "refuse-record" // a record error for such an object
 )
 
@@ -57,11 +58,13 @@ type Fault struct {
 	Rate    float64 `json:"rate"`    // above 0: the share of requests it strikes, at random
 	Status  int     `json:"status"`  // HTTP status
 	Form    string  `json:"form"`    // shape of the answer
-	Body    string  `json:"body"`    // the answer itself (Reply)
+	Body    string  `json:"body"`    // the answer itself (Reply), or instead of Form
 	Seconds float64 `json:"seconds"` // wait, delay or lifetime
 	Code    int     `json:"code"`    // AADSTS number
 	Match   string  `json:"match"`   // which object
 	Source  string  `json:"source"`  // only uploads under this sourcesystem (RefuseBatch, RefuseRecord)
+
+	index int // of the object that a RefuseBatch found
 }
 
 func whenOf(f *Fault) faults.When { return faults.When{Count: &f.Count, After: &f.After, Rate: f.Rate} }
@@ -119,10 +122,11 @@ func writeFault(w http.ResponseWriter, f Fault) {
 		panic(http.ErrAbortHandler)
 	case f.Kind == Throttle:
 		writeThrottled(w, f)
-	case f.Form == "html":
-		writeHTMLPage(w, f.Status)
-	case f.Form == "empty":
+	case f.Body != "":
 		w.WriteHeader(f.Status)
+		io.WriteString(w, f.Body) //nolint:errcheck // the client may have gone
+	case shapes[f.Form] != nil:
+		shapes[f.Form](w, f)
 	case f.Status == http.StatusInternalServerError:
 		writeGatewayError(w, f.Status, "Internal server error")
 	case f.Status < 500 && f.Status != http.StatusRequestTimeout && f.Status != http.StatusNotFound:
@@ -130,6 +134,28 @@ func writeFault(w http.ResponseWriter, f Fault) {
 	default:
 		writeGatewayError(w, f.Status, http.StatusText(f.Status))
 	}
+}
+
+// shapes are those that an error has besides the service's own for its status. Who writes html, text, xml and foreign
+// is a firewall, a proxy or a page to log in; a body of problem details and of a missing role may be the service's,
+// app/docs/sentinel.md#error-bodies.
+var shapes = map[string]func(w http.ResponseWriter, f Fault){
+	"empty": func(w http.ResponseWriter, f Fault) { w.WriteHeader(f.Status) },
+	"html":  func(w http.ResponseWriter, f Fault) { writeHTMLPage(w, f.Status) },
+	"text":  func(w http.ResponseWriter, f Fault) { writeBody(w, f.Status, "text/plain", "error code: 1020") },
+	"xml": func(w http.ResponseWriter, f Fault) {
+		writeBody(w, f.Status, "application/xml", `<?xml version="1.0" encoding="utf-8"?>`+
+			`<Error><Code>InvalidInput</Code><Message>One of the request inputs is not valid.</Message></Error>`)
+	},
+	"problem": func(w http.ResponseWriter, f Fault) {
+		writeBody(w, f.Status, "application/problem+json", fmt.Sprintf(`{"type":"about:blank",`+
+			`"title":"One or more validation errors occurred.","status":%d,`+
+			`"errors":{"stixobjects[%d].pattern":["The value is not accepted."]}}`, f.Status, f.index))
+	},
+	"foreign": func(w http.ResponseWriter, f Fault) {
+		writeBody(w, f.Status, "application/json", `{"status":"blocked","message":"The request was blocked by policy."}`)
+	},
+	"role": func(w http.ResponseWriter, f Fault) { writeUnauthorizedAccess(w, f.Status) },
 }
 
 // writeThrottled answers 429 in each form seen in the field.

@@ -34,6 +34,14 @@ func TestFaults(t *testing.T) {
 		"page":              {Fault{Kind: Status, Status: 502, Form: "html"}, 502, "", "<html>", 0, 0},
 		"empty":             {Fault{Kind: Status, Status: 400, Form: "empty"}, 400, "", "", 0, 0},
 		"envelope":          {Fault{Kind: Status, Status: 400}, 400, "", `"code":"BadRequest"`, 0, 0},
+		"200 of a stranger": {Fault{Kind: Status, Status: 200, Form: "foreign"}, 200, "", `"blocked"`, 0, 0},
+		"body":              {Fault{Kind: Status, Status: 200, Body: "[]"}, 200, "", "[]", 0, 0},
+		"text":              {Fault{Kind: Status, Status: 403, Form: "text"}, 403, "", "error code", 0, 0},
+		"xml":               {Fault{Kind: Status, Status: 400, Form: "xml"}, 400, "", "<Code>InvalidInput</Code>", 0, 0},
+		"role":              {Fault{Kind: Status, Status: 404, Form: "role"}, 404, "", "UnauthorizedAccess", 0, 0},
+		"batch, a page":     {Fault{Kind: RefuseBatch, Status: 403, Form: "html"}, 403, "", "<html>", 0, 0},
+		"batch, a problem":  {Fault{Kind: RefuseBatch, Form: "problem"}, 400, "", `"stixobjects[0].pattern"`, 0, 0},
+		"other audience":    {Fault{Kind: Unauthorized, Form: "empty"}, 401, "", "", 0, 0},
 		"429":               {Fault{Kind: Throttle, Seconds: 37}, 429, "37", "Try again in 37 seconds.", 0, 0},
 		"429 date":          {Fault{Kind: Throttle, Seconds: 37, Form: "date"}, 429, "Sat, 01 Jan 2000 00:00:37 GMT", "Try again", 0, 0},
 		"429 message":       {Fault{Kind: Throttle, Seconds: 37, Form: "message"}, 429, "", "Try again in 37 seconds.", 0, 0},
@@ -126,6 +134,18 @@ func TestShortToken(t *testing.T) {
 			t.Errorf("after its end: %d", w.Code)
 		}
 	})
+}
+
+func TestByteOrderMark(t *testing.T) {
+	o := testOptions()
+	o.ByteOrderMark = true
+	s := New(o)
+	if w := (call{token: "none"}).do(s); !strings.HasPrefix(w.Body.String(), "\uFEFF{") {
+		t.Errorf("begins with %q", w.Body)
+	}
+	if w := (call{}).do(s); w.Code != 200 || w.Body.Len() > 0 {
+		t.Errorf("an empty answer: %d %q", w.Code, w.Body)
+	}
 }
 
 // inject makes a fault that the stand-in knows.

@@ -73,6 +73,8 @@ type Options struct {
 	Lag           time.Duration // between an upload and its rows' TimeGenerated
 	MessageKey    MessageKey    // errorMessages
 	NoRoleStatus  int           // 403; Microsoft documents 401 alone, app/docs/sentinel.md#missing-role
+	NoRoleSeen    bool          // tell a missing role by the body that was seen, whatever the status
+	ByteOrderMark bool          // before every body of the service
 	StrictVersion bool          // refuse objects without spec_version, which otherwise only count as a warning
 	Keep          Keep
 	Seed          uint64 // of faults that strike at random
@@ -144,6 +146,9 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if name, ok := strings.CutPrefix(path, "/_standin/"); ok {
 		s.serveControl(w, r, name)
 		return
+	}
+	if s.options.ByteOrderMark {
+		w = &markedWriter{ResponseWriter: w}
 	}
 	if tenant, ok := strings.CutSuffix(strings.TrimPrefix(path, "/"), "/oauth2/v2.0/token"); ok && !strings.Contains(tenant, "/") {
 		s.serveToken(w, r, tenant)

@@ -115,7 +115,7 @@ func TestOrderAndShapeOfRefusals(t *testing.T) {
 		"not a bearer":           {call{token: "Basic eyJ.x.y"}, 401, `"statusCode":401`},
 		"forged token":           {call{token: "Bearer " + New(testOptions()).IssueToken(clientID, audience, time.Hour)}, 401, `"statusCode":401`},
 		"expired token":          {call{token: "Bearer " + s.IssueToken(clientID, audience, -time.Second)}, 401, `"statusCode":401`},
-		"other audience":         {call{token: "Bearer " + s.IssueToken(clientID, "https://graph.microsoft.com", time.Hour)}, 401, `"statusCode":401`},
+		"other audience":         {call{token: "Bearer " + s.IssueToken(clientID, "https://graph.microsoft.com", time.Hour)}, 401, ""},
 		"workspace is no GUID":   {call{path: "/workspaces/name/threat-intelligence-stix-objects:upload", body: "no"}, 400, "Workspace Id must be a valid"},
 		"no hyphens in the GUID": {call{path: "/workspaces/" + strings.ReplaceAll(workspace, "-", "") + "/threat-intelligence-stix-objects:upload"}, 400, "Workspace Id must be a valid"},
 		"unknown workspace":      {call{path: "/workspaces/" + tenant + "/threat-intelligence-stix-objects:upload", body: "no"}, 404, "Resource not found"},
@@ -195,6 +195,16 @@ func TestRole(t *testing.T) {
 	o.NoRoleStatus, o.Apps[0].NoRole = 401, true
 	if w := (call{}).do(New(o)); w.Code != 401 || !strings.Contains(w.Body.String(), `"statusCode":401`) {
 		t.Fatalf("switched to 401: %d %s", w.Code, w.Body)
+	}
+	other := "Bearer " + s.IssueToken(clientID, "https://graph.microsoft.com", time.Hour)
+	if w := (call{token: other}).do(s); w.Code != 401 || w.Body.Len() > 0 {
+		t.Fatalf("another audience: %d %s", w.Code, w.Body)
+	}
+	for _, status := range []int{400, 401, 403, 404} {
+		o.NoRoleStatus, o.NoRoleSeen = status, true
+		if w := (call{}).do(New(o)); w.Code != status || !strings.Contains(w.Body.String(), `"code":"UnauthorizedAccess"`) {
+			t.Fatalf("switched to %d: %d %s", status, w.Code, w.Body)
+		}
 	}
 }
 

@@ -165,33 +165,41 @@ func (s *Server) IssueToken(clientID, audience string, lifetime time.Duration) s
 	return s.issueToken(App{ClientID: clientID}, audience, lifetime)
 }
 
-// readBearer finds out which application calls. ok is false when the token is missing, not ours, expired or for another
-// audience.
-func (s *Server) readBearer(r *http.Request) (subject string, role, ok bool) {
+// access is what a token opens.
+type access int
+
+const (
+	fullAccess    access = iota
+	noAccess             // the token is missing, not ours or expired
+	otherAudience        // it is for another audience
+)
+
+// readBearer finds out which application calls, and what its token opens.
+func (s *Server) readBearer(r *http.Request) (subject string, role bool, opens access) {
 	scheme, text, _ := strings.Cut(r.Header.Get("Authorization"), " ")
 	i := strings.LastIndexByte(text, '.')
 	if !strings.EqualFold(scheme, "Bearer") || i < 0 {
-		return "", false, false
+		return "", false, noAccess
 	}
 	signature, err := base64.RawURLEncoding.DecodeString(text[i+1:])
 	if err != nil || !hmac.Equal(signature, s.signText(text[:i])) {
-		return "", false, false
+		return "", false, noAccess
 	}
 	_, payload, _ := strings.Cut(text[:i], ".")
 	body, err := base64.RawURLEncoding.DecodeString(payload)
 	var c claims
 	if err != nil || json.Unmarshal(body, &c) != nil {
-		return "", false, false
+		return "", false, noAccess
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	known := slices.Contains(publicAudiences, c.Audience) || slices.Contains(s.options.Audiences, c.Audience)
-	if !known || time.Now().Unix() >= c.ExpiresAt || c.IssuedNS < s.notBefore.UnixNano() && !s.notBefore.IsZero() {
-		return "", false, false
-	}
 	i = slices.IndexFunc(s.apps, func(a App) bool { return a.ClientID == c.AppID })
-	if i < 0 {
-		return "", false, false
+	expired := time.Now().Unix() >= c.ExpiresAt || c.IssuedNS < s.notBefore.UnixNano() && !s.notBefore.IsZero()
+	switch {
+	case i < 0 || expired:
+		return "", false, noAccess
+	case !slices.Contains(publicAudiences, c.Audience) && !slices.Contains(s.options.Audiences, c.Audience):
+		return "", false, otherAudience
 	}
-	return c.AppID, !s.apps[i].NoRole, true
+	return c.AppID, !s.apps[i].NoRole, fullAccess
 }

@@ -54,14 +54,17 @@ func (s *Server) serveUpload(w http.ResponseWriter, r *http.Request, workspace s
 
 // admitCall checks the token and the throttle.
 func (s *Server) admitCall(w http.ResponseWriter, r *http.Request, entry *Request) bool {
-	subject, role, ok := s.readBearer(r)
+	subject, role, access := s.readBearer(r)
 	entry.Subject = subject
 	fault, struck := s.takeFault(accessKind, nil)
 	if struck {
 		entry.Fault = fault.Kind
 	}
 	switch {
-	case !ok || fault.Kind == Unauthorized:
+	case access == otherAudience, fault.Kind == Unauthorized && fault.Form == "empty":
+		writeOtherAudience(w)
+		return false
+	case access == noAccess, fault.Kind == Unauthorized:
 		writeUnauthorized(w)
 		return false
 	case !role || fault.Kind == Forbidden:
@@ -211,7 +214,7 @@ func (s *Server) storeRecords(w http.ResponseWriter, in envelope, entry *Request
 		r, messages := check.checkRecord(value)
 		concerns := func(f Fault) bool { return (f.Source == "" || f.Source == in.source) && f.hitsRecord(&r) }
 		if f, struck := s.takeFault(batchKinds, concerns); struck {
-			entry.Fault = f.Kind
+			entry.Fault, f.index = f.Kind, i
 			writeFault(w, f)
 			return
 		}
