@@ -1,8 +1,10 @@
 package platform
 
 import (
+	"context"
 	"crypto/tls"
 	"crypto/x509"
+	"fmt"
 	"net"
 	"net/http"
 	"net/url"
@@ -40,15 +42,16 @@ func (n Network) External() *http.Transport { return n.newTransport(n.ProxyExter
 // newTransport falls back to the proxy variables of the environment, as the vendor's own Apps do.
 func (n Network) newTransport(useProxy bool) *http.Transport {
 	t := &http.Transport{
-		Proxy:                 http.ProxyFromEnvironment,
-		DialContext:           (&net.Dialer{Timeout: dialTimeout, KeepAlive: 30 * time.Second}).DialContext,
-		TLSClientConfig:       &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: n.Authorities},
-		ForceAttemptHTTP2:     true,
-		MaxIdleConns:          32,
-		MaxIdleConnsPerHost:   8,
-		IdleConnTimeout:       90 * time.Second,
-		TLSHandshakeTimeout:   dialTimeout,
-		ExpectContinueTimeout: time.Second,
+		Proxy:                  http.ProxyFromEnvironment,
+		DialContext:            (&net.Dialer{Timeout: dialTimeout, KeepAlive: 30 * time.Second}).DialContext,
+		TLSClientConfig:        &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: n.Authorities},
+		ForceAttemptHTTP2:      true,
+		MaxIdleConns:           32,
+		MaxIdleConnsPerHost:    8,
+		IdleConnTimeout:        90 * time.Second,
+		TLSHandshakeTimeout:    dialTimeout,
+		ExpectContinueTimeout:  time.Second,
+		OnProxyConnectResponse: checkProxyAnswer,
 	}
 	if useProxy && n.ProxyHost != "" {
 		t.Proxy = http.ProxyURL(n.proxyURL())
@@ -65,4 +68,13 @@ func (n Network) proxyURL() *url.URL {
 		u.User = url.UserPassword(n.ProxyUser, n.ProxyPassword.Reveal())
 	}
 	return u
+}
+
+// checkProxyAnswer makes a proxy that refuses a connection look like one that cannot be reached, with its status. All
+// that net/http tells of it otherwise is the text of the status, such as "Forbidden".
+func checkProxyAnswer(_ context.Context, proxy *url.URL, _ *http.Request, answer *http.Response) error {
+	if answer.StatusCode == http.StatusOK {
+		return nil
+	}
+	return &net.OpError{Op: "proxyconnect", Net: "tcp", Err: fmt.Errorf("proxy %s answers %s", proxy.Host, answer.Status)}
 }

@@ -3,8 +3,10 @@ package platform
 import (
 	"crypto/tls"
 	"crypto/x509"
+	"errors"
 	"io"
 	"log/slog"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -203,5 +205,23 @@ func TestBundlesLeaveTheMachine(t *testing.T) {
 	want.AppendCertsFromPEM(pem)
 	if roots, _ := ReadAuthorities(); !roots.Equal(want) {
 		t.Error("the pool is another one")
+	}
+}
+
+// A proxy that refuses a connection is named with its status, as one that cannot be reached is.
+func TestProxyRefuses(t *testing.T) {
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.WriteHeader(http.StatusProxyAuthRequired)
+	}))
+	t.Cleanup(server.Close)
+	u, err := url.Parse(server.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	n := Network{ProxyHost: u.Host, ProxyExternal: true}
+	_, err = (&http.Client{Transport: n.External()}).Get("https://login.example.com")
+	var operation *net.OpError
+	if !errors.As(err, &operation) || operation.Op != "proxyconnect" || !strings.Contains(err.Error(), u.Host+" answers 407 Proxy Authentication Required") {
+		t.Errorf("got %v", err)
 	}
 }
