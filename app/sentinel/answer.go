@@ -2,11 +2,10 @@ package sentinel
 
 import (
 	"bytes"
-	"encoding/json"
 	"fmt"
 	"net/http"
+	"net/url"
 	"regexp"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -37,11 +36,14 @@ const (
 	// actionBisect: Sentinel holds none of them, or does not say which. They are sent again, and in halves if the answer
 	// rejected no other object by index.
 	actionBisect
+	// actionProbe: something between refuses the request. If it lets another one pass, the objects are bisected, else
+	// decision.refused says what to do.
+	actionProbe
 	// actionThrottle: all requests are held back for a time, then they are sent again.
 	actionThrottle
 	// actionRetry: they are sent again after a pause, which is longer each time.
 	actionRetry
-	// actionRenewToken: they are sent again with a new token.
+	// actionRenewToken: they are sent again with a new token. If that was tried, decision.refused says what to do.
 	actionRenewToken
 	// actionAwaitRole: the role may still be on its way; they are sent again in minutes.
 	actionAwaitRole
@@ -52,11 +54,14 @@ const (
 // decision is what follows from an answer.
 type decision struct {
 	action     action
+	refused    action        // what to do once actionProbe, actionRenewToken or actionRetry with persists did not help
 	rejected   []Rejection   // by index into the objects of the request
-	text       string        // what Sentinel said, on one line
+	text       string        // what was said, on one line
 	wait       time.Duration // what the server asked for, with actionThrottle and actionRetry
 	activityID string        // what Microsoft's support asks for
-	config     *ConfigError  // with actionFail
+	foreign    bool          // it is not Sentinel that answered
+	persists   bool          // repeated for one request while others pass, it is about what is in that request
+	fault      fault         // what to tell an operator, with actionProbe, actionRetry, actionAwaitRole and actionFail
 }
 
 // How long a 429 makes us wait, app/docs/sentinel.md#throttling.
@@ -67,60 +72,134 @@ const (
 )
 
 // decide reads the answer to a request of n objects, app/docs/sentinel.md#answers. It depends on its arguments alone
-// and remembers nothing.
+// and remembers nothing. Nothing but Sentinel's own form is a success, a missing role or an unknown workspace.
 func decide(status int, header http.Header, body []byte, n int, now time.Time) decision {
-	a := parseAnswer(body, n)
-	d := decision{text: a.text, activityID: a.activityID}
-	if d.text == "" {
-		d.text = fmt.Sprintf("HTTP status %d without a reason", status)
+	a := parseAnswer(header, body, n)
+	if status/100 == 2 && (a.form == formEmpty || a.form == formRecords) {
+		return decideSuccess(a, n)
+	}
+	d := decision{text: a.describe(status), activityID: a.activityID, foreign: a.isForeign(status)}
+	said := status
+	if status/100 == 2 {
+		said = a.status // a failure that travels as a success; 0 where it does not say which
 	}
 	switch {
-	case status >= 200 && status < 300:
-		return decideSuccess(d, a, n)
-	case status == http.StatusBadRequest, status == http.StatusRequestEntityTooLarge,
-		status == http.StatusUnprocessableEntity:
-		return decideRejection(d, a, n)
-	case status == http.StatusTooManyRequests:
+	case a.tellsMissingRole():
+		d.action, d.fault = actionAwaitRole, roleFault(d.text)
+	case said == http.StatusTooManyRequests:
 		d.action, d.wait = actionThrottle, throttleWait(header, body, now)
-	case status == http.StatusUnauthorized:
-		d.action = actionRenewToken
-	case status == http.StatusForbidden:
-		d.action = actionAwaitRole
-	case status == http.StatusNotFound:
-		d.action = actionFail
-		d.config = &ConfigError{
-			"Sentinel does not find the workspace.",
-			"Compare Sentinel Workspace ID with the Log Analytics workspace's Overview, and check Azure Cloud.",
-		}
-	case status >= 500, status < 400, status == http.StatusRequestTimeout, status == http.StatusConflict,
-		status == http.StatusTooEarly:
-		d.action = actionRetry
-		d.wait, _ = retry.After(header, now)
+	case isRejection(said) && a.form != formPage:
+		return decideRejection(d, a, n)
+	case said == http.StatusUnauthorized:
+		return decideUnauthorized(d, a)
+	case said == http.StatusForbidden && !d.foreign:
+		d.action, d.fault = actionAwaitRole, roleFault(d.text)
+	case said == http.StatusForbidden && a.form == formEmpty:
+		d.action, d.refused, d.fault = actionProbe, actionAwaitRole, roleFault(d.text)
+	case isRejection(said), said == http.StatusForbidden, said == http.StatusNotAcceptable && d.foreign:
+		d.action, d.refused, d.fault = actionProbe, actionRetry, foreignFault("Sentinel", status, header, d.text)
+	case d.foreign || passesByItself(said):
+		return decideRetry(d, status, header, now)
+	case said == http.StatusNotFound:
+		d.action, d.fault = actionFail, workspaceFault
 	default:
-		d.action = actionFail
-		d.config = &ConfigError{
-			fmt.Sprintf("Sentinel rejects our requests with status %d: %s", status, d.text),
+		d.action, d.fault = actionFail, fault{
+			fmt.Sprintf("Sentinel rejects our requests with status %d: %s", said, d.text),
 			"Check the proxy and whether a newer version of this App exists.",
 		}
 	}
 	return d
 }
 
-// decideSuccess reads an answer of status 2xx: at least one object was accepted, and the rejected ones are in errors.
-func decideSuccess(d decision, a answer, n int) decision {
-	d.rejected = a.rejected
+// isRejection says that a status is about what was sent.
+func isRejection(status int) bool {
+	return status == http.StatusBadRequest || status == http.StatusRequestEntityTooLarge ||
+		status == http.StatusUnprocessableEntity
+}
+
+func passesByItself(status int) bool {
+	return status >= 500 || status < 400 || status == http.StatusRequestTimeout || status == http.StatusConflict ||
+		status == http.StatusTooEarly
+}
+
+// isForeign says that it is not Sentinel that answered. It answers without a body where it accepts all, and where a
+// token is for another audience, app/docs/sentinel.md#whose-word-an-answer-is.
+func (a answer) isForeign(status int) bool {
+	switch a.form {
+	case formRecords, formError:
+		return false
+	case formEmpty:
+		return status != http.StatusUnauthorized && !isRejection(status) && status < 500
+	case formOther:
+		return status < 500 // a server that is out of order may not find its words
+	}
+	return true
+}
+
+// describe is what an answer says, on one line.
+func (a answer) describe(status int) string {
 	switch {
-	case !a.json:
-		// The page of a proxy, perhaps. Sentinel did not say that it holds the objects.
-		d.action, d.rejected, d.text = actionRetry, nil, "an answer that is not Sentinel's"
-	case a.failed:
-		d.action, d.rejected = actionRetry, nil
+	case a.form == formPage && a.text == "":
+		return fmt.Sprintf("a web page (HTTP status %d)", status)
+	case a.form == formPage:
+		return fmt.Sprintf("the web page %q (HTTP status %d)", a.text, status)
+	case a.text == "":
+		return fmt.Sprintf("HTTP status %d without a reason", status)
+	case a.isForeign(status) && !isRejection(status):
+		end := fmt.Sprintf(" (HTTP status %d)", status)
+		return text.Cut(a.text, maxLine-len(end)) + end
+	}
+	return a.text
+}
+
+// missingRole is how the lack of a role begins, app/docs/sentinel.md#missing-role. Further on in a text it may be part of
+// the value of an object.
+var missingRole = regexp.MustCompile(
+	`(?i)^The (Object ID|client) .{0,300}does not have (the )?(required permission|authorization to perform action)`)
+
+// tellsMissingRole goes by the name of the error, whatever the status.
+func (a answer) tellsMissingRole() bool {
+	if a.form == formPage || len(a.rejected) > 0 || a.unclear {
+		return false
+	}
+	return strings.EqualFold(a.code, "UnauthorizedAccess") || strings.EqualFold(a.code, "AuthorizationFailed") ||
+		missingRole.MatchString(a.text)
+}
+
+// decideSuccess reads an answer of status 2xx in Sentinel's form: at least one object was accepted, and the rejected
+// ones are in errors.
+func decideSuccess(a answer, n int) decision {
+	d := decision{action: actionAccept, rejected: a.rejected, text: a.text}
+	switch {
 	case a.unclear && n > 1:
 		d.action = actionBisect
-	case a.unclear:
-		d.action, d.rejected = actionAccept, nil
-	default:
-		d.action = actionAccept
+	case a.unclear && len(a.rejected) == 0:
+		// One object was sent, and something is wrong with one: what else could be meant?
+		message := text.Line("Sentinel names a record that was not sent: "+a.text, maxMessage)
+		d.rejected = []Rejection{{Code: CodeRejected, Message: message}}
+	}
+	return d
+}
+
+// decideUnauthorized reads a 401. A new token is tried whoever asks for one: that does no harm.
+func decideUnauthorized(d decision, a answer) decision {
+	d.action, d.refused, d.fault = actionRenewToken, actionAwaitRole, roleFault(d.text)
+	switch {
+	case a.form == formEmpty:
+		d.fault = audienceFault
+	case d.foreign:
+		d.refused, d.persists = actionRetry, true
+		d.fault = foreignFault("Sentinel", http.StatusUnauthorized, nil, d.text)
+	}
+	return d
+}
+
+// decideRetry reads an answer that says nothing about the objects.
+func decideRetry(d decision, status int, header http.Header, now time.Time) decision {
+	d.action, d.refused, d.fault = actionRetry, actionRetry, fault{"Sentinel is out of order: " + d.text, ""}
+	d.wait, _ = retry.After(header, now)
+	if d.foreign {
+		d.fault, d.persists = foreignFault("Sentinel", status, header, d.text), true
 	}
 	return d
 }
@@ -144,124 +223,22 @@ func decideRejection(d decision, a answer, n int) decision {
 	}
 	for _, c := range configTexts {
 		if strings.Contains(strings.ToLower(a.text), c.part) {
-			d.action, d.config = actionFail, &ConfigError{"Sentinel rejects our requests: " + d.text, c.remedy}
+			d.action, d.fault = actionFail, fault{"Sentinel rejects our requests: " + d.text, c.remedy}
 			return d
 		}
 	}
 	return d
 }
 
-// answer is what a body says in any of its four shapes, app/docs/sentinel.md#error-bodies.
-type answer struct {
-	json       bool // it is JSON, or empty
-	failed     bool // its member error says something
-	text       string
-	activityID string
-	rejected   []Rejection
-	unclear    bool // there are record errors that name no object of the request
-}
-
-func parseAnswer(body []byte, n int) answer {
-	body = bytes.TrimSpace(body)
-	a := answer{json: len(body) == 0 || json.Valid(body)}
-	var shape struct {
-		Errors   json.RawMessage `json:"errors"`
-		Error    json.RawMessage `json:"error"`
-		Message  json.RawMessage `json:"message"`
-		Activity json.RawMessage `json:"activityId"`
-	}
-	if len(body) == 0 || body[0] != '{' || json.Unmarshal(body, &shape) != nil {
-		return a
-	}
-	var envelope struct {
-		Code    json.RawMessage `json:"code"`
-		Message json.RawMessage `json:"message"`
-	}
-	json.Unmarshal(shape.Error, &envelope) //nolint:errcheck // may be a text, or missing
-	texts := slices.Concat(textsIn(envelope.Message), textsIn(shape.Message), textsIn(shape.Error), textsIn(envelope.Code))
-	if len(texts) > 0 {
-		a.text = text.Line(texts[0], maxLine)
-	}
-	a.failed = len(texts) > len(textsIn(shape.Message)) // error says something, too
-	if ids := textsIn(shape.Activity); len(ids) > 0 {
-		a.activityID = text.Line(ids[0], maxLine)
-	}
-	a.parseRecordErrors(shape.Errors, n)
-	return a
-}
-
-// parseRecordErrors reads the list of record errors, app/docs/sentinel.md#record-errors. One whose index is not that of
-// an object of the request makes the answer unclear.
-func (a *answer) parseRecordErrors(raw json.RawMessage, n int) {
-	if len(raw) == 0 {
-		return
-	}
-	var entries []json.RawMessage
-	if json.Unmarshal(raw, &entries) != nil {
-		entries = []json.RawMessage{raw}
-	}
-	messages := make(map[int][]string)
-	for _, entry := range entries {
-		var e struct {
-			Index      json.RawMessage `json:"recordIndex"`
-			Messages   json.RawMessage `json:"errorMessages"`
-			Validation json.RawMessage `json:"validationErrorMessages"`
-		}
-		json.Unmarshal(entry, &e) //nolint:errcheck // what is no object has no index
-		texts := slices.Concat(textsIn(e.Messages), textsIn(e.Validation), textsIn(entry))
-		i, err := strconv.Atoi(strings.Trim(string(e.Index), `" `))
-		if err != nil || i < 0 || i >= n {
-			a.unclear = true
-			if a.text == "" && len(texts) > 0 {
-				a.text = text.Line(texts[0], maxLine)
-			}
-			continue
-		}
-		messages[i] = append(messages[i], texts...)
-	}
-	for i, texts := range messages {
-		slices.Sort(texts)
-		message := joinMessages(slices.Compact(texts))
-		a.rejected = append(a.rejected, Rejection{Index: i, Code: CodeRejected, Message: message})
-	}
-	slices.SortFunc(a.rejected, func(a, b Rejection) int { return a.Index - b.Index })
-}
-
-// textsIn returns a text, or those of a list.
-func textsIn(raw json.RawMessage) []string {
-	var one string
-	if json.Unmarshal(raw, &one) == nil && one != "" {
-		return []string{one}
-	}
-	var list []any
-	json.Unmarshal(raw, &list) //nolint:errcheck // something else has no texts
-	var texts []string
-	for _, element := range list {
-		if s, ok := element.(string); ok && s != "" {
-			texts = append(texts, s)
-		}
-	}
-	return texts
-}
-
-const (
-	maxMessage = 2000 // bytes of the message of a Rejection
-	maxLine    = 500  // bytes of a text in an error or a log
-)
-
-func joinMessages(texts []string) string {
-	if len(texts) == 0 {
-		return "Sentinel rejects the record and gives no reason."
-	}
-	return text.Cut(strings.Join(texts, " "), maxMessage)
-}
-
-// redactSecret takes a secret out of an answer that repeats it.
+// redactSecret takes a secret out of an answer that repeats it, as it is or as a form writes it.
 func redactSecret(body []byte, secret string) []byte {
 	if secret == "" {
 		return body
 	}
-	return bytes.ReplaceAll(body, []byte(secret), []byte("[redacted]"))
+	for _, written := range []string{secret, url.QueryEscape(secret)} {
+		body = bytes.ReplaceAll(body, []byte(written), []byte("[redacted]"))
+	}
+	return body
 }
 
 var tryAgain = regexp.MustCompile(`(?i)try again in (\d+) second`)

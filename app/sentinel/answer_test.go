@@ -11,6 +11,9 @@ import (
 	"pgregory.net/rapid"
 )
 
+// roleBody is how a missing role was seen to be told.
+const roleBody = `{"error":{"code":"UnauthorizedAccess","message":"The Object ID [..] does not have required permission to perform this action on the workspace [..].","details":[],"target":null,"additionalInfo":null}}`
+
 func TestDecide(t *testing.T) {
 	now := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
 	rejected := func(i int, message string) Rejection { return Rejection{i, CodeRejected, message} }
@@ -26,18 +29,18 @@ func TestDecide(t *testing.T) {
 		text     string // part of it
 	}{
 		"empty":                {status: 200, action: actionAccept},
-		"blank":                {status: 200, body: " \r\n", action: actionAccept},
+		"blank":                {status: 200, body: " \r\n", action: actionRetry, text: "200"},
 		"empty object":         {status: 200, body: "{}", action: actionAccept},
 		"null":                 {status: 200, body: "null", action: actionAccept},
 		"errors null":          {status: 200, body: `{"errors":null}`, action: actionAccept},
 		"no errors":            {status: 200, body: `{"errors":[]}`, action: actionAccept},
-		"something else":       {status: 200, body: `{"message":"ok","statusCode":200}`, action: actionAccept},
+		"something else":       {status: 200, body: `{"message":"ok","statusCode":200}`, action: actionRetry, text: "ok"},
 		"error with 200":       {status: 200, body: `{"error":{"code":"ServiceBusy","message":"busy"}}`, action: actionRetry, text: "busy"},
-		"error null":           {status: 200, body: `{"error":null}`, action: actionAccept},
-		"error empty":          {status: 200, body: `{"error":{}}`, action: actionAccept},
+		"error null":           {status: 200, body: `{"error":null}`, action: actionRetry},
+		"error empty":          {status: 200, body: `{"error":{}}`, action: actionRetry},
 		"no content":           {status: 204, action: actionAccept},
-		"accepted":             {status: 202, body: `[]`, action: actionAccept},
-		"a page":               {status: 200, body: "<html>log in</html>", action: actionRetry, text: "not Sentinel's"},
+		"accepted":             {status: 202, body: `[]`, action: actionRetry},
+		"a page":               {status: 200, body: "<html>log in</html>", action: actionRetry, text: `the web page "log in" (HTTP status 200)`},
 		"cut off":              {status: 200, body: `{"errors":[{"recordIn`, action: actionRetry},
 		"one rejected":         {status: 200, body: `{"errors":[{"recordIndex":1,"errorMessages":["a","b"]}]}`, action: actionAccept, rejected: []Rejection{rejected(1, "a b")}},
 		"other spelling":       {status: 200, body: `{"errors":[{"recordIndex":1,"validationErrorMessages":["a"]}]}`, action: actionAccept, rejected: []Rejection{rejected(1, "a")}},
@@ -54,10 +57,10 @@ func TestDecide(t *testing.T) {
 		"index null":           {status: 200, body: `{"errors":[{"recordIndex":null}]}`, action: actionBisect},
 		"index huge":           {status: 200, body: `{"errors":[{"recordIndex":99999999999999999999}]}`, action: actionBisect},
 		"index broken":         {status: 200, body: `{"errors":[{"recordIndex":1.5}]}`, action: actionBisect},
-		"entry is a text":      {status: 200, body: `{"errors":["odd"]}`, action: actionBisect, text: "odd"},
-		"errors is a text":     {status: 200, body: `{"errors":"odd"}`, action: actionBisect},
+		"entry is a text":      {status: 200, body: `{"errors":["odd"]}`, action: actionRetry, text: "odd"},
+		"errors is a text":     {status: 200, body: `{"errors":"odd"}`, action: actionRetry, text: "odd"},
 		"clear and unclear":    {status: 200, body: `{"errors":[{"recordIndex":0,"errorMessages":["a"]},{}]}`, action: actionBisect, rejected: []Rejection{rejected(0, "a")}},
-		"unclear about one":    {status: 200, body: `{"errors":[{"recordIndex":7}]}`, n: 1, action: actionAccept},
+		"unclear about one":    {status: 200, body: `{"errors":[{"recordIndex":7,"errorMessages":["a"]}]}`, n: 1, action: actionAccept, rejected: []Rejection{rejected(0, "Sentinel names a record that was not sent: a")}},
 		"all rejected":         {status: 400, body: `{"errors":[{"recordIndex":0,"errorMessages":["a"]},{"recordIndex":1},{"recordIndex":2}]}`, action: actionBisect, rejected: []Rejection{rejected(0, "a"), rejected(1, silent), rejected(2, silent)}},
 		"some rejected by 400": {status: 400, body: `{"errors":[{"recordIndex":2,"errorMessages":["a"]}]}`, action: actionBisect, rejected: []Rejection{rejected(2, "a")}},
 		"400 unclear":          {status: 400, body: `{"errors":[{"recordIndex":9,"errorMessages":["a"]}]}`, action: actionBisect, text: "a"},
@@ -66,7 +69,7 @@ func TestDecide(t *testing.T) {
 		"400 gateway":          {status: 400, body: `{"statusCode":400,"message":"Bad\r\nRequest"}`, action: actionBisect, text: "Bad Request"},
 		"400 text":             {status: 400, body: `{"error":"invalid"}`, action: actionBisect, text: "invalid"},
 		"400 code alone":       {status: 400, body: `{"error":{"code":"BadRequest"}}`, action: actionBisect, text: "BadRequest"},
-		"400 page":             {status: 400, body: `<html><script>`, action: actionBisect, text: "HTTP status 400"},
+		"400 page":             {status: 400, body: `<html><script>`, action: actionProbe, text: "HTTP status 400"},
 		"400 empty":            {status: 400, action: actionBisect, text: "HTTP status 400"},
 		"413":                  {status: 413, body: `{"statusCode":413,"message":"too large"}`, action: actionBisect, text: "too large"},
 		"422":                  {status: 422, action: actionBisect},
@@ -74,10 +77,10 @@ func TestDecide(t *testing.T) {
 		"version":              {status: 400, body: `{"error":{"code":"BadRequest","message":"The api-version is missing."}}`, action: actionFail},
 		"source":               {status: 400, body: `{"error":{"code":"BadRequest","message":"sourcesystem is reserved."}}`, action: actionFail},
 		"401":                  {status: 401, body: `{"statusCode":401,"message":"Unauthorized."}`, action: actionRenewToken, text: "Unauthorized."},
-		"403":                  {status: 403, action: actionAwaitRole},
+		"403":                  {status: 403, body: `{"error":{"code":"Forbidden","message":"no"}}`, action: actionAwaitRole, text: "no"},
 		"404":                  {status: 404, body: `{"statusCode":404,"message":"Resource not found"}`, action: actionFail},
-		"405":                  {status: 405, action: actionFail},
-		"407":                  {status: 407, action: actionFail},
+		"405":                  {status: 405, body: `{"statusCode":405,"message":"no"}`, action: actionFail},
+		"407":                  {status: 407, action: actionRetry},
 		"408":                  {status: 408, action: actionRetry},
 		"409":                  {status: 409, action: actionRetry},
 		"302":                  {status: 302, action: actionRetry},
@@ -97,6 +100,69 @@ func TestDecide(t *testing.T) {
 		"429 negative":         {status: 429, header: "Retry-After: -5", action: actionThrottle, wait: time.Second},
 		"429 for a day":        {status: 429, header: "Retry-After: 86400", action: actionThrottle, wait: time.Hour + time.Second},
 		"429 for ever":         {status: 429, header: "Retry-After: 9223372037", action: actionThrottle, wait: time.Hour + time.Second},
+		"list, yet a message":  {status: 200, body: `{"errors":[],"message":"blocked"}`, action: actionRetry, text: "blocked"},
+		"list, yet a status":   {status: 200, body: `{"errors":null,"statusCode":"503"}`, action: actionRetry},
+		"list, yet no success": {status: 200, body: `{"success":false,"errors":[],"messages":[],"result":null}`, action: actionRetry},
+		"list, yet blocked":    {status: 200, body: `{"errors":[],"status":"blocked"}`, action: actionRetry},
+		"list, and more":       {status: 200, body: `{"errors":[],"status":200,"activityId":"x"}`, action: actionAccept},
+		"list of a stranger":   {status: 200, body: `{"errors":[{"code":9109,"message":"Invalid access token"}]}`, n: 1, action: actionRetry, text: "Invalid access token"},
+		"list of nothing":      {status: 200, body: `{"errors":[{}]}`, n: 1, action: actionRetry},
+		"throttled by 200":     {status: 200, body: `{"statusCode":429,"message":"Rate limit is exceeded. Try again in 2 seconds."}`, action: actionThrottle, wait: 3 * time.Second},
+		"problem by 200":       {status: 200, header: "Retry-After: 7", body: `{"title":"Too Many Requests","status":429}`, action: actionThrottle, wait: 8 * time.Second},
+		"throttled by code":    {status: 200, body: `{"error":{"code":429,"message":"slow down","status":"RESOURCE_EXHAUSTED"}}`, action: actionThrottle, wait: 61 * time.Second},
+		"out of order by 200":  {status: 200, body: `{"statusCode":503,"message":"busy"}`, action: actionRetry, text: "busy"},
+		"rejected by 200":      {status: 200, body: `{"statusCode":400,"message":"no"}`, action: actionBisect, text: "no"},
+		"expired by 200":       {status: 200, body: `{"statusCode":401,"message":"no"}`, action: actionRenewToken},
+		"blocked":              {status: 200, body: `{"status":"blocked","message":"by policy"}`, action: actionRetry, text: "by policy"},
+		"no success":           {status: 200, body: `{"success":false}`, action: actionRetry, text: "success"},
+		"a text":               {status: 200, body: `"text"`, action: actionRetry},
+		"a number":             {status: 200, body: `0`, action: actionRetry},
+		"true":                 {status: 200, body: `true`, action: actionRetry},
+		"a mark alone":         {status: 200, body: "\uFEFF", action: actionRetry},
+		"a mark, empty":        {status: 200, body: "\uFEFF{}", action: actionAccept},
+		"a mark, rejected":     {status: 200, body: "\uFEFF" + `{"errors":[{"recordIndex":1,"errorMessages":["a"]}]}`, action: actionAccept, rejected: []Rejection{rejected(1, "a")}},
+		"without an end":       {status: 200, body: "{}" + strings.Repeat(" ", maxAnswer), action: actionRetry, text: "without an end"},
+		"page without an end":  {status: 200, body: "<html>" + strings.Repeat("x", maxAnswer), action: actionRetry},
+
+		"role as 400":         {status: 400, body: roleBody, action: actionAwaitRole, text: "does not have required permission"},
+		"role as 401":         {status: 401, body: roleBody, action: actionAwaitRole},
+		"role as 403":         {status: 403, body: roleBody, action: actionAwaitRole},
+		"role as 404":         {status: 404, body: roleBody, action: actionAwaitRole},
+		"role as 200":         {status: 200, body: roleBody, action: actionAwaitRole},
+		"role by header":      {status: 400, header: "x-ms-error-code: UnauthorizedAccess", action: actionAwaitRole},
+		"role by code":        {status: 400, body: `{"code":"AuthorizationFailed","message":"no"}`, action: actionAwaitRole},
+		"role by words":       {status: 404, body: `{"error":{"code":"X","message":"The Object ID [1] does not have required permission to"}}`, action: actionAwaitRole},
+		"no role, but a name": {status: 400, body: `{"error":{"code":"BadRequest","message":"name is bad: The Object ID [1] does not have required permission"}}`, action: actionBisect},
+		"role of a page":      {status: 403, body: `<html>UnauthorizedAccess`, action: actionProbe},
+		"audience":            {status: 401, action: actionRenewToken, text: "HTTP status 401 without a reason"},
+		"401 page":            {status: 401, body: "<html>", action: actionRenewToken},
+		"403 page":            {status: 403, body: "<html><title>Blocked &amp; logged</title>", action: actionProbe, text: `the web page "Blocked & logged" (HTTP status 403)`},
+		"403 text":            {status: 403, body: "error code: 1020", action: actionProbe, text: "error code: 1020 (HTTP status 403)"},
+		"403 xml":             {status: 403, body: "<Error><Code>AccessDenied</Code></Error>", action: actionProbe, text: "AccessDenied"},
+		"403 empty":           {status: 403, action: actionProbe},
+		"403 JSON":            {status: 403, body: `{"message":"Forbidden"}`, action: actionProbe, text: "Forbidden"},
+		"406 page":            {status: 406, body: "<html>", action: actionProbe},
+		"413 page":            {status: 413, body: "<html>", action: actionProbe},
+		"404 page":            {status: 404, body: "<html>", action: actionRetry},
+		"404 empty":           {status: 404, action: actionRetry},
+		"404 JSON":            {status: 404, body: `{"message":"no Route matched"}`, action: actionRetry, text: "no Route matched"},
+		"407 page":            {status: 407, body: "<html>", action: actionRetry},
+		"405 page":            {status: 405, body: "<html>", action: actionRetry},
+		"511 page":            {status: 511, body: "<html>", action: actionRetry},
+
+		"problem":              {status: 400, body: `{"title":"One or more validation errors occurred.","status":400,"errors":{"stixobjects[1].pattern":["a","b"]}}`, action: actionBisect, rejected: []Rejection{rejected(1, "pattern: a pattern: b")}, text: "One or more validation errors occurred. stixobjects[1].pattern: a stixobjects[1].pattern: b"},
+		"problem by path":      {status: 400, body: `{"errors":{"$.stixobjects[2]":["a"],"api":["b"]}}`, action: actionBisect, rejected: []Rejection{rejected(2, "a")}},
+		"problem of none":      {status: 400, body: `{"title":"Bad Request","detail":"a","errors":{"stixobjects[9].id":["b"]}}`, action: actionBisect, text: "Bad Request a stixobjects[9].id: b"},
+		"details":              {status: 400, body: `{"error":{"code":"BadRequest","message":"a","details":[{"target":"stixobjects/0/id","message":"b"},{"code":"c","message":"d"}]}}`, action: actionBisect, rejected: []Rejection{rejected(0, "id: b")}, text: "a stixobjects/0/id: b d"},
+		"message by path":      {status: 400, body: `{"error":{"message":"Invalid stixobjects[1].name."}}`, action: actionBisect, rejected: []Rejection{rejected(1, "Invalid stixobjects[1].name.")}},
+		"path in a value":      {status: 400, body: `{"error":{"message":"Error for Property=name: Required property is not valid. Actual value: stixobjects[1]."}}`, action: actionBisect},
+		"inner error":          {status: 400, body: `{"error":{"code":"BadRequest","innererror":{"message":"deep"}}}`, action: actionBisect, text: "deep"},
+		"plain text":           {status: 400, body: "Invalid\tpattern \u0001", action: actionBisect, text: "Invalid pattern"},
+		"xml":                  {status: 400, body: `<?xml version="1.0"?><Error><Code>A</Code><!-- x --><Message>b &gt; c</Message></Error>`, action: actionBisect, text: "A b > c"},
+		"xhtml":                {status: 400, body: `<?xml version="1.0"?><!DOCTYPE html><html><title>T</title>`, action: actionProbe, text: `"T"`},
+		"unheard of":           {status: 400, body: `{"odd":{"why":"because"}}`, action: actionBisect, text: "because"},
+		"500 of any form":      {status: 500, body: "upstream connect error", action: actionRetry, text: "upstream connect error"},
+		"a mark, rejected all": {status: 400, body: "\uFEFF" + `{"errors":[{"recordIndex":1,"errorMessages":["a"]}]}`, action: actionBisect, rejected: []Rejection{rejected(1, "a")}},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -116,11 +182,76 @@ func TestDecide(t *testing.T) {
 			if !strings.Contains(got.text, tt.text) || strings.ContainsAny(got.text, "<\r\n") {
 				t.Fatalf("says %q, want %q", got.text, tt.text)
 			}
-			if (got.action == actionFail) != (got.config != nil) || got.config != nil && got.config.Remedy == "" {
-				t.Fatalf("a failure needs a remedy: %+v", got.config)
+			if (got.action == actionFail || got.action == actionAwaitRole || got.foreign) && got.action != actionThrottle &&
+				got.action != actionBisect && got.fault.remedy == "" {
+				t.Fatalf("an operator needs a remedy: %+v", got)
 			}
 		})
 	}
+}
+
+// Each status with each form of a body, and what follows: Accept, Bisect, Probe, Throttle, Retry, reNew the token, Wait
+// for the role, Fail.
+func TestDecideOnEachStatusAndForm(t *testing.T) {
+	actions := map[byte]action{'A': actionAccept, 'B': actionBisect, 'P': actionProbe, 'T': actionThrottle, 'R': actionRetry, 'N': actionRenewToken, 'W': actionAwaitRole, 'F': actionFail}
+	statuses := []int{200, 302, 400, 401, 403, 404, 405, 406, 407, 409, 413, 422, 429, 451, 500, 502, 503, 511}
+	for _, row := range []struct{ body, want string }{
+		{``, "A R B N P R R P R R B B T R R R R R"},
+		{`{}`, "A R B N P R R P R R B B T R R R R R"},
+		{`{"errors":[{"recordIndex":9}]}`, "B R B N W F F F F R B B T F R R R R"},
+		{`{"error":{"code":"Odd","message":"odd"}}`, "R R B N W F F F F R B B T F R R R R"},
+		{`{"statusCode":500,"message":"odd"}`, "R R B N W F F F F R B B T F R R R R"},
+		{roleBody, "W W W W W W W W W W W W W W W W W W"},
+		{`<html><title>Odd</title>`, "R R P N P R R P R R P P T R R R R R"},
+		{`odd`, "R R B N P R R P R R B B T R R R R R"},
+		{`<Error><Message>odd</Message></Error>`, "R R B N P R R P R R B B T R R R R R"},
+		{`{"status":"blocked","message":"odd"}`, "R R B N P R R P R R B B T R R R R R"},
+		{`{"title":"Odd","status":403}`, "P R B N P R R P R R B B T R R R R R"},
+		{`[]`, "R R B N P R R P R R B B T R R R R R"},
+		{` `, "R R B N P R R P R R B B T R R R R R"},
+	} {
+		for i, letter := range strings.Fields(row.want) {
+			if got := decide(statuses[i], http.Header{}, []byte(row.body), 3, time.Now()); got.action != actions[letter[0]] {
+				t.Errorf("%d %s: got %+v, want %s", statuses[i], row.body, got, letter)
+			}
+		}
+	}
+}
+
+// Nothing that is not in Sentinel's form is ever a success, and what is in its form always is.
+func TestOnlySentinelsFormIsASuccess(t *testing.T) {
+	record := rapid.SampledFrom([]string{``, `{"recordIndex":0,"errorMessages":["a"]}`, `{"recordIndex":1},{"recordIndex":2}`})
+	failure := rapid.SampledFrom([]string{
+		`"message":"m"`, `"Message":"m"`, `"title":"t"`, `"error":"e"`, `"error":{"code":"c"}`, `"error":true`, `"status":429`,
+		`"statusCode":"500"`, `"status":"error"`, `"code":403`, `"success":false`, `"detail":"d"`, `"code":"Blocked"`,
+	})
+	entry := rapid.SampledFrom([]string{`"e"`, `1`, `null`, `{}`, `[]`, `{"message":"m"}`, `{"code":1,"message":"m"}`, `{"status":"429","title":"t"}`})
+	blanks := rapid.SampledFrom([]string{"", " ", "\r\n", "\uFEFF", "\uFEFF\n"})
+	foreign := rapid.OneOf(
+		rapid.Custom(func(t *rapid.T) string {
+			return fmt.Sprintf(`{"errors":[%s],%s}`, record.Draw(t, "record"), failure.Draw(t, "failure"))
+		}),
+		rapid.Custom(func(t *rapid.T) string { return fmt.Sprintf(`{%s}`, failure.Draw(t, "failure")) }),
+		rapid.Custom(func(t *rapid.T) string { return fmt.Sprintf(`{"errors":[%s]}`, entry.Draw(t, "entry")) }),
+		rapid.Custom(func(t *rapid.T) string { return fmt.Sprintf(`{"errors":%s}`, entry.Draw(t, "entry")) }).
+			Filter(func(s string) bool { return s != `{"errors":null}` && s != `{"errors":[]}` }),
+		rapid.SampledFrom([]string{`[]`, `"text"`, `1`, `true`, `{"ok":1}`, `{"errors"`, `{"errors":[]`, `<html>`, `<a/>`, `busy`, `{}{}`, `nul`, `-`, "\x00", "\xff"}),
+	)
+	rapid.Check(t, func(t *rapid.T) {
+		status, n := rapid.IntRange(200, 299).Draw(t, "status"), rapid.IntRange(1, 3).Draw(t, "n")
+		header := http.Header{"Content-Type": {rapid.SampledFrom([]string{"", "text/html", "application/json"}).Draw(t, "type")}}
+		body := blanks.Draw(t, "before") + foreign.Draw(t, "body") + rapid.SampledFrom([]string{"", " ", "\n"}).Draw(t, "after")
+		if d := decide(status, header, []byte(body), n, time.Now()); d.action == actionAccept || len(d.rejected) > 0 {
+			t.Fatalf("%d %q: %+v", status, body, d)
+		}
+		own := rapid.SampledFrom([]string{"", "{}", "null", `{"errors":null}`, `{"errors":[]}`, `{"errors":[{"recordIndex":0}]}`, `{"errors":[],"more":1}`}).Draw(t, "own")
+		if own != "" {
+			own = blanks.Draw(t, "mark") + own
+		}
+		if d := decide(status, header, []byte(own), n, time.Now()); d.action != actionAccept {
+			t.Fatalf("%d %q: %+v", status, own, d)
+		}
+	})
 }
 
 // Whatever a server writes, no decision names a record that was not sent, or names one twice.

@@ -10,19 +10,26 @@ import (
 // takes minutes to arrive, app/docs/sentinel.md#missing-role.
 var roleDelays = []time.Duration{time.Minute, 2 * time.Minute, 4 * time.Minute, 8 * time.Minute, 15 * time.Minute}
 
+// audienceDelays are those where Azure Cloud is a likelier cause.
+var audienceDelays = roleDelays[:2]
+
 // attempts are what has been tried to get one request through.
 type attempts struct {
 	outage  outage
+	foreign int  // answers in a row that were not Sentinel's
+	refused int  // how many times something between refused it while others passed
 	renewed bool // the token, because of a 401
 	roles   int  // how many pauses were made for a role
 }
 
-// sendRequest sends the objects with these indexes until Sentinel has said something about them.
+// sendRequest sends the objects with these indexes until Sentinel has said something about them, or something between
+// refuses them alone.
 func (d *delivery) sendRequest(ctx context.Context, part []int) (exchange, error) {
 	body := requestBody(d.source, d.objects, part)
+	defer d.endOutage()
 	var a attempts
 	for {
-		x, err := d.client.sendOnce(ctx, body, len(part), d.sleepReported)
+		x, err := d.client.sendOnce(ctx, body, len(part), d)
 		if err != nil {
 			return x, err
 		}
@@ -31,6 +38,14 @@ func (d *delivery) sendRequest(ctx context.Context, part []int) (exchange, error
 		}
 		if err := d.client.pacer.recordEnd(ctx, x.slot, x.at); err != nil {
 			return x, err
+		}
+		if x.action = a.chooseAction(x.decision, d.blocked); x.action == actionProbe {
+			if err := d.resolveProbe(ctx, &x, part, &a); err != nil {
+				return x, err
+			}
+			if x.action == actionBisect {
+				return x, nil
+			}
 		}
 		if err := d.retryRequest(ctx, x, &a); err != nil {
 			return x, err
@@ -45,17 +60,16 @@ func (d *delivery) retryRequest(ctx context.Context, x exchange, a *attempts) er
 	}
 	switch x.action {
 	case actionThrottle:
+		d.endOutage()
 		d.client.pacer.pauseRequests(x.wait)
 		return context.Cause(ctx)
 	case actionRetry:
 		return d.awaitRecovery(ctx, x, &a.outage)
 	case actionFail:
-		return x.config
+		return x.fault.configError()
 	case actionRenewToken:
-		if !a.renewed {
-			a.renewed = true
-			return d.client.tokens.dropToken(ctx, x.token)
-		}
+		a.renewed = true
+		return d.client.tokens.dropToken(ctx, x.token)
 	}
 	return d.awaitRole(ctx, x, a)
 }
@@ -65,29 +79,24 @@ func (d *delivery) retryRequest(ctx context.Context, x exchange, a *attempts) er
 func (d *delivery) awaitRecovery(ctx context.Context, x exchange, o *outage) error {
 	pause, ok := o.nextPause(x.wait)
 	if !ok {
-		return fmt.Errorf("no batch could be delivered to Sentinel for %v: %s", outageBudget, x.text)
+		return fmt.Errorf("no batch could be delivered to Sentinel for %v: %s", outageBudget, x.fault.sentences())
 	}
-	return d.sleepReported(ctx, time.Now().Add(pause), "Sentinel is out of order: "+x.text)
+	return d.sleepOutage(ctx, time.Now().Add(pause), x.fault.sentences())
 }
 
 // awaitRole pauses for a role that may still be on its way, and gives up after about half an hour.
 func (d *delivery) awaitRole(ctx context.Context, x exchange, a *attempts) error {
-	if a.roles == len(roleDelays) {
-		return &ConfigError{
-			"Sentinel does not let the application upload: " + x.text,
-			"Give it the role Microsoft Sentinel Contributor on the workspace, under Access control (IAM), " +
-				"and check Sentinel Workspace ID.",
-		}
+	delays := roleDelays
+	if x.fault == audienceFault {
+		delays = audienceDelays
 	}
-	until := time.Now().Add(roleDelays[a.roles])
+	if a.roles >= len(delays) {
+		return x.fault.configError()
+	}
+	until := time.Now().Add(delays[a.roles])
 	a.roles++
-	const reason = "Sentinel does not let the application upload; a new role takes minutes to arrive"
-	if err := d.sleepReported(ctx, until, reason); err != nil {
+	if err := d.sleepOutage(ctx, until, x.fault.sentences()); err != nil {
 		return err
 	}
 	return d.client.tokens.dropToken(ctx, x.token)
-}
-
-func (d *delivery) sleepReported(ctx context.Context, until time.Time, reason string) error {
-	return d.client.waits.sleepReported(ctx, until, reason, d.report.OnWait)
 }

@@ -7,11 +7,12 @@ import (
 	"mssentinel/app/text"
 )
 
-// undecided are the objects of a request that Sentinel rejected as a whole, without naming the one that is wrong.
+// undecided are the objects of a request that was rejected as a whole, without naming the one that is wrong.
 type undecided struct {
-	part []int
-	text string
-	at   time.Time
+	part    []int
+	text    string
+	between bool // it was something between this Service and Sentinel that rejected it
+	at      time.Time
 }
 
 // bisect finds the objects because of which a request was rejected as a whole. Both halves are sent before one of them
@@ -42,26 +43,40 @@ func (d *delivery) bisect(ctx context.Context, rest undecided) error {
 // heldRejection is an object that was rejected alone, held back until it is known whether the object or the
 // configuration is the cause.
 type heldRejection struct {
+	undecided
 	rejection Rejection
-	text      string
-	at        time.Time
 	cause     *rejectionCause
 }
 
 // settleLone settles an object that was rejected alone without being named. Where it is not known whether the
 // configuration is right, it is held back.
 func (d *delivery) settleLone(rest undecided) error {
-	message := text.Cut("Sentinel rejects every batch that holds this record: "+rest.text, maxMessage)
-	h := heldRejection{rejection: Rejection{rest.part[0], CodeBatchRejected, message}, text: rest.text, at: rest.at}
+	message := text.Cut(rest.whoRejects()+" every batch that holds this record: "+rest.text, maxMessage)
+	h := heldRejection{rejection: Rejection{rest.part[0], CodeBatchRejected, message}, undecided: rest}
 	if d.decided {
 		return d.report.Settle(h.outcome())
 	}
-	h.cause = d.client.lone.addRejection(rest.text)
+	h.cause = d.client.lone.addRejection(rest.rowText())
 	d.held = append(d.held, h)
 	if h.cause.isConfig() {
-		return allRejectedError(rest.text)
+		return rest.allRejectedError()
 	}
 	return nil
+}
+
+// rowText is what rejections of one cause have in common. What stands between may number its pages.
+func (u undecided) rowText() string {
+	if u.between {
+		return u.whoRejects()
+	}
+	return u.text
+}
+
+func (u undecided) whoRejects() string {
+	if u.between {
+		return "A firewall or proxy between this Service and Sentinel refuses"
+	}
+	return "Sentinel rejects"
 }
 
 // settleHeld waits until the cause of each held rejection is known, and settles those whose cause is the object.
@@ -73,7 +88,7 @@ func (d *delivery) settleHeld(ctx context.Context) error {
 			return context.Cause(ctx)
 		}
 		if h.cause.isConfig() {
-			return allRejectedError(h.text)
+			return h.allRejectedError()
 		}
 		if err := d.report.Settle(h.outcome()); err != nil {
 			return err
@@ -86,9 +101,13 @@ func (h heldRejection) outcome() Outcome {
 	return Outcome{At: h.at, Rejected: []Rejection{h.rejection}}
 }
 
-func allRejectedError(said string) error {
+func (u undecided) allRejectedError() error {
+	remedy := "Check Sentinel Workspace ID, Sentinel Source Name and Azure Cloud."
+	if u.between {
+		remedy = "Have it let this machine upload to Sentinel."
+	}
 	return &ConfigError{
-		"Sentinel rejects one record after the other with the same words: " + said,
-		"Check Sentinel Workspace ID, Sentinel Source Name and Azure Cloud. The records stay queued.",
+		u.whoRejects() + " one record after the other with the same words: " + u.text,
+		remedy + " The records stay queued.",
 	}
 }

@@ -23,8 +23,9 @@ type Report struct {
 	// fails later. It may be called after the end of ctx. Its error ends Deliver.
 	Settle func(Outcome) error
 
-	// OnWait is told until when deliveries wait and why, and the zero time when none waits any more. Of several waits
-	// it is the one that ends first, whichever delivery of the client it belongs to: deliveries that run at once give
+	// OnWait is told until when deliveries wait and why, in one or more sentences, and the zero time when none waits any
+	// more. Where only an operator can heal the cause, the reason says how. During an outage a reason stands while the
+	// next attempt is under way; its time is past then. Of several waits it is the one that ends first, whichever delivery of the client it belongs to: deliveries that run at once give
 	// the same OnWait. Its calls are in order and never overlap. It has to return soon and must not call the client. It
 	// may be nil.
 	OnWait func(until time.Time, reason string)
@@ -71,7 +72,10 @@ type delivery struct {
 	// decided says that Sentinel has accepted an object of this batch, or rejected one by its index: the configuration
 	// is right.
 	decided bool
+	// blocked says that something between refuses a request of this delivery while it lets others pass.
+	blocked bool
 	held    []heldRejection
+	outage  wait // whose reason is shown; zero for none
 }
 
 // sendPart sends the objects with these indexes until Sentinel has decided about each, or has rejected all that are
@@ -89,7 +93,7 @@ func (d *delivery) sendPart(ctx context.Context, part []int) (undecided, error) 
 			if err := d.client.pacer.recordEnd(ctx, x.slot, x.at); err != nil {
 				return undecided{}, err
 			}
-			return undecided{part, x.text, x.at}, nil
+			return undecided{part, x.text, x.between, x.at}, nil
 		}
 		o.Slot = x.slot
 		if err := d.settleDecided(o); err != nil {

@@ -38,10 +38,17 @@ var loginErrors = map[int]ConfigError{
 }
 
 // transientErrors pass by themselves, though they come with the status of one that does not.
-var transientErrors = map[int]bool{50196: true, 90033: true, 90055: true, 700056: true}
+var transientErrors = map[int]bool{50196: true, 90033: true, 90055: true}
+
+// oauthErrors are the words of OAuth and Entra in the member error, and whether the cause passes by itself.
+var oauthErrors = map[string]bool{
+	"invalid_request": false, "invalid_client": false, "invalid_grant": false, "unauthorized_client": false,
+	"unsupported_grant_type": false, "invalid_scope": false, "invalid_resource": false, "access_denied": false,
+	"interaction_required": false, "consent_required": false, "server_error": true, "temporarily_unavailable": true,
+}
 
 // entraError reads an answer of the login whose status is not 200. The body has been redacted. The error is a
-// *[ConfigError] or an *unavailableError.
+// *[ConfigError] or an *unavailableError. A refusal is Entra's only in Entra's form.
 func entraError(status int, header http.Header, body []byte, now time.Time) error {
 	var answer struct {
 		Error       string `json:"error"`
@@ -59,14 +66,21 @@ func entraError(status int, header http.Header, body []byte, now time.Time) erro
 		known.Message += fmt.Sprintf(" (AADSTS%d)", code)
 		return &known
 	}
+	passes, isEntras := oauthErrors[answer.Error]
 	summary, _, _ := strings.Cut(answer.Description, "\r\n")
 	final := status == http.StatusBadRequest || status == http.StatusUnauthorized || status == http.StatusForbidden
-	if final && answer.Error != "" && answer.Error != "temporarily_unavailable" && !transientErrors[code] {
+	if final && (isEntras || code > 0) && !passes && !transientErrors[code] {
 		return &ConfigError{
 			"Microsoft Entra refuses the login: " + text.Line(answer.Error+" "+summary, maxLine),
 			"Check Tenant ID, Client ID, Client Secret and Azure Cloud.",
 		}
 	}
 	wait, _ := retry.After(header, now)
-	return &unavailableError{wait, fmt.Errorf("status %d from Microsoft Entra: %s", status, text.Line(summary, maxLine))}
+	a := parseAnswer(header, body, 0)
+	outOfOrder := status == http.StatusTooManyRequests || status >= 400 && passesByItself(status)
+	if !isEntras && code == 0 && (a.form == formPage || !outOfOrder) {
+		return &unavailableError{wait, foreignFault("Microsoft Entra", status, header, a.describe(status))}
+	}
+	said := fmt.Sprintf("Microsoft Entra is out of order: status %d, %s", status, a.text)
+	return &unavailableError{wait, fault{message: strings.TrimRight(text.Line(said, maxLine), ", ")}}
 }

@@ -58,27 +58,29 @@ func MaxPayload(source string) int {
 // exchange is one request that was made, and what its answer means.
 type exchange struct {
 	decision
-	slot  int64
-	at    time.Time // when the answer arrived
-	token string
+	slot    int64
+	at      time.Time // when the answer arrived
+	token   string
+	between bool // with actionBisect: it was something between that refused the request
 }
 
 // sendOnce waits for a slot and sends a body of n objects once. A broken connection is a decision like any answer. Its
 // error is final: no slot or no token could be had.
-func (c *Client) sendOnce(ctx context.Context, body []byte, n int, sleep sleepFunc) (exchange, error) {
-	slot, err := c.pacer.takeSlot(ctx, sleep)
+func (c *Client) sendOnce(ctx context.Context, body []byte, n int, d *delivery) (exchange, error) {
+	slot, err := c.pacer.takeSlot(ctx, d.sleepReported)
 	if err != nil {
 		return exchange{}, err
 	}
 	x := exchange{slot: slot}
-	if x.token, err = c.tokens.validToken(ctx, sleep); err != nil {
+	if x.token, err = c.tokens.validToken(ctx, d.sleepOutage); err != nil {
 		return x, errors.Join(err, c.pacer.recordEnd(ctx, slot, c.pacer.freeSlot()))
 	}
 	started := time.Now()
 	status, header, answer, err := c.postBody(ctx, body, x.token)
 	x.at = c.pacer.freeSlot()
 	if err != nil {
-		x.decision = decision{action: actionRetry, text: text.Line(err.Error(), maxLine)}
+		broken := networkFault("Sentinel", c.host, err)
+		x.decision = decision{action: actionRetry, text: text.Line(err.Error(), maxLine), foreign: true, fault: broken}
 	} else {
 		x.decision = decide(status, header, redactSecret(answer, x.token), n, x.at)
 	}
@@ -105,7 +107,7 @@ func (c *Client) postBody(ctx context.Context, body []byte, token string) (int, 
 		return 0, nil, nil, preferCause(ctx, err)
 	}
 	defer response.Body.Close()
-	answer, err := io.ReadAll(io.LimitReader(response.Body, maxAnswer))
+	answer, err := io.ReadAll(io.LimitReader(response.Body, maxAnswer+1))
 	if err != nil {
 		return 0, nil, nil, preferCause(ctx, fmt.Errorf("reading the answer: %w", err))
 	}
@@ -137,8 +139,12 @@ func preferCause(ctx context.Context, err error) error {
 
 // logExchange logs an exchange with what Microsoft's support asks for, app/docs/sentinel.md#error-bodies.
 func (c *Client) logExchange(x exchange, status int, header http.Header, n int, started time.Time) {
-	if x.action == actionAccept && len(x.rejected) == 0 {
+	if n > 0 && x.action == actionAccept && len(x.rejected) == 0 {
 		c.log.Debug("Sentinel accepted a batch", "objects", n, "took", x.at.Sub(started).Round(time.Millisecond))
+		return
+	}
+	if n == 0 {
+		c.log.Info("Sentinel was asked without objects, to see what gets through", "status", status, "said", x.text)
 		return
 	}
 	c.log.Warn("Sentinel did not accept all of a batch", "status", status, "objects", n, "rejected", len(x.rejected),

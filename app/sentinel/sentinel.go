@@ -65,6 +65,7 @@ type Options struct {
 // Client uploads to one workspace. It may be used by several goroutines at once.
 type Client struct {
 	url       string
+	host      string // of url
 	userAgent string
 	http      *http.Client
 	tokens    *tokenSource
@@ -100,9 +101,10 @@ func New(o Options) (*Client, error) {
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
 	return &Client{
-		url:       uploadURL(upload, o.WorkspaceID),
+		url: uploadURL(upload, o.WorkspaceID), host: upload.Hostname(),
 		userAgent: o.UserAgent, http: caller, pacer: o.Pacer, waits: newWaitReports(), log: o.Logger,
 		tokens: newTokenSource(tokenSource{
+			host:     authority.Hostname(),
 			url:      authority.JoinPath(o.TenantID, "oauth2", "v2.0", "token").String(),
 			clientID: o.ClientID, secret: o.Secret, scope: at.scope, http: caller, log: o.Logger,
 		}),

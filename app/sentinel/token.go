@@ -28,6 +28,7 @@ const (
 // tokenSource gets tokens from Microsoft Entra by the client credentials grant, app/docs/sentinel.md#token-request, and
 // keeps the last one. It may be used by several goroutines at once; one of them asks for all.
 type tokenSource struct {
+	host                 string // of url
 	url, clientID, scope string
 	secret               func() string
 	http                 *http.Client
@@ -130,7 +131,7 @@ func (s *tokenSource) awaitToken(ctx context.Context, sleep sleepFunc) (tokenSta
 			return fresh, fmt.Errorf("no token from Microsoft Entra for %v: %w", outageBudget, err)
 		}
 		s.log.Warn("Microsoft Entra gave no token", "error", err, "retry_in", pause.Round(time.Second))
-		if err := sleep(ctx, time.Now().Add(pause), "Microsoft Entra does not log us in"); err != nil {
+		if err := sleep(ctx, time.Now().Add(pause), unavailable.fault.sentences()); err != nil {
 			return fresh, err
 		}
 	}
@@ -138,12 +139,11 @@ func (s *tokenSource) awaitToken(ctx context.Context, sleep sleepFunc) (tokenSta
 
 // unavailableError is a failure of the login that may pass by itself.
 type unavailableError struct {
-	wait time.Duration // what the server asked for
-	err  error
+	wait  time.Duration // what the server asked for
+	fault fault
 }
 
-func (e *unavailableError) Error() string { return e.err.Error() }
-func (e *unavailableError) Unwrap() error { return e.err }
+func (e *unavailableError) Error() string { return e.fault.sentences() }
 
 // requestToken asks for a token once. Its error is a *[ConfigError] or an *unavailableError.
 func (s *tokenSource) requestToken(ctx context.Context) (tokenState, error) {
@@ -152,36 +152,50 @@ func (s *tokenSource) requestToken(ctx context.Context) (tokenState, error) {
 	form := url.Values{
 		"grant_type": {"client_credentials"}, "client_id": {s.clientID}, "client_secret": {secret}, "scope": {s.scope},
 	}
-	ctx, cancel := context.WithTimeout(ctx, tokenTimeout)
+	response, body, err := s.postForm(ctx, form)
+	if err != nil {
+		return tokenState{}, &unavailableError{fault: networkFault("Microsoft Entra", s.host, err)}
+	}
+	body = trimMark(redactSecret(body, secret))
+	if response.StatusCode != http.StatusOK {
+		return tokenState{}, entraError(response.StatusCode, response.Header, body, asked)
+	}
+	return readToken(response.Header, body, asked)
+}
+
+// postForm makes the request and reads the answer.
+func (s *tokenSource) postForm(ctx context.Context, form url.Values) (*http.Response, []byte, error) {
+	ctx, cancel := context.WithTimeoutCause(ctx, tokenTimeout, errTooSlow)
 	defer cancel()
 	request, err := http.NewRequestWithContext(ctx, http.MethodPost, s.url, strings.NewReader(form.Encode()))
 	if err != nil {
-		return tokenState{}, &unavailableError{err: errors.New("the address of the login is not usable")}
+		return nil, nil, errors.New("the address of the login is not usable")
 	}
 	request.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 	request.Header.Set("Accept", "application/json")
 	response, err := s.http.Do(request)
 	if err != nil {
-		return tokenState{}, &unavailableError{err: err}
+		return nil, nil, preferCause(ctx, err)
 	}
 	defer response.Body.Close()
 	body, err := io.ReadAll(io.LimitReader(response.Body, maxTokenAnswer))
 	if err != nil {
-		return tokenState{}, &unavailableError{err: fmt.Errorf("reading the answer of Microsoft Entra: %w", err)}
+		return nil, nil, preferCause(ctx, fmt.Errorf("reading the answer: %w", err))
 	}
-	if response.StatusCode != http.StatusOK {
-		return tokenState{}, entraError(response.StatusCode, response.Header, redactSecret(body, secret), asked)
-	}
-	return readToken(body, asked)
+	return response, body, nil
 }
 
-func readToken(body []byte, asked time.Time) (tokenState, error) {
+func readToken(header http.Header, body []byte, asked time.Time) (tokenState, error) {
 	var answer struct {
 		AccessToken string          `json:"access_token"`
 		ExpiresIn   json.RawMessage `json:"expires_in"` // a number, or a text of one from the older endpoint
 	}
 	if err := json.Unmarshal(body, &answer); err != nil || answer.AccessToken == "" {
-		return tokenState{}, &unavailableError{err: errors.New("no token in the answer of Microsoft Entra")}
+		said := "there is no token in its answer" // what else there is may be a secret
+		if isPage(header, body) {
+			said = parseAnswer(header, body, 0).describe(http.StatusOK)
+		}
+		return tokenState{}, &unavailableError{fault: foreignFault("Microsoft Entra", http.StatusOK, header, said)}
 	}
 	life := unknownLife
 	if seconds, err := strconv.Atoi(strings.Trim(string(answer.ExpiresIn), `"`)); err == nil && seconds > 0 {

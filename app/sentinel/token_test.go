@@ -178,7 +178,7 @@ func TestLoginAnswers(t *testing.T) {
 		"outage":               {answers{503, `{"error":"server_error"}`}, false, "503"},
 		"known code in outage": {answers{500, `{"error":"x","error_codes":[7000215]}`}, false, "500"},
 		"no token":             {answers{200, `{}`}, false, "no token"},
-		"no JSON":              {answers{200, `<html>`}, false, "no token"},
+		"no JSON":              {answers{200, `<html>`}, false, "a web page"},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -204,7 +204,7 @@ func TestTokenLife(t *testing.T) {
 		`{"access_token":"a","expires_in":-1}`:     unknownLife,
 		`{"access_token":"a","expires_in":null}`:   unknownLife,
 	} {
-		got, err := readToken([]byte(body), now)
+		got, err := readToken(http.Header{}, []byte(body), now)
 		if err != nil || got.expires.Sub(now) != want || !got.renew.Before(got.expires) {
 			t.Errorf("%s: %v %v", body, got.expires.Sub(now), err)
 		}

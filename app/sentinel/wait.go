@@ -34,23 +34,54 @@ func newWaitReports() *waitReports {
 	return w
 }
 
-// sleepReported waits until an instant, or returns the cause of a context that ends before. report may be nil.
-func (w *waitReports) sleepReported(
-	ctx context.Context, until time.Time, reason string, report func(time.Time, string),
-) error {
+// add reports one more wait, and remove one less.
+func (w *waitReports) add(this wait, report func(time.Time, string)) {
+	w.updateWaits(report, func(list []wait) []wait { return append(list, this) })
+}
+
+func (w *waitReports) remove(this wait, report func(time.Time, string)) {
+	w.updateWaits(report, func(list []wait) []wait {
+		i := slices.Index(list, this)
+		return slices.Delete(list, i, i+1)
+	})
+}
+
+// sleepReported waits until an instant, or returns the cause of a context that ends before.
+func (d *delivery) sleepReported(ctx context.Context, until time.Time, reason string) error {
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
-	d := time.Until(until)
-	if d >= shortestShown && report != nil {
+	pause := time.Until(until)
+	if pause >= shortestShown && d.report.OnWait != nil {
 		this := wait{until, reason}
-		w.updateWaits(report, func(list []wait) []wait { return append(list, this) })
-		defer w.updateWaits(report, func(list []wait) []wait {
-			i := slices.Index(list, this)
-			return slices.Delete(list, i, i+1)
-		})
+		d.client.waits.add(this, d.report.OnWait)
+		defer d.client.waits.remove(this, d.report.OnWait)
 	}
-	return retry.Sleep(ctx, d)
+	return retry.Sleep(ctx, pause)
+}
+
+// sleepOutage waits as sleepReported does, and the reason stands until the next wait of an outage, or until it is over:
+// it is true as well while the next attempt is under way, which may take a minute.
+func (d *delivery) sleepOutage(ctx context.Context, until time.Time, reason string) error {
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	pause := time.Until(until)
+	if d.report.OnWait != nil && pause >= shortestShown {
+		this := wait{until, reason}
+		d.client.waits.add(this, d.report.OnWait)
+		d.endOutage()
+		d.outage = this
+	}
+	return retry.Sleep(ctx, pause)
+}
+
+// endOutage takes back the reason of the last outage.
+func (d *delivery) endOutage() {
+	if d.outage != (wait{}) {
+		d.client.waits.remove(d.outage, d.report.OnWait)
+		d.outage = wait{}
+	}
 }
 
 // updateWaits changes the list of waits, and reports the first to end if that is another one now.

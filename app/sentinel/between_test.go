@@ -1,0 +1,279 @@
+package sentinel
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"mssentinel/app/standin/sentinelserver"
+)
+
+// What answers in Sentinel's place with a success has stored nothing: the batch is sent again.
+func TestSuccessOfAStranger(t *testing.T) {
+	for body, atLeast := range map[string]time.Duration{
+		`{"statusCode":429,"message":"Rate limit is exceeded. Try again in 2 seconds."}`: 3 * time.Second,
+		`{"title":"Too Many Requests","status":429}`:                                     61 * time.Second,
+		`{"status":"blocked","message":"by policy"}`:                                     time.Second,
+		`{"errors":[],"message":"by policy"}`:                                            time.Second,
+		`{"success":false}`:                                                              time.Second,
+		`"text"`:                                                                         time.Second,
+		`[]`:                                                                             time.Second,
+		" ":                                                                              time.Second,
+		"{}" + strings.Repeat(" ", maxAnswer):                                            time.Second,
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			l, start := newLab(t, setup{limit: 100}), time.Now()
+			l.inject(sentinelserver.Fault{Kind: sentinelserver.Status, Status: 200, Body: body})
+			list := objects(0, 100)
+			g, err := l.deliver(t.Context(), list)
+			l.all(g, err, list)
+			if took := time.Since(start); l.far.RequestCount() != 2 || took < atLeast || took > 2*atLeast {
+				t.Errorf("%.80s: %d requests in %v", body, l.far.RequestCount(), took)
+			}
+			if !slices.ContainsFunc(l.waited, func(w wait) bool { return w.reason != "" }) {
+				t.Errorf("%.80s: nobody was told of the wait", body)
+			}
+		})
+	}
+}
+
+// A firewall that does not let some records through is told by that it lets others through: those are delivered, and the
+// records reported.
+func TestRecordsThatAFirewallRefuses(t *testing.T) {
+	for _, fault := range []sentinelserver.Fault{
+		{Status: 403, Form: "html"}, {Status: 403, Form: "text"}, {Status: 403, Form: "xml"}, {Status: 403, Form: "foreign"},
+		{Status: 403, Form: "empty"}, {Status: 406, Form: "html"}, {Status: 406, Form: "empty"}, {Status: 400, Form: "html"},
+		{Status: 413, Form: "html"}, {Status: 200, Form: "html"}, {Status: 404, Form: "html"}, {Status: 405, Form: "text"},
+		{Status: 401, Form: "html"}, {Status: 503, Form: "html"},
+	} {
+		for _, tt := range []struct {
+			n   int
+			bad []int
+		}{{100, []int{57}}, {100, []int{0}}, {100, []int{98, 99}}, {3, []int{1}}, {1, []int{0}}} {
+			t.Run(fmt.Sprint(fault.Status, fault.Form, tt.bad, "of", tt.n), func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					l, start := newLab(t, setup{limit: 100}), time.Now()
+					fault.Kind, fault.Count = sentinelserver.RefuseBatch, -1
+					for _, i := range tt.bad {
+						fault.Match = named(i)
+						l.inject(fault)
+					}
+					list := objects(0, tt.n)
+					g, err := l.deliver(t.Context(), list)
+					l.all(g, err, list, tt.bad...)
+					for _, i := range tt.bad {
+						if m := g.rejected[i].Message; !strings.Contains(m, "firewall or proxy") {
+							t.Errorf("rejected as %q", m)
+						}
+					}
+					if took := time.Since(start); took > 4*time.Minute {
+						t.Errorf("took %v", took)
+					}
+					if n := l.far.RequestCount(); n > 60 {
+						t.Errorf("%d requests", n)
+					}
+				})
+			})
+		}
+	}
+}
+
+// What refuses everything says nothing about records: it is named from the first try, and everything is delivered once
+// it is gone.
+func TestFirewallThatRefusesEverything(t *testing.T) {
+	for _, fault := range []sentinelserver.Fault{
+		{Status: 403, Form: "html"}, {Status: 403, Form: "foreign"}, {Status: 406, Form: "text"}, {Status: 200, Form: "html"},
+		{Status: 200, Form: "foreign"}, {Status: 401, Form: "html"}, {Status: 404, Form: "html"}, {Status: 400, Form: "html"},
+		{Status: 407, Form: "empty"}, {Status: 302, Form: "empty"}, {Status: 511, Form: "html"},
+	} {
+		t.Run(fmt.Sprint(fault.Status, fault.Form), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				l := newLab(t, setup{limit: 100})
+				fault.Kind, fault.Count = sentinelserver.Status, -1
+				l.inject(fault)
+				time.AfterFunc(10*time.Minute, l.far.ClearFaults)
+				start, list := time.Now(), objects(0, 100)
+				g, err := l.deliver(t.Context(), list)
+				l.all(g, err, list)
+				if first := l.waited[0]; !strings.Contains(first.reason, "proxy") || !strings.HasSuffix(first.reason, ".") || first.until.Sub(start) > 3*time.Second {
+					t.Errorf("first told of %q", first.reason)
+				}
+				if took := time.Since(start); took > 12*time.Minute {
+					t.Errorf("took %v", took)
+				}
+				if n := l.far.RequestCount(); n > 50 {
+					t.Errorf("%d requests", n)
+				}
+			})
+		})
+	}
+}
+
+func TestFirewallForGood(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l, start := newLab(t, setup{limit: 100}), time.Now()
+		l.inject(sentinelserver.Fault{Kind: sentinelserver.Status, Status: 403, Form: "html", Count: -1})
+		g, err := l.deliver(t.Context(), objects(0, 100))
+		if err == nil || isConfig(err) || !strings.Contains(err.Error(), "firewall") || strings.Contains(err.Error(), "role") || g.calls > 0 {
+			t.Fatalf("got %v, settled %+v", err, g)
+		}
+		if took := time.Since(start); took < time.Hour || took > 63*time.Minute {
+			t.Errorf("took %v", took)
+		}
+		l.quiet()
+	})
+}
+
+// A firewall that refuses every record, though not a request without any, is no fault of the records.
+func TestFirewallThatRefusesEveryRecord(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := newLab(t, setup{limit: 100})
+		l.inject(sentinelserver.Fault{Kind: sentinelserver.RefuseBatch, Status: 403, Form: "html", Count: -1})
+		g, err := l.deliver(t.Context(), objects(0, 100))
+		if !isConfig(err) || !strings.Contains(err.Error(), "stay queued") || g.calls > 0 {
+			t.Fatalf("got %v, settled %+v", err, g)
+		}
+		l.quiet()
+	})
+}
+
+// A role is missing when Sentinel says so in the form that was seen, whatever the status: it may still arrive.
+func TestRoleInTheFormSeen(t *testing.T) {
+	for _, status := range []int{400, 401, 403, 404} {
+		synctest.Test(t, func(t *testing.T) {
+			l, start := newLab(t, setup{limit: 100, standin: sentinelserver.Options{NoRoleStatus: status, NoRoleSeen: true}}), time.Now()
+			l.far.SetRole(clientID, false)
+			time.AfterFunc(5*time.Minute, func() { l.far.SetRole(clientID, true) })
+			list := objects(0, 100)
+			g, err := l.deliver(t.Context(), list)
+			l.all(g, err, list)
+			if took, n := time.Since(start), l.far.RequestCount(); took < 5*time.Minute || took > 8*time.Minute || n != 4 {
+				t.Errorf("%d: %d requests in %v", status, n, took)
+			}
+			l.far.SetRole(clientID, false)
+			_, err = l.deliver(t.Context(), list)
+			for _, want := range []string{"Microsoft Sentinel Contributor", "Azure Cloud", "Unified RBAC"} {
+				if !isConfig(err) || !strings.Contains(err.Error(), want) || !strings.Contains(l.waited[0].reason, want) {
+					t.Errorf("%d: %v, first told of %q", status, err, l.waited[0].reason)
+				}
+			}
+		})
+	}
+}
+
+// A token for another audience is answered without a body.
+func TestOtherAudience(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l, start := newLab(t, setup{limit: 100}), time.Now()
+		l.client.tokens.scope = "https://graph.microsoft.com/.default"
+		g, err := l.deliver(t.Context(), objects(0, 10))
+		if !isConfig(err) || !strings.Contains(err.Error(), "Azure Cloud") || g.calls > 0 {
+			t.Fatalf("got %v", err)
+		}
+		if took := time.Since(start); took > 4*time.Minute || !strings.Contains(l.waited[0].reason, "Azure Cloud") {
+			t.Errorf("took %v, first told of %q", took, l.waited[0].reason)
+		}
+	})
+}
+
+func TestByteOrderMark(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l, start := newLab(t, setup{limit: 3, standin: sentinelserver.Options{ByteOrderMark: true}}), time.Now()
+		l.inject(sentinelserver.Fault{Kind: sentinelserver.RefuseRecord, Match: named(7), Count: -1})
+		list := objects(0, 100)
+		g, err := l.deliver(t.Context(), list)
+		l.all(g, err, list, 7)
+		if time.Since(start) > 0 || g.rejected[7].Code != CodeRejected {
+			t.Errorf("%+v after %v", g.rejected[7], time.Since(start))
+		}
+		l.inject(sentinelserver.Fault{Kind: sentinelserver.TokenError, Code: 7000222})
+		time.Sleep(2 * time.Minute)
+		l.far.ExpireTokens()
+		if _, err := l.deliver(t.Context(), list); !isConfig(err) || !strings.Contains(err.Error(), "AADSTS7000222") {
+			t.Errorf("a refused login: %v", err)
+		}
+	})
+}
+
+// A path in the reason names the record: it costs no request to find it.
+func TestRecordNamedByItsPath(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := newLab(t, setup{limit: 100})
+		for _, i := range []int{3, 60} {
+			l.inject(sentinelserver.Fault{Kind: sentinelserver.RefuseBatch, Form: "problem", Match: named(i), Count: -1})
+		}
+		list := objects(0, 100)
+		g, err := l.deliver(t.Context(), list)
+		l.all(g, err, list, 3, 60)
+		if n := l.far.RequestCount(); n != 3 || g.rejected[60].Message != "pattern: The value is not accepted." {
+			t.Errorf("%d requests, %+v", n, g.rejected[60])
+		}
+	})
+}
+
+// The reason of a rejection is repeated whatever its form.
+func TestReasonOfEachForm(t *testing.T) {
+	for form, want := range map[string]string{
+		"text": "error code: 1020", "xml": "InvalidInput One of the request inputs is not valid.", "foreign": "The request was blocked by policy.",
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			l := newLab(t, setup{limit: 100})
+			l.inject(sentinelserver.Fault{Kind: sentinelserver.RefuseBatch, Status: 400, Form: form, Match: named(3), Count: -1})
+			list := objects(0, 10)
+			g, err := l.deliver(t.Context(), list)
+			l.all(g, err, list, 3)
+			if m := g.rejected[3].Message; !strings.HasSuffix(m, ": "+want) {
+				t.Errorf("%s: %q", form, m)
+			}
+		})
+	}
+}
+
+// The reason of an outage stands while the next attempt is under way, and goes when that succeeds.
+func TestReasonStandsDuringAnAttempt(t *testing.T) {
+	for name, faults := range map[string][]sentinelserver.Fault{
+		"upload": {{Kind: sentinelserver.Status, Status: 403, Form: "html", Count: 2}, {Kind: sentinelserver.Slow, Seconds: 40, After: 2}},
+		"login":  {{Kind: sentinelserver.TokenStatus, Status: 403, Form: "html"}, {Kind: sentinelserver.TokenSlow, Seconds: 20}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				l := newLab(t, setup{limit: 100})
+				l.inject(faults...)
+				done := make(chan error)
+				go func() {
+					_, err := l.deliver(t.Context(), objects(0, 10))
+					done <- err
+				}()
+				time.Sleep(10 * time.Second)
+				l.mu.Lock()
+				last := l.waited[len(l.waited)-1]
+				l.mu.Unlock()
+				if !strings.Contains(last.reason, "proxy") || !last.until.Before(time.Now()) {
+					t.Errorf("shown is %+v", last)
+				}
+				if err := <-done; err != nil {
+					t.Error(err)
+				}
+				l.quiet()
+			})
+		})
+	}
+}
+
+func TestStopDuringAnOutage(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := newLab(t, setup{limit: 100})
+		l.inject(sentinelserver.Fault{Kind: sentinelserver.Status, Status: 403, Form: "html", Count: -1})
+		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
+		defer cancel()
+		if g, err := l.deliver(ctx, objects(0, 10)); !errors.Is(err, context.DeadlineExceeded) || g.calls > 0 {
+			t.Errorf("got %v", err)
+		}
+		l.quiet()
+	})
+}
