@@ -136,7 +136,7 @@ func jobs() []Job {
 }
 
 func progressed() *Progress {
-	return &Progress{RequestID: jobID, Stage: "Upload", Rate: 166.6, Wait: "Sentinel's limit reached, next request in 23 s", Remaining: 65 * time.Minute,
+	return &Progress{RequestID: jobID, Stage: "Upload", Rate: 166.6, Wait: "Sentinel's limit reached. Next request in 23 s.", Remaining: 65 * time.Minute,
 		Bars: []Bar{{"Download", "indicators", 12345, 12345}, {"Convert", "objects made", 15000, 0}, {"Upload", "objects", 700, 15000}}}
 }
 

@@ -2,8 +2,11 @@ package e2e
 
 import (
 	"fmt"
+	"io"
+	"log"
 	"maps"
 	"net/http"
+	"net/http/httptest"
 	"slices"
 	"strings"
 	"testing"
@@ -116,6 +119,7 @@ func TestRefusedRecords(t *testing.T) {
 	for name, fault := range map[string]sentinelserver.Fault{
 		"one among 99 good ones": {Kind: sentinelserver.RefuseRecord},
 		"batch refused":          {Kind: sentinelserver.RefuseBatch, Status: http.StatusBadRequest},
+		"firewall":               {Kind: sentinelserver.RefuseBatch, Status: http.StatusForbidden, Form: "html"},
 		"batch too large":        {Kind: sentinelserver.RefuseBatch, Status: http.StatusRequestEntityTooLarge},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -163,6 +167,50 @@ func TestTokensThatLapseInMidRun(t *testing.T) {
 	d.a.eventually("objects in Sentinel", func() bool { return d.w.cloud.Stats().Accepted > 200 })
 	d.w.cloud.ExpireTokens()
 	d.finish(requestID)
+}
+
+// What keeps the Service from Microsoft is named on JOBS within seconds, with what to do about it.
+func TestWhatStandsInTheWay(t *testing.T) {
+	t.Parallel()
+	untrusted := func(d *delivery) string {
+		s := httptest.NewUnstartedServer(d.w.cloud)
+		s.Config.ErrorLog = log.New(io.Discard, "", 0)
+		s.StartTLS()
+		t.Cleanup(s.Close)
+		return s.URL
+	}
+	noName := func(*delivery) string { return "https://login.ms-sentinel.invalid" }
+	for name, c := range map[string]struct {
+		variable string
+		address  func(*delivery) string
+		says     []string
+	}{
+		"certificate of the login":  {"authority_url", untrusted, []string{"certificate of Microsoft Entra", "is not trusted", "CA certificate"}},
+		"certificate of the upload": {"upload_url", untrusted, []string{"certificate of Sentinel", "is not trusted", "CA certificate"}},
+		"name of the login":         {"authority_url", noName, []string{"login.ms-sentinel.invalid", "Microsoft Entra", "Check the n"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			d := newDelivery(t)
+			d.w.env[c.variable] = c.address(d)
+			requestID := d.run()
+			var said string
+			d.a.eventually("a reason on JOBS", func() bool {
+				if j := d.a.job(requestID); j.Progress != nil {
+					said = j.Progress.WaitReason
+				}
+				return said != ""
+			})
+			for _, part := range c.says {
+				if !strings.Contains(said, part) {
+					t.Errorf("JOBS says %q, without %q", said, part)
+				}
+			}
+			if took := time.Since(d.began); took > 20*time.Second {
+				t.Errorf("it took %v", took)
+			}
+		})
+	}
 }
 
 // What only an administrator can put right makes the job fail at once and say how. Put right, the same job does its work,

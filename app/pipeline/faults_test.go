@@ -71,6 +71,60 @@ func TestOneRejectedRecordAmong99(t *testing.T) {
 	}
 }
 
+// A firewall that refuses one record of many costs that record alone, and JOBS says what it was.
+func TestOneRecordRefusedByAFirewall(t *testing.T) {
+	in(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.fill(350)
+		w.must(w.far.Inject(sentinelserver.Fault{Kind: sentinelserver.RefuseBatch, Status: 403, Form: "html", Match: "'h142.example'", Count: -1}))
+		began := time.Now()
+		j := w.done(w.save(job.Full, query("", "Alpha")))
+		w.counts(j, job.Counts{Downloaded: 350, Queued: 350, Uploaded: 349, Rejected: 1})
+		problems := w.problems(j)
+		if len(problems) != 1 || !strings.Contains(problems[0].Message, "firewall or proxy") || !strings.Contains(problems[0].Raw, "h142.example") {
+			t.Errorf("%+v", problems)
+		}
+		if took := time.Since(began); took > 2*time.Minute {
+			t.Errorf("took %v", took)
+		}
+		w.sentOnce()
+	})
+}
+
+// What only an operator can heal stands on JOBS from the first try, with what to do about it, until it is healed.
+func TestOperatorIsTold(t *testing.T) {
+	for name, fault := range map[string]sentinelserver.Fault{
+		"login":  {Kind: sentinelserver.TokenStatus, Status: 403, Form: "html", Count: -1},
+		"upload": {Kind: sentinelserver.Status, Status: 200, Form: "foreign", Count: -1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			in(t, func(t *testing.T) {
+				w := newWorld(t)
+				w.fill(10)
+				w.must(w.far.Inject(fault))
+				w.saveOnly(job.Full, query("", "Alpha"))
+				told := func() bool {
+					reason := w.p.Progress().WaitReason
+					return strings.Contains(reason, "in place of") && strings.Contains(reason, "proxy settings")
+				}
+				for range 60 {
+					time.Sleep(5 * time.Second)
+					if !told() {
+						t.Fatalf("JOBS says %q", w.p.Progress().WaitReason)
+					}
+				}
+				id := w.p.Progress().RequestID
+				w.far.ClearFaults()
+				w.done(w.await(id))
+				if reason := w.p.Progress().WaitReason; reason != "" {
+					t.Errorf("still told of %q", reason)
+				}
+				w.check(true)
+			})
+		})
+	}
+}
+
 func TestThrottleAndOutages(t *testing.T) {
 	for _, f := range []sentinelserver.Fault{
 		{Kind: sentinelserver.Throttle, Seconds: 20, Form: "header", Count: 3, After: 2},

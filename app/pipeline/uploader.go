@@ -11,6 +11,7 @@ import (
 	"mssentinel/app/job"
 	"mssentinel/app/sentinel"
 	"mssentinel/app/store"
+	"mssentinel/app/text"
 )
 
 // Sentinel is where objects go.
@@ -116,7 +117,7 @@ func (u *uploader) reportWait(until time.Time, reason string) {
 		u.setDetail("")
 		return
 	}
-	u.setDetail("%s, next request at %s", reason, until.UTC().Format("15:04:05 UTC"))
+	u.setDetail("%s Next request at %s.", text.Sentence(reason), until.UTC().Format("15:04:05 UTC"))
 }
 
 // saveWaitTime adds to the day's total what Sentinel made Upload wait.

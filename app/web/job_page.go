@@ -89,7 +89,9 @@ func (s *server) jobProgress() *templates.Progress {
 	case p.WaitUntil.IsZero():
 		view.Wait = p.WaitReason
 	case left > 0:
-		view.Wait = fmt.Sprintf("%s, next request in %s", p.WaitReason, templates.Duration(left))
+		view.Wait = fmt.Sprintf("%s Next request in %s.", text.Sentence(p.WaitReason), templates.Duration(left))
+	default:
+		view.Wait = text.Sentence(p.WaitReason) + " The next request is under way."
 	}
 	if len(s.pausedTasks()) > 0 {
 		view.Remaining = 0

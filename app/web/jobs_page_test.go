@@ -264,14 +264,17 @@ func TestRunningJob(t *testing.T) {
 		v := w.visit(t, "ui/jobs")
 		for _, page := range []string{"ui/jobs", "ui/jobs?id=running"} {
 			v.open(page)
-			v.sees("12,345 of 20,000 indicators · 61 %", "900 of 900 objects made · 100 %", "7 of 100 objects · 7 %", "167 objects/s", "about 1 h 5 min", "Sentinel's limit reached, next request in 23 s")
+			v.sees("12,345 of 20,000 indicators · 61 %", "900 of 900 objects made · 100 %", "7 of 100 objects · 7 %", "167 objects/s", "about 1 h 5 min", "Sentinel's limit reached. Next request in 23 s.")
 		}
 		v.open("ui/jobs?id=complete")
 		v.misses("objects/s")
 		w.progress = pipeline.Progress{RequestID: "running", Stage: "Download", WaitReason: "ThreatConnect is silent"}
 		v.open("ui/jobs")
 		v.sees("not known yet", "Waiting ThreatConnect is silent", "0 indicators")
-		w.progress.WaitReason = ""
+		w.progress.WaitReason, w.progress.WaitUntil = "The name does not resolve. Check it", time.Now().Add(-time.Second)
+		v.open("ui/jobs")
+		v.sees("Waiting The name does not resolve. Check it. The next request is under way.")
+		w.progress.WaitReason, w.progress.WaitUntil = "", time.Time{}
 		v.open("ui/jobs")
 		v.sees("Waiting no")
 		if trigger := attr(v.find("live part", func(n *html.Node) bool { return attr(n, "id") == "live" }), "hx-trigger"); !strings.Contains(trigger, "2s") {
