@@ -9,8 +9,8 @@ import (
 	"github.com/google/uuid"
 )
 
-// The service speaks in four shapes: the gateway's, the API's envelope, a list of record errors, and text that is no
-// JSON, app/docs/sentinel.md#error-bodies.
+// The service speaks in three shapes: the gateway's, the API's envelope, and a list of record errors,
+// app/docs/sentinel.md#error-bodies.
 
 // writeGatewayError answers in the shape of the gateway before the API.
 func writeGatewayError(w http.ResponseWriter, status int, message string) {
