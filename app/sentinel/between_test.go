@@ -129,6 +129,32 @@ func TestFirewallForGood(t *testing.T) {
 	})
 }
 
+// Many deliveries meet it at once, one of which has a record that is refused for good.
+func TestFirewallSeenByAll(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := newLab(t, setup{limit: 100})
+		l.inject(sentinelserver.Fault{Kind: sentinelserver.Status, Status: 403, Form: "html", Count: -1})
+		time.AfterFunc(10*time.Minute, func() {
+			l.far.ClearFaults()
+			l.inject(sentinelserver.Fault{Kind: sentinelserver.RefuseBatch, Status: 403, Form: "html", Match: named(342), Count: -1})
+		})
+		together(8, func(i int) {
+			g, err := l.deliver(t.Context(), objects(i*100, 100))
+			want := 100
+			if i == 3 {
+				want = 99
+			}
+			if err != nil || len(g.accepted) != want || len(g.rejected) != 100-want {
+				t.Errorf("%v: accepted %d, rejected %v", err, len(g.accepted), g.rejected)
+			}
+		})
+		if n := l.far.RequestCount(); n > 400 || len(l.far.Objects(source)) != 799 {
+			t.Errorf("%d requests, Sentinel holds %d", n, len(l.far.Objects(source)))
+		}
+		l.quiet()
+	})
+}
+
 // A firewall that refuses every record, though not a request without any, is no fault of the records.
 func TestFirewallThatRefusesEveryRecord(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
