@@ -152,37 +152,37 @@ func (s *tokenSource) requestToken(ctx context.Context) (tokenState, error) {
 	form := url.Values{
 		"grant_type": {"client_credentials"}, "client_id": {s.clientID}, "client_secret": {secret}, "scope": {s.scope},
 	}
-	response, body, err := s.postForm(ctx, form)
+	status, header, body, err := s.postForm(ctx, form)
 	if err != nil {
 		return tokenState{}, &unavailableError{fault: networkFault("Microsoft Entra", s.host, err)}
 	}
 	body = trimMark(redactSecret(body, secret))
-	if response.StatusCode != http.StatusOK {
-		return tokenState{}, entraError(response.StatusCode, response.Header, body, asked)
+	if status != http.StatusOK {
+		return tokenState{}, entraError(status, header, body, asked)
 	}
-	return readToken(response.Header, body, asked)
+	return readToken(header, body, asked)
 }
 
 // postForm makes the request and reads the answer.
-func (s *tokenSource) postForm(ctx context.Context, form url.Values) (*http.Response, []byte, error) {
+func (s *tokenSource) postForm(ctx context.Context, form url.Values) (status int, header http.Header, body []byte, err error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, tokenTimeout, errTooSlow)
 	defer cancel()
 	request, err := http.NewRequestWithContext(ctx, http.MethodPost, s.url, strings.NewReader(form.Encode()))
 	if err != nil {
-		return nil, nil, errors.New("the address of the login is not usable")
+		return 0, nil, nil, errors.New("the address of the login is not usable")
 	}
 	request.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 	request.Header.Set("Accept", "application/json")
 	response, err := s.http.Do(request)
 	if err != nil {
-		return nil, nil, preferCause(ctx, err)
+		return 0, nil, nil, preferCause(ctx, err)
 	}
 	defer response.Body.Close()
-	body, err := io.ReadAll(io.LimitReader(response.Body, maxTokenAnswer))
+	body, err = io.ReadAll(io.LimitReader(response.Body, maxTokenAnswer))
 	if err != nil {
-		return nil, nil, preferCause(ctx, fmt.Errorf("reading the answer: %w", err))
+		return 0, nil, nil, preferCause(ctx, fmt.Errorf("reading the answer: %w", err))
 	}
-	return response, body, nil
+	return response.StatusCode, response.Header, body, nil
 }
 
 func readToken(header http.Header, body []byte, asked time.Time) (tokenState, error) {
