@@ -101,6 +101,40 @@ func TestText(t *testing.T) {
 	}
 }
 
+// Half a surrogate pair is no character. Text replaces it, Exact keeps it apart from any other text, and from UTF-8.
+func TestExact(t *testing.T) {
+	for value, want := range map[string]string{
+		``: ``, `null`: ``, `7`: `7`, `"a\n\u00e9"`: "a\né", `"\ud83d\ude00"`: "😀", `"\uFFFD"`: "\uFFFD",
+		`"\ud83d"`: "\xED\xA0\xBD", `"a\uDC00b"`: "a\xED\xB0\x80b", `"\ud83d\ud83d\ude00"`: "\xED\xA0\xBD😀", `"\ude00\ud83d"`: "\xED\xB8\x80\xED\xA0\xBD",
+		`"\ud83d\n"`: "\xED\xA0\xBD\n", `"\udfff"`: "\xED\xBF\xBF",
+	} {
+		if got := Exact(value); got != want {
+			t.Errorf("Exact(%s) = %q, want %q", value, got, want)
+		}
+	}
+	seen := map[string]rune{}
+	for half := rune(0xD800); half <= 0xDFFF; half++ {
+		text := Exact(fmt.Sprintf(`"\u%04x"`, half))
+		if other, known := seen[text]; known || utf8.ValidString(text) {
+			t.Fatalf("%U is read as %q, as %U is", half, text, other)
+		}
+		seen[text] = half
+	}
+}
+
+// Exact differs from Text in halves of pairs alone.
+func TestExactIsText(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		raw, err := json.Marshal(rapid.String().Draw(t, "text"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if Exact(string(raw)) != Text(string(raw)) {
+			t.Fatalf("%s is read as %q and as %q", raw, Exact(string(raw)), Text(string(raw)))
+		}
+	})
+}
+
 // Whatever is JSON is accepted; cut anywhere, it is not.
 func TestWhatIsCutIsNoticed(t *testing.T) {
 	value := rapid.Custom(func(t *rapid.T) any { return draw(t, 4) })

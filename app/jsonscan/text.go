@@ -9,7 +9,14 @@ import (
 // Text is a scalar that a [Scanner] found, as text: the content of a string, and a number, true or false as they stand;
 // "" for null, an object, an array, and an empty span. Bytes of a string that are no UTF-8 stay as they are. An escape
 // that JSON does not know, and half a surrogate pair, become U+FFFD. Without escapes it shares the memory of the value.
-func Text(value string) string {
+func Text(value string) string { return readScalar(value, utf8.AppendRune) }
+
+// Exact is [Text], except that half a surrogate pair becomes three bytes of its own that are no UTF-8: no two strings that a
+// strict scanner accepts become the same text, and whoever asks for UTF-8 sees that this one is none.
+func Exact(value string) string { return readScalar(value, appendHalf) }
+
+// readScalar reads a scalar as text. appendHalf is given the halves of surrogate pairs, and no other character differs.
+func readScalar(value string, appendHalf func([]byte, rune) []byte) string {
 	if value == "" {
 		return ""
 	}
@@ -19,7 +26,7 @@ func Text(value string) string {
 		if strings.IndexByte(inside, '\\') < 0 {
 			return inside
 		}
-		return unescape(inside)
+		return unescape(inside, appendHalf)
 	case '{', '[', 'n':
 		return ""
 	}
@@ -27,7 +34,7 @@ func Text(value string) string {
 }
 
 // unescape resolves the escapes of a string without its quotes.
-func unescape(inside string) string {
+func unescape(inside string, appendHalf func([]byte, rune) []byte) string {
 	text := make([]byte, 0, len(inside))
 	for {
 		before, escape, found := strings.Cut(inside, `\`)
@@ -35,12 +42,12 @@ func unescape(inside string) string {
 		if !found {
 			return string(text)
 		}
-		text, inside = appendEscape(text, escape)
+		text, inside = appendEscape(text, escape, appendHalf)
 	}
 }
 
 // appendEscape appends what the escape stands for whose backslash was read, and returns what follows it.
-func appendEscape(text []byte, escape string) (grown []byte, rest string) {
+func appendEscape(text []byte, escape string, appendHalf func([]byte, rune) []byte) (grown []byte, rest string) {
 	if escape == "" {
 		return utf8.AppendRune(text, utf8.RuneError), ""
 	}
@@ -59,25 +66,33 @@ func appendEscape(text []byte, escape string) (grown []byte, rest string) {
 	case 't':
 		return append(text, '\t'), rest
 	case 'u':
-		return appendUnicode(text, rest)
+		return appendUnicode(text, rest, appendHalf)
 	}
 	return utf8.AppendRune(text, utf8.RuneError), rest
 }
 
 // appendUnicode appends the character whose four hexadecimal digits are ahead, and the second half of a surrogate pair.
-func appendUnicode(text []byte, digits string) (grown []byte, rest string) {
+func appendUnicode(text []byte, digits string, appendHalf func([]byte, rune) []byte) (grown []byte, rest string) {
 	r, ok := hexRune(digits)
 	if !ok {
 		return utf8.AppendRune(text, utf8.RuneError), digits
 	}
 	rest = digits[4:]
-	if second, paired := strings.CutPrefix(rest, `\u`); paired && utf16.IsSurrogate(r) {
+	if !utf16.IsSurrogate(r) {
+		return utf8.AppendRune(text, r), rest
+	}
+	if second, paired := strings.CutPrefix(rest, `\u`); paired {
 		low, _ := hexRune(second)
 		if pair := utf16.DecodeRune(r, low); pair != utf8.RuneError {
 			return utf8.AppendRune(text, pair), second[4:]
 		}
 	}
-	return utf8.AppendRune(text, r), rest // half a pair is written as U+FFFD
+	return appendHalf(text, r), rest
+}
+
+// appendHalf writes half a surrogate pair in the form that UTF-8 has for its neighbours and forbids for it.
+func appendHalf(text []byte, half rune) []byte {
+	return append(text, 0xE0|byte(half>>12), 0x80|byte(half>>6)&0x3F, 0x80|byte(half)&0x3F)
 }
 
 // hexRune reads four hexadecimal digits; false where there are fewer.
