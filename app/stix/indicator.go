@@ -121,20 +121,27 @@ func (i *Indicator) checkLists() error {
 			return errors.New("an external reference lacks a source name, or both a URL and an id")
 		}
 	}
-	size := 0
 	for s := range i.allTexts {
 		if !utf8.ValidString(s) {
 			return errors.New("a member is not valid UTF-8")
 		}
-		size += len(s)
 	}
-	if size > MaxText {
+	if size := i.TextSize(); size > MaxText {
 		return fmt.Errorf("the object has %d bytes of text, more than %d", size, MaxText)
 	}
 	if slices.Contains(i.Labels, "") || slices.Contains(i.IndicatorTypes, "") {
 		return errors.New("a label or an indicator type is empty")
 	}
 	return nil
+}
+
+// TextSize is the text of all members together, in bytes; an object with more than MaxText cannot be sent.
+func (i *Indicator) TextSize() int {
+	size := 0
+	for s := range i.allTexts {
+		size += len(s)
+	}
+	return size
 }
 
 // allTexts goes through the text of all members.
