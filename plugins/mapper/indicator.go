@@ -6,7 +6,6 @@ import (
 	"strconv"
 	"strings"
 	"time"
-	"unicode/utf8"
 
 	"mssentinel/app/jsonscan"
 )
@@ -21,6 +20,7 @@ type Indicator struct {
 	Summary   string
 	OwnerName string
 	WebLink   string
+	// DateAdded is zero where it is missing or cannot be read.
 	DateAdded time.Time
 	// Confidence is 0 to 100, Rating 0 to 5, ThreatAssessScore 0 to 1000; nil means not set.
 	Confidence        *int
@@ -32,6 +32,10 @@ type Indicator struct {
 	AssociatedGroups  []Group
 
 	members []member
+	// unreadDate is what stands for the date where it could not be read.
+	unreadDate string
+	// labelsLeftOut is how many labels the object that was made last had no room for.
+	labelsLeftOut int
 }
 
 // Tag is a tag. TechniqueID, for example T1566.001, marks one of ATT&CK.
@@ -67,7 +71,8 @@ func Parse(raw []byte) (*Indicator, error) {
 	return i, nil
 }
 
-// Member returns a text, number or truth value of the JSON object as text, untouched; "" where it is missing.
+// Member returns a text, number or truth value of the JSON object as text, untouched; "" where it is missing. It may hold what
+// is no text: see [Usable].
 func (i *Indicator) Member(name string) string {
 	for _, m := range i.members {
 		if m.name == name {
@@ -77,31 +82,6 @@ func (i *Indicator) Member(name string) string {
 	return ""
 }
 
-// Value returns the observable: the member of that name, or the summary where it is missing
-// or blank. The error says why the value cannot stand in a pattern.
-func (i *Indicator) Value(name string) (string, error) {
-	value := i.Member(name)
-	if isBlank(value) {
-		value = i.Member("summary")
-	}
-	return value, Usable(value)
-}
-
-// Usable says why a value cannot stand in a pattern: it is blank, contains NUL or is not UTF-8.
-func Usable(value string) error {
-	switch {
-	case isBlank(value):
-		return errors.New("the indicator has no value")
-	case strings.IndexByte(value, 0) >= 0:
-		return errors.New("the value contains a NUL character")
-	case !utf8.ValidString(value):
-		return errors.New("the value is not valid UTF-8")
-	}
-	return nil
-}
-
-func isBlank(s string) bool { return strings.TrimSpace(s) == "" }
-
 // parser walks through the JSON of an indicator. All texts of the indicator share the memory of one copy.
 type parser struct {
 	jsonscan.Scanner
@@ -110,7 +90,7 @@ type parser struct {
 
 // readScalar gives a text, a number or a truth value as text, untouched; "" for anything else.
 func (p *parser) readScalar(value jsonscan.Span) string {
-	return jsonscan.Text(p.text[value.Start:value.End])
+	return jsonscan.Exact(p.text[value.Start:value.End])
 }
 
 // readText gives a scalar as it may stand in any member of an object.
@@ -140,7 +120,7 @@ func (i *Indicator) setMember(name, value string) {
 	case "webLink":
 		i.WebLink = strings.TrimSpace(cleanText(value))
 	case "dateAdded":
-		i.DateAdded = parseDate(value)
+		i.readDateAdded(value)
 	case "confidence":
 		i.Confidence = parseInt(value, 100)
 	case "rating":
@@ -238,15 +218,4 @@ func parseInt(value string, greatest float64) *int {
 	}
 	i := int(math.Round(*n))
 	return &i
-}
-
-// parseDate reads the forms of app/docs/threatconnect.md#dates; zero for anything else.
-func parseDate(s string) time.Time {
-	s = strings.TrimSpace(s)
-	for _, layout := range [...]string{time.RFC3339, "2006-01-02T15:04:05", time.DateTime, time.DateOnly} {
-		if t, err := time.Parse(layout, s); err == nil {
-			return t.UTC()
-		}
-	}
-	return time.Time{}
 }

@@ -1,6 +1,7 @@
 package mapper
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 	"time"
@@ -8,29 +9,53 @@ import (
 	"unicode/utf8"
 
 	"mssentinel/app/stix"
+	"mssentinel/app/text"
 )
 
 // Object is the STIX object of one observable of the indicator. The pattern and the value, as
 // ThreatConnect writes it, are the mapper's; the rest is the same for every type. now is the
-// time of conversion.
+// time of conversion. What has to be said about the rest is added to the answer as notes.
 func (i *Indicator) Object(pattern, value string, now time.Time) Object {
 	summary := i.Summary
 	if summary == "" {
 		summary = value
 	}
-	return Object{
+	refs, _ := i.objectMarkingRefs()
+	o := Object{
 		Pattern:            pattern,
 		Name:               value + " | " + i.OwnerName,
 		Description:        i.writeDescription(summary),
 		Created:            i.creationTime(now),
 		Confidence:         i.Confidence,
-		Labels:             i.tagLabels(),
 		KillChainPhases:    i.killChainPhases(),
-		ObjectMarkingRefs:  i.objectMarkingRefs(),
+		ObjectMarkingRefs:  refs,
 		ExternalReferences: i.externalReferences(),
 		IndicatorTypes:     []string{i.indicatorType()},
 	}
+	all := i.tagLabels()
+	o.Labels = fitLabels(all, stix.MaxText-o.TextSize())
+	i.labelsLeftOut = len(all) - len(o.Labels)
+	return o
 }
+
+// notes say what a person should know about the objects that were made of this indicator, whatever its mapper.
+func (i *Indicator) notes() []string {
+	var notes []string
+	if i.unreadDate != "" {
+		notes = append(notes, fmt.Sprintf("dateAdded %q is no date that can be read: the time of conversion stands in", text.Cut(i.unreadDate, maxQuoted)))
+	}
+	_, unknown := i.objectMarkingRefs()
+	for _, label := range unknown {
+		notes = append(notes, fmt.Sprintf("the security label %q is not understood: it counts as TLP:AMBER at least", text.Cut(label, maxQuoted)))
+	}
+	if i.labelsLeftOut > 0 {
+		notes = append(notes, fmt.Sprintf("the object has no room for %d of its tags, which are left out", i.labelsLeftOut))
+	}
+	return notes
+}
+
+// maxQuoted bounds what a note quotes, in bytes.
+const maxQuoted = 100
 
 // creationTime is when the indicator was added. STIX wants no date in the future, and no object goes without one.
 func (i *Indicator) creationTime(now time.Time) time.Time {
@@ -40,19 +65,36 @@ func (i *Indicator) creationTime(now time.Time) time.Time {
 	return i.DateAdded
 }
 
-// tagLabels are the names of the tags, those of ATT&CK as ThreatConnect shows them.
+// tagLabels are the names of the tags, those of ATT&CK as ThreatConnect shows them, each once.
 func (i *Indicator) tagLabels() []string {
 	var labels []string
+	seen := make(map[string]bool, len(i.Tags))
 	for _, t := range i.Tags {
 		label := t.Name
-		if t.TechniqueID != "" && !strings.HasPrefix(t.Name, t.TechniqueID) {
-			label = t.TechniqueID + " - " + t.Name
+		switch {
+		case isBlank(label):
+			label = t.TechniqueID
+		case t.TechniqueID != "" && !strings.HasPrefix(label, t.TechniqueID):
+			label = t.TechniqueID + " - " + label
 		}
-		if !isBlank(label) && !slices.Contains(labels, label) {
+		if !isBlank(label) && !seen[label] {
+			seen[label] = true
 			labels = append(labels, label)
 		}
 	}
 	return labels
+}
+
+// fitLabels are the labels, in their order, for which there is room, in bytes.
+func fitLabels(labels []string, room int) []string {
+	fitting := labels[:0]
+	for _, label := range labels {
+		if len(label) <= room {
+			room -= len(label)
+			fitting = append(fitting, label)
+		}
+	}
+	return fitting
 }
 
 // killChainPhases are those of every "Phase of Intrusion" that Lockheed Martin's kill chain knows.
@@ -90,35 +132,6 @@ var phaseNames = map[string]string{
 	"actiononobjectives":  "actions-on-objectives",
 	"actionsonobjective":  "actions-on-objectives",
 	"actionsonobjectives": "actions-on-objectives",
-}
-
-// objectMarkingRefs is the marking of the strictest TLP label.
-func (i *Indicator) objectMarkingRefs() []string {
-	strictest := len(tlp)
-	for _, l := range i.SecurityLabels {
-		name := strings.ToUpper(strings.ReplaceAll(l.Name, " ", ""))
-		for rank, marking := range tlp[:strictest] {
-			if slices.Contains(marking.labels, name) {
-				strictest = rank
-				break
-			}
-		}
-	}
-	if strictest == len(tlp) {
-		return nil
-	}
-	return []string{tlp[strictest].ref}
-}
-
-// tlp has the markings that Sentinel knows, the strictest first, with the labels of TLP 1.0 and 2.0.
-var tlp = [...]struct {
-	ref    string
-	labels []string
-}{
-	{stix.TLPRed, []string{"TLP:RED"}},
-	{stix.TLPAmber, []string{"TLP:AMBER", "TLP:AMBER+STRICT"}},
-	{stix.TLPGreen, []string{"TLP:GREEN"}},
-	{stix.TLPWhite, []string{"TLP:WHITE", "TLP:CLEAR"}},
 }
 
 func (i *Indicator) externalReferences() []ExternalReference {

@@ -2,6 +2,8 @@ package mapper
 
 import (
 	"encoding/json"
+	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -175,5 +177,62 @@ func TestWordsBeyondASCII(t *testing.T) {
 	phase := Attribute{Type: "Phase of Intrusion", Value: "Actions\u00a0on Objectives"}
 	if got := (&Indicator{Attributes: []Attribute{phase}}).killChainPhases(); len(got) != 1 {
 		t.Errorf("the phase %q is not known", phase.Value)
+	}
+}
+
+// As many tags as an object has room for become labels, each once and in order; the rest gets a note. With 300,000 tags anything
+// that looks at each pair of them would not come to its end.
+func TestVeryManyTags(t *testing.T) {
+	for _, tt := range []struct{ tags, length int }{{3, 10}, {1000, 126}, {12_000, 126}, {300_000, 20}, {5, 100_000}} {
+		t.Run(fmt.Sprintf("%d of %d bytes", tt.tags, tt.length), func(t *testing.T) {
+			var raw strings.Builder
+			raw.WriteString(`{"type":"Host","hostName":"a.example","tags":{"data":[`)
+			for n := range tt.tags {
+				fmt.Fprintf(&raw, `{"name":"%0*d"},{"name":"%0*d"},`, tt.length, n, tt.length, n/2)
+			}
+			raw.WriteString(`{}]}}`)
+			s := &server{mapper: Single{Type: Type{Name: "Host"}, Member: "hostName", Pattern: func(v string) (string, error) { return Pattern(Equal("domain-name:value", v)), nil }}}
+			a := s.mapRecord([]byte(raw.String()), now)
+			if len(a.Objects) != 1 || len(a.Problems) > 0 {
+				t.Fatalf("%d objects, problems %q", len(a.Objects), a.Problems)
+			}
+			labels, size := a.Objects[0].Labels, a.Objects[0].TextSize()
+			for n, label := range labels {
+				if want := fmt.Sprintf("%0*d", tt.length, n); label != want {
+					t.Fatalf("label %d is %s", n, label)
+				}
+			}
+			left := tt.tags - len(labels)
+			if note := fmt.Sprintf("no room for %d of its tags", left); left > 0 != strings.Contains(strings.Join(a.Notes, ""), note) {
+				t.Errorf("%d labels, notes %q", len(labels), a.Notes)
+			}
+			if size > stix.MaxText || left > 0 && size <= stix.MaxText-tt.length {
+				t.Errorf("%d bytes of text with %d labels left out", size, left)
+			}
+		})
+	}
+}
+
+// A label that does not fit keeps none behind it out.
+func TestTagThatIsTooLongAlone(t *testing.T) {
+	long := strings.Repeat("x", stix.MaxText)
+	ind := &Indicator{Tags: []Tag{{Name: "first"}, {Name: long}, {Name: "last"}}}
+	if o := ind.Object("[a:b = 'c']", "c", now); !slices.Equal(o.Labels, []string{"first", "last"}) {
+		t.Errorf("%d labels, %v", len(o.Labels), o.Check())
+	}
+}
+
+// Very many security labels, attributes and groups cost no more than reading them.
+func TestVeryManyOfTheRest(t *testing.T) {
+	ind := &Indicator{Summary: "a.example"}
+	for n := range 200_000 {
+		name := fmt.Sprint("TLP:", n)
+		ind.SecurityLabels = append(ind.SecurityLabels, SecurityLabel{name + "x"})
+		ind.Attributes = append(ind.Attributes, Attribute{Type: "Phase of Intrusion", Value: name}, Attribute{Type: "Phase of Intrusion", Value: "C2"})
+		ind.AssociatedGroups = append(ind.AssociatedGroups, Group{Name: name})
+	}
+	o := ind.Object("[a:b = 'c']", "c", now)
+	if len(o.KillChainPhases) != 1 || len(o.ObjectMarkingRefs) != 1 || len(o.Description) > stix.MaxDescription || len(ind.notes()) > maxUnknown {
+		t.Errorf("%d phases, %d markings, notes %q", len(o.KillChainPhases), len(o.ObjectMarkingRefs), ind.notes())
 	}
 }

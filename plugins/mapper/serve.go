@@ -105,11 +105,12 @@ func (s *server) mapRecord(raw []byte, now time.Time) (answer Answer) {
 	if err != nil {
 		return failedAnswer("%s", err)
 	}
-	return checkAnswer(s.mapper.Map(ind, now))
+	return checkAnswer(ind, s.mapper.Map(ind, now))
 }
 
-// checkAnswer gives the answer without the objects that cannot be sent, which become problems.
-func checkAnswer(a Answer) Answer {
+// checkAnswer gives the answer without the objects that cannot be sent, which become problems, and with the notes that do not depend
+// on the mapper.
+func checkAnswer(ind *Indicator, a Answer) Answer {
 	var sound []Object
 	for _, o := range a.Objects {
 		if err := o.Check(); err != nil {
@@ -125,6 +126,9 @@ func checkAnswer(a Answer) Answer {
 	a.Objects = sound
 	if len(a.Objects) == 0 && len(a.Problems) == 0 {
 		return failedAnswer("the mapper gave neither an object nor a reason")
+	}
+	if len(a.Objects) > 0 {
+		a.Notes = append(a.Notes, ind.notes()...)
 	}
 	return a
 }

@@ -8,8 +8,10 @@ type Single struct {
 	Type    Type
 	// Member holds the observable, for example "hostName". Where it is missing the summary stands in.
 	Member string
-	// Pattern is the STIX pattern of a value, or an error that says what is wrong with it.
+	// Pattern is the STIX pattern of a value, without the margins that [Trim] takes off, or an error that says what is wrong with it.
 	Pattern func(value string) (string, error)
+	// Note, which may be nil, says what is odd about a value that is sent all the same, beyond what [Notes] finds; "" for nothing.
+	Note func(value string) string
 }
 
 // Describe implements Mapper.
@@ -27,5 +29,11 @@ func (s Single) Map(ind *Indicator, now time.Time) Answer {
 	if err != nil {
 		return Problem("%s", err)
 	}
-	return Answer{Objects: []Object{ind.Object(pattern, value, now)}}
+	answer := Answer{Objects: []Object{ind.Object(pattern, value, now)}, Notes: Notes(value)}
+	if s.Note != nil {
+		if note := s.Note(value); note != "" {
+			answer.Notes = append(answer.Notes, note)
+		}
+	}
+	return answer
 }
