@@ -25,7 +25,11 @@ func buildPattern(value string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	return mapper.Pattern(mapper.Equal(mapper.AddressPath(block.Addr()), block.String())), nil
+	value = block.String()
+	if block.IsSingleIP() {
+		value = block.Addr().String() // the pattern of that address, so that both are one object
+	}
+	return mapper.Pattern(mapper.Equal(mapper.AddressPath(block.Addr()), value)), nil
 }
 
 // mappedBits is how many bits of an IPv6 address say that it is an IPv4 address, as in ::ffff:192.0.2.1.
@@ -33,9 +37,12 @@ const mappedBits = 128 - 32
 
 // parseBlock keeps the host bits: they are part of what ThreatConnect says.
 func parseBlock(value string) (netip.Prefix, error) {
-	address, length, found := strings.Cut(strings.TrimSpace(value), "/")
+	address, length, found := strings.Cut(mapper.Trim(value), "/")
 	if !found {
 		return netip.Prefix{}, fmt.Errorf("the block %q has no prefix length", value)
+	}
+	if strings.Contains(length, "/") {
+		return netip.Prefix{}, fmt.Errorf("%q is a URL or a path, not a block", value)
 	}
 	addr, err := mapper.Address(address)
 	if err != nil {
