@@ -16,6 +16,7 @@ func New(version string) mapper.Mapper {
 		Pattern: func(value string) (string, error) {
 			return mapper.Pattern(mapper.Equal("url:value", canonicalURL(value))), nil
 		},
+		Note: noteBlank,
 	}
 }
 
@@ -32,6 +33,14 @@ func canonicalURL(value string) string {
 	}
 	host := strings.LastIndexByte(authority, '@') + 1
 	return strings.ToLower(scheme) + "://" + authority[:host] + mapper.Lower(authority[host:]) + path
+}
+
+// noteBlank notes what no URL contains, and what no log has in one therefore.
+func noteBlank(value string) string {
+	if strings.Contains(value, " ") {
+		return "the URL contains a blank: as it stands it will match nothing"
+	}
+	return ""
 }
 
 // isScheme follows RFC 3986 section 3.1.
