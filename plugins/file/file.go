@@ -33,10 +33,14 @@ func (m fileMapper) Describe() mapper.Description {
 func (m fileMapper) Map(ind *mapper.Indicator, now time.Time) mapper.Answer {
 	var answer mapper.Answer
 	for n, value := range readHashes(ind) {
-		if strings.TrimSpace(value) == "" {
+		if value == "" {
 			continue
 		}
-		hash, a := strings.ToLower(strings.TrimSpace(value)), algorithms[n]
+		hash, a := strings.ToLower(value), algorithms[n]
+		if err := mapper.Usable(value); err != nil {
+			answer.Problems = append(answer.Problems, fmt.Sprintf("%s: %s", a.name, err))
+			continue
+		}
 		if !isHash(hash, a.digits) {
 			problem := fmt.Sprintf("%q is not a hash of type %s: it needs %d hexadecimal digits", value, a.name, a.digits)
 			answer.Problems = append(answer.Problems, problem)
@@ -46,22 +50,34 @@ func (m fileMapper) Map(ind *mapper.Indicator, now time.Time) mapper.Answer {
 		answer.Objects = append(answer.Objects, ind.Object(pattern, value, now))
 	}
 	if len(answer.Objects) == 0 && len(answer.Problems) == 0 {
-		return mapper.Problem("the file has no hash")
+		return mapper.Problem("%s", explainNoHash(ind))
 	}
 	return answer
+}
+
+// explainNoHash says what a file has that has no hash that STIX and Sentinel compare.
+func explainNoHash(ind *mapper.Indicator) string {
+	summary := mapper.Trim(ind.Member("summary"))
+	switch {
+	case summary == "":
+		return "the file has no hash"
+	case strings.Trim(strings.ToLower(summary), hexDigits) == "":
+		return fmt.Sprintf("the file has no MD5, SHA-1 or SHA-256: %q has %d hexadecimal digits", summary, len(summary))
+	}
+	return fmt.Sprintf("the file has no MD5, SHA-1 or SHA-256: %q is none", summary)
 }
 
 // readHashes gives the values in the order of algorithms, from the summary where no member has one.
 func readHashes(ind *mapper.Indicator) [len(algorithms)]string {
 	var values [len(algorithms)]string
 	for n, a := range algorithms {
-		values[n] = ind.Member(a.member)
+		values[n] = mapper.Trim(ind.Member(a.member))
 	}
-	if strings.TrimSpace(strings.Join(values[:], "")) != "" {
+	if strings.Join(values[:], "") != "" {
 		return values
 	}
 	for part := range strings.SplitSeq(ind.Member("summary"), " : ") {
-		part = strings.TrimSpace(part)
+		part = mapper.Trim(part)
 		for n, a := range algorithms {
 			if len(part) == a.digits {
 				values[n] = part
@@ -71,6 +87,6 @@ func readHashes(ind *mapper.Indicator) [len(algorithms)]string {
 	return values
 }
 
-func isHash(s string, digits int) bool {
-	return len(s) == digits && strings.Trim(s, "0123456789abcdef") == ""
-}
+const hexDigits = "0123456789abcdef"
+
+func isHash(s string, digits int) bool { return len(s) == digits && strings.Trim(s, hexDigits) == "" }
