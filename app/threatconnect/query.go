@@ -42,6 +42,9 @@ func (q Query) Check() error {
 	if err != nil {
 		return err
 	}
+	if err := checkQuotes(code); err != nil {
+		return err
+	}
 	if err := checkParentheses(code); err != nil {
 		return err
 	}
@@ -52,6 +55,19 @@ func (q Query) Check() error {
 		}
 		if strings.EqualFold(word, "typeName") {
 			return errors.New("the TQL names typeName: leave it out, the types are those chosen in Indicator Types to Retrieve")
+		}
+	}
+	return nil
+}
+
+// typographicQuotes are what word processors and chats make of the quotes of a string. TQL knows none of them.
+const typographicQuotes = "“”„‟‘’‚‛«»‹›″′‶‵´＂＇「」『』〝〞〟❝❞❛❜"
+
+// checkQuotes refuses typographic quotes in what is no string: within one they are text.
+func checkQuotes(code string) error {
+	for _, r := range code {
+		if strings.ContainsRune(typographicQuotes, r) {
+			return fmt.Errorf("the TQL has %c: use straight quotes", r)
 		}
 	}
 	return nil
@@ -73,6 +89,10 @@ func withoutLiterals(tql string) (string, error) {
 			}
 		}
 		if i >= len(tql) {
+			// Perhaps it begins within typographic quotes, or its end is one.
+			if err := checkQuotes(code.String() + tql[start:]); err != nil {
+				return "", err
+			}
 			return "", fmt.Errorf("the TQL has a string that does not end: close the %c at character %d",
 				quote, characterPosition(tql, start))
 		}

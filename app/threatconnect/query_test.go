@@ -34,6 +34,18 @@ func TestCheck(t *testing.T) {
 		{`rating > 1 -- the rest`, "no comments"},
 		{`rating > 1 /* ) */`, "no comments"},
 		{`rating > 1 # x`, "no comments"},
+		{`summary = “h1.example”`, "has “: use straight quotes"},
+		{`summary = ‘h1.example’`, "has ‘: use straight quotes"},
+		{`summary = "h1.example”`, "has ”: use straight quotes"},
+		{`summary = “it's”`, "has “: use straight quotes"},
+		{`summary = ”h1.example"`, "has ”: use straight quotes"},
+		{`rating > 1 and summary in („a“, „b“)`, "has „: use straight quotes"},
+		{`summary = «a»`, "has «: use straight quotes"},
+		{`summary = ´a´`, "has ´: use straight quotes"},
+		{`summary = ＂a＂`, "has ＂: use straight quotes"},
+		{`summary = "a\\" and owner = “b”`, "has “: use straight quotes"},
+		{`summary = "it’s “quoted”" and tag = 'l’été' or tag = ` + "`«x»`", ""},
+		{`summary = "a \" “ b"`, ""},
 	} {
 		q := hosts
 		q.TQL = c.tql
