@@ -34,6 +34,18 @@ type FoundObject struct {
 	ValidUntil time.Time
 }
 
+// withCreated is the object with the created with which it was first sent, in milliseconds since 1970; with its own for 0.
+func (f *FoundObject) withCreated(created int64) *FoundObject {
+	if created == 0 || f.Created.UnixMilli() == created {
+		return f
+	}
+	indicator := *f.Indicator
+	indicator.Created = time.UnixMilli(created).UTC()
+	sent := *f
+	sent.Indicator = &indicator
+	return &sent
+}
+
 // Batch is a part of what a query returned, in the query's order.
 type Batch struct {
 	Job   int64
@@ -158,6 +170,22 @@ func (w *WorkingSet) AddObject(o *Object) {
 func (w *WorkingSet) AddReported(indicator int64, message, raw string) {
 	w.reported[line{indicator, message, raw}] = true
 }
+
+// Unsettled are the objects of which nothing is known to stand while rows are in the outbox. Those rows that are under way may
+// come to stand: their created is to be added by [WorkingSet.AddUnderWay].
+func (w *WorkingSet) Unsettled() []int64 {
+	var numbers []int64
+	for n, o := range w.numbers {
+		if o.State == Nothing && o.Passage(w.handed) != None {
+			numbers = append(numbers, n)
+		}
+	}
+	slices.Sort(numbers)
+	return numbers
+}
+
+// AddUnderWay adds the created of a row of the object that was handed to Upload and that may stand by now.
+func (w *WorkingSet) AddUnderWay(number, created int64) { w.numbers[number].Created = created }
 
 // Given are the numbers of the objects that the candidates gave before and that were not added.
 func (w *WorkingSet) Given() []int64 {
@@ -364,7 +392,7 @@ func (w *WorkingSet) queueObject(f *Found, e *FoundObject, o *Object) {
 	if o.Passage(w.handed) == Waiting && !w.dropQueued(o) {
 		w.Superseded[o.Queued] = f.Indicator
 	}
-	w.queue = append(w.queue, QueuedObject{FoundObject: e, Seq: w.NextSeq, Object: o.Number, Indicator: f.Indicator, Type: f.Type, TypeNumber: o.Type})
+	w.queue = append(w.queue, QueuedObject{FoundObject: e.withCreated(o.Created), Seq: w.NextSeq, Object: o.Number, Indicator: f.Indicator, Type: f.Type, TypeNumber: o.Type})
 	w.Tally.Of(w.batch.Job, w.batch.Query, f.Type).Queued++
 	o.Job, o.Queued, o.changed = w.batch.Job, w.NextSeq, true
 	w.NextSeq++

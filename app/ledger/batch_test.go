@@ -305,3 +305,43 @@ func TestSupersededIsADuplicateOfItsOwnJobAlone(t *testing.T) {
 		}
 	}
 }
+
+// An object keeps the created with which it was first sent, as long as that may stand or has stood.
+func TestCreatedStays(t *testing.T) {
+	created := time.Date(2024, 5, 6, 7, 8, 9, 123e6, time.UTC)
+	for name, tt := range map[string]struct {
+		object   func(*Object)
+		underWay time.Time
+		want     time.Time
+	}{
+		"stands":                          {object: func(o *Object) { o.Created = created.UnixMilli() }, want: created},
+		"was retired":                     {object: func(o *Object) { o.State, o.Created = Retired, created.UnixMilli() }, want: created},
+		"was never sent":                  {object: func(o *Object) { o.State = Nothing }, want: noon},
+		"a row is under way":              {object: func(o *Object) { o.State, o.Queued = Nothing, 40 }, underWay: created, want: created},
+		"one is under way, another waits": {object: func(o *Object) { o.State, o.Queued = Nothing, 41 }, underWay: created, want: created},
+		"a row waits that never left":     {object: func(o *Object) { o.State, o.Queued = Nothing, 41 }, want: noon},
+		"a row was rejected":              {object: func(o *Object) { o.State, o.Settled = Nothing, 40 }, want: noon},
+	} {
+		t.Run(name, func(t *testing.T) {
+			o := stands()
+			tt.object(o)
+			f := found(10, 2, 1)
+			f.Objects[0].Created = noon
+			w := world(&Batch{Mode: job.Delta, Query: 1, Found: []Found{f}}, o, candidate(first, 5, 0))
+			if asks := len(w.Unsettled()) > 0; asks != (o.State == Nothing && o.Queued != 0) {
+				t.Errorf("asks for what is under way: %v", asks)
+			}
+			if !tt.underWay.IsZero() {
+				w.AddUnderWay(o.Number, tt.underWay.UnixMilli())
+			}
+			takeAll(w)
+			queue := w.Queue()
+			if len(queue) != 1 || !queue[0].Created.Equal(tt.want) {
+				t.Fatalf("queued %+v", queue)
+			}
+			if !f.Objects[0].Created.Equal(noon) {
+				t.Errorf("what the mapper made was changed to %v", f.Objects[0].Created)
+			}
+		})
+	}
+}

@@ -30,6 +30,10 @@
 // stix.Indicator.ContentHash), in a full update always, once a job. A row that waits in the outbox and cannot have left yet is
 // replaced by a newer one.
 //
+// An object keeps the created with which it was first sent, and with it valid_from, whichever copy wins later and whatever its
+// dateAdded: STIX wants created to stay for ever with an id. It is decided by the first row that Sentinel took or may have taken,
+// and kept as long as the ledger knows the object, retired or not. A row that never left decides nothing.
+//
 // # Departure
 //
 // An object departs when its last candidate goes. A candidate goes

@@ -80,7 +80,8 @@ type Object struct {
 	Job      int64
 	// Queued is its newest row in the outbox, 0 for none, Settled the newest that was answered.
 	Queued, Settled int64
-	// State is what Sentinel holds, with these members.
+	// State is what Sentinel holds, with these members. Created is known from the first row on that was accepted or may have been,
+	// and does not change any more; 0 before.
 	State      State
 	Name       string
 	Created    int64

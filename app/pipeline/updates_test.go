@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"mssentinel/app/job"
+	"mssentinel/app/stix"
 	"mssentinel/app/store"
 )
 
@@ -165,6 +166,58 @@ func TestDeletedAndInactiveAreRetiredByADelta(t *testing.T) {
 }
 
 // A tag that does not move lastModified is not seen by a delta, but by a reconcile.
+// An object keeps the created with which it was first sent, whatever its dateAdded, whoever wins it, and when it comes back.
+func TestCreatedStays(t *testing.T) {
+	in(t, func(t *testing.T) {
+		w := newWorld(t)
+		id := "indicator--" + stix.ID(stix.Pattern(stix.Equal("domain-name:value", "a.example"))).String()
+		created := func() (at time.Time) {
+			var o struct {
+				Created time.Time `json:"created"`
+			}
+			w.must(json.Unmarshal(w.far.ObjectsIn(w.options.Workspace, w.options.Source)[id], &o))
+			return o.Created
+		}
+		began := time.Now()
+		ahead := w.putMembers("Alpha", "Host", map[string]any{"hostName": "a.example", "summary": "a.example", "dateAdded": began.Add(90 * time.Second).Format(time.RFC3339)})
+		w.done(w.save(job.Full, query("", "Alpha"), query("", "Beta")))
+		first := created()
+		if first.Before(began) || first.After(began.Add(time.Minute)) {
+			t.Fatalf("sent at %v with a dateAdded that lies ahead, created %v", began, first)
+		}
+		unchanged := func(after string) {
+			t.Helper()
+			w.check(false)
+			if got := created(); !got.Equal(first) {
+				t.Errorf("%s: created %v, at first %v", after, got, first)
+			}
+		}
+		time.Sleep(2 * time.Minute) // it lies ahead no more
+		w.done(w.run(job.Full))
+		unchanged("its dateAdded has passed")
+		w.restart()
+		w.must(w.tc.Modify(ahead, map[string]any{"confidence": 12}))
+		w.done(w.run(job.Delta))
+		unchanged("it was modified, after a restart")
+		w.putMembers("Beta", "Host", map[string]any{"hostName": "A.example.", "summary": "A.example.", "dateAdded": "1999-01-02T03:04:05Z"})
+		w.must(w.tc.Delete(ahead))
+		time.Sleep(time.Hour)
+		w.done(w.run(job.Delta))
+		w.wantWinner("a.example", "Beta")
+		unchanged("another copy took over")
+		w.saveOnly(job.Delta, query(`confidence < 0`, "Beta"))
+		w.done(w.run(job.Full))
+		w.wantWinner("a.example", "")
+		if got := created(); !got.Equal(first) {
+			t.Errorf("retired: created %v, at first %v", got, first)
+		}
+		w.saveOnly(job.Delta, query(``, "Beta"))
+		w.done(w.run(job.Full))
+		w.wantWinner("a.example", "Beta")
+		unchanged("it came back")
+	})
+}
+
 func TestReconcileSendsWhatDiffersAndRetiresWhatFellOut(t *testing.T) {
 	in(t, func(t *testing.T) {
 		w := newWorld(t)

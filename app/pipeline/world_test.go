@@ -68,6 +68,8 @@ type world struct {
 	cancel  context.CancelFunc
 	stopped chan error
 	queries []store.Query
+	// created is with which each object was seen first.
+	created map[string]string
 }
 
 // taskStores is what all tasks need of the store. A test embeds it and overrides what shall fail.
@@ -413,7 +415,7 @@ func sorting(q store.Query) string {
 
 func list(names []string) string { return `"` + strings.Join(names, `", "`) + `"` }
 
-// content is an object without its times.
+// content is an object without its times: those of the first copy that was sent stay, see createdStays.
 func content(t testing.TB, raw []byte) string {
 	t.Helper()
 	members := map[string]any{}
@@ -422,6 +424,8 @@ func content(t testing.TB, raw []byte) string {
 	}
 	delete(members, "modified")
 	delete(members, "valid_until")
+	delete(members, "created")
+	delete(members, "valid_from")
 	text, err := json.Marshal(members)
 	if err != nil {
 		t.Fatal(err)
@@ -461,6 +465,7 @@ func (w *world) check(decided bool) {
 			continue
 		}
 		delete(live, id)
+		w.createdStays(id, raw)
 		got := content(w.t, raw)
 		best := slices.DeleteFunc(slices.Clone(candidates), func(c candidate) bool { return c.query != candidates[0].query })
 		if decided {
@@ -476,6 +481,23 @@ func (w *world) check(decided bool) {
 	if total, err := w.store.OutboxSize(context.Background()); err != nil || total != 0 {
 		w.t.Errorf("%d rows wait, %v", total, err)
 	}
+}
+
+// createdStays holds an object to the created with which it was seen first.
+func (w *world) createdStays(id string, raw json.RawMessage) {
+	w.t.Helper()
+	if w.created == nil {
+		w.created = map[string]string{}
+	}
+	var o struct {
+		Created   string `json:"created"`
+		ValidFrom string `json:"valid_from"`
+	}
+	w.must(json.Unmarshal(raw, &o))
+	if first, seen := w.created[id]; seen && first != o.Created || o.ValidFrom != o.Created {
+		w.t.Errorf("%s was created %s, at first %s, and is valid from %s", id, o.Created, first, o.ValidFrom)
+	}
+	w.created[id] = o.Created
 }
 
 // winner is the owner of the copy of a host that Sentinel holds, "" where none is valid.

@@ -59,7 +59,7 @@ func (a *application) loadRows(ctx context.Context) (err error) {
 		return err
 	}
 	a.set = ledger.NewWorkingSet(a.batch, p)
-	for _, step := range []func(context.Context) error{a.loadCandidates, a.loadObjects, a.loadRivals, a.loadReported} {
+	for _, step := range []func(context.Context) error{a.loadCandidates, a.loadObjects, a.loadUnderWay, a.loadRivals, a.loadReported} {
 		if err := step(ctx); err != nil {
 			return err
 		}
@@ -117,6 +117,24 @@ func (a *application) readObjects(ctx context.Context, column string, values []i
 		}
 	}
 	return rows.Err()
+}
+
+// loadUnderWay reads with which created the objects went out that may stand without our knowing it.
+func (a *application) loadUnderWay(ctx context.Context) error {
+	unsettled := a.set.Unsettled()
+	if len(unsettled) == 0 {
+		return nil
+	}
+	rows, err := readUnderWay(ctx, a.tx, a.store.handed, unsettled)
+	if err != nil {
+		return fmt.Errorf("reading what is under way: %w", err)
+	}
+	for number, r := range rows {
+		if !r.Retire {
+			a.set.AddUnderWay(number, r.Created)
+		}
+	}
+	return nil
 }
 
 // loadRivals reads all candidates for the objects that are contested.

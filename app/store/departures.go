@@ -270,7 +270,11 @@ func readDepartures(ctx context.Context, tx *transaction, from string, args ...a
 // departObjects has objects depart, and says how many retirements it queued. The newest row of an object may be dropped while an older
 // one is under way.
 func (s *Store) departObjects(ctx context.Context, tx *transaction, objects []departing, number int64, d *destination, now time.Time) (queued int64, err error) {
-	underWay, err := s.readUnderWay(ctx, tx, objects)
+	numbers := make([]int64, len(objects))
+	for i, o := range objects {
+		numbers[i] = o.Number
+	}
+	underWay, err := readUnderWay(ctx, tx, s.handed, numbers)
 	if err != nil {
 		return 0, err
 	}
@@ -303,14 +307,10 @@ func (s *Store) departObjects(ctx context.Context, tx *transaction, objects []de
 	return queued, writeTally(ctx, tx, t)
 }
 
-// readUnderWay reads, by object, the newest row that may have left.
-func (s *Store) readUnderWay(ctx context.Context, tx *transaction, objects []departing) (map[int64]ledger.Row, error) {
-	numbers := make([]int64, len(objects))
-	for i, o := range objects {
-		numbers[i] = o.Number
-	}
+// readUnderWay reads, by object, the newest row up to the last that was handed to Upload: it may have left.
+func readUnderWay(ctx context.Context, tx *transaction, handed int64, objects []int64) (map[int64]ledger.Row, error) {
 	rows, err := tx.QueryContext(ctx, `SELECT object, seq, retire, name, created, valid_until FROM outbox
-		WHERE seq <= ? AND object IN (SELECT value FROM json_each(?)) ORDER BY seq`, s.handed, jsonList(numbers))
+		WHERE seq <= ? AND object IN (SELECT value FROM json_each(?)) ORDER BY seq`, handed, jsonList(objects))
 	if err != nil {
 		return nil, err
 	}

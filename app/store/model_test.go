@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/tidwall/gjson"
 	"pgregory.net/rapid"
 
 	"mssentinel/app/job"
@@ -29,7 +30,7 @@ func TestLedger(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer os.RemoveAll(dir)
-		w := &ledgerWorld{T: t, dir: dir, rules: newRules(), sentinel: map[string]held{}, stale: map[string]bool{}, indicators: map[int64]*ledgerIndicator{},
+		w := &ledgerWorld{T: t, dir: dir, rules: newRules(), sentinel: map[string]held{}, stale: map[string]bool{}, created: map[string]string{}, known: map[string]bool{}, indicators: map[int64]*ledgerIndicator{},
 			selected: map[string]map[int64]bool{}, now: time.Date(2026, 11, 1, 0, 0, 0, 0, time.UTC)}
 		defer func() { w.close() }()
 		w.open()
@@ -85,6 +86,9 @@ type ledgerWorld struct {
 	sentinel map[string]held
 	// stale are the patterns whose last answer was a refusal.
 	stale map[string]bool
+	// created is with which each pattern arrived first, known those of which the ledger saw an answer.
+	created map[string]string
+	known   map[string]bool
 	// unfinished are jobs that were cut off, to be taken up again.
 	unfinished []job.Job
 	// edits counts what was changed.
@@ -515,8 +519,12 @@ func (w *ledgerWorld) settle(o Outgoing) {
 	delete(w.stale, pattern)
 	if rejected {
 		w.stale[pattern] = true
+		if !w.known[pattern] {
+			delete(w.created, pattern) // what arrived before, unseen, is answered with a refusal
+		}
 		st = Settlement{At: w.now, Rejected: []RejectedObject{{o, "Bad", "rejected"}}}
 	} else {
+		w.known[pattern] = true
 		w.arrive(o)
 	}
 	times := rapid.IntRange(1, 2).Draw(w.T, "settled times")
@@ -529,6 +537,12 @@ func (w *ledgerWorld) settle(o Outgoing) {
 func (w *ledgerWorld) arrive(o Outgoing) {
 	pattern, name, expires := payload(w.T, o.Payload)
 	w.sentinel[pattern] = held{name, expires}
+	times := gjson.GetManyBytes(o.Payload, "created", "valid_from")
+	created, from := times[0].String(), times[1].String()
+	if first, arrived := w.created[pattern]; arrived && first != created || from != created {
+		w.Fatalf("%s was created %s, and first %s; it is valid from %s", pattern, created, first, from)
+	}
+	w.created[pattern] = created
 }
 
 // checkSent compares what Sentinel holds with what the ledger says is right for it, now that nothing waits.
