@@ -33,10 +33,10 @@ func (m fileMapper) Describe() mapper.Description {
 func (m fileMapper) Map(ind *mapper.Indicator, now time.Time) mapper.Answer {
 	var answer mapper.Answer
 	for n, value := range readHashes(ind) {
-		if value == "" {
+		hash, a := strings.ToLower(mapper.Trim(value)), algorithms[n]
+		if hash == "" {
 			continue
 		}
-		hash, a := strings.ToLower(value), algorithms[n]
 		if err := mapper.Usable(value); err != nil {
 			answer.Problems = append(answer.Problems, fmt.Sprintf("%s: %s", a.name, err))
 			continue
@@ -71,9 +71,9 @@ func explainNoHash(ind *mapper.Indicator) string {
 func readHashes(ind *mapper.Indicator) [len(algorithms)]string {
 	var values [len(algorithms)]string
 	for n, a := range algorithms {
-		values[n] = mapper.Trim(ind.Member(a.member))
+		values[n] = ind.Member(a.member)
 	}
-	if strings.Join(values[:], "") != "" {
+	if mapper.Trim(strings.Join(values[:], "")) != "" {
 		return values
 	}
 	for part := range strings.SplitSeq(ind.Member("summary"), " : ") {

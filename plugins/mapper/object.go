@@ -13,7 +13,7 @@ import (
 )
 
 // Object is the STIX object of one observable of the indicator. The pattern and the value, as
-// ThreatConnect writes it, are the mapper's; the rest is the same for every type. now is the
+// ThreatConnect writes it (see [Indicator.Written]), are the mapper's; the rest is the same for every type. now is the
 // time of conversion. What has to be said about the rest is added to the answer as notes.
 func (i *Indicator) Object(pattern, value string, now time.Time) Object {
 	summary := i.Summary

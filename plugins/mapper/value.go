@@ -13,11 +13,16 @@ import (
 // Value returns the observable: the member of that name, or the summary where it is missing or blank, without what [Trim]
 // takes off. The error says why the value cannot stand in a pattern.
 func (i *Indicator) Value(name string) (string, error) {
-	value := Trim(i.Member(name))
-	if value == "" {
-		value = Trim(i.Member("summary"))
-	}
+	value := Trim(i.Written(name))
 	return value, Usable(value)
+}
+
+// Written is the observable as ThreatConnect writes it, with whatever stands around it: what the name of an object shows.
+func (i *Indicator) Written(name string) string {
+	if value := i.Member(name); !isBlank(value) {
+		return value
+	}
+	return i.Member("summary")
 }
 
 // Usable says why a value cannot stand in a pattern: it is blank, or it is no text, which contains NUL, half a surrogate pair or
