@@ -125,7 +125,7 @@ func (d *editor) add(like map[string]any) {
 	d.must(id, err)
 }
 
-// value gives members a value that nothing else has.
+// value gives members a value that nothing else has, not in the form in which it is sent.
 func (d *editor) value(m map[string]any) {
 	d.made++
 	n := d.made
@@ -134,19 +134,19 @@ func (d *editor) value(m map[string]any) {
 	case "Address":
 		set("ip", fmt.Sprintf("2001:DB8:ffff::%x", n))
 	case "CIDR":
-		set("Block", fmt.Sprintf("203.0.113.%d/29", n))
+		set("Block", fmt.Sprintf("2001:DB8:fffe::%x/128", n))
 	case "Host":
-		set("hostName", fmt.Sprintf("New-%d.Example.", n))
+		set("hostName", fmt.Sprintf("\ufeffNew-%d.Example.\u00a0", n))
 	case "URL":
-		set("text", fmt.Sprintf(`HTTP://User:Pass@New.Example:80/It's\%d`, n))
+		set("text", fmt.Sprintf(" HTTP://User:Pass@New.Example:80/It's\\%d\t", n))
 	case "ASN":
-		set("AS Number", fmt.Sprintf("asn4199%06d", n))
+		set("AS Number", fmt.Sprintf("as 4199%06d", n))
 	case "EmailAddress":
-		set("address", fmt.Sprintf("New.%d@Mail.Example", n))
+		set("address", fmt.Sprintf("New One <mailto:New.%d@Bücher.Example>", n))
 	case "Email Subject":
-		set("Subject", fmt.Sprintf(`It's "new" : \%d`, n))
+		set("Subject", fmt.Sprintf("\u200bIt's \"new\" : \\%d \u200c", n))
 	case "Registry Key":
-		set("Key Name", fmt.Sprintf(`HKEY_USERS\.DEFAULT\New\%d`, n))
+		set("Key Name", fmt.Sprintf(`HKU\.DEFAULT\New\%d`, n))
 		m["Value Name"], m["Value Type"] = " ", "REG_SZ"
 		m["summary"] = fmt.Sprint(m["Key Name"]) + " :   : REG_SZ"
 	case "File":
@@ -156,6 +156,9 @@ func (d *editor) value(m map[string]any) {
 		set("sha256", fmt.Sprintf("%064X", n))
 	}
 }
+
+// labels1 are labels of which the looser one is in the usual spelling.
+var labels1 = map[string]any{"data": []any{map[string]any{"id": 1, "name": "TLP:GREEN"}, map[string]any{"id": 2, "name": "TLP_AMBER STRICT"}}}
 
 var description1 = map[string]any{"data": []any{map[string]any{"id": 1, "type": "Description", "value": `Edited: "it's" \ done`}}}
 
@@ -168,7 +171,7 @@ func unremarkable() map[string]any {
 func (d *editor) everything() {
 	d.t.Helper()
 	for _, typ := range allTypes {
-		d.modify(d.pick(1, typ, 1, single)[0].winner.indicator, map[string]any{"attributes": description1})
+		d.modify(d.pick(1, typ, 1, single)[0].winner.indicator, map[string]any{"attributes": description1, "securityLabels": labels1})
 		d.remove(d.pick(1, typ, 1, single)[0].winner.indicator)
 		like := d.document(d.pick(1, typ, 1, single)[0].winner.indicator)
 		d.value(like)

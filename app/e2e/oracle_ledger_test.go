@@ -35,12 +35,14 @@ type entry struct {
 	claims  map[claim]int // what gives it, and at which place of its query
 	winner  claim
 	object  object    // as it was sent last
+	added   time.Time // dateAdded of what was sent first: it stays
 	sentOf  time.Time // lastModified of what was sent last
 	stands  bool
 	retired bool
 	sends   int
-	// compared is what sends was when the object was last found equal.
+	// compared is what sends was when the object was last found equal, created what it had for created then.
 	compared int
+	created  time.Time
 }
 
 // claim is an indicator in a query, queries counted from 0.
@@ -205,6 +207,9 @@ func (o *oracle) send(n *tally, e *entry, obj object, modified time.Time, always
 		return
 	}
 	n.uploaded++
+	if e.sends == 0 {
+		e.added = obj.added
+	}
 	e.sends++
 	e.object, e.sentOf, e.stands, e.retired = obj, modified, true, false
 }

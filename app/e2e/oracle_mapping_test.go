@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"net/netip"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -171,20 +172,27 @@ func observables(i *indicator) []observable {
 		value, ok := hostName(i.HostName)
 		return one(i.HostName, "domain-name:value", value, ok)
 	case "URL":
-		return one(i.Text, "url:value", url(i.Text), i.Text != "")
+		return one(i.Text, "url:value", url(bare(i.Text)), bare(i.Text) != "")
 	case "ASN":
-		return one(i.ASNumber, "autonomous-system:name", strings.ToUpper(i.ASNumber), i.ASNumber != "")
+		return one(i.ASNumber, "autonomous-system:name", asn(bare(i.ASNumber)), bare(i.ASNumber) != "")
 	case "EmailAddress":
-		at := strings.LastIndexByte(i.Address, '@')
-		return one(i.Address, "email-addr:value", strings.ToLower(i.Address), at > 0 && at < len(i.Address)-1)
+		value, ok := emailAddress(bare(i.Address))
+		return one(i.Address, "email-addr:value", value, ok)
 	case "Email Subject":
-		return one(i.Subject, "email-message:subject", i.Subject, strings.TrimSpace(i.Subject) != "")
+		return one(i.Subject, "email-message:subject", bare(i.Subject), bare(i.Subject) != "")
 	case "Registry Key":
 		return registryKey(i)
 	case "File":
 		return file(i)
 	}
 	return nil
+}
+
+// bare is a value without the blanks, control characters and characters that do not show around it.
+func bare(s string) string {
+	return strings.TrimFunc(s, func(r rune) bool {
+		return r != 0 && (unicode.IsSpace(r) || unicode.IsControl(r) || unicode.In(r, unicode.Cf, unicode.Other_Default_Ignorable_Code_Point))
+	})
 }
 
 // quote writes a STIX string literal.
@@ -195,7 +203,7 @@ func quote(s string) string {
 var escaped = strings.NewReplacer(`\`, `\\`, `'`, `\'`)
 
 func address(text string) (path, value string, ok bool) {
-	a, err := netip.ParseAddr(strings.TrimSpace(text))
+	a, err := netip.ParseAddr(strings.Trim(bare(text), "[]"))
 	if err != nil || a.Zone() != "" {
 		return "", "", false
 	}
@@ -209,29 +217,58 @@ func family(a netip.Addr) string {
 	return "ipv6-addr:value"
 }
 
-// block keeps the bits of the host.
+// block keeps the bits of the host. One of a single address is that address.
 func block(text string) (path, value string, ok bool) {
-	text = strings.TrimSpace(text)
+	text = bare(text)
 	before, after, _ := strings.Cut(text, "/")
 	a, err := netip.ParseAddr(before)
 	bits, err2 := strconv.Atoi(after)
 	if err != nil || err2 != nil || a.Zone() != "" || bits < 0 || bits > a.BitLen() {
 		return "", "", false
 	}
+	if bits == a.BitLen() {
+		return family(a), a.String(), true
+	}
 	return family(a), a.String() + "/" + after, true
 }
 
 func hostName(text string) (string, bool) {
-	name := strings.TrimSuffix(strings.TrimSpace(text), ".")
+	name := strings.TrimSuffix(bare(text), ".")
 	name, err := idna.New(idna.MapForLookup(), idna.Transitional(false), idna.StrictDomainName(false),
 		idna.VerifyDNSLength(true), idna.CheckHyphens(false)).ToASCII(name)
 	if err != nil || name == "" || strings.Trim(name, "abcdefghijklmnopqrstuvwxyz0123456789-_.") != "" {
 		return "", false
 	}
-	if _, err := netip.ParseAddr(name); err == nil {
+	return name, !endsInNumber.MatchString(name) // an address, in whatever form
+}
+
+var endsInNumber = regexp.MustCompile(`(^|\.)([0-9]+|0x[0-9a-f]*)$`)
+
+var asNumber = regexp.MustCompile(`^(?i:asn?)?[ #:_.-]*(\d+)$`)
+
+func asn(text string) string {
+	if m := asNumber.FindStringSubmatch(text); m != nil {
+		return "ASN" + m[1]
+	}
+	return strings.ToUpper(text)
+}
+
+// emailAddress is the address out of "Name <address>" and "mailto:address".
+func emailAddress(text string) (string, bool) {
+	if open := strings.IndexByte(text, '<'); open >= 0 {
+		text = strings.TrimSuffix(text[open+1:], ">")
+	}
+	text = regexp.MustCompile(`(?i)^mailto:`).ReplaceAllString(text, "")
+	at := strings.LastIndexByte(text, '@')
+	if at < 1 {
 		return "", false
 	}
-	return name, true
+	name, quoted := text[:at], strings.HasPrefix(text, `"`)
+	if !quoted && strings.ContainsAny(name, " \t<>()[],;:\"@\\") {
+		return "", false
+	}
+	host, ok := hostName(text[at+1:])
+	return strings.ToLower(name) + "@" + host, ok
 }
 
 // url lowers scheme and host and leaves the rest alone.
@@ -250,17 +287,23 @@ func url(text string) string {
 	return strings.ToLower(scheme) + "://" + rest[:user] + strings.ToLower(rest[user:end]) + rest[end:]
 }
 
+// hives in full, by what is written for them at the start of a key.
+var (
+	hive  = regexp.MustCompile(`(?i)^(HKLM|HKCU|HKCR|HKCC|HKU)\b`)
+	hives = map[string]string{"HKLM": "HKEY_LOCAL_MACHINE", "HKCU": "HKEY_CURRENT_USER", "HKCR": "HKEY_CLASSES_ROOT", "HKCC": "HKEY_CURRENT_CONFIG", "HKU": "HKEY_USERS"}
+)
+
 func registryKey(i *indicator) []observable {
 	var parts []string
 	for _, p := range []struct{ path, value string }{
-		{"windows-registry-key:key", i.KeyName}, {"windows-registry-key:values[*].name", i.ValueName},
+		{"windows-registry-key:key", hive.ReplaceAllStringFunc(bare(i.KeyName), func(short string) string { return hives[strings.ToUpper(short)] })}, {"windows-registry-key:values[*].name", i.ValueName},
 		{"windows-registry-key:values[*].data_type", i.ValueType},
 	} {
-		if strings.TrimSpace(p.value) != "" {
-			parts = append(parts, p.path+" = "+quote(p.value))
+		if bare(p.value) != "" {
+			parts = append(parts, p.path+" = "+quote(bare(p.value)))
 		}
 	}
-	if strings.TrimSpace(i.KeyName) == "" {
+	if bare(i.KeyName) == "" {
 		return []observable{{name: i.Summary}}
 	}
 	return []observable{{i.Summary, "[" + strings.Join(parts, " AND ") + "]"}}
@@ -271,7 +314,7 @@ func file(i *indicator) (all []observable) {
 		hash, path string
 		length     int
 	}{{i.MD5, "file:hashes.MD5", 32}, {i.SHA1, "file:hashes.'SHA-1'", 40}, {i.SHA256, "file:hashes.'SHA-256'", 64}} {
-		value := strings.ToLower(h.hash)
+		value := strings.ToLower(bare(h.hash))
 		switch {
 		case value == "":
 		case len(value) != h.length || strings.Trim(value, "0123456789abcdef") != "":
@@ -300,7 +343,7 @@ func tagNames(i *indicator) (names []string) {
 	for _, t := range i.Tags.Data {
 		name := t.Name
 		if t.TechniqueID != "" {
-			name = t.TechniqueID + " - " + name
+			name = strings.TrimSuffix(t.TechniqueID+" - "+name, " - ")
 		}
 		if name != "" && !slices.Contains(names, name) {
 			names = append(names, name)
@@ -327,14 +370,22 @@ func phases(i *indicator) (all []phase) {
 	return all
 }
 
-// markings is the strictest of the labels; Sentinel knows the four of TLP 1.
+// markings is the strictest of the labels, whatever separates their words; Sentinel knows the four of TLP 1. What begins with
+// TLP and is none of them counts as amber.
 func markings(i *indicator) []string {
 	levels := []string{"613f2e26-407d-48c7-9eca-b8e91df99dc9", "34098fce-860f-48ae-8e50-ebd3cc5e41da",
 		"f88d31f6-486f-44da-b317-01333bde0b82", "5e57c739-391a-4eb3-b6be-7d15ca92d5ed"}
 	strictest := -1
 	for _, l := range i.Labels.Data {
-		level := map[string]int{"TLP:WHITE": 1, "TLP:CLEAR": 1, "TLP:GREEN": 2, "TLP:AMBER": 3, "TLP:AMBER+STRICT": 3, "TLP:RED": 4}
-		strictest = max(strictest, level[strings.ToUpper(strings.TrimSpace(l.Name))]-1)
+		rest, isTLP := strings.CutPrefix(regexp.MustCompile(`[-:_+ ]+`).ReplaceAllString(strings.ToUpper(l.Name), ""), "TLP")
+		if !isTLP {
+			continue
+		}
+		level, known := map[string]int{"WHITE": 0, "CLEAR": 0, "GREEN": 1, "AMBER": 2, "AMBERSTRICT": 2, "RED": 3}[rest]
+		if !known {
+			level = 2
+		}
+		strictest = max(strictest, level)
 	}
 	if strictest < 0 {
 		return nil

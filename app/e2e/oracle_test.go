@@ -115,13 +115,16 @@ func (e *entry) differs(raw []byte, began time.Time) string {
 		return err.Error()
 	}
 	now := time.Now()
-	added := e.object.added
+	added := e.added
 	switch {
+	case !e.created.IsZero() && !got.Created.Equal(e.created):
+		return fmt.Sprintf("created %v, and before %v", got.Created, e.created)
 	case !got.Created.Equal(got.ValidFrom) || !got.Created.Equal(added) && (added.Before(began) || got.Created.After(got.Modified)):
 		return fmt.Sprintf("created %v, valid from %v, but added %v", got.Created, got.ValidFrom, added)
 	case got.Modified.Before(began.Add(-time.Second)) || got.Modified.After(now):
 		return fmt.Sprintf("modified %v, not within the run", got.Modified)
 	}
+	e.created = got.Created
 	if e.retired {
 		return e.retirementDiffers(got, now)
 	}
