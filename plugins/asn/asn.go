@@ -22,7 +22,7 @@ func buildPattern(value string) (string, error) {
 	return mapper.Pattern(mapper.Equal("autonomous-system:name", canonicalName(value))), nil
 }
 
-// canonicalName is "ASN" and the number, with the zeros that it was given, or a name in capitals.
+// canonicalName is "ASN" and the number, with the zeros that it was given, or a name in capitals (app/docs/mapping.md#as-numbers).
 func canonicalName(value string) string {
 	if parts := number.FindStringSubmatch(value); parts != nil {
 		return "ASN" + parts[1]

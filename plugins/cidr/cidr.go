@@ -35,7 +35,7 @@ func buildPattern(value string) (string, error) {
 // mappedBits is how many bits of an IPv6 address say that it is an IPv4 address, as in ::ffff:192.0.2.1.
 const mappedBits = 128 - 32
 
-// parseBlock keeps the host bits: they are part of what ThreatConnect says.
+// parseBlock keeps the host bits: they are part of what ThreatConnect says (app/docs/mapping.md#addresses-and-blocks).
 func parseBlock(value string) (netip.Prefix, error) {
 	address, length, found := strings.Cut(mapper.Trim(value), "/")
 	if !found {

@@ -36,7 +36,7 @@ func buildPattern(value string) (string, error) {
 }
 
 // canonicalAddress is the bare address in lower case, its host as that of a Host indicator. One whose host looks defanged is
-// sent as it stands, with the note of [mapper.Notes].
+// sent as it stands, with the note of [mapper.Notes] (app/docs/mapping.md#email-addresses).
 func canonicalAddress(value string) (string, error) {
 	bare, err := bareAddress(value)
 	if err != nil {

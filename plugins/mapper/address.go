@@ -8,7 +8,7 @@ import (
 
 // Address reads an IP address of version 4 or 6, in square brackets or not, as a URL has it. An IPv4 address that is written as
 // IPv6, as in ::ffff:192.0.2.1, becomes IPv4. The error says what is wrong: leading zeros, a zone, a port, or what the value is
-// instead: a block, a range, a URL, or no address.
+// instead: a block, a range, a URL, or no address (app/docs/mapping.md#addresses-and-blocks).
 func Address(value string) (netip.Addr, error) {
 	s := Trim(value)
 	if inner, opened := strings.CutPrefix(s, "["); opened {

@@ -11,7 +11,7 @@ import (
 )
 
 // HostName is a name of the DNS as it stands in logs: lower case, in punycode, without a dot at its end. The error says what the
-// value is instead: an IP address in whatever form, a wildcard, a URL, or no name at all.
+// value is instead: an IP address in whatever form, a wildcard, a URL, or no name at all (app/docs/mapping.md#hosts).
 func HostName(value string) (string, error) {
 	host, err := canonicalHost(value)
 	if err == nil {

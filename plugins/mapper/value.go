@@ -133,7 +133,8 @@ func makesEmoji(r rune, rest string) bool {
 }
 
 // Defanged returns the mark by which a value looks as if it had been made harmless, so that nobody follows it by mistake:
-// hxxp:// at its start, [.] or (dot) within it, and their like; "" where there is none.
+// hxxp:// at its start, [.] or (dot) within it, and their like; "" where there is none
+// (app/docs/mapping.md#around-and-inside-a-value).
 func Defanged(value string) string { return defanged.FindString(value) }
 
 var defanged = regexp.MustCompile(`(?i)^h(?:xx|\*\*|tx|xt|__)ps?(?:\[?:\]?/{0,2}|\[)|^(?:meow|fxp)s?://|` +

@@ -81,7 +81,8 @@ func splitSummary(summary string) [len(parts)]string {
 	return [len(parts)]string{key, strings.TrimPrefix(rest, separator)}
 }
 
-// fullKey writes the hive of a key in full, as STIX 2.1 section 6.17 wants it, and leaves the rest as it is.
+// fullKey writes the hive of a key in full, as STIX 2.1 section 6.17 wants it, and leaves the rest as it is
+// (app/docs/mapping.md#registry-keys).
 func fullKey(key string) string {
 	rest := key
 	for _, prefix := range [...]string{`Microsoft.PowerShell.Core\`, `Registry::`, `\`, `Computer\`, `My Computer\`} {

@@ -21,7 +21,7 @@ func New(version string) mapper.Mapper {
 }
 
 // canonicalURL has scheme and host in lower case and every other byte as it came: a URL that was
-// decoded and encoded again is another URL. Without a scheme the value stays as it is.
+// decoded and encoded again is another URL. Without a scheme the value stays as it is (app/docs/mapping.md#urls).
 func canonicalURL(value string) string {
 	scheme, rest, found := strings.Cut(value, "://")
 	if !found || !isScheme(scheme) {
