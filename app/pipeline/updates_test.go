@@ -193,26 +193,26 @@ func TestCreatedStays(t *testing.T) {
 			}
 		}
 		time.Sleep(2 * time.Minute) // it lies ahead no more
-		w.done(w.run(job.Full))
+		w.done(w.runJob(job.Full))
 		unchanged("its dateAdded has passed")
 		w.restart()
 		w.must(w.tc.Modify(ahead, map[string]any{"confidence": 12}))
-		w.done(w.run(job.Delta))
+		w.done(w.runJob(job.Delta))
 		unchanged("it was modified, after a restart")
 		w.putMembers("Beta", "Host", map[string]any{"hostName": "A.example.", "summary": "A.example.", "dateAdded": "1999-01-02T03:04:05Z"})
 		w.must(w.tc.Delete(ahead))
 		time.Sleep(time.Hour)
-		w.done(w.run(job.Delta))
+		w.done(w.runJob(job.Delta))
 		w.wantWinner("a.example", "Beta")
 		unchanged("another copy took over")
 		w.saveOnly(job.Delta, query(`confidence < 0`, "Beta"))
-		w.done(w.run(job.Full))
+		w.done(w.runJob(job.Full))
 		w.wantWinner("a.example", "")
 		if got := created(); !got.Equal(first) {
 			t.Errorf("retired: created %v, at first %v", got, first)
 		}
 		w.saveOnly(job.Delta, query(``, "Beta"))
-		w.done(w.run(job.Full))
+		w.done(w.runJob(job.Full))
 		w.wantWinner("a.example", "Beta")
 		unchanged("it came back")
 	})

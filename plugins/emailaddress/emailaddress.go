@@ -86,7 +86,7 @@ func withoutScheme(value string) string {
 		return value
 	}
 	bare, _, _ := strings.Cut(value[len(scheme):], "?")
-	return mapper.Trim(bare)
+	return mapper.Trim(strings.TrimPrefix(bare, "//")) // some write it like other URLs
 }
 
 // withoutQuotes leaves out what stands in double quotes, in which a backslash escapes; a quote that does not end stays.

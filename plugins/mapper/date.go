@@ -22,12 +22,13 @@ var layouts = [...]string{
 	"2006-01-02 15:04:05 Z07:00", "2006-01-02 15:04:05 Z0700", "2006-01-02 15:04:05 MST", "2006-01-02 15:04:05 -0700 MST",
 	"2006-01-02T15:04Z07:00", "2006-01-02T15:04", "2006-01-02 15:04", "2006/01/02 15:04:05", "2006/01/02",
 	"20060102T150405Z07:00", "20060102T150405", "20060102150405", "20060102",
-	time.RFC1123, time.RFC1123Z, time.RFC850, time.ANSIC, time.UnixDate, "02 Jan 2006 15:04:05 MST", "02 Jan 2006 15:04:05", "02 Jan 2006",
+	time.RFC1123, time.RFC1123Z, time.RFC850, time.ANSIC, time.UnixDate, "2 Jan 2006 15:04:05 MST", "2 Jan 2006 15:04:05", "2 Jan 2006",
+	"Jan 2, 2006 3:04:05 PM", "Jan 2, 2006, 3:04:05 PM", "Jan 2, 2006", "January 2, 2006", "2 January 2006", "2-Jan-2006", "2-Jan-2006 15:04:05",
 }
 
 // parseDate reads the forms of app/docs/mapping.md#dates; zero for anything else.
 func parseDate(text string) time.Time {
-	text = strings.ToUpper(Trim(text))
+	text, _, _ = strings.Cut(strings.ToUpper(Trim(text)), "[") // Java names a zone behind its offset: Z[UTC]
 	for _, layout := range layouts {
 		// A zone by name is read where it is UTC's: of others the time package does not know the difference.
 		if t, err := time.Parse(layout, text); err == nil && knowsZone(layout, t) {
