@@ -11,16 +11,21 @@ var awkward = []value{
 	{typ: typeAddress, parts: [3]string{"fe80::1%eth0"}},       // with a zone
 	{typ: typeAddress, parts: [3]string{"192.0.2.999"}},
 	{typ: typeAddress, parts: [3]string{" 192.0.2.201 "}},
+	{typ: typeAddress, parts: [3]string{"\ufeff192.0.2.202\u200b"}}, // copied from a page
+	{typ: typeAddress, parts: [3]string{"198.51.100.203/index.html"}},
 	{typ: typeCIDR, parts: [3]string{"198.51.100.77/24"}}, // host bits
 	{typ: typeCIDR, parts: [3]string{"2001:db8:10:0:0:0:0:0/48"}},
 	{typ: typeCIDR, parts: [3]string{"203.0.113.0/33"}},
 	{typ: typeCIDR, parts: [3]string{"0.0.0.0/0"}},
+	{typ: typeCIDR, parts: [3]string{"192.0.2.201/32"}}, // one address, which stands above
 	{typ: typeHost, parts: [3]string{"UPPER.Example.COM"}},
 	{typ: typeHost, parts: [3]string{"trailing-dot.example."}},
 	{typ: typeHost, parts: [3]string{"bücher.example"}},
 	{typ: typeHost, parts: [3]string{"xn--bcher-kva.example.net"}},
 	{typ: typeHost, parts: [3]string{"*.wildcard.example"}},
 	{typ: typeHost, parts: [3]string{"203.0.113.9"}}, // an address as host
+	{typ: typeHost, parts: [3]string{"203.0.113.900"}},
+	{typ: typeHost, parts: [3]string{"defanged[.]example"}},
 	{typ: typeHost, parts: [3]string{"_dmarc.under_score.example"}},
 	{typ: typeHost, parts: [3]string{"localhost"}},
 	{typ: typeHost, parts: [3]string{strings.Repeat("a", 64) + ".example"}},
@@ -34,6 +39,8 @@ var awkward = []value{
 	{typ: typeFile, parts: [3]string{"Z" + hexOf(9, 31), "", ""}}, // not hexadecimal
 	{typ: typeURL, parts: [3]string{"HTTP://Mixed.Example/CaseSensitive?Q=A"}},
 	{typ: typeURL, parts: [3]string{"no-scheme.example/path"}},
+	{typ: typeURL, parts: [3]string{" HTTPS://Blank.Example/x\u00a0"}},
+	{typ: typeURL, parts: [3]string{"hxxp://Defanged[.]example/x"}},
 	{typ: typeURL, parts: [3]string{`http://back.example/a\b\c`}},
 	{typ: typeURL, parts: [3]string{`http://quote.example/?q="it's"`}},
 	{typ: typeURL, parts: [3]string{"http://user:pass@auth.example:8080/x"}},
@@ -48,6 +55,9 @@ var awkward = []value{
 	{typ: typeEmail, parts: [3]string{`"quoted name"@mail.example`}},
 	{typ: typeEmail, parts: [3]string{"o'neil+tag@mail.example"}},
 	{typ: typeEmail, parts: [3]string{"not an address"}},
+	{typ: typeEmail, parts: [3]string{"Sender <Sender@Mixed.Example>"}},
+	{typ: typeEmail, parts: [3]string{"mailto:sender@bücher.example"}},
+	{typ: typeEmail, parts: [3]string{"a@mail.example, b@mail.example"}},
 	{typ: typeSubject, parts: [3]string{"Order : 17 : confirmed"}}, // the separator of summaries
 	{typ: typeSubject, parts: [3]string{`He said "it's \ done"`}},
 	{typ: typeSubject, parts: [3]string{"  blanks around  "}},
@@ -57,10 +67,13 @@ var awkward = []value{
 	{typ: typeRegistry, parts: [3]string{`HKEY_LOCAL_MACHINE\Software\Empty`, "", "REG_DWORD"}},
 	{typ: typeRegistry, parts: [3]string{`HKEY_USERS\.DEFAULT\It's`, `Value "x" : y`, "REG_BINARY"}},
 	{typ: typeRegistry, parts: [3]string{`HKLM\Software\Short`, "Run", "REG_SZ"}}, // not a full hive name
+	{typ: typeRegistry, parts: [3]string{`hkcu\Software\Short`, "", "REG_SZ"}},
 	{typ: typeASN, parts: [3]string{"ASN64496"}},
 	{typ: typeASN, parts: [3]string{"asn64497"}},
 	{typ: typeASN, parts: [3]string{"AS64498"}},
 	{typ: typeASN, parts: [3]string{"64499"}},
+	{typ: typeASN, parts: [3]string{"AS 64499"}},
+	{typ: typeASN, parts: [3]string{"ASN064499"}},
 	{typ: typeMutex, parts: [3]string{`\Sessions\1\BaseNamedObjects\x`}},
 	{typ: typeUserAgent, parts: [3]string{`Mozilla/5.0 ("quoted"; it's)`}},
 	{typ: typeHashtag, parts: [3]string{"#ünïcode"}},

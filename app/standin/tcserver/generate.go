@@ -44,7 +44,7 @@ func (g *generator) diceFor(n, purpose int) dice {
 }
 
 // Generate makes a population of n indicators: all types, five owners, values that stand in two or three of them,
-// awkward ones (the first 1,400 hold all of them), dates within the two years before now. Equal arguments give equal
+// awkward ones (the first 1,800 hold all of them), dates within the two years before now. Equal arguments give equal
 // populations. All values are harmless: names, numbers and addresses that are reserved for examples, tests and private
 // use, and hashes of nothing.
 func Generate(n int, seed uint64, now time.Time) *Population {

@@ -86,7 +86,7 @@ func TestGeneratedPopulation(t *testing.T) {
 }
 
 func TestAwkwardValuesAreThere(t *testing.T) {
-	text := string(jsonLines(Generate(1400, 5, testNow)))
+	text := string(jsonLines(Generate(1800, 5, testNow)))
 	for _, v := range awkward {
 		if member := string(appendText([]byte(`"summary":`), v.joinParts())); !strings.Contains(text, member) {
 			t.Errorf("%s is missing", member)
