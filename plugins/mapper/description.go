@@ -17,8 +17,8 @@ const (
 )
 
 // writeDescription writes the JSON object that is the description of an object in Sentinel, of at most
-// stix.MaxDescription bytes (app/docs/mapping.md#descriptions). Where it would be longer, whole attributes and then whole groups are left out, the last
-// first; a summary that is too long by itself is cut.
+// stix.MaxDescription bytes (app/docs/mapping.md#descriptions). Where it would be longer, whole attributes and then whole
+// groups are left out, the last first; a summary that is too long by itself is cut.
 func (i *Indicator) writeDescription(summary string) string {
 	const groups, attributes, end = `, "associatedGroups": [`, `], "attributes": [`, `], "webLink": `
 

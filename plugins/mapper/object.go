@@ -42,7 +42,8 @@ func (i *Indicator) Object(pattern, value string, now time.Time) Object {
 func (i *Indicator) notes() []string {
 	var notes []string
 	if i.unreadDate != "" {
-		notes = append(notes, fmt.Sprintf("dateAdded %q is no date that can be read: the time of conversion stands in", text.Cut(i.unreadDate, maxQuoted)))
+		quoted := text.Cut(i.unreadDate, maxQuoted)
+		notes = append(notes, fmt.Sprintf("dateAdded %q is no date that can be read: the time of conversion stands in", quoted))
 	}
 	_, unknown := i.objectMarkingRefs()
 	for _, label := range unknown {
