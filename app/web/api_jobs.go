@@ -43,10 +43,10 @@ type jobView struct {
 	FailureCount int        `json:"failure_count"`
 	RetryAfter   *time.Time `json:"retry_after"`
 	countsView
-	// OtherErrors is how many lines of REPORT the other counts leave out.
-	OtherErrors int64 `json:"count_other_errors"`
 	// RetirementsHeld is how many objects wait for the operator's answer.
 	RetirementsHeld int64 `json:"count_retirement_held"`
+	// OtherErrors is how many lines of REPORT the other counts leave out.
+	OtherErrors int64 `json:"count_other_errors"`
 	// Progress is given for the job that runs alone.
 	Progress *progressView `json:"progress,omitempty"`
 }
