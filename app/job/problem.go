@@ -61,6 +61,6 @@ const (
 
 // Bounded is the problem with its texts cut to their bounds, and made text that a page can show.
 func (p Problem) Bounded() Problem {
-	p.Message, p.Raw = text.Cut(p.Message, MaxMessage), text.Cut(p.Raw, MaxRaw)
+	p.Message, p.Raw = text.Cut(p.Message, MaxMessage), text.Cut(text.JSON(p.Raw), MaxRaw)
 	return p
 }

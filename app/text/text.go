@@ -1,19 +1,69 @@
-// Package text makes texts from outside fit to be shown: bounded, valid, on one line, as a sentence.
+// Package text makes texts from outside fit to be shown: bounded, valid, without hidden characters, on one line, as a
+// sentence.
 package text
 
 import (
+	"fmt"
 	"strings"
 	"unicode"
+	"unicode/utf16"
 	"unicode/utf8"
 )
 
 // ellipsis ends what was cut.
 const ellipsis = "…"
 
-// Cut bounds s to size bytes, which are at least three. What is longer is cut at a character and ends in "…"; bytes that are
-// no UTF-8 become U+FFFD.
+// Visible is s with U+FFFD in the place of what a reader cannot see and a screen may act on: control characters except
+// tab and line feed, marks that turn the direction of writing, and other invisible marks. A text with such marks shows
+// as another than it is. Joiners inside words stay, since some scripts need them. Bytes that are no UTF-8 become U+FFFD,
+// too.
+func Visible(s string) string {
+	return strings.Map(func(r rune) rune {
+		if isHidden(r) {
+			return utf8.RuneError
+		}
+		return r
+	}, strings.ToValidUTF8(s, "\uFFFD"))
+}
+
+// isHidden tells the characters that [Visible] replaces.
+func isHidden(r rune) bool {
+	switch {
+	case r == '\t', r == '\n', r == '\u200C', r == '\u200D':
+		return false
+	case r == '\u2028', r == '\u2029':
+		return true
+	}
+	return unicode.IsControl(r) || unicode.Is(unicode.Cf, r)
+}
+
+// JSON is JSON text that is visible as by [Visible] and still says the same: hidden characters, which JSON allows inside
+// strings alone, are escaped there.
+func JSON(s string) string {
+	if !strings.ContainsFunc(s, isHidden) {
+		return s
+	}
+	var out strings.Builder
+	for _, r := range s {
+		switch {
+		case r == '\r': // between values
+			out.WriteByte(' ')
+		case isHidden(r) && r > 0xFFFF:
+			high, low := utf16.EncodeRune(r)
+			fmt.Fprintf(&out, `\u%04x\u%04x`, high, low)
+		case isHidden(r):
+			fmt.Fprintf(&out, `\u%04x`, r)
+		default:
+			out.WriteRune(r)
+		}
+	}
+	return out.String()
+}
+
+// Cut bounds s to size bytes, which are at least three, and makes it visible as [Visible] does. What is longer is cut at
+// a character and ends in "…".
 func Cut(s string, size int) string {
-	s = strings.ToValidUTF8(s, "\uFFFD")
+	s = Visible(s)
 	if len(s) <= size {
 		return s
 	}
@@ -24,7 +74,7 @@ func Cut(s string, size int) string {
 	return s[:end] + ellipsis
 }
 
-// Line is s on one line, every run of blanks and control characters as one blank, and bounded as by [Cut].
+// Line is s on one line, every run of blanks and control characters as one blank, and otherwise as [Cut] makes it.
 func Line(s string, size int) string {
 	fields := strings.FieldsFunc(s, func(r rune) bool { return unicode.IsSpace(r) || unicode.IsControl(r) })
 	return Cut(strings.Join(fields, " "), size)

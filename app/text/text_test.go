@@ -1,6 +1,8 @@
 package text
 
 import (
+	"encoding/json"
+	"reflect"
 	"strings"
 	"testing"
 	"unicode/utf8"
@@ -37,7 +39,7 @@ func TestCutKeepsToItsSize(t *testing.T) {
 		switch {
 		case len(got) > size || !utf8.ValidString(got):
 			t.Fatalf("%q has %d bytes, or is no UTF-8", got, len(got))
-		case got != s && (!strings.HasPrefix(s, whole) || len(got) < size-utf8.UTFMax):
+		case got != Visible(s) && (!strings.HasPrefix(Visible(s), whole) || len(got) < size-utf8.UTFMax):
 			t.Fatalf("%q became %q", s, got)
 		}
 	})
@@ -64,6 +66,55 @@ func TestSentence(t *testing.T) {
 	} {
 		if got := Sentence(s); got != want {
 			t.Errorf("Sentence(%q) = %q, want %q", s, got, want)
+		}
+	}
+}
+
+func TestVisible(t *testing.T) {
+	for s, want := range map[string]string{
+		"invoice\u202Efdp.exe":    "invoice\uFFFDfdp.exe",
+		"a\u2066b\u2069c\u200Fd":  "a\uFFFDb\uFFFDc\uFFFDd",
+		"\x1b[31mred\x07":         "\uFFFD[31mred\uFFFD",
+		"\u0085\u009b":            "\uFFFD\uFFFD",
+		"zero\u200Bwidth\uFEFF":   "zero\uFFFDwidth\uFFFD",
+		"soft\u00ADhyphen":        "soft\uFFFDhyphen",
+		"tag\U000E0041":           "tag\uFFFD",
+		"a\u2028b":                "a\uFFFDb",
+		"two\n\tlines":            "two\n\tlines",
+		"نمی\u200Cخواهم 👩\u200D🚀": "نمی\u200Cخواهم 👩\u200D🚀",
+		"broken \xff":             "broken \uFFFD",
+	} {
+		if got := Visible(s); got != want {
+			t.Errorf("Visible(%q) = %q, want %q", s, got, want)
+		}
+	}
+}
+
+// What is shown cannot act on the screen, whichever way it is made fit.
+func TestNothingHiddenIsShown(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		s := rapid.StringOf(rapid.OneOf(rapid.Rune(), rapid.SampledFrom([]rune("\u202E\u2066\u200B\u00AD\U000E0041\x1b\r\n")))).Draw(t, "s")
+		size := rapid.IntRange(3, 60).Draw(t, "size")
+		for _, shown := range []string{Visible(s), Cut(s, size), Line(s, size)} {
+			if strings.ContainsFunc(shown, isHidden) || !utf8.ValidString(shown) {
+				t.Fatalf("%q is shown as %q", s, shown)
+			}
+		}
+	})
+}
+
+func TestJSONSaysTheSame(t *testing.T) {
+	for _, s := range []string{"{\"a\":\"x\u202Ey\u007F\U000E0041\u200B\",\r\n\"b\":[1]}", `{"plain":"ü"}`} {
+		shown := JSON(s)
+		var before, after any
+		if err := json.Unmarshal([]byte(s), &before); err != nil {
+			t.Fatal(err)
+		}
+		if err := json.Unmarshal([]byte(shown), &after); err != nil || !reflect.DeepEqual(before, after) {
+			t.Errorf("%q became %q: %v", s, shown, err)
+		}
+		if strings.ContainsFunc(shown, isHidden) {
+			t.Errorf("%q hides something", shown)
 		}
 	}
 }
