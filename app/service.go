@@ -2,7 +2,8 @@ package main
 
 import (
 	"context"
-	"crypto/rand"
+	"crypto/hkdf"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -137,11 +138,23 @@ func openService(ctx context.Context, c config.Config, log *platform.Log) (_ *se
 	s.pipeline = pipeline.New(pipeline.Options{Store: s.store, ThreatConnect: tc, Sentinel: upload, Mappers: s.mappers,
 		Workspace: c.WorkspaceID, Source: c.SourceSystem, Interval: c.ScheduleInterval, FullInterval: c.FullUpdateInterval,
 		TTL: c.TTL, Pace: objectsPerSecond(c), Logger: log.With(feature, "pipeline")})
-	key := make([]byte, 32)
-	rand.Read(key) // never fails
+	key, err := deriveFormKey(c)
+	if err != nil {
+		return nil, err
+	}
 	s.handler = web.New(web.Options{Store: s.store, Pipeline: s.pipeline, ThreatConnect: tc, Types: typeNames(s.mappers),
 		Version: version, Source: c.SourceSystem, Key: key, Logger: log.With(feature, "web")})
 	return s, nil
+}
+
+// deriveFormKey makes the key that signs forms and unsaved lists from the secrets of the Service. So it is the same after
+// a restart, when open pages go on to work, and nothing has to keep it.
+func deriveFormKey(c config.Config) ([]byte, error) {
+	key, err := hkdf.Key(sha256.New, []byte(c.ClientSecret.Reveal()+"\x00"+c.TCSecretKey.Reveal()), nil, "forms of the screens", sha256.Size)
+	if err != nil {
+		return nil, fmt.Errorf("making the key of the forms: %w", err)
+	}
+	return key, nil
 }
 
 // objectsPerSecond is how many objects a second the limit on requests allows; 0 where there is none.

@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/a-h/templ"
+
+	"mssentinel/app/text"
 )
 
 // formatTime writes an instant as all screens do: in UTC, to the second. In a narrow column it breaks after the date
@@ -74,6 +76,12 @@ func percentDone(b Bar) int64 {
 }
 
 func joinNames(names []string) string { return strings.Join(names, ", ") }
+
+// maxShort bounds in bytes what a line of a table shows of a text. Lists of 500 queries fit into an answer then.
+const maxShort = 500
+
+// shortText is a text as a line of a table shows it.
+func shortText(s string) string { return text.Cut(s, maxShort) }
 
 // className makes a class name of a status: "Upload Complete" is upload-complete.
 func className(text string) string { return strings.ReplaceAll(strings.ToLower(text), " ", "-") }

@@ -93,7 +93,7 @@ func queries() []Query {
 }
 
 func editor(change func(*Editor)) Editor {
-	e := Editor{Frame: frame("CONFIGURE", "configure"), Queries: queries(), Draft: `[{"key":"a","tql":"x < \"y\""}]`, Version: "v1", Base: "0123456789abcdef"}
+	e := Editor{Frame: frame("CONFIGURE", "configure"), Queries: queries(), Draft: `[{"key":"a","tql":"x < \"y\""}]`, Version: "v1", Base: "0123456789abcdef", Seal: "the-seal"}
 	change(&e)
 	return e
 }

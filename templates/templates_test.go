@@ -130,7 +130,7 @@ func (d *document) check(n *html.Node) {
 		}
 	case "th":
 		if _, found := attribute(n, "scope"); !found {
-			d.Errorf("the heading %q has no scope", text(n))
+			d.Errorf("the heading %q has no scope", textOf(n))
 		}
 	case "input", "select", "textarea":
 		d.field(n)
@@ -146,7 +146,7 @@ func (d *document) check(n *html.Node) {
 func (d *document) says(n *html.Node) {
 	label, _ := attribute(n, "aria-label")
 	if label == "" {
-		label = text(n)
+		label = textOf(n)
 	}
 	if label == "" {
 		d.Errorf("a %s says nothing", n.Data)
@@ -203,7 +203,7 @@ func (d *document) heading(n *html.Node) {
 		d.Fatal(err)
 	}
 	if level > d.level+1 {
-		d.Errorf("%s %q skips a level", n.Data, text(n))
+		d.Errorf("%s %q skips a level", n.Data, textOf(n))
 	}
 	if d.level = level; level == 1 {
 		d.h1++
@@ -248,7 +248,7 @@ func (d *document) focus(n *html.Node) {
 	}
 	for a := range n.Ancestors() {
 		if id, _ := attribute(a, "id"); id == "live" {
-			d.Errorf("the %s %q loses the focus when #live is redrawn: it has no id", n.Data, text(n))
+			d.Errorf("the %s %q loses the focus when #live is redrawn: it has no id", n.Data, textOf(n))
 		}
 	}
 }
@@ -262,7 +262,7 @@ func attribute(n *html.Node, key string) (string, bool) {
 	return "", false
 }
 
-func text(n *html.Node) string {
+func textOf(n *html.Node) string {
 	var words strings.Builder
 	for d := range n.Descendants() {
 		if d.Type == html.TextNode {

@@ -61,8 +61,9 @@ type Configure struct {
 type Editor struct {
 	Frame
 	Queries []Query
-	// Draft is the unsaved list as JSON, Version the saved list it started from, and Base a fingerprint of that.
-	Draft, Version, Base string
+	// Draft is the unsaved list as JSON, Version the saved list it started from, and Base a fingerprint of that. Seal
+	// signs the three.
+	Draft, Version, Base, Seal string
 	Dirty                bool
 	// Outdated: someone else saved since, and Version is no longer the saved one.
 	Outdated bool

@@ -53,7 +53,7 @@ type Problem struct {
 	Note bool
 }
 
-// Bounds of a line of REPORT, in bytes.
+// Bounds of a line of REPORT, in bytes. MaxMessage is also that of a job's message.
 const (
 	MaxMessage = 4 << 10
 	MaxRaw     = 16 << 10

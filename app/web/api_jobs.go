@@ -158,16 +158,18 @@ func readJobFilter(c echo.Context) (store.JobFilter, error) {
 		i := slices.IndexFunc(job.Statuses, func(s job.Status) bool { return strings.EqualFold(string(s), name) })
 		if i < 0 {
 			return filter, httpErrorf(http.StatusBadRequest,
-				"There is no status %q: use one of %s.", name, joinNames(job.Statuses))
+				"There is no status %s: use one of %s.", quoteValue(name), joinNames(job.Statuses))
 		}
-		filter.Statuses = append(filter.Statuses, job.Statuses[i])
+		if !slices.Contains(filter.Statuses, job.Statuses[i]) {
+			filter.Statuses = append(filter.Statuses, job.Statuses[i])
+		}
 	}
 	switch kind := job.Type(strings.ToLower(c.QueryParam("job_type"))); kind {
 	case "", job.Scheduled, job.AdHoc:
 		filter.Type = kind
 	default:
 		return filter, httpErrorf(http.StatusBadRequest,
-			"There is no job type %q: use %s or %s.", kind, job.Scheduled, job.AdHoc)
+			"There is no job type %s: use %s or %s.", quoteValue(kind), job.Scheduled, job.AdHoc)
 	}
 	return filter, nil
 }
@@ -191,7 +193,7 @@ func checkMode(mode job.Mode) error {
 	if slices.Contains(job.Modes, mode) {
 		return nil
 	}
-	return httpErrorf(http.StatusBadRequest, "There is no mode %q: send delta, full or reconcile.", mode)
+	return httpErrorf(http.StatusBadRequest, "There is no mode %s: send delta, full or reconcile.", quoteValue(mode))
 }
 
 func (s *server) answerRetirement(c echo.Context) error {

@@ -28,10 +28,13 @@ type queryView struct {
 	Version string `json:"version"`
 }
 
+// queryList is a list of queries as a body or a file holds it.
+type queryList = boundedList[queryView]
+
 // queriesView is the answer of GET api/tql-config: the list in order of precedence.
 type queriesView struct {
-	Count int         `json:"count"`
-	Data  []queryView `json:"data"`
+	Count int       `json:"count"`
+	Data  queryList `json:"data"`
 	// Version is that of the list, for the next save.
 	Version string `json:"version"`
 }
@@ -98,9 +101,9 @@ func (s *server) saveQueries(c echo.Context) error {
 		next = job.Full
 	default:
 		return httpErrorf(http.StatusBadRequest,
-			"reset is %q: send true for a full update or false for a delta update.", reset)
+			"reset is %s: send true for a full update or false for a delta update.", quoteValue(reset))
 	}
-	views, err := decodeBody[[]queryView](c)
+	views, err := decodeBody[queryList](c)
 	if err != nil {
 		return err
 	}

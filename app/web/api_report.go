@@ -10,6 +10,7 @@ import (
 
 	"mssentinel/app/job"
 	"mssentinel/app/store"
+	"mssentinel/app/text"
 )
 
 // problemView is a line of REPORT as GET api/report/batch-error gives it. Its id is text, since a browser rounds large
@@ -22,7 +23,7 @@ type problemView struct {
 	Step    job.Step `json:"step"`
 	Code    job.Code `json:"code"`
 	Message string   `json:"message"`
-	// Raw is the object concerned, as JSON; "" where there is none.
+	// Raw is the object concerned, as JSON; "" where there is none. It ends in "…" where it is too long.
 	Raw string `json:"raw"`
 	// Note: the object was sent all the same.
 	Note bool `json:"note"`
@@ -47,10 +48,15 @@ func (s *server) listProblems(c echo.Context) error {
 	}
 	data := make([]problemView, 0, len(problems))
 	for _, p := range problems {
+		p.Raw = text.Cut(p.Raw, maxRaws/len(problems))
 		data = append(data, problemView(p))
 	}
 	return c.JSON(http.StatusOK, problemsView{Count: len(data), Data: data, TotalCount: total})
 }
+
+// maxRaws bounds the raw objects of an answer in bytes. Of many lines each shows the beginning of its own, so that the
+// answer stays within what the platform carries.
+const maxRaws = 2 << 20
 
 // readProblemFilter reads which lines are asked for, of GET api/report/batch-error and of REPORT.
 func readProblemFilter(c echo.Context) (store.ProblemFilter, error) {
@@ -64,7 +70,7 @@ func readProblemFilter(c echo.Context) (store.ProblemFilter, error) {
 		i := slices.IndexFunc(job.Steps, func(s job.Step) bool { return strings.EqualFold(string(s), name) })
 		if i < 0 {
 			return filter, httpErrorf(http.StatusBadRequest,
-				"There is no step %q: use one of %s.", name, joinNames(job.Steps))
+				"There is no step %s: use one of %s.", quoteValue(name), joinNames(job.Steps))
 		}
 		filter.Step = job.Steps[i]
 	}

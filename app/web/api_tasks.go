@@ -90,7 +90,7 @@ func (s *server) answerTaskCommand(c echo.Context, err error) error {
 // them.
 func (s *server) explainTask(slug string, err error) error {
 	if errors.Is(err, job.ErrState) {
-		return httpErrorf(http.StatusConflict, "The task %q is paused. Resume it first.", slug)
+		return httpErrorf(http.StatusConflict, "The task %s is paused. Resume it first.", quoteValue(slug))
 	}
 	if !errors.Is(err, store.ErrNotFound) {
 		return err
@@ -99,5 +99,5 @@ func (s *server) explainTask(slug string, err error) error {
 	for _, t := range s.Pipeline.Tasks() {
 		slugs = append(slugs, t.Slug)
 	}
-	return httpErrorf(http.StatusNotFound, "There is no task %q: use one of %s.", slug, strings.Join(slugs, ", "))
+	return httpErrorf(http.StatusNotFound, "There is no task %s: use one of %s.", quoteValue(slug), strings.Join(slugs, ", "))
 }

@@ -9,6 +9,7 @@ import (
 	"github.com/labstack/echo/v4"
 
 	"mssentinel/app/store"
+	"mssentinel/app/text"
 	"mssentinel/templates"
 )
 
@@ -62,13 +63,24 @@ func (s *server) showPreview(c echo.Context) error {
 	return httpErrorf(http.StatusNotFound, "This query is not saved, or was deleted. Go back to CONFIGURE.")
 }
 
+// Bounds of what a preview shows, so that its page fits into an answer: problems in all, and bytes of a line and of an
+// object.
+const (
+	maxShownProblems = 200
+	maxShownLine     = 500
+	maxShownObject   = 6 << 10
+)
+
 // makePreview asks what a tidied query would send, and explains why where that cannot be told.
 func (s *server) makePreview(ctx context.Context, q store.Query) (*templates.Preview, error) {
 	p, err := s.Pipeline.Preview(ctx, selectionOf(q))
 	if err != nil {
 		return nil, explainQuery(ctx, cannotPreview, err)
 	}
-	view := &templates.Preview{Total: p.TotalCount, Cap: p.Cap, Truncated: p.Truncated, Problems: p.Problems}
+	view := &templates.Preview{Total: p.TotalCount, Cap: p.Cap, Truncated: p.Truncated}
+	for _, problem := range p.Problems[:min(len(p.Problems), maxShownProblems)] {
+		view.Problems = append(view.Problems, text.Line(problem, maxShownLine))
+	}
 	for _, raw := range p.Objects {
 		var object struct {
 			Name    string `json:"name"`
@@ -78,7 +90,8 @@ func (s *server) makePreview(ctx context.Context, q store.Query) (*templates.Pre
 			return nil, fmt.Errorf("reading the preview: %w", err)
 		}
 		view.Objects = append(view.Objects,
-			templates.PreviewObject{Name: object.Name, Pattern: object.Pattern, JSON: indentJSON(raw)})
+			templates.PreviewObject{Name: text.Line(object.Name, maxShownLine), Pattern: text.Line(object.Pattern, maxShownLine),
+				JSON: text.Cut(indentJSON(raw), maxShownObject)})
 	}
 	return view, nil
 }

@@ -1,14 +1,18 @@
 package web
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"net/http"
+	"reflect"
 	"strings"
 
 	"github.com/labstack/echo/v4"
+
+	"mssentinel/app/text"
 )
 
 // decodeBody reads a JSON body that has the members of T and no others.
@@ -22,6 +26,50 @@ func decodeBody[T any](c echo.Context) (T, error) {
 
 // errTrailing is a body with more than one value.
 var errTrailing = errors.New("something after the end")
+
+// errTooMany is a list of more than maxQueries.
+var errTooMany = fmt.Errorf("the list has more than %d queries, and it may have %[1]d: "+
+	"join queries that differ in owners or types alone", maxQueries)
+
+// boundedList is a list of queries in JSON that may have maxQueries elements. Nothing is made of what comes after them.
+type boundedList[T any] []T
+
+func (l *boundedList[T]) UnmarshalJSON(raw []byte) error {
+	*l = nil
+	if string(raw) == "null" {
+		return nil
+	}
+	d := json.NewDecoder(bytes.NewReader(raw))
+	d.DisallowUnknownFields()
+	if start, err := d.Token(); err != nil || start != json.Delim('[') {
+		return &json.UnmarshalTypeError{Value: jsonKind(raw), Type: reflect.TypeFor[[]T]()}
+	}
+	*l = boundedList[T]{}
+	for d.More() {
+		if len(*l) == maxQueries {
+			return errTooMany
+		}
+		var element T
+		if err := d.Decode(&element); err != nil {
+			return err
+		}
+		*l = append(*l, element)
+	}
+	return nil
+}
+
+// jsonKind is what encoding/json calls the kind of a value that is no list.
+func jsonKind(raw []byte) string {
+	switch raw[0] {
+	case '{':
+		return "object"
+	case '"':
+		return "string"
+	case 't', 'f':
+		return "bool"
+	}
+	return "number"
+}
 
 // decodeJSON reads one value that has the members of v and no others.
 func decodeJSON(r io.Reader, v any) error {
@@ -44,20 +92,22 @@ func explainBody(err error) error {
 	switch {
 	case errors.As(err, &tooLong):
 		return err
+	case errors.Is(err, errTooMany):
+		return httpErrorf(http.StatusUnprocessableEntity, "%s", text.Sentence(err.Error()))
 	case errors.Is(err, errTrailing):
 		return httpErrorf(http.StatusBadRequest, "There is something after the end of the JSON. Send one value alone.")
 	case errors.As(err, &syntax):
 		return httpErrorf(http.StatusBadRequest, "The body is not JSON: %v at byte %d.", syntax, syntax.Offset)
 	case errors.As(err, &kind):
 		return httpErrorf(http.StatusBadRequest, "The body holds %s in the place of %s%s.",
-			kind.Value, kindName(kind), memberName(kind.Field))
+			text.Line(kind.Value, maxQuoted), kindName(kind), memberName(kind.Field))
 	case errors.Is(err, io.EOF):
 		return httpErrorf(http.StatusBadRequest, "The body is empty: send JSON.")
 	case errors.Is(err, io.ErrUnexpectedEOF):
 		return httpErrorf(http.StatusBadRequest, "The body is not JSON: it breaks off.")
 	}
 	return httpErrorf(http.StatusBadRequest, "The body is not what this call takes: %s.",
-		strings.TrimPrefix(err.Error(), "json: "))
+		text.Line(strings.TrimPrefix(err.Error(), "json: "), maxQuoted))
 }
 
 // kindName is JSON's word for the Go type that was expected.
@@ -78,5 +128,5 @@ func memberName(field string) string {
 	if field == "" {
 		return ""
 	}
-	return fmt.Sprintf(" (member %q)", field)
+	return fmt.Sprintf(" (member %s)", quoteValue(field))
 }

@@ -7,11 +7,13 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net/http"
 	"slices"
 	"strconv"
 	"strings"
 
 	"mssentinel/app/store"
+	"mssentinel/app/text"
 	"mssentinel/templates"
 )
 
@@ -43,15 +45,28 @@ func newDraft(queries []store.Query, version string) *draft {
 	return d
 }
 
-// parseDraft reads a draft from the fields of its page.
+// parseDraft reads a draft from the fields of its page. One that is larger than our pages make it is refused before
+// anything is made of it.
 func parseDraft(encoded, version, base string) (*draft, error) {
-	var views []draftView
-	if err := json.Unmarshal([]byte(encoded), &views); err != nil {
-		return nil, fmt.Errorf("reading the unsaved list: %w", err)
+	if len(encoded) > maxList {
+		return nil, httpErrorf(http.StatusRequestEntityTooLarge,
+			"The unsaved list is longer than %d MiB. Open CONFIGURE again, and shorten the queries.", maxList>>20)
+	}
+	damaged := httpErrorf(http.StatusBadRequest, "The unsaved list did not arrive whole. Open CONFIGURE again.")
+	var views boundedList[draftView]
+	err := json.Unmarshal([]byte(encoded), &views)
+	switch {
+	case errors.Is(err, errTooMany):
+		return nil, httpErrorf(http.StatusRequestEntityTooLarge, "%s", text.Sentence(err.Error()))
+	case err != nil || len(version) > maxWord || len(base) > maxWord:
+		return nil, damaged
 	}
 	d := &draft{Version: version, Base: base}
 	for _, v := range views {
-		d.Queries = append(d.Queries, draftQuery{Key: v.Key, Query: store.Query(v.queryView)})
+		if len(v.Key) > maxWord {
+			return nil, damaged
+		}
+		d.Queries = append(d.Queries, draftQuery{Key: v.Key, Query: tidyQuery(store.Query(v.queryView))})
 	}
 	return d, nil
 }
@@ -130,12 +145,19 @@ func parseImport(content []byte) ([]store.Query, error) {
 	if len(content) == 0 {
 		return nil, errors.New("there is nothing to import: choose a file, or paste its content")
 	}
-	var views []queryView
-	if err := decodeJSON(bytes.NewReader(content), &views); err == nil && views != nil {
+	var views queryList
+	err := decodeJSON(bytes.NewReader(content), &views)
+	if err == nil && views != nil {
 		return queriesFromViews(views), nil
 	}
 	var answer queriesView
-	if err := decodeJSON(bytes.NewReader(content), &answer); err != nil || answer.Data == nil {
+	if !errors.Is(err, errTooMany) {
+		err = decodeJSON(bytes.NewReader(content), &answer)
+	}
+	if errors.Is(err, errTooMany) {
+		return nil, err
+	}
+	if err != nil || answer.Data == nil {
 		return nil, errors.New("this is not a list of queries, or has a member that queries do not have: " +
 			"import a file that Export gave")
 	}

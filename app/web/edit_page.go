@@ -1,6 +1,7 @@
 package web
 
 import (
+	"crypto/hmac"
 	"errors"
 	"fmt"
 	"io"
@@ -32,25 +33,34 @@ func (s *server) openEditor(c echo.Context) error {
 	return e.renderDraft()
 }
 
-// editQueries takes a button of Edit mode. Whatever happens, the page that comes back carries the draft.
+// editQueries takes a button of Edit mode. The page that comes back carries the draft. Without a valid token nothing is
+// read but a draft that carries our seal, so that a foreign page can neither keep the Service busy nor show a list of its
+// own as the operator's.
 func (s *server) editQueries(c echo.Context) error {
+	if _, err := c.FormParams(); err != nil {
+		return explainForm(err)
+	}
+	form := c.Request().PostForm
+	token := s.checkToken(c)
+	if token == tokenForeign && c.Request().Header.Get("Sec-Fetch-Site") == "cross-site" {
+		return httpErrorf(http.StatusForbidden,
+			"This list came from another site, and was dropped. Open CONFIGURE and edit there.")
+	}
+	encoded, version, base := form.Get("draft"), form.Get("version"), form.Get("base")
+	sealed := hmac.Equal([]byte(form.Get("seal")), []byte(s.sealDraft(encoded, version, base)))
+	if token == tokenForeign || token == tokenExpired && !sealed {
+		return errToken
+	}
+	d, err := parseDraft(encoded, version, base)
+	if err != nil {
+		return err
+	}
 	e, err := s.newEditor(c)
 	if err != nil {
 		return err
 	}
-	form, err := c.FormParams()
-	if err != nil {
-		return explainForm(err)
-	}
-	e.draft, err = parseDraft(form.Get("draft"), form.Get("version"), form.Get("base"))
-	if err != nil {
-		return httpErrorf(http.StatusBadRequest, "The unsaved list did not arrive whole. Open CONFIGURE again.")
-	}
-	if !s.hasToken(c) {
-		if c.Request().Header.Get("Sec-Fetch-Site") == "cross-site" {
-			return httpErrorf(http.StatusForbidden,
-				"This list came from another site, and was dropped. Open CONFIGURE and edit there.")
-		}
+	e.draft = d
+	if token == tokenExpired {
 		e.status = http.StatusForbidden
 		e.addNotice("error", "This page was open for too long, or the Service was restarted. "+
 			"Nothing was changed, and your edits are still here: try again.")
@@ -138,9 +148,13 @@ func (e *editor) askDiscard() error {
 	return e.renderDraft()
 }
 
+// maxShownPaste bounds in bytes what is shown again of a text that could not be imported, so that the page stays within
+// what the platform carries.
+const maxShownPaste = 256 << 10
+
 // importDraft replaces the draft by a file or by pasted text.
 func (e *editor) importDraft() {
-	pasted := e.c.FormValue("pasted")
+	pasted := formValue(e.c, "pasted")
 	content := []byte(pasted)
 	if file, err := e.c.FormFile("file"); err == nil && file.Size > 0 {
 		if f, err := file.Open(); err == nil {
@@ -151,8 +165,14 @@ func (e *editor) importDraft() {
 		}
 	}
 	queries, err := parseImport(content)
+	if err == nil {
+		err = checkSize(queries)
+	}
 	if err != nil {
 		e.status = http.StatusUnprocessableEntity
+		if len(pasted) > maxShownPaste {
+			pasted = ""
+		}
 		e.view.Import = &templates.ImportWindow{Pasted: pasted, Fault: "Not imported: " + err.Error() + "."}
 		return
 	}

@@ -52,6 +52,7 @@ func (e *editor) renderDraft() error {
 		return err
 	}
 	e.view.Draft, e.view.Version, e.view.Base = encoded, e.draft.Version, e.draft.Base
+	e.view.Seal = e.s.sealDraft(encoded, e.draft.Version, e.draft.Base)
 	e.view.Queries = e.draft.queryRows(e.saved)
 	e.view.Dirty = e.draft.isDirty()
 	e.view.Outdated = e.draft.Version != e.version

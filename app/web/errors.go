@@ -11,6 +11,7 @@ import (
 
 	"mssentinel/app/job"
 	"mssentinel/app/store"
+	"mssentinel/app/text"
 	"mssentinel/templates"
 )
 
@@ -24,12 +25,17 @@ type errorView struct {
 	Message string `json:"message"`
 }
 
-// answerError turns any error into an errorView for a script and into a page for a browser.
+// maxSentence bounds in bytes what an answer says about an error.
+const maxSentence = 16 << 10
+
+// answerError turns any error into an errorView for a script and into a page for a browser. Whatever a text from
+// outside brought into the sentence, it is fit to be shown.
 func (s *server) answerError(err error, c echo.Context) {
 	if c.Response().Committed {
 		return
 	}
 	status, message := s.explainError(c, err)
+	message = text.Cut(message, maxSentence)
 	if strings.HasPrefix(c.Request().URL.Path, "/api") {
 		err = c.JSON(status, errorView{Message: message})
 	} else {

@@ -71,7 +71,7 @@ func TestHeaders(t *testing.T) {
 		"/api/health":             {http.StatusOK, "application/json", "no-store"},
 		"/api/nothing":            {http.StatusNotFound, "application/json", "no-store"},
 		"/" + style[1]:            {http.StatusOK, "text/css; charset=utf-8", "public, max-age=31536000, immutable"},
-		"/static/another/app.css": {http.StatusNotFound, "text/plain; charset=utf-8", ""},
+		"/static/another/app.css": {http.StatusNotFound, "text/plain; charset=utf-8", "no-store"},
 	} {
 		rec := call(t, h, http.MethodGet, target, "")
 		header := rec.Header()

@@ -103,7 +103,7 @@ var runQuestions = map[job.Mode]struct{ title, text string }{
 
 // submitJobForm takes the answer of a window on JOBS.
 func (s *server) submitJobForm(c echo.Context) error {
-	ctx, id, action := c.Request().Context(), c.FormValue("id"), c.FormValue("action")
+	ctx, id, action := c.Request().Context(), formValue(c, "id"), formValue(c, "action")
 	var err error
 	switch action {
 	case "run":
@@ -125,7 +125,7 @@ func (s *server) submitJobForm(c echo.Context) error {
 
 // submitRunForm takes the answer of a window that asks before a job is started.
 func (s *server) submitRunForm(c echo.Context) error {
-	mode := job.Mode(c.FormValue("mode"))
+	mode := job.Mode(formValue(c, "mode"))
 	if err := checkMode(mode); err != nil {
 		return err
 	}

@@ -23,9 +23,7 @@ func setHeaders(next echo.HandlerFunc) echo.HandlerFunc {
 		h.Set("Referrer-Policy", "same-origin")
 		h.Set("Cross-Origin-Opener-Policy", "same-origin")
 		h.Set("Permissions-Policy", "camera=(), geolocation=(), microphone=()")
-		if !strings.HasPrefix(c.Request().URL.Path, "/static/") {
-			h.Set("Cache-Control", "no-store")
-		}
+		h.Set("Cache-Control", "no-store") // a static file that is there says otherwise
 		return next(c)
 	}
 }
@@ -43,7 +41,8 @@ func (s *server) surviveFault(next echo.HandlerFunc) echo.HandlerFunc {
 	}
 }
 
-// limitRequest ends what takes longer than timeLimit, and the reading of a body that is longer than maxBody.
+// limitRequest ends what takes longer than timeLimit, and the reading of a body that is longer than maxBody. It refuses
+// an address that is too long to mean anything.
 func limitRequest(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {
 		ctx, cancel := context.WithTimeout(c.Request().Context(), timeLimit)
@@ -53,6 +52,9 @@ func limitRequest(next echo.HandlerFunc) echo.HandlerFunc {
 			r.Body = http.MaxBytesReader(c.Response(), r.Body, maxBody)
 		}
 		c.SetRequest(r)
+		if err := checkParams(c); err != nil {
+			return err
+		}
 		return next(c)
 	}
 }

@@ -6,12 +6,43 @@ import (
 	"strings"
 
 	"github.com/labstack/echo/v4"
+
+	"mssentinel/app/text"
 )
 
 const (
 	defaultLimit = 50
 	maxLimit     = 500
+	// maxParam bounds a parameter of the address in bytes, maxParams their number: no filter needs more, and the
+	// database takes no search text of any length.
+	maxParam  = 500
+	maxParams = 100
+	// maxQuoted bounds in bytes what a sentence repeats of a value.
+	maxQuoted = 100
 )
+
+// checkParams refuses an address with more than the screens and scripts can mean.
+func checkParams(c echo.Context) error {
+	n := 0
+	for name, values := range c.QueryParams() {
+		for _, value := range values {
+			if n++; n > maxParams {
+				return httpErrorf(http.StatusBadRequest, "The address has more than %d parameters: send fewer.", maxParams)
+			}
+			if len(name) > maxParam || len(value) > maxParam {
+				return httpErrorf(http.StatusBadRequest, "%s has %d bytes: send at most %d.",
+					text.Line(name, maxQuoted), len(value), maxParam)
+			}
+		}
+	}
+	return nil
+}
+
+// formValue is a field of the form that a request carries in its body, "" where it is missing.
+func formValue(c echo.Context, name string) string { return c.Request().PostFormValue(name) }
+
+// quoteValue is a value from outside as a sentence repeats it.
+func quoteValue[T ~string](value T) string { return strconv.Quote(text.Cut(string(value), maxQuoted)) }
 
 // readParam is a parameter of the address without blanks around it, "" where it is missing.
 func readParam(c echo.Context, name string) string { return strings.TrimSpace(c.QueryParam(name)) }
@@ -25,7 +56,7 @@ func readNumber(c echo.Context, name string, missing, low, high int) (int, error
 	n, err := strconv.Atoi(value)
 	if err != nil || n < low || n > high {
 		return 0, httpErrorf(http.StatusBadRequest,
-			"%s is %q: send a whole number from %d to %d.", name, value, low, high)
+			"%s is %s: send a whole number from %d to %d.", name, quoteValue(value), low, high)
 	}
 	return n, nil
 }

@@ -1,7 +1,10 @@
 package web
 
 import (
+	"encoding/json"
+	"errors"
 	"fmt"
+	"html"
 	"slices"
 	"strings"
 
@@ -15,27 +18,47 @@ const (
 	maxTQL = 20_000
 	// maxQueries bounds the list of queries.
 	maxQueries = 500
+	// maxNames bounds the owners of a query, and its types.
+	maxNames = 5000
+	// maxWord bounds in bytes what is read of an id, a sort field or a sort direction. All that mean something are
+	// shorter.
+	maxWord = 64
+	// maxList bounds the list of queries in bytes of JSON, in which form the page of Edit mode sends it. maxDrawnList
+	// bounds the same with its characters escaped for HTML, in which form that page gets it: with the rest of the page
+	// it fits into an answer (app/docs/platform.md#requests).
+	maxList      = 1 << 20
+	maxDrawnList = 2 << 20
+	// queryOverhead is what the page adds to a query, in bytes: identity, key and version.
+	queryOverhead = 3 * maxWord
+	// maxFaults bounds how many faults of a list are said at a time.
+	maxFaults = 20
 )
 
 var sortDirections = []string{"ASC", "DESC"}
 
 // tidyQuery brings a query into the form in which it is kept and compared.
 func tidyQuery(q store.Query) store.Query {
-	q.ID = strings.TrimSpace(q.ID)
+	q.ID = text.Cut(strings.TrimSpace(q.ID), maxWord)
 	q.Owners = tidyNames(q.Owners)
 	q.Types = tidyNames(q.Types)
 	q.TQL = strings.TrimSpace(q.TQL)
-	q.SortField = strings.TrimSpace(q.SortField)
-	q.SortDirection = strings.ToUpper(strings.TrimSpace(q.SortDirection))
+	q.SortField = text.Cut(strings.TrimSpace(q.SortField), maxWord)
+	q.SortDirection = strings.ToUpper(text.Cut(strings.TrimSpace(q.SortDirection), maxWord))
 	return q
 }
 
-// tidyNames drops blanks around names, empty names and repetitions, and keeps the order.
+// tidyNames drops blanks around names, empty names and repetitions, and keeps the order. Of more than maxNames it keeps
+// one too many, which checkQuery finds.
 func tidyNames(names []string) []string {
-	tidied := make([]string, 0, len(names))
+	tidied := make([]string, 0, min(len(names), maxNames+1))
+	seen := map[string]bool{}
 	for _, name := range names {
-		if name = strings.TrimSpace(name); name != "" && !slices.Contains(tidied, name) {
-			tidied = append(tidied, name)
+		if name = strings.TrimSpace(name); name == "" || seen[name] {
+			continue
+		}
+		seen[name] = true
+		if tidied = append(tidied, name); len(tidied) > maxNames {
+			break
 		}
 	}
 	return tidied
@@ -77,9 +100,13 @@ func checkQuery(q store.Query, types []string) []string {
 	if len(q.Types) == 0 {
 		add("Indicator Types to Retrieve is empty: choose at least one type.")
 	}
+	if len(q.Owners) > maxNames || len(q.Types) > maxNames {
+		add("There are more than %d owners or types: choose fewer, or split the query in two.", maxNames)
+		return faults
+	}
 	for _, name := range q.Types {
 		if !slices.Contains(types, name) {
-			add("%q is not an indicator type that can be sent: choose among %s.", name, strings.Join(types, ", "))
+			add("%s is not an indicator type that can be sent: choose among %s.", quoteValue(name), strings.Join(types, ", "))
 		}
 	}
 	switch {
@@ -102,14 +129,14 @@ func checkQuery(q store.Query, types []string) []string {
 func checkSort(q store.Query) []string {
 	var faults []string
 	if q.SortField != "" && !slices.Contains(threatconnect.SortFields, q.SortField) {
-		faults = append(faults, fmt.Sprintf("%q is not a sort field: choose among %s.",
-			q.SortField, strings.Join(threatconnect.SortFields, ", ")))
+		faults = append(faults, fmt.Sprintf("%s is not a sort field: choose among %s.",
+			quoteValue(q.SortField), strings.Join(threatconnect.SortFields, ", ")))
 	}
 	if q.SortField == "" && q.SortDirection == "" {
 		return faults
 	}
 	if !slices.Contains(sortDirections, q.SortDirection) {
-		faults = append(faults, fmt.Sprintf("%q is not a sort direction: choose ASC or DESC.", q.SortDirection))
+		faults = append(faults, fmt.Sprintf("%s is not a sort direction: choose ASC or DESC.", quoteValue(q.SortDirection)))
 	}
 	if q.SortField == "" {
 		faults = append(faults, "There is a sort direction without a sort field: choose a field, or leave out both.")
@@ -120,14 +147,16 @@ func checkSort(q store.Query) []string {
 // checkList says all that is wrong with a tidied list in itself, each fault with the position of its query. saved is
 // the list that it replaces.
 func checkList(queries, saved []store.Query, types []string) []string {
-	if len(queries) > maxQueries {
-		return []string{fmt.Sprintf("The list has %d queries; it may have %d. Join queries that differ in owners or types alone.",
-			len(queries), maxQueries)}
+	if err := checkSize(queries); err != nil {
+		return []string{text.Sentence(err.Error())}
 	}
 	var faults []string
 	known := queriesByID(saved)
 	ids, selections := map[string]int{}, map[string]int{}
 	for i, q := range queries {
+		if len(faults) > maxFaults {
+			break
+		}
 		add := func(fault string) { faults = append(faults, faultAt(i, fault)) }
 		for _, fault := range checkQuery(q, types) {
 			add(fault)
@@ -141,7 +170,7 @@ func checkList(queries, saved []store.Query, types []string) []string {
 			continue
 		}
 		if _, found := known[q.ID]; !found {
-			add(fmt.Sprintf("There is no saved query with the id %q: leave the id out to add a new query.", q.ID))
+			add(fmt.Sprintf("There is no saved query with the id %s: leave the id out to add a new query.", quoteValue(q.ID)))
 		}
 		if first, twice := ids[q.ID]; twice {
 			add(fmt.Sprintf("It has the id of query %d: leave the id out to add a new query.", first+1))
@@ -149,7 +178,35 @@ func checkList(queries, saved []store.Query, types []string) []string {
 			ids[q.ID] = i
 		}
 	}
-	return faults
+	return shortenFaults(faults)
+}
+
+// checkSize says why a list is longer than the pages and the platform can carry; nil where it is not.
+func checkSize(queries []store.Query) error {
+	if len(queries) > maxQueries {
+		return errTooMany
+	}
+	size, drawn := 0, 0
+	for _, q := range queries {
+		encoded, err := json.Marshal(queryView(q))
+		if err != nil {
+			return fmt.Errorf("writing the list: %w", err)
+		}
+		size += len(encoded) + queryOverhead
+		drawn += len(html.EscapeString(string(encoded))) + queryOverhead
+	}
+	if size > maxList || drawn > maxDrawnList {
+		return errors.New("all queries together are longer than the page can carry: shorten their TQL, or remove some")
+	}
+	return nil
+}
+
+// shortenFaults leaves out what nobody would read.
+func shortenFaults(faults []string) []string {
+	if len(faults) <= maxFaults {
+		return faults
+	}
+	return append(faults[:maxFaults:maxFaults], "And more: put these right first.")
 }
 
 // faultAt is a fault with the position of its query in the list.

@@ -3,9 +3,11 @@ package web
 import (
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 
 	"mssentinel/app/store"
+	"mssentinel/app/text"
 	"mssentinel/app/threatconnect"
 	"mssentinel/templates"
 )
@@ -38,15 +40,21 @@ func (e *editor) fillForm(key string, q store.Query, owners []string, ownersErr 
 
 // readForm is the query that the window holds. A direction without a field means nothing there.
 func (e *editor) readForm() (key string, q store.Query) {
-	form := e.c.Request().Form
+	form := e.c.Request().PostForm
 	q = store.Query{Owners: form["owner"], Types: form["type"], TQL: form.Get("tql"),
 		SortField: form.Get("sort_field"), SortDirection: form.Get("sort_direction")}
 	if q.SortField == "" {
 		q.SortDirection = ""
 	}
 	q.TQL = strings.ReplaceAll(q.TQL, "\r\n", "\n")
-	return form.Get("key"), tidyQuery(q)
+	if key = form.Get("key"); e.draft.findQuery(key) < 0 {
+		key = "" // it was deleted meanwhile: what is submitted is a new query
+	}
+	return key, tidyQuery(q)
 }
+
+// maxShownTQL bounds in bytes what is shown again of a TQL that is longer than maxTQL.
+const maxShownTQL = 2 * maxTQL
 
 // handleForm validates, previews or submits the window's query.
 func (e *editor) handleForm(action string) {
@@ -63,8 +71,18 @@ func (e *editor) handleForm(action string) {
 		}
 	}
 	if action == "submit" && len(faults) == 0 {
-		e.view.Focus = "edit-" + e.draft.putQuery(key, q)
-		return
+		added := *e.draft
+		added.Queries = slices.Clone(e.draft.Queries)
+		focus := "edit-" + added.putQuery(key, q)
+		err := checkSize(added.queryList())
+		if err == nil {
+			*e.draft, e.view.Focus = added, focus
+			return
+		}
+		e.status, faults = http.StatusUnprocessableEntity, []string{text.Sentence(err.Error())}
+	}
+	if len(q.TQL) > maxShownTQL {
+		q.TQL = strings.ToValidUTF8(q.TQL[:maxShownTQL], "")
 	}
 	owners, err := e.s.lastOwners(e.requestContext())
 	e.fillForm(key, q, owners, err)

@@ -14,6 +14,7 @@ import (
 	"github.com/a-h/templ"
 	"github.com/labstack/echo/v4"
 
+	"mssentinel/app/text"
 	"mssentinel/templates"
 )
 
@@ -116,11 +117,11 @@ func optionalChoices[T ~string](none string, names []T, chosen T) []templates.Ch
 	return append([]templates.Choice{first}, newChoices(names, chosen)...)
 }
 
-// indentJSON spreads JSON over lines; what is not JSON stays as it is.
+// indentJSON spreads JSON over lines and escapes what a reader could not see; what is not JSON stays on its lines.
 func indentJSON(raw []byte) string {
 	var buf bytes.Buffer
 	if err := json.Indent(&buf, raw, "", "  "); err != nil {
-		return string(raw)
+		return text.Visible(string(raw))
 	}
-	return buf.String()
+	return text.JSON(buf.String())
 }

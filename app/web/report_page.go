@@ -66,7 +66,7 @@ func (s *server) showProblem(c echo.Context, id string) error {
 	number, err := strconv.ParseInt(id, 10, 64)
 	if err != nil {
 		return httpErrorf(http.StatusNotFound,
-			"There is no error %q. It may have been cleaned up; reload the list.", id)
+			"There is no error %s. It may have been cleaned up; reload the list.", quoteValue(id))
 	}
 	p, err := s.Store.Problem(c.Request().Context(), number)
 	if err != nil {

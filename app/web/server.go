@@ -92,7 +92,8 @@ type Options struct {
 	Version string
 	// Source is the name under which Sentinel lists the indicators.
 	Source string
-	// Key signs the tokens of the forms. It may be new at every start: open pages then ask to be reloaded.
+	// Key signs the tokens of the forms and the unsaved lists. Where it is another than before, open pages ask to be
+	// reloaded.
 	Key    []byte
 	Logger *slog.Logger
 }

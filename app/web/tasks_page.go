@@ -45,7 +45,7 @@ var taskQuestions = map[string]struct{ title, text string }{
 
 // submitTaskForm takes the answer of a window on TASKS.
 func (s *server) submitTaskForm(c echo.Context) error {
-	ctx, slug, action := c.Request().Context(), c.FormValue("task"), c.FormValue("action")
+	ctx, slug, action := c.Request().Context(), formValue(c, "task"), formValue(c, "action")
 	var err error
 	switch action {
 	case "run":

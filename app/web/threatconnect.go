@@ -66,8 +66,8 @@ func (s *server) checkQueryAndOwners(ctx context.Context, q store.Query) []strin
 func checkOwners(q store.Query, owners []string) (faults []string) {
 	for _, owner := range q.Owners {
 		if !slices.Contains(owners, owner) {
-			faults = append(faults, fmt.Sprintf("The owner %q is not among those that the ThreatConnect API user can read: "+
-				"choose another, or give the user access.", owner))
+			faults = append(faults, fmt.Sprintf("The owner %s is not among those that the ThreatConnect API user can read: "+
+				"choose another, or give the user access.", quoteValue(owner)))
 		}
 	}
 	return faults

@@ -1,0 +1,364 @@
+package web
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"mime/multipart"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"runtime"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"golang.org/x/net/html"
+
+	"mssentinel/app/job"
+	"mssentinel/app/store"
+)
+
+// carried is how large an answer may be on the platform, in bytes, app/docs/platform.md#requests.
+const carried = 8 << 20
+
+// postForm sends a form as a foreign page could.
+func postForm(t *testing.T, h http.Handler, target string, fields url.Values) *httptest.ResponseRecorder {
+	t.Helper()
+	r := httptest.NewRequest(http.MethodPost, target, strings.NewReader(fields.Encode()))
+	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	rec := httptest.NewRecorder()
+	h.ServeHTTP(rec, r)
+	return rec
+}
+
+// editFields are the hidden fields of a page of Edit mode.
+func (w *world) editFields(t *testing.T) url.Values {
+	t.Helper()
+	v := w.visit(t, "ui/edit")
+	values := fields(v.find("form", func(n *html.Node) bool { return n.Data == "form" }))
+	delete(values, "")
+	return values
+}
+
+// allocated is how many bytes do allocates.
+func allocated(do func()) uint64 {
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	do()
+	runtime.ReadMemStats(&after)
+	return after.TotalAlloc - before.TotalAlloc
+}
+
+func emptyQueries(n int) string { return "[" + strings.TrimSuffix(strings.Repeat("{},", n), ",") + "]" }
+
+// A list that nobody edited in a page of ours costs next to nothing, and is not drawn.
+func TestForeignListsAreNotRead(t *testing.T) {
+	for name, tt := range map[string]struct {
+		draft string
+		token func(fields url.Values) string
+	}{
+		"many queries, no token":      {emptyQueries(400_000), func(url.Values) string { return "" }},
+		"a long query, no token":      {`[{"tql":"` + strings.Repeat("'", 1_000_000) + `"}]`, func(url.Values) string { return "" }},
+		"many queries, a made up one": {emptyQueries(400_000), func(url.Values) string { return strings.Repeat("A", 54) }},
+		"one query, no token":         {`[{"key":"new-1","tql":"theirs"}]`, func(url.Values) string { return "" }},
+		"the draft in its place":      {`[{"key":"new-1","tql":"theirs"}]`, func(f url.Values) string { return f.Get("seal") }},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := twoSaved()
+			form := w.editFields(t)
+			token := tt.token(form)
+			form.Set("token", token)
+			form.Set("draft", tt.draft)
+			form.Set("action", "save")
+			h := w.handler()
+			var rec *httptest.ResponseRecorder
+			bytes := allocated(func() { rec = postForm(t, h, "/ui/edit", form) })
+			if rec.Code != http.StatusForbidden || rec.Body.Len() > 20_000 || strings.Contains(rec.Body.String(), "theirs") {
+				t.Errorf("%d, %d bytes: %.500s", rec.Code, rec.Body.Len(), rec.Body)
+			}
+			if bytes > 60<<20 {
+				t.Errorf("it cost %d MiB", bytes>>20)
+			}
+			w.mustHaveDone(t)
+		})
+	}
+}
+
+// Only a list that our page sealed comes back once the token has run out.
+func TestOnlySealedListsAreKept(t *testing.T) {
+	for name, tt := range map[string]struct {
+		tamper func(url.Values)
+		keeps  bool
+	}{
+		"as it was":         {func(url.Values) {}, true},
+		"another list":      {func(f url.Values) { f.Set("draft", `[{"key":"new-1","tql":"theirs"}]`) }, false},
+		"another base":      {func(f url.Values) { f.Set("base", "0123456789abcdef") }, false},
+		"no seal":           {func(f url.Values) { f.Del("seal") }, false},
+		"no token, sealed":  {func(f url.Values) { f.Del("token") }, false},
+		"seal as the token": {func(f url.Values) { f.Set("token", f.Get("seal")) }, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := twoSaved()
+				form := w.editFields(t)
+				form.Set("action", "save")
+				tt.tamper(form)
+				time.Sleep(tokenLife)
+				rec := postForm(t, w.handler(), "/ui/edit", form)
+				kept := strings.Contains(rec.Body.String(), "your edits are still here")
+				if rec.Code != http.StatusForbidden || kept != tt.keeps || strings.Contains(rec.Body.String(), "theirs") {
+					t.Errorf("%d, kept %v: %.300s", rec.Code, kept, rec.Body)
+				}
+				w.mustHaveDone(t)
+			})
+		})
+	}
+}
+
+// A token counts in the body or in its header alone. Addresses stand in histories and logs.
+func TestTokenInTheAddress(t *testing.T) {
+	w := twoSaved()
+	form := w.editFields(t)
+	token := form.Get("token")
+	form.Del("token")
+	form.Set("action", "save")
+	h := w.handler()
+	for target, fields := range map[string]url.Values{
+		"/ui/edit?token=" + token:                               form,
+		"/ui/jobs?action=run&mode=full&token=" + token:          {},
+		"/ui/jobs?token=" + token:                               {"action": {"run"}, "mode": {"full"}},
+		"/ui/tasks?token=" + token + "&action=run&task=cleaner": {"action": {"run"}, "task": {"cleaner"}},
+	} {
+		if rec := postForm(t, h, target, fields); rec.Code != http.StatusForbidden {
+			t.Errorf("%s: %d", target, rec.Code)
+		}
+	}
+	// And what a button does stands in the body alone.
+	if rec := postForm(t, h, "/ui/jobs?action=run&mode=full", url.Values{"token": {token}}); rec.Code != http.StatusBadRequest {
+		t.Errorf("an action in the address: %d", rec.Code)
+	}
+	w.mustHaveDone(t)
+}
+
+// A list that is too long is refused at once, from wherever it comes.
+func TestTooLongLists(t *testing.T) {
+	long := func(n, size int) string {
+		var list []string
+		for i := range n {
+			list = append(list, fmt.Sprintf(`{"owners":["Demo Organization"],"types":["Host"],"tql":"%s %d"}`, strings.Repeat("'", size), i))
+		}
+		return "[" + strings.Join(list, ",") + "]"
+	}
+	names := `[{"owners":[` + strings.TrimSuffix(strings.Repeat(`"a",`, 300_000), ",") + `],"types":["Host"],"tql":"x"}]`
+	for i := range 10 {
+		names = strings.Replace(names, `"a"`, fmt.Sprintf(`"%d"`, i), 20_000)
+	}
+	lists := map[string]struct{ list, says string }{
+		"40,000 empty queries":   {emptyQueries(40_000), "it may have 500"},
+		"1,300,000 of them":      {emptyQueries(1_300_000), "it may have 500"},
+		"one more than 500":      {emptyQueries(501), "it may have 500"},
+		"apostrophes":            {long(100, 19_900), "longer than the page can carry"},
+		"many long ones":         {long(500, 4_000), "longer than the page can carry"},
+		"inside an API's answer": {`{"data":` + emptyQueries(40_000) + `,"count":1,"version":"v"}`, "it may have 500"},
+	}
+	for name, tt := range lists {
+		t.Run(name, func(t *testing.T) {
+			w := twoSaved()
+			h := w.handler()
+			began := time.Now()
+			form := w.editFields(t)
+			rec := importFile(t, h, form, tt.list)
+			if rec.Code != http.StatusUnprocessableEntity || !strings.Contains(rec.Body.String(), tt.says) {
+				t.Errorf("imported: %d %.300s", rec.Code, rec.Body)
+			}
+			if tt.list[0] == '[' {
+				rec = call(t, h, http.MethodPost, "/api/tql-config", tt.list)
+				if rec.Code != http.StatusUnprocessableEntity || !strings.Contains(rec.Body.String(), tt.says) {
+					t.Errorf("sent: %d %.300s", rec.Code, rec.Body)
+				}
+			}
+			form.Set("draft", tt.list)
+			form.Set("action", "save")
+			rec = postForm(t, h, "/ui/edit", form)
+			if rec.Code/100 != 4 || rec.Body.Len() > carried {
+				t.Errorf("as a draft: %d, %d bytes", rec.Code, rec.Body.Len())
+			}
+			if took := time.Since(began); took > 5*time.Second {
+				t.Errorf("it took %s", took)
+			}
+			w.mustHaveDone(t)
+		})
+	}
+	if len(names) > maxBody {
+		t.Fatal("the body is too long to be read at all")
+	}
+	w := twoSaved()
+	began := time.Now()
+	rec := call(t, w.handler(), http.MethodPost, "/api/tql-config", names)
+	if rec.Code != http.StatusUnprocessableEntity || rec.Body.Len() > 20_000 || time.Since(began) > 5*time.Second {
+		t.Errorf("many owners: %d, %d bytes, %s", rec.Code, rec.Body.Len(), time.Since(began))
+	}
+}
+
+// importFile presses Import in the window of that name.
+func importFile(t *testing.T, h http.Handler, form url.Values, content string) *httptest.ResponseRecorder {
+	t.Helper()
+	var buf bytes.Buffer
+	m := multipart.NewWriter(&buf)
+	for name := range form {
+		if err := m.WriteField(name, form.Get(name)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for name, value := range map[string]string{"action": "do-import", "pasted": content} {
+		if err := m.WriteField(name, value); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := m.Close(); err != nil {
+		t.Fatal(err)
+	}
+	r := httptest.NewRequest(http.MethodPost, "/ui/edit", &buf)
+	r.Header.Set("Content-Type", m.FormDataContentType())
+	rec := httptest.NewRecorder()
+	h.ServeHTTP(rec, r)
+	if rec.Body.Len() > carried {
+		t.Errorf("the page has %d bytes", rec.Body.Len())
+	}
+	return rec
+}
+
+// Whatever list is saved, CONFIGURE and Edit mode can be shown by the platform, and what Edit mode gets it takes back.
+func TestLargestListCanBeEdited(t *testing.T) {
+	for name, part := range map[string]string{"apostrophes": "'", "quotes": `"`, "angles": "<", "letters": "a", "controls": "\x01"} {
+		t.Run(name, func(t *testing.T) {
+			var queries []store.Query
+			for i := 0; ; i++ {
+				q := oneSaved(fmt.Sprintf("00000000-0000-0000-0000-%012d", i), strings.Repeat(part, 1500)+fmt.Sprint(i))
+				q.Owners = []string{"Demo Organization", strings.Repeat(part, 300)}
+				if checkSize(append(queries, q)) != nil {
+					break
+				}
+				queries = append(queries, q)
+			}
+			if len(queries) < 50 {
+				t.Errorf("only %d such queries can be saved", len(queries))
+			}
+			w := newWorld()
+			w.queries = queries
+			h := w.handler()
+			for _, page := range []string{"/ui/", "/ui/edit", "/api/tql-config", "/ui/export"} {
+				if rec := call(t, h, http.MethodGet, page, ""); rec.Code != http.StatusOK || rec.Body.Len() > carried {
+					t.Errorf("%s: %d, %d bytes", page, rec.Code, rec.Body.Len())
+				}
+			}
+			form := w.editFields(t)
+			form.Set("action", "edit:"+queries[0].ID)
+			if rec := postForm(t, h, "/ui/edit", form); rec.Code != http.StatusOK || rec.Body.Len() > carried {
+				t.Errorf("edit: %d, %d bytes", rec.Code, rec.Body.Len())
+			}
+			form.Set("action", "add")
+			if rec := postForm(t, h, "/ui/edit", form); rec.Code != http.StatusOK {
+				t.Errorf("add: %d", rec.Code)
+			}
+		})
+	}
+}
+
+// A query that would make the list too long is refused in its window, and the list stays.
+func TestSubmitBeyondTheBounds(t *testing.T) {
+	w := newWorld()
+	for i := range maxQueries {
+		w.queries = append(w.queries, oneSaved(fmt.Sprintf("id-%d", i), fmt.Sprintf("rating > %d", i)))
+	}
+	v := w.visit(t, "ui/edit?window=add")
+	v.fill("owner", "Demo Organization")
+	v.fill("type", "Host")
+	v.fill("tql", "confidence > 1")
+	v.press("Submit")
+	v.status(http.StatusUnprocessableEntity)
+	v.sees("it may have 500", "Add TQL Configuration", "confidence > 1")
+	if n := len(v.column(0)); n != maxQueries {
+		t.Errorf("the list has %d queries", n)
+	}
+}
+
+// No filter, path or body makes an answer fail or repeat it at length.
+func TestLongValuesFromOutside(t *testing.T) {
+	w := newWorld()
+	w.jobs, w.problems = everyJob(), someProblems()
+	h := w.handler()
+	long := strings.Repeat("7", 60_000)
+	for _, name := range []string{"request_id", "status", "job_type", "offset", "limit", "code", "text", "step", "id", "ask", "mode", "done", "task", "window", "version", "other"} {
+		for _, page := range []string{"/ui/jobs", "/ui/report", "/ui/tasks", "/ui/edit", "/ui/preview", "/api/job/request", "/api/report/batch-error", "/api/task"} {
+			rec := call(t, h, http.MethodGet, page+"?"+name+"="+long, "")
+			if rec.Code != http.StatusBadRequest || rec.Body.Len() > 20_000 || strings.Contains(rec.Body.String(), long[:1000]) {
+				t.Errorf("%s?%s: %d, %d bytes", page, name, rec.Code, rec.Body.Len())
+			}
+		}
+	}
+	for target, status := range map[string]int{
+		"/api/job/request?" + strings.Repeat("status=Failed&", 1000): http.StatusBadRequest,
+		"/api/job/request?" + strings.Repeat("status=Failed&", 50):   http.StatusOK,
+		"/api/job/request?limit=" + long[:400]:                       http.StatusBadRequest,
+		"/ui/report?id=" + long[:400]:                                http.StatusNotFound,
+		"/api/report/batch-error?text=%00%ff":                        http.StatusOK,
+	} {
+		if rec := call(t, h, http.MethodGet, target, ""); rec.Code != status || rec.Body.Len() > 60_000 {
+			t.Errorf("%.60s: %d, %d bytes", target, rec.Code, rec.Body.Len())
+		}
+	}
+	digits := strings.Repeat("1", 100_000)
+	for body, target := range map[string]string{
+		`{"mode":` + digits + `}`:                                 "/api/job/request",
+		`{"mode":"` + digits + `"}`:                               "/api/job/request",
+		`{"` + digits + `":1}`:                                    "/api/job/request",
+		`[{"owners":` + digits + `}]`:                             "/api/tql-config",
+		`[{"rank":` + digits + `}]`:                               "/api/tql-config",
+		`[{"types":["` + digits + `"],"owners":["x"],"tql":"x"}]`: "/api/tql-config",
+		`{"confirm":` + digits + `}`:                              "/api/job/request/" + jobID + "/retirement",
+	} {
+		rec := call(t, h, http.MethodPost, target, body)
+		if rec.Code/100 != 4 || rec.Body.Len() > 2000 {
+			t.Errorf("%s %.30s: %d, %d bytes", target, body, rec.Code, rec.Body.Len())
+		}
+	}
+	for _, target := range []string{"/api/task/" + long[:2000] + "?run=true"} {
+		if rec := call(t, h, http.MethodPut, target, ""); rec.Code != http.StatusNotFound || rec.Body.Len() > 2000 {
+			t.Errorf("%.30s: %d, %d bytes", target, rec.Code, rec.Body.Len())
+		}
+	}
+}
+
+// As many lines of REPORT as may be asked for at once fit into an answer.
+func TestLongReportFits(t *testing.T) {
+	w := newWorld()
+	raw, err := json.Marshal(map[string]string{"value": strings.Repeat(`"`, job.MaxRaw/2)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range maxLimit {
+		p := job.Problem{ID: int64(i + 1), DateAdded: noon, Step: "Convert", Message: strings.Repeat("x", 1000), Raw: string(raw)}
+		w.problems = append(w.problems, p.Bounded())
+	}
+	rec := call(t, w.handler(), http.MethodGet, fmt.Sprintf("/api/report/batch-error?limit=%d", maxLimit), "")
+	if rec.Code != http.StatusOK || rec.Body.Len() > carried {
+		t.Errorf("%d, %d bytes", rec.Code, rec.Body.Len())
+	}
+}
+
+// What the screens show of texts from outside cannot act on them.
+func TestHiddenCharactersAreShown(t *testing.T) {
+	w := newWorld()
+	w.queries = []store.Query{oneSaved("a", "summary = \"invoice\u202Efdp.exe\"")}
+	w.queries[0].Owners = []string{"Demo\u2066 Organization"}
+	w.problems = []job.Problem{{ID: 2, DateAdded: noon, Step: "Convert", Message: "x", Raw: "{\"summary\":\"a\u202Eb\"}"}}
+	for _, page := range []string{"/ui/", "/ui/report?id=2"} {
+		rec := call(t, w.handler(), http.MethodGet, page, "")
+		if strings.ContainsAny(rec.Body.String(), "\u202E\u2066") {
+			t.Errorf("%s turns the direction of writing", page)
+		}
+	}
+}
