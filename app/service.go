@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -205,36 +204,4 @@ func (s *service) closeParts() error {
 		errs = append(errs, s.store.Close())
 	}
 	return errors.Join(errs...)
-}
-
-const (
-	headerLimit = 10 * time.Second
-	closeLimit  = 4 * time.Second
-)
-
-// serveHTTP is standalone mode: the screens on a loopback address, without the platform.
-func serveHTTP(ctx context.Context, addr string, handler http.Handler, log *platform.Log, start func(), stop func(context.Context)) error {
-	listener, err := net.Listen("tcp", addr)
-	if err != nil {
-		return fmt.Errorf("serving the screens on %s: %w; choose another address in MS_SENTINEL_HTTP_ADDR, or end what uses this one", addr, err)
-	}
-	log.Info("ready", "address", "http://"+listener.Addr().String()+"/")
-	start()
-	server := &http.Server{Handler: handler, ReadHeaderTimeout: headerLimit}
-	served := make(chan error, 1)
-	go func() { served <- server.Serve(listener) }()
-	select {
-	case err := <-served:
-		return fmt.Errorf("serving the screens: %w", err)
-	case <-ctx.Done():
-	}
-	limited, cancel := context.WithTimeout(context.WithoutCancel(ctx), closeLimit)
-	defer cancel()
-	stop(limited)
-	if err := server.Shutdown(limited); err != nil {
-		log.Warn("requests were cut short", "error", err)
-		server.Close() //nolint:errcheck // what did not end in time is cut off
-	}
-	<-served //nolint:errcheck // that it was shut down
-	return nil
 }
