@@ -37,6 +37,9 @@ func main() {
 	}
 	switch command {
 	case "run":
+		if err := hideProcess(); err != nil {
+			fmt.Fprintln(os.Stderr, "Microsoft Sentinel App:", err)
+		}
 		p, err := readProfiles(args)
 		if err != nil {
 			refuseArguments(err)
