@@ -143,6 +143,8 @@ func act(word, record string) *wire.Answer {
 			return said(err.Error())
 		}
 		return said(strconv.Itoa(child.Process.Pid))
+	case "abandon":
+		abandon(record)
 	case "huge":
 		return said(strings.Repeat("x", mapper.MaxMessage))
 	case "print":
@@ -169,6 +171,35 @@ func act(word, record string) *wire.Answer {
 		return &wire.Answer{Objects: answer.Objects, Problems: text, Notes: text}
 	}
 	return answer
+}
+
+// abandon starts processes, writes down which, and ends as the record says.
+func abandon(record string) {
+	var pids []string
+	for n := range 20 {
+		child := exec.Command(os.Args[0], "linger")
+		if n%2 == 0 {
+			child.Stdout, child.Stderr = os.NewFile(1, "stdout"), os.NewFile(2, "stderr")
+		}
+		if err := child.Start(); err != nil {
+			panic(err)
+		}
+		pids = append(pids, strconv.Itoa(child.Process.Pid))
+	}
+	if err := os.WriteFile(filepath.Join(os.Getenv("TMPDIR"), "abandoned"), []byte(strings.Join(pids, " ")), 0o600); err != nil {
+		panic(err)
+	}
+	switch strings.Fields(record)[1] {
+	case "fail":
+		os.Exit(3)
+	case "end":
+		os.Exit(0)
+	case "crash":
+		_ = syscall.Kill(os.Getpid(), syscall.SIGSEGV)
+		select {}
+	case "hang":
+		select {}
+	}
 }
 
 func said(text ...string) *wire.Answer { return &wire.Answer{Problems: text} }

@@ -10,6 +10,7 @@ import (
 
 	"github.com/hashicorp/go-hclog"
 	"github.com/hashicorp/go-plugin/runner"
+	"golang.org/x/sys/unix"
 )
 
 // child is the operating system's side of a mapper. go-plugin's own one would pass on the App's standard input, and
@@ -26,10 +27,12 @@ type child struct {
 	// exited is closed when the process is gone; ended then says how, for example "exit status 3".
 	exited chan struct{}
 	ended  string
+	// swept is closed when nothing of the process's group runs any more.
+	swept chan struct{}
 }
 
 func newChild(path string, args []string, tempDir string) *child {
-	c := &child{path: path, args: args, tempDir: tempDir, exited: make(chan struct{})}
+	c := &child{path: path, args: args, tempDir: tempDir, exited: make(chan struct{}), swept: make(chan struct{})}
 	c.ctx, c.cancel = context.WithCancel(context.Background())
 	return c
 }
@@ -51,10 +54,32 @@ func (c *child) prepareCommand(_ hclog.Logger, template *exec.Cmd, _ string) (ru
 }
 
 // Start starts the process, from the thread of the caller.
-func (c *child) Start(context.Context) error { return c.cmd.Start() }
+func (c *child) Start(context.Context) error {
+	if err := c.cmd.Start(); err != nil {
+		return err
+	}
+	go c.sweepGroup()
+	return nil
+}
+
+// sweepGroup waits for the end of the process, however it comes, and ends what it started and left behind. The process
+// has not been reaped until then, so that its number cannot be that of another group. What left the group stays.
+func (c *child) sweepGroup() {
+	defer close(c.swept)
+	pid := c.cmd.Process.Pid
+	for {
+		err := unix.Waitid(unix.P_PID, pid, nil, unix.WEXITED|unix.WNOWAIT, nil)
+		if errors.Is(err, unix.EINTR) {
+			continue
+		}
+		break
+	}
+	syscall.Kill(-pid, syscall.SIGKILL) //nolint:errcheck // the process may have been alone
+}
 
 // Wait is called once, when both pipes have been read to their end.
 func (c *child) Wait(context.Context) error {
+	<-c.swept
 	err := c.cmd.Wait()
 	c.ended = c.cmd.ProcessState.String()
 	close(c.exited)

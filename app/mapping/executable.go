@@ -2,6 +2,7 @@ package mapping
 
 import (
 	"bytes"
+	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
@@ -33,16 +34,17 @@ type executable struct {
 // readList returns the executables that a folder's list names, by name. The errors name the remedy.
 func readList(dir string) ([]executable, error) {
 	path := filepath.Join(dir, listName)
-	info, err := os.Stat(path)
+	f, err := openRegular(path)
 	if err != nil {
 		return nil, fmt.Errorf("the list of mappers: %w", err)
 	}
-	if info.Size() > maxList {
-		return nil, fmt.Errorf("%s has %d bytes, and %d is the most", path, info.Size(), maxList)
-	}
-	data, err := os.ReadFile(path)
+	defer f.Close()
+	data, err := io.ReadAll(io.LimitReader(f, maxList+1))
 	if err != nil {
 		return nil, fmt.Errorf("the list of mappers: %w", err)
+	}
+	if len(data) > maxList {
+		return nil, fmt.Errorf("%s is longer than %d bytes", path, maxList)
 	}
 	var list []executable
 	n := 0
@@ -60,6 +62,23 @@ func readList(dir string) ([]executable, error) {
 	}
 	slices.SortFunc(list, func(a, b executable) int { return strings.Compare(a.path, b.path) })
 	return list, nil
+}
+
+// openRegular opens a file to read, and refuses what is none: a pipe would keep the start waiting for its other end, a
+// device might never end.
+func openRegular(path string) (*os.File, error) {
+	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
+	if err != nil {
+		return nil, err
+	}
+	info, err := f.Stat()
+	if err == nil && !info.Mode().IsRegular() {
+		err = fmt.Errorf("%s is no regular file (%s): put the file itself there", path, info.Mode().Type())
+	}
+	if err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
+	return f, nil
 }
 
 // parseLine reads a checksum, a blank, a second one or the star of sha256sum's binary mode, and a plain name.
@@ -99,17 +118,17 @@ func findUnlisted(dir string, list []executable) ([]string, error) {
 // prepareFile verifies the executable and returns the path to run it from: its own or, where that cannot be executed,
 // that of a copy in the private folder. As with go-plugin's SecureConfig, someone who can write to the folder could
 // still exchange the file before it is started; but that person could exchange the list, or the App, as well. The
-// checksum finds damage, an interrupted upgrade, and files of people who do not know of the list.
-func (e executable) prepareFile(private string) (string, error) {
-	if err := e.verifyFile(e.path); err != nil {
+// checksum finds damage, an interrupted upgrade, and files of people who do not know of the list. It ends with ctx.
+func (e executable) prepareFile(ctx context.Context, private string) (string, error) {
+	if err := e.verifyFile(ctx, e.path); err != nil {
 		return "", err
 	}
 	if makeRunnable(e.path) {
 		return e.path, nil
 	}
 	path := filepath.Join(private, fmt.Sprintf("%x-%s", e.sum[:4], filepath.Base(e.path)))
-	if err := e.verifyFile(path); err != nil {
-		if err := e.copyFile(path); err != nil {
+	if err := e.verifyFile(ctx, path); err != nil {
+		if err := e.copyFile(ctx, path); err != nil {
 			return "", fmt.Errorf("%s cannot be executed where it is, and copying it failed: %w", e.path, err)
 		}
 	}
@@ -120,19 +139,19 @@ func (e executable) prepareFile(private string) (string, error) {
 }
 
 // verifyFile compares a file with the checksum of the list.
-func (e executable) verifyFile(path string) error {
-	f, err := os.Open(path)
+func (e executable) verifyFile(ctx context.Context, path string) error {
+	f, err := openRegular(path)
 	if err != nil {
 		return fmt.Errorf("verifying a mapper: %w; install it again", err)
 	}
 	defer f.Close()
-	return e.copyAndCompare(io.Discard, f)
+	return e.copyAndCompare(ctx, io.Discard, f)
 }
 
 // copyAndCompare copies from one to the other and says whether that was the file that the list means.
-func (e executable) copyAndCompare(to io.Writer, from *os.File) error {
+func (e executable) copyAndCompare(ctx context.Context, to io.Writer, from *os.File) error {
 	h := sha256.New()
-	if _, err := io.Copy(io.MultiWriter(h, to), from); err != nil {
+	if _, err := io.Copy(io.MultiWriter(h, to), untilDone{ctx, from}); err != nil {
 		return fmt.Errorf("verifying a mapper: %w", err)
 	}
 	if !bytes.Equal(h.Sum(nil), e.sum[:]) {
@@ -141,9 +160,22 @@ func (e executable) copyAndCompare(to io.Writer, from *os.File) error {
 	return nil
 }
 
+// untilDone reads until ctx ends.
+type untilDone struct {
+	ctx context.Context
+	io.Reader
+}
+
+func (u untilDone) Read(p []byte) (int, error) {
+	if err := u.ctx.Err(); err != nil {
+		return 0, err
+	}
+	return u.Reader.Read(p)
+}
+
 // copyFile makes the copy whole or not at all, since several mappers may be started from it at once.
-func (e executable) copyFile(path string) error {
-	from, err := os.Open(e.path)
+func (e executable) copyFile(ctx context.Context, path string) error {
+	from, err := openRegular(e.path)
 	if err != nil {
 		return err
 	}
@@ -153,7 +185,7 @@ func (e executable) copyFile(path string) error {
 		return err
 	}
 	defer os.Remove(to.Name()) //nolint:errcheck // nothing is there any more once it was renamed
-	if err := errors.Join(e.copyAndCompare(to, from), to.Chmod(0o500), to.Close()); err != nil {
+	if err := errors.Join(e.copyAndCompare(ctx, to, from), to.Chmod(0o500), to.Close()); err != nil {
 		return err
 	}
 	return os.Rename(to.Name(), path)

@@ -1,12 +1,17 @@
 package mapping
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"io/fs"
+	"net"
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -28,7 +33,7 @@ func TestReadList(t *testing.T) {
 		"the folder":      {sum + "  .\n", `line 1 of LIST: "." is not the name of a file in the folder; write the list with sha256sum, inside the folder`},
 		"twice":           {sum + "  a\n" + sum + "  a\n", "line 2 of LIST names a once more; keep one of the lines"},
 		"too long a line": {strings.Repeat("x", 1<<17), "line 1 of LIST: it is not a checksum and a name; write the list with sha256sum, inside the folder"},
-		"too long":        {strings.Repeat("x", maxList+1), "LIST has 1048577 bytes, and 1048576 is the most"},
+		"too long":        {strings.Repeat("x", maxList+1), "LIST is longer than 1048576 bytes"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			dir := t.TempDir()
@@ -108,7 +113,7 @@ func TestNowhereToExecute(t *testing.T) {
 	e := executable{path: filepath.Join(dir, "my-mapper"), sum: checksum(t)}
 	sealed(t, e.path)
 	sealed(t, filepath.Join(private, fmt.Sprintf("%x-my-mapper", e.sum[:4])))
-	_, err := e.prepareFile(private)
+	_, err := e.prepareFile(t.Context(), private)
 	want := e.path + " cannot be executed, neither where it is nor in " + filepath.Dir(private) + ": mount one of the two without noexec, or set TMPDIR to a folder that allows execution"
 	if err == nil || err.Error() != want {
 		t.Errorf("got %v, want %s", err, want)
@@ -134,5 +139,67 @@ func sealed(t *testing.T, path string) {
 	}
 	if err := os.Symlink(fmt.Sprintf("/proc/%d/fd/%d", os.Getpid(), fd), path); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// What is no file cannot hold up the start, whichever name it takes.
+func TestOnlyRegularFilesAreOpened(t *testing.T) {
+	makers := map[string]func(path string) error{
+		"pipe":   func(path string) error { return syscall.Mkfifo(path, 0o755) },
+		"device": func(path string) error { return os.Symlink("/dev/zero", path) },
+		"folder": func(path string) error { return os.Mkdir(path, 0o755) },
+		"link to a pipe": func(path string) error {
+			return errors.Join(syscall.Mkfifo(path+".pipe", 0o755), os.Symlink(path+".pipe", path))
+		},
+		"socket": func(path string) error {
+			l, err := net.Listen("unix", path)
+			if err == nil {
+				t.Cleanup(func() { l.Close() })
+			}
+			return err
+		},
+	}
+	for name, make := range makers {
+		t.Run(name, func(t *testing.T) {
+			began := time.Now()
+			listed := folder(t, "evil")
+			if err := os.Remove(filepath.Join(listed, "evil")); err != nil {
+				t.Fatal(err)
+			}
+			if err := make(filepath.Join(listed, "evil")); err != nil {
+				t.Fatal(err)
+			}
+			unlisted := t.TempDir()
+			if err := make(filepath.Join(unlisted, listName)); err != nil {
+				t.Fatal(err)
+			}
+			for _, extra := range []string{listed, unlisted} {
+				h := openHost(t, Options{Dir: folder(t, builtinName), ExtraDir: extra}, patient())
+				if refused := h.Refused(); len(refused) != 1 {
+					t.Errorf("refused: %v", refused)
+				}
+				equal(t, mapped(t, h, "host", "a"), []string{"a"})
+			}
+			if took := time.Since(began); took > 20*time.Second {
+				t.Errorf("it took %s", took)
+			}
+		})
+	}
+}
+
+// The check of a file, however long that is, ends when the App is told to end.
+func TestVerifyingCanBeInterrupted(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "long")
+	f, err := os.Create(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(f.Truncate(1<<40), f.Close()); err != nil {
+		t.Skip(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer cancel()
+	if err := (executable{path: path}).verifyFile(ctx, path); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("got %v", err)
 	}
 }

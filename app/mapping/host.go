@@ -145,7 +145,7 @@ func (h *Host) Close() error {
 
 // prepareExecutable verifies an executable and makes it runnable, once for all who start it at the same moment.
 func (h *Host) prepareExecutable(e executable) (path string, err error) {
-	v, err, _ := h.preparing.Do(e.path, func() (any, error) { return e.prepareFile(h.private.path) })
+	v, err, _ := h.preparing.Do(e.path, func() (any, error) { return e.prepareFile(h.ctx, h.private.path) })
 	return v.(string), err
 }
 

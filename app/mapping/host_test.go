@@ -427,6 +427,32 @@ func TestMutualTLS(t *testing.T) {
 	}
 }
 
+// What a mapper starts ends with it, however that comes about.
+func TestNothingOutlivesItsMapper(t *testing.T) {
+	limits := patient()
+	limits.call, limits.perRecord = 3*time.Second, 0
+	h := openHost(t, Options{Dir: folder(t, builtinName)}, limits)
+	for _, record := range []string{"abandon fail", "abandon end", "abandon crash", "abandon hang"} {
+		t.Run(record, func(t *testing.T) {
+			h.StartJob()
+			path := filepath.Join(h.private.path, "abandoned")
+			os.Remove(path)
+			mapped(t, h, "host", record)
+			pids, err := os.ReadFile(path)
+			if err != nil || len(strings.Fields(string(pids))) != 20 {
+				t.Fatalf("%q, %v", pids, err)
+			}
+			for field := range strings.FieldsSeq(string(pids)) {
+				left, err := strconv.Atoi(field)
+				if err != nil {
+					t.Fatal(err)
+				}
+				gone(t, left)
+			}
+		})
+	}
+}
+
 // A mapper that left a process behind and died does not hold anything up.
 func TestLingering(t *testing.T) {
 	h := openHost(t, Options{Dir: folder(t, builtinName)}, patient())
