@@ -176,9 +176,9 @@ func act(word, record string) *wire.Answer {
 // abandon starts processes, writes down which, and ends as the record says.
 func abandon(record string) {
 	var pids []string
-	for n := range 20 {
+	for range 20 {
 		child := exec.Command(os.Args[0], "linger")
-		if n%2 == 0 {
+		if strings.HasSuffix(record, "loud") { // they keep the mapper's pipes open
 			child.Stdout, child.Stderr = os.NewFile(1, "stdout"), os.NewFile(2, "stderr")
 		}
 		if err := child.Start(); err != nil {

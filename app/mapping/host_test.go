@@ -432,7 +432,7 @@ func TestNothingOutlivesItsMapper(t *testing.T) {
 	limits := patient()
 	limits.call, limits.perRecord = 3*time.Second, 0
 	h := openHost(t, Options{Dir: folder(t, builtinName)}, limits)
-	for _, record := range []string{"abandon fail", "abandon end", "abandon crash", "abandon hang"} {
+	for _, record := range []string{"abandon fail", "abandon end", "abandon crash", "abandon hang", "abandon fail loud"} {
 		t.Run(record, func(t *testing.T) {
 			h.StartJob()
 			path := filepath.Join(h.private.path, "abandoned")
