@@ -166,7 +166,7 @@ func TestRequestsStayBelowTheBound(t *testing.T) {
 	filler := strings.Repeat(" ", mapper.MaxMessage/3)
 	records := []string{"nothing" + filler, "unfit" + filler, "nothing" + filler, "nothing" + strings.Repeat(" ", mapper.MaxMessage), "nothing"}
 	const empty = "the mapper gave neither an object nor a reason"
-	equal(t, mapped(t, h, "url", records...), []string{empty, "the mapper made an object that cannot be sent: the pattern is not in brackets", empty, "the indicator has 16777223 bytes, more than the 16 MiB that a mapper takes", empty})
+	equal(t, mapped(t, h, "url", records...), []string{empty, `the mapper made an object that cannot be sent: the pattern is not one of STIX 2.1: at byte 0 stands "none" instead of [`, empty, "the indicator has 16777223 bytes, more than the 16 MiB that a mapper takes", empty})
 }
 
 // Each of these costs the record that caused it, and no other.
@@ -179,7 +179,7 @@ func TestCulprits(t *testing.T) {
 		{"few", "the mapper builtin host failed on this indicator: it gave more or fewer answers than it was asked for"},
 		{"huge", "the mapper builtin host gave an answer of more than 16 MiB for this indicator"},
 		{"nothing", "the mapper gave neither an object nor a reason"},
-		{"unfit", "the mapper made an object that cannot be sent: the pattern is not in brackets"},
+		{"unfit", `the mapper made an object that cannot be sent: the pattern is not one of STIX 2.1: at byte 0 stands "none" instead of [`},
 		{"many", "the mapper made 101 objects of this indicator, more than 100"},
 	} {
 		t.Run(c.record, func(t *testing.T) {

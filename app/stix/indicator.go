@@ -76,8 +76,6 @@ func (i *Indicator) Check() error {
 	switch {
 	case i.Pattern == "":
 		return errors.New("the object has no pattern")
-	case i.Pattern[0] != '[' || i.Pattern[len(i.Pattern)-1] != ']':
-		return errors.New("the pattern is not in brackets")
 	case strings.IndexByte(i.Pattern, 0) >= 0:
 		return errors.New("the pattern contains a NUL character")
 	case i.Name == "":
@@ -88,6 +86,9 @@ func (i *Indicator) Check() error {
 		return fmt.Errorf("the confidence is %d, not 0 to 100", *i.Confidence)
 	case len(i.IndicatorTypes) == 0:
 		return errors.New("the object has no indicator type")
+	}
+	if err := CheckPattern(i.Pattern); err != nil {
+		return err
 	}
 	if err := checkDescription(i.Description); err != nil {
 		return err

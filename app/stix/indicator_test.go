@@ -40,8 +40,8 @@ func TestCheck(t *testing.T) {
 		want   string
 	}{
 		{"no pattern", func(i *Indicator) { i.Pattern = "" }, "no pattern"},
-		{"a bare pattern", func(i *Indicator) { i.Pattern = "url:value = 'x'" }, "brackets"},
-		{"an open pattern", func(i *Indicator) { i.Pattern = "[url:value = 'x'" }, "brackets"},
+		{"a bare pattern", func(i *Indicator) { i.Pattern = "url:value = 'x'" }, "not one of STIX 2.1"},
+		{"an open pattern", func(i *Indicator) { i.Pattern = "[url:value = 'x'" }, "not one of STIX 2.1"},
 		{"NUL", func(i *Indicator) { i.Pattern = "[url:value = 'x\x00']" }, "NUL"},
 		{"no name", func(i *Indicator) { i.Name = "" }, "no name"},
 		{"no date", func(i *Indicator) { i.Created = time.Time{} }, "date of creation"},

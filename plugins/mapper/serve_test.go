@@ -74,7 +74,7 @@ func TestServe(t *testing.T) {
 		{problems: []string{"the indicator is not valid JSON"}, failed: true},
 		{problems: []string{"the indicator has no value"}},
 		{problems: []string{"the mapper gave neither an object nor a reason"}, failed: true},
-		{patterns: []string{"[mutex:name = 'half']"}, problems: []string{"the mapper made an object that cannot be sent: the pattern is not in brackets"}},
+		{patterns: []string{"[mutex:name = 'half']"}, problems: []string{`the mapper made an object that cannot be sent: the pattern is not one of STIX 2.1: at byte 0 stands "mutex" instead of [`}},
 		{patterns: []string{"[mutex:name = '" + strings.Repeat("x", 1000) + "']"},
 			notes: []string{"the pattern has 1017 bytes, more than 1000: Sentinel's rules may not match it"}},
 		{problems: []string{"the value is not valid UTF-8"}},
