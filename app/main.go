@@ -17,7 +17,9 @@ import (
 	"syscall"
 
 	"mssentinel/app/config"
+	"mssentinel/app/mask"
 	"mssentinel/app/platform"
+	"mssentinel/app/text"
 	"mssentinel/app/threatconnect"
 )
 
@@ -71,7 +73,7 @@ func runService() int {
 	c, err := config.Load(ctx, resolveVariables)
 	log, logErr := platform.OpenLog(c.LogPath, c.LogFile, c.LogLevel)
 	if log == nil {
-		return reportFailure(c.OutPath, strings.Clone, errors.Join(err, logErr))
+		return reportFailure(c.OutPath, maskSecrets(c), errors.Join(err, logErr))
 	}
 	defer log.Close()
 	log.Hide(c.Secrets()...)
@@ -95,6 +97,12 @@ func runService() int {
 		log.Warn("no message for the administrator", "error", err)
 	}
 	return platform.ExitSuccess
+}
+
+// maskSecrets takes the secrets out of a text where there is no log that does.
+func maskSecrets(c config.Config) func(string) string {
+	known := mask.New(c.Secrets()...)
+	return func(said string) string { return string(known.Replace([]byte(said), "***")) }
 }
 
 // interrupted is the cause of the end of a context that a signal ended.
@@ -141,13 +149,13 @@ func interruption(ctx context.Context, c config.Config) error {
 // reportFailure tells the administrator why the process ends: on standard error and in message.tc. clean takes secrets
 // out of the text.
 func reportFailure(outPath string, clean func(string) string, err error) int {
-	text := clean(strings.ReplaceAll(err.Error(), "\n", "; "))
-	fmt.Fprintln(os.Stderr, "Microsoft Sentinel App:", text)
+	said := clean(text.Visible(strings.ReplaceAll(err.Error(), "\n", "; ")))
+	fmt.Fprintln(os.Stderr, "Microsoft Sentinel App:", said)
 	var faults config.Faults
-	if errors.As(err, &faults) && len(text) >= platform.MaxMessage {
-		text = clean(faults.Summary(platform.MaxMessage - 1))
+	if errors.As(err, &faults) && len(said) >= platform.MaxMessage {
+		said = clean(faults.Summary(platform.MaxMessage - 1))
 	}
-	if err := platform.WriteMessage(outPath, text); err != nil {
+	if err := platform.WriteMessage(outPath, said); err != nil {
 		fmt.Fprintln(os.Stderr, "Microsoft Sentinel App:", clean(err.Error()))
 	}
 	return platform.ExitFailure

@@ -126,11 +126,11 @@ func openService(ctx context.Context, c config.Config, log *platform.Log) (_ *se
 		return nil, err
 	}
 	tc := threatconnect.New(threatconnect.Options{BaseURL: c.TCAPIPath, AccessID: c.TCAccessID, SecretKey: c.TCSecretKey.Reveal,
-		Transport: c.Network.ThreatConnect(), UserAgent: userAgent(), Logger: log.With(feature, "threatconnect")})
+		Transport: log.MaskErrors(c.Network.ThreatConnect()), UserAgent: userAgent(), Logger: log.With(feature, "threatconnect")})
 	pacer := sentinel.NewPacer(s.store, c.UploadRequestsPerMinute, c.UploadWindow)
 	upload, err := sentinel.New(sentinel.Options{Cloud: c.AzureCloud, AuthorityURL: c.AuthorityURL, UploadURL: c.UploadURL,
 		TenantID: c.TenantID, ClientID: c.ClientID, Secret: c.ClientSecret.Reveal, WorkspaceID: c.WorkspaceID,
-		Transport: c.Network.External(), Pacer: pacer, UserAgent: userAgent(), Logger: log.With(feature, "sentinel")})
+		Transport: log.MaskErrors(c.Network.External()), Pacer: pacer, UserAgent: userAgent(), Logger: log.With(feature, "sentinel")})
 	if err != nil {
 		return nil, err
 	}

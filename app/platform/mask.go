@@ -1,15 +1,12 @@
 package platform
 
 import (
-	"bytes"
-	"encoding/json"
 	"io"
-	"net/url"
+	"net/http"
 	"regexp"
-	"slices"
-	"strconv"
-	"strings"
 	"sync"
+
+	"mssentinel/app/mask"
 )
 
 const masked = "***"
@@ -26,44 +23,25 @@ var secretShapes = []*regexp.Regexp{
 
 // masks knows the secrets of this process.
 type masks struct {
-	mu     sync.RWMutex
-	values [][]byte // longest first, so that a secret inside another one leaves no rest
+	mu      sync.RWMutex
+	secrets []string
+	known   *mask.Mask
 }
 
-// addSecrets registers each secret in the forms that quoting gives it.
+// addSecrets registers secrets, which are found in whatever form they stand in a text.
 func (m *masks) addSecrets(secrets []string) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	values := slices.Clone(m.values) // readers keep the old slice
-	for _, secret := range secrets {
-		if len(secret) < 4 {
-			continue
-		}
-		inJSON, _ := json.Marshal(secret)
-		quoted := strings.Trim(strconv.Quote(secret), `"`)
-		inside := strings.Trim(string(inJSON), `"`)
-		for _, form := range []string{secret, quoted, inside, strings.Trim(strconv.Quote(inside), `"`),
-			strings.Trim(strconv.Quote(quoted), `"`), url.QueryEscape(secret), url.PathEscape(secret)} {
-			values = append(values, []byte(form))
-		}
-	}
-	slices.SortFunc(values, func(a, b []byte) int {
-		if len(a) != len(b) {
-			return len(b) - len(a)
-		}
-		return bytes.Compare(a, b)
-	})
-	m.values = slices.CompactFunc(values, bytes.Equal)
+	m.secrets = append(m.secrets, secrets...)
+	m.known = mask.New(m.secrets...)
 }
 
 func (m *masks) maskSecrets(line []byte) []byte {
 	m.mu.RLock()
-	values := m.values
+	known := m.known
 	m.mu.RUnlock()
-	for _, value := range values {
-		if bytes.Contains(line, value) {
-			line = bytes.ReplaceAll(line, value, []byte(masked))
-		}
+	if known != nil {
+		line = known.Replace(line, masked)
 	}
 	for _, shape := range secretShapes {
 		line = maskGroup(line, shape)
@@ -97,4 +75,24 @@ func (w *maskWriter) Write(line []byte) (int, error) {
 		return 0, err
 	}
 	return len(line), nil
+}
+
+// MaskErrors returns a transport whose errors hold no secret: some quote what a server sent, and a server can send back
+// what it was asked with. Besides the secrets that the log masks, that is what the request was authorized with.
+func (l *Log) MaskErrors(next http.RoundTripper) http.RoundTripper { return maskTransport{next, l} }
+
+type maskTransport struct {
+	next http.RoundTripper
+	log  *Log
+}
+
+func (t maskTransport) RoundTrip(r *http.Request) (*http.Response, error) {
+	response, err := t.next.RoundTrip(r)
+	if err == nil {
+		return response, nil
+	}
+	credentials := mask.New(mask.Credentials(r)...)
+	return nil, mask.HideInError(err, func(said string) string {
+		return t.log.Clean(string(credentials.Replace([]byte(said), masked)))
+	})
 }

@@ -1,15 +1,14 @@
 package sentinel
 
 import (
-	"bytes"
 	"fmt"
 	"net/http"
-	"net/url"
 	"regexp"
 	"strconv"
 	"strings"
 	"time"
 
+	"mssentinel/app/mask"
 	"mssentinel/app/retry"
 	"mssentinel/app/text"
 )
@@ -230,15 +229,10 @@ func decideRejection(d decision, a answer, n int) decision {
 	return d
 }
 
-// redactSecret takes a secret out of an answer that repeats it, as it is or as a form writes it.
+// redactSecret takes a secret out of an answer that repeats it, in whatever form. That is done before anything is cut
+// out of the answer, since half a secret could not be found.
 func redactSecret(body []byte, secret string) []byte {
-	if secret == "" {
-		return body
-	}
-	for _, written := range []string{secret, url.QueryEscape(secret)} {
-		body = bytes.ReplaceAll(body, []byte(written), []byte("[redacted]"))
-	}
-	return body
+	return mask.New(secret).Replace(body, "[redacted]")
 }
 
 var tryAgain = regexp.MustCompile(`(?i)try again in (\d+) second`)

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"mssentinel/app/mask"
 	"mssentinel/app/retry"
 	"mssentinel/app/text"
 )
@@ -101,7 +102,8 @@ const longestWait = 5 * time.Minute
 // newError describes an answer that is a refusal.
 func (c *Client) newError(resp *http.Response, a answer, html bool) *Error {
 	wait, _ := retry.After(resp.Header, time.Now())
-	e := &Error{Status: resp.StatusCode, Code: a.code, Message: plainMessage(a.message), wait: min(wait, longestWait)}
+	message := string(c.newMask(resp.Request).Replace([]byte(a.message), "[redacted]"))
+	e := &Error{Status: resp.StatusCode, Code: a.code, Message: plainMessage(message), wait: min(wait, longestWait)}
 	if e.Message == "" {
 		e.Message = http.StatusText(e.Status)
 	}
@@ -110,6 +112,15 @@ func (c *Client) newError(resp *http.Response, a answer, html bool) *Error {
 	}
 	e.Remedy = c.findRemedy(e, resp)
 	return e
+}
+
+// newMask knows what a request was authorized with, which an answer may repeat.
+func (c *Client) newMask(r *http.Request) *mask.Mask {
+	secrets := mask.Credentials(r)
+	if c.options.SecretKey != nil {
+		secrets = append(secrets, c.options.SecretKey())
+	}
+	return mask.New(secrets...)
 }
 
 func (c *Client) findRemedy(e *Error, resp *http.Response) string {

@@ -1,0 +1,74 @@
+package sentinel
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"net/url"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// echoed are ways in which a server sends back what it was asked with.
+func echoed(secret string) map[string]string {
+	form := "client_id=1&client_secret=" + url.QueryEscape(secret) + "&grant_type=client_credentials"
+	encoded, _ := json.Marshal(secret)
+	return map[string]string{
+		"in clear":        secret,
+		"as a form":       form,
+		"lower case":      strings.ToLower(url.QueryEscape("/+")) + strings.NewReplacer("/", "%2f", "+", "%2b").Replace(secret),
+		"as JSON":         string(encoded),
+		"escaped":         strings.NewReplacer("/", `\/`, "+", `\u002b`).Replace(secret),
+		"twice":           url.QueryEscape(form),
+		"HTML":            strings.NewReplacer("/", "&#47;", "+", "&#x2B;").Replace(secret),
+		"across the cut":  strings.Repeat("x", maxLine-10) + secret,
+		"form at the cut": strings.Repeat("x", maxLine-10) + url.QueryEscape(secret),
+	}
+}
+
+// leaks reports the beginning or the end of a secret.
+func leaks(text, secret string) bool {
+	return strings.Contains(text, secret[:4]) || strings.Contains(text, secret[len(secret)-5:])
+}
+
+// Whatever Microsoft Entra says of a login that fails, the secret is in no error, and so on no screen and in no database.
+func TestSecretThatEntraRepeats(t *testing.T) {
+	for name, said := range echoed(secret) {
+		for _, status := range []int{400, 401, 403, 429, 500, 503} {
+			t.Run(fmt.Sprint(name, " ", status), func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					l := newLab(t, setup{})
+					description, _ := json.Marshal("AADSTS1: bad request: " + said)
+					l.client.http.Transport = answers{status, `{"error":"invalid_client","error_description":` + string(description) + `}`}
+					if _, err := l.client.tokens.requestToken(t.Context()); err == nil || leaks(err.Error(), secret) {
+						t.Errorf("got %v", err)
+					}
+				})
+			})
+		}
+	}
+}
+
+// The same for what Sentinel says of the token, in every part of its answer.
+func TestTokenThatSentinelRepeats(t *testing.T) {
+	const token = "eyJSecret.part/with+odd=signs"
+	for name, said := range echoed(token) {
+		quoted, _ := json.Marshal(said)
+		for _, body := range []string{
+			`{"message":` + string(quoted) + `}`,
+			`{"error":{"code":"x","message":` + string(quoted) + `}}`,
+			`{"errors":[{"recordIndex":0,"errorMessages":[` + string(quoted) + `]}]}`,
+			`{"errors":[{"recordIndex":7,"errorMessages":[` + string(quoted) + `]}],"activityId":` + string(quoted) + `}`,
+		} {
+			for _, status := range []int{200, 400, 405, 500} {
+				x := decide(status, http.Header{}, redactSecret([]byte(body), token), 1, time.Now())
+				all := fmt.Sprintf("%+v", x)
+				if leaks(all, token) {
+					t.Errorf("%s, %d %s: %s", name, status, body, all)
+				}
+			}
+		}
+	}
+}
