@@ -122,6 +122,11 @@ func openService(ctx context.Context, c config.Config, log *platform.Log) (_ *se
 	if s.store, err = store.Open(ctx, c.OutPath); err != nil {
 		return nil, err
 	}
+	for _, folder := range []string{c.OutPath, c.LogPath} {
+		if warning := sharedFolder(folder); warning != "" {
+			log.Warn(warning)
+		}
+	}
 	if s.mappers, err = openMappers(ctx, c, log); err != nil {
 		return nil, err
 	}
@@ -144,6 +149,16 @@ func openService(ctx context.Context, c config.Config, log *platform.Log) (_ *se
 	s.handler = web.New(web.Options{Store: s.store, Pipeline: s.pipeline, ThreatConnect: tc, Types: typeNames(s.mappers),
 		Version: version, Source: c.SourceSystem, Key: key, Logger: log.With(feature, "web")})
 	return s, nil
+}
+
+// sharedFolder says that others can write to a folder of ours; "" where they cannot. Who can exchanges the database. It is
+// no error, since the platform makes these folders as it likes.
+func sharedFolder(path string) string {
+	info, err := os.Stat(path)
+	if err != nil || info.Mode().Perm()&0o022 == 0 {
+		return ""
+	}
+	return fmt.Sprintf("other users of the machine may write to the folder %s (mode %04o): take that right away with chmod go-w", path, info.Mode().Perm())
 }
 
 // deriveFormKey makes the key that signs forms and unsaved lists from the secrets of the Service. So it is the same after

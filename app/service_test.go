@@ -16,6 +16,7 @@ import (
 
 	"mssentinel/app/config"
 	"mssentinel/app/platform"
+	"mssentinel/app/secret"
 )
 
 var errBroken = errors.New("broken")
@@ -203,5 +204,37 @@ func TestToldToEndWhileOpening(t *testing.T) {
 	cancel()
 	if err := serveUntilEnd(ctx, c, log); err != nil {
 		t.Error(err)
+	}
+}
+
+// Folders that others can write to are told, and no more: the platform makes them.
+func TestSharedFolders(t *testing.T) {
+	dir := t.TempDir()
+	for mode, told := range map[os.FileMode]bool{0o700: false, 0o750: false, 0o755: false, 0o770: true, 0o775: true, 0o777: true, 0o702: true} {
+		if err := os.Chmod(dir, mode); err != nil {
+			t.Fatal(err)
+		}
+		if got := sharedFolder(dir); (got != "") != told {
+			t.Errorf("%o: %q", mode, got)
+		}
+	}
+	for _, none := range []string{"", filepath.Join(dir, "none")} {
+		if got := sharedFolder(none); got != "" {
+			t.Errorf("%q: %q", none, got)
+		}
+	}
+}
+
+// The key of the forms is the same after a restart, and another with other secrets.
+func TestFormKey(t *testing.T) {
+	key := func(client, threatConnect string) string {
+		k, err := deriveFormKey(config.Config{ClientSecret: secret.New(client), TCSecretKey: secret.New(threatConnect)})
+		if err != nil || len(k) != 32 {
+			t.Fatal(len(k), err)
+		}
+		return string(k)
+	}
+	if key("a", "b") != key("a", "b") || key("a", "b") == key("a", "c") || key("a", "b") == key("ab", "") {
+		t.Error("the key does not follow the secrets")
 	}
 }

@@ -138,6 +138,7 @@ func (r *reader) readThreatConnect(c *Config) {
 	var warnings []string
 	c.Network.Authorities, warnings = platform.ReadAuthorities()
 	c.Warnings = append(c.Warnings, warnings...)
+	r.checkProxies(c)
 	c.OutPath = r.readRequired("tc_out_path", "set it to the folder for the App's state")
 	c.LogPath = r.readText("tc_log_path")
 	c.TempPath = r.readText("tc_temp_path")

@@ -1,6 +1,7 @@
 package platform
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -17,8 +18,9 @@ const (
 // MaxMessage is the size of message.tc in bytes, its newline included.
 const MaxMessage = 255
 
-// WriteMessage overwrites message.tc in outPath (the working directory if empty) with text, which ThreatConnect shows
-// to the administrator. Of a longer text the end is kept. It must hold no secret.
+// WriteMessage puts a message.tc with text into outPath (the working directory if empty), which ThreatConnect shows to the
+// administrator. Of a longer text the end is kept. It must hold no secret. The file takes the place of what stands there,
+// whole: nobody reads half of it, and a link that stands there is not followed.
 func WriteMessage(outPath, text string) error {
 	text = strings.TrimSpace(text)
 	if cut := len(text) + 1 - MaxMessage; cut > 0 {
@@ -27,8 +29,24 @@ func WriteMessage(outPath, text string) error {
 			text = text[1:]
 		}
 	}
-	if err := os.WriteFile(filepath.Join(outPath, "message.tc"), []byte(text+"\n"), 0o644); err != nil {
+	if err := replaceFile(filepath.Join(outPath, "message.tc"), text+"\n"); err != nil {
 		return fmt.Errorf("writing the exit message: %w", err)
+	}
+	return nil
+}
+
+// replaceFile writes a file that everybody may read under another name, and renames it.
+func replaceFile(path, content string) error {
+	f, err := os.CreateTemp(filepath.Dir(path), ".message-*")
+	if err != nil {
+		return err
+	}
+	_, err = f.WriteString(content)
+	if err = errors.Join(err, f.Chmod(0o644), f.Close()); err == nil {
+		err = os.Rename(f.Name(), path)
+	}
+	if err != nil {
+		return errors.Join(err, os.Remove(f.Name()))
 	}
 	return nil
 }

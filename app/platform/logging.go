@@ -2,12 +2,14 @@ package platform
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/DeRuina/timberjack"
@@ -64,7 +66,10 @@ func OpenLog(dir, file, level string) (*Log, error) {
 		return nil, fmt.Errorf("creating the log folder: %w", err)
 	}
 	name := filepath.Join(dir, cmp.Or(file, logFile))
-	probe, err := os.OpenFile(name, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o640)
+	probe, err := os.OpenFile(name, os.O_APPEND|os.O_CREATE|os.O_WRONLY|syscall.O_NOFOLLOW, 0o640)
+	if errors.Is(err, syscall.ELOOP) {
+		return nil, fmt.Errorf("opening the log: %s is a symbolic link: remove it, or link the folder instead", name)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("opening the log: %w", err)
 	}

@@ -202,3 +202,47 @@ func TestWriteMessage(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// A link in the place of a file of ours leads to a file of somebody else: nothing is written through it.
+func TestLinksAreNotFollowed(t *testing.T) {
+	dir := t.TempDir()
+	theirs := filepath.Join(dir, "theirs")
+	if err := os.WriteFile(theirs, []byte("kept"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"message.tc", "app.log"} {
+		if err := os.Symlink(theirs, filepath.Join(dir, name)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := WriteMessage(dir, "said"); err != nil {
+		t.Error(err)
+	}
+	if said, err := os.ReadFile(filepath.Join(dir, "message.tc")); err != nil || string(said) != "said\n" {
+		t.Errorf("the message is %q, %v", said, err)
+	}
+	if info, err := os.Lstat(filepath.Join(dir, "message.tc")); err != nil || info.Mode() != 0o644 {
+		t.Errorf("the message has the mode %v, %v", info.Mode(), err)
+	}
+	if _, err := OpenLog(dir, "", ""); err == nil || !strings.Contains(err.Error(), "is a symbolic link") {
+		t.Errorf("a log through a link: %v", err)
+	}
+	if kept, err := os.ReadFile(theirs); err != nil || string(kept) != "kept" {
+		t.Errorf("the other file has %q, %v", kept, err)
+	}
+	if left, err := filepath.Glob(filepath.Join(dir, ".message-*")); err != nil || len(left) > 0 {
+		t.Errorf("left behind: %q, %v", left, err)
+	}
+	// A link to the folder is another matter.
+	if err := os.Remove(filepath.Join(dir, "app.log")); err != nil {
+		t.Fatal(err)
+	}
+	link := filepath.Join(t.TempDir(), "link")
+	if err := os.Symlink(dir, link); err != nil {
+		t.Fatal(err)
+	}
+	l, err := OpenLog(link, "", "")
+	if err != nil || l.Close() != nil {
+		t.Errorf("through a linked folder: %v", err)
+	}
+}

@@ -273,3 +273,35 @@ func TestSimulatedTime(t *testing.T) {
 		f.do(f.Close())
 	})
 }
+
+// A link in the place of a file of the state is refused, before anything is written through it; the folder may be one.
+func TestLinksAreRefused(t *testing.T) {
+	for _, name := range []string{lockName, FileName, FileName + "-wal", FileName + "-shm"} {
+		dir := t.TempDir()
+		theirs := filepath.Join(t.TempDir(), "theirs")
+		if err := os.Symlink(theirs, filepath.Join(dir, name)); err != nil {
+			t.Fatal(err)
+		}
+		s, err := Open(t.Context(), dir)
+		if err == nil {
+			s.Close()
+		}
+		if err == nil || !strings.Contains(err.Error(), name+" is a symbolic link") {
+			t.Errorf("%s: %v", name, err)
+		}
+		if _, err := os.Lstat(theirs); err == nil {
+			t.Errorf("%s was written through", name)
+		}
+	}
+	link := filepath.Join(t.TempDir(), "link")
+	if err := os.Symlink(t.TempDir(), link); err != nil {
+		t.Fatal(err)
+	}
+	s, err := Open(t.Context(), link)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Close(); err != nil {
+		t.Error(err)
+	}
+}

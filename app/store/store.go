@@ -71,6 +71,9 @@ func Open(ctx context.Context, dir string) (*Store, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("creating the state folder: %w", err)
 	}
+	if err := refuseLinks(dir); err != nil {
+		return nil, err
+	}
 	lock, err := takeLock(filepath.Join(dir, lockName))
 	if err != nil {
 		return nil, err
@@ -82,8 +85,20 @@ func Open(ctx context.Context, dir string) (*Store, error) {
 	return s, nil
 }
 
+// refuseLinks says which file of the state is a symbolic link: whoever can place one in the folder could have another file
+// written to, or ours read elsewhere. The folder itself may be a link.
+func refuseLinks(dir string) error {
+	for _, name := range []string{lockName, FileName, FileName + "-wal", FileName + "-shm"} {
+		path := filepath.Join(dir, name)
+		if info, err := os.Lstat(path); err == nil && info.Mode()&fs.ModeSymlink != 0 {
+			return fmt.Errorf("%s is a symbolic link: put the file itself there, or link the folder instead", path)
+		}
+	}
+	return nil
+}
+
 func takeLock(path string) (*os.File, error) {
-	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR|syscall.O_NOFOLLOW, 0o600)
 	if err != nil {
 		return nil, fmt.Errorf("opening the lock of the state folder: %w; make the folder writable for this user", err)
 	}
@@ -116,7 +131,7 @@ func (s *Store) openFile(ctx context.Context, path string) error {
 
 // createFile makes an empty file that nobody else can read, where there is none; SQLite gives its log the same mode.
 func createFile(path string) error {
-	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR|syscall.O_NOFOLLOW, 0o600)
 	if err != nil {
 		return fmt.Errorf("%s cannot be written (%w); make the folder and the file writable for this user", path, err)
 	}
