@@ -2,18 +2,22 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"debug/buildinfo"
+	_ "embed"
 	"errors"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"unicode"
 )
 
-// thirdParty returns the licences of Go and of every module that the executables link, one after the other.
+// thirdParty returns the licences of Go, of every module that the executables link, and of the C library, one after the
+// other.
 func thirdParty(executables ...string) ([]byte, error) {
 	var versions []string
 	for _, path := range executables {
@@ -39,7 +43,67 @@ func thirdParty(executables ...string) ([]byte, error) {
 			return nil, err
 		}
 	}
+	version, err := libraryVersion()
+	if err != nil {
+		return nil, err
+	}
+	appendLibrary(&out, version)
 	return out.Bytes(), nil
+}
+
+// The C library is linked statically. Its licence, LGPL 2.1, wants its text beside the executables, and that whoever has
+// them can link them again with another version of the library.
+var (
+	//go:embed glibc/lgpl-2.1.txt
+	libraryLicence []byte
+	//go:embed glibc/notices.txt
+	libraryNotices []byte
+)
+
+const libraryNotice = `The executables "app" and "mappers" of this package contain parts of the GNU C Library (glibc), %s, and
+of the runtime library of GCC, linked statically and unchanged. The GNU C Library is free software under the GNU Lesser
+General Public License, version 2.1 or later, whose text follows. GCC's runtime library may be linked into any program by
+the GCC Runtime Library Exception.
+
+The source of the GNU C Library: https://ftp.gnu.org/gnu/glibc/ and, with the changes of a distribution, the source package
+"glibc" of that distribution in the version named above.
+
+You may change the GNU C Library and link the executables again with it, and take apart this program as far as finding faults
+in such a change needs it. You need the source of this App, which whoever gave you this package gives you on request, and on
+Linux on x86-64 Go, Python 3 and a C compiler. Build your version of the GNU C Library with its static libraries (libc.a and
+the others), then, in the top folder of the source:
+
+    CC='cc -L/folder/of/your/static/libraries' ./package.sh build
+
+This writes the package anew, with a list of checksums that fits the new executables.
+`
+
+// appendLibrary adds what has to be said about the C library.
+func appendLibrary(out *bytes.Buffer, version string) {
+	fmt.Fprintf(out, "==== The GNU C Library ====\n\n%s\n", fmt.Sprintf(libraryNotice, version))
+	fmt.Fprintf(out, "==== The GNU C Library: LGPL-2.1 ====\n\n%s\n\n", bytes.TrimSpace(libraryLicence))
+	fmt.Fprintf(out, "==== The GNU C Library: notices of its parts ====\n\n%s\n", bytes.TrimSpace(libraryNotices))
+}
+
+// libraryForm is how the library names itself.
+var libraryForm = regexp.MustCompile(`GNU C Library (\([^)\n]*\)) \w+ release version ([0-9.]*[0-9])`)
+
+// libraryVersion asks the compiler for the static C library that it links, and that for its version.
+func libraryVersion() (string, error) {
+	compiler := strings.Fields(cmp.Or(os.Getenv("CC"), "cc"))
+	out, err := exec.Command(compiler[0], append(compiler[1:], "-print-file-name=libc.a")...).Output()
+	if err != nil {
+		return "", fmt.Errorf("asking the compiler for its C library: %w", err)
+	}
+	library, err := os.ReadFile(strings.TrimSpace(string(out)))
+	if err != nil {
+		return "", fmt.Errorf("looking at the static C library: %w", err)
+	}
+	found := libraryForm.FindSubmatch(library)
+	if found == nil {
+		return "", errors.New("the static C library is not glibc: add its licence to app/tools/package/licences.go before it is shipped")
+	}
+	return fmt.Sprintf("version %s %s", found[2], found[1]), nil
 }
 
 // goFolders returns where Go itself and the modules lie.

@@ -125,7 +125,9 @@ func TestBuild(t *testing.T) {
 		t.Errorf("the README is %q", got)
 	}
 	licences := texts[name+"/THIRD-PARTY-LICENSES.txt"]
-	for _, part := range []string{"==== Go and its standard library: LICENSE ====", "==== github.com/google/go-cmp@", "Redistribution and use"} {
+	for _, part := range []string{"==== Go and its standard library: LICENSE ====", "==== github.com/google/go-cmp@", "Redistribution and use",
+		"parts of the GNU C Library (glibc), version 2.", "GNU LESSER GENERAL PUBLIC LICENSE", "END OF TERMS AND CONDITIONS",
+		"Regents of the University of California", "CC='cc -L/folder/of/your/static/libraries' ./package.sh build", "https://ftp.gnu.org/gnu/glibc/"} {
 		if !strings.Contains(licences, part) {
 			t.Errorf("the licences lack %q", part)
 		}
