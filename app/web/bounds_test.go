@@ -2,6 +2,7 @@ package web
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"fmt"
 	"mime/multipart"
@@ -9,6 +10,7 @@ import (
 	"net/http/httptest"
 	"net/url"
 	"runtime"
+	"sort"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -18,6 +20,7 @@ import (
 
 	"mssentinel/app/job"
 	"mssentinel/app/store"
+	"mssentinel/app/threatconnect"
 )
 
 // carried is how large an answer may be on the platform, in bytes, app/docs/platform.md#requests.
@@ -235,14 +238,12 @@ func TestLargestListCanBeEdited(t *testing.T) {
 	for name, part := range map[string]string{"apostrophes": "'", "quotes": `"`, "angles": "<", "letters": "a", "controls": "\x01"} {
 		t.Run(name, func(t *testing.T) {
 			var queries []store.Query
-			for i := 0; ; i++ {
+			for i := range maxQueries {
 				q := oneSaved(fmt.Sprintf("00000000-0000-0000-0000-%012d", i), strings.Repeat(part, 1500)+fmt.Sprint(i))
 				q.Owners = []string{"Demo Organization", strings.Repeat(part, 300)}
-				if checkSize(append(queries, q)) != nil {
-					break
-				}
 				queries = append(queries, q)
 			}
+			queries = queries[:sort.Search(len(queries), func(n int) bool { return checkSize(queries[:n+1]) != nil })]
 			if len(queries) < 50 {
 				t.Errorf("only %d such queries can be saved", len(queries))
 			}
@@ -355,10 +356,18 @@ func TestHiddenCharactersAreShown(t *testing.T) {
 	w.queries = []store.Query{oneSaved("a", "summary = \"invoice\u202Efdp.exe\"")}
 	w.queries[0].Owners = []string{"Demo\u2066 Organization"}
 	w.problems = []job.Problem{{ID: 2, DateAdded: noon, Step: "Convert", Message: "x", Raw: "{\"summary\":\"a\u202Eb\"}"}}
-	for _, page := range []string{"/ui/", "/ui/report?id=2"} {
+	w.owners = func(context.Context) ([]threatconnect.Owner, error) {
+		return []threatconnect.Owner{{ID: 1, Name: "Demo\u202E Organization"}}, nil
+	}
+	for _, page := range []string{"/ui/", "/ui/report?id=2", "/ui/preview?id=a"} {
 		rec := call(t, w.handler(), http.MethodGet, page, "")
 		if strings.ContainsAny(rec.Body.String(), "\u202E\u2066") {
 			t.Errorf("%s turns the direction of writing", page)
 		}
+	}
+	// What is typed and chosen stays what it is; what is shown beside it does not.
+	rec := call(t, w.handler(), http.MethodGet, "/ui/edit?window=add", "")
+	if !strings.Contains(rec.Body.String(), "value=\"Demo\u202E Organization\"") || !strings.Contains(rec.Body.String(), "Demo\uFFFD Organization") {
+		t.Error("the owner cannot be chosen, or is shown as it is")
 	}
 }

@@ -106,7 +106,8 @@ func newChoices[T ~string](names []T, chosen ...T) []templates.Choice {
 	choices := make([]templates.Choice, 0, len(all))
 	for _, name := range all {
 		label := string(name)
-		choices = append(choices, templates.Choice{Value: label, Label: label, Chosen: slices.Contains(chosen, name)})
+		choices = append(choices,
+			templates.Choice{Value: label, Label: text.Visible(label), Chosen: slices.Contains(chosen, name)})
 	}
 	return choices
 }
