@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"mime"
 	"net"
 	"net/http"
 	"net/url"
@@ -54,6 +55,10 @@ func (m runService) httpRequest(ctx context.Context, body []byte) *http.Request 
 	for _, own := range []string{"Host", "Content-Length", "Transfer-Encoding"} {
 		r.Header.Del(own) // the bytes in the store decide
 	}
+	if len(body) == 0 && isForm(r) {
+		body, r.URL.RawQuery = []byte(r.URL.RawQuery), ""
+		r.ContentLength = int64(len(body))
+	}
 	if len(body) > 0 {
 		r.Body = io.NopCloser(bytes.NewReader(body))
 		r.Header.Set("Content-Length", strconv.Itoa(len(body)))
@@ -65,6 +70,13 @@ func (m runService) httpRequest(ctx context.Context, body []byte) *http.Request 
 		}
 	}
 	return r.WithContext(ctx)
+}
+
+// isForm tells a request whose body is a form. Where it has none, a server in between has taken the form apart, and its
+// fields are among the parameters of the request, app/docs/platform.md#requests.
+func isForm(r *http.Request) bool {
+	kind, _, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
+	return err == nil && r.Method == http.MethodPost && kind == "application/x-www-form-urlencoded"
 }
 
 // encodeQuery encodes the parameters of the request. Whether they arrive decoded is not known,

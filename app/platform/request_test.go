@@ -3,6 +3,7 @@ package platform
 import (
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"strconv"
@@ -46,6 +47,39 @@ func TestHTTPRequest(t *testing.T) {
 	}
 	if r.ContentLength != 2 {
 		t.Errorf("the content length is %d", r.ContentLength)
+	}
+}
+
+// A form that a server in between took apart is a form all the same: its fields stand in the body, where a handler looks for
+// them, and not in the address.
+func TestFormsAmongTheParameters(t *testing.T) {
+	const fields = `[{"name":"token","value":"a-token_1"},{"name":"tql","value":"rating > 3 & x"}]`
+	for name, test := range map[string]struct {
+		method, kind, body string
+		form, query        string
+	}{
+		"taken apart":   {"post", "application/x-www-form-urlencoded; charset=UTF-8", "", "a-token_1", ""},
+		"whole":         {"POST", "application/x-www-form-urlencoded", "token=b", "b", "token=a-token_1&tql=rating+%3E+3+%26+x"},
+		"no form":       {"POST", "application/json", "", "", "token=a-token_1&tql=rating+%3E+3+%26+x"},
+		"no type":       {"POST", "", "", "", "token=a-token_1&tql=rating+%3E+3+%26+x"},
+		"not by POST":   {"GET", "application/x-www-form-urlencoded", "", "", "token=a-token_1&tql=rating+%3E+3+%26+x"},
+		"broken a type": {"POST", ";;", "", "", "token=a-token_1&tql=rating+%3E+3+%26+x"},
+	} {
+		var m runService
+		message := fmt.Sprintf(`{"method":%q,"path":"/ui/edit","queryParams":%s,"headers":[{"name":"Content-Type","value":%q}]}`, test.method, fields, test.kind)
+		if err := json.Unmarshal([]byte(message), &m); err != nil {
+			t.Fatal(err)
+		}
+		r := m.httpRequest(t.Context(), []byte(test.body))
+		if got := r.URL.RawQuery; got != test.query {
+			t.Errorf("%s: the query is %q", name, got)
+		}
+		if got := r.PostFormValue("token"); got != test.form {
+			t.Errorf("%s: the form has the token %q", name, got)
+		}
+		if test.form == "a-token_1" && r.PostFormValue("tql") != "rating > 3 & x" {
+			t.Errorf("%s: the form has %q", name, r.PostForm)
+		}
 	}
 }
 
