@@ -3,6 +3,7 @@ package job
 import (
 	"time"
 
+	"mssentinel/app/mask"
 	"mssentinel/app/text"
 )
 
@@ -59,8 +60,9 @@ const (
 	MaxRaw     = 16 << 10
 )
 
-// Bounded is the problem with its texts cut to their bounds, and made text that a page can show.
+// Bounded is the problem with its texts cut to their bounds, and made text that a page can show. What looks like a secret in
+// the message is masked; the object concerned stays as it is.
 func (p Problem) Bounded() Problem {
-	p.Message, p.Raw = text.Cut(p.Message, MaxMessage), text.Cut(text.JSON(p.Raw), MaxRaw)
+	p.Message, p.Raw = text.Cut(mask.Text(p.Message), MaxMessage), text.Cut(text.JSON(p.Raw), MaxRaw)
 	return p
 }

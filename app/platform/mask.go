@@ -3,23 +3,10 @@ package platform
 import (
 	"io"
 	"net/http"
-	"regexp"
 	"sync"
 
 	"mssentinel/app/mask"
 )
-
-const masked = "***"
-
-// Shapes of secrets that need not be registered: Authorization values, ThreatConnect tokens, and members whose name
-// says it. A backslash may stand before a quotation mark, since log values are quoted.
-var secretShapes = []*regexp.Regexp{
-	regexp.MustCompile(`(?i)\b(?:TC-Token|Bearer|Basic)\s+([A-Za-z0-9+/=_.~:-]{16,})`),
-	regexp.MustCompile(`\bTC\s+[^\s:]+:([A-Za-z0-9+/=]{16,})`),
-	regexp.MustCompile(`\b(?:SVC|API|JOB|APIV2):([A-Za-z0-9+/=_.~:-]{8,})`),
-	regexp.MustCompile(`(?i)\b(?:authorization|cookie|set-cookie)\\?"?\s*[:=]\s*\\?"?([^"\\\r\n]{4,})`),
-	regexp.MustCompile(`(?i)\b(?:client_secret|secret_key|api_?token|expired_?token|access_token|broker_token|password|kvstore_pass)\\?"?\s*[:=]\s*\\?"?([^\s"\\&,;]{4,})`),
-}
 
 // masks knows the secrets of this process.
 type masks struct {
@@ -41,27 +28,9 @@ func (m *masks) maskSecrets(line []byte) []byte {
 	known := m.known
 	m.mu.RUnlock()
 	if known != nil {
-		line = known.Replace(line, masked)
+		line = known.Replace(line, mask.Masked)
 	}
-	for _, shape := range secretShapes {
-		line = maskGroup(line, shape)
-	}
-	return line
-}
-
-// maskGroup replaces the first group of each match.
-func maskGroup(line []byte, shape *regexp.Regexp) []byte {
-	matches := shape.FindAllSubmatchIndex(line, -1)
-	if matches == nil {
-		return line
-	}
-	var out []byte
-	from := 0
-	for _, match := range matches {
-		out = append(append(out, line[from:match[2]]...), masked...)
-		from = match[3]
-	}
-	return append(out, line[from:]...)
+	return mask.Shapes(line)
 }
 
 // maskWriter masks whole lines; slog writes one line at a time.
@@ -93,6 +62,6 @@ func (t maskTransport) RoundTrip(r *http.Request) (*http.Response, error) {
 	}
 	credentials := mask.New(mask.Credentials(r)...)
 	return nil, mask.HideInError(err, func(said string) string {
-		return t.log.Clean(string(credentials.Replace([]byte(said), masked)))
+		return t.log.Clean(string(credentials.Replace([]byte(said), mask.Masked)))
 	})
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/jmoiron/sqlx"
 
 	"mssentinel/app/job"
+	"mssentinel/app/mask"
 	"mssentinel/app/text"
 )
 
@@ -58,7 +59,7 @@ func (r *jobRow) toJob() job.Job {
 
 func toRow(j *job.Job) jobRow {
 	return jobRow{
-		Number: j.Number, Mode: j.Mode, Status: j.Status, Message: text.Cut(j.Message, job.MaxMessage),
+		Number: j.Number, Mode: j.Mode, Status: j.Status, Message: text.Cut(mask.Text(j.Message), job.MaxMessage),
 		DateQueued: toMillis(j.DateQueued), DateStarted: nullMillis(j.DateStarted),
 		DateDownloadStart: nullMillis(j.DateDownloadStart), DateDownloadComplete: nullMillis(j.DateDownloadComplete),
 		DateConvertStart: nullMillis(j.DateConvertStart), DateConvertComplete: nullMillis(j.DateConvertComplete),

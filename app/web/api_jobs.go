@@ -12,6 +12,7 @@ import (
 	"mssentinel/app/job"
 	"mssentinel/app/pipeline"
 	"mssentinel/app/store"
+	"mssentinel/app/text"
 )
 
 // jobView is a job as the routes below api/job/request give it. Times are UTC; null is "not yet".
@@ -135,6 +136,7 @@ func (s *server) listJobs(c echo.Context) error {
 	progress := s.Pipeline.Progress()
 	data := make([]jobView, 0, len(jobs))
 	for _, j := range jobs {
+		j.Message = text.Cut(j.Message, 2*maxMessages/len(jobs))
 		view := newJobView(j)
 		if j.RequestID == progress.RequestID {
 			view.Progress = newProgressView(progress)

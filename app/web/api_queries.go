@@ -1,6 +1,7 @@
 package web
 
 import (
+	"bytes"
 	"encoding/json"
 	"net/http"
 	"strings"
@@ -66,7 +67,8 @@ type previewView struct {
 	ReturnedCount int               `json:"returned_count"`
 	STIXObjects   []json.RawMessage `json:"stix_objects"`
 	TotalCount    int               `json:"total_count"`
-	Truncated     bool              `json:"truncated"`
+	// Truncated: more indicators match than were read, or their objects are too long to be shown all.
+	Truncated bool `json:"truncated"`
 }
 
 func newQueryViews(queries []store.Query) []queryView {
@@ -144,10 +146,23 @@ func (s *server) previewQuery(c echo.Context) error {
 	if err != nil {
 		return explainQuery(ctx, cannotPreview, err)
 	}
-	return c.JSON(http.StatusOK, previewView{Cap: p.Cap, Errors: append([]string{}, p.Problems...),
-		ReturnedCount: p.ReturnedCount, STIXObjects: append([]json.RawMessage{}, p.Objects...),
-		TotalCount: p.TotalCount, Truncated: p.Truncated})
+	view := previewView{Cap: p.Cap, Errors: append([]string{}, p.Problems[:min(len(p.Problems), maxShownProblems)]...),
+		ReturnedCount: p.ReturnedCount, STIXObjects: []json.RawMessage{}, TotalCount: p.TotalCount, Truncated: p.Truncated}
+	size := 0
+	for _, object := range p.Objects {
+		var escaped bytes.Buffer
+		json.HTMLEscape(&escaped, object) // as the answer is written
+		if size += escaped.Len(); size > maxPreviewed {
+			view.Truncated = true
+			break
+		}
+		view.STIXObjects = append(view.STIXObjects, object)
+	}
+	return c.JSON(http.StatusOK, view)
 }
+
+// maxPreviewed bounds the objects of a preview in bytes, so that its answer stays within what the platform carries.
+const maxPreviewed = 4 << 20
 
 // readQuery reads a query from the body and refuses it for what is wrong in itself, or with its owners.
 func (s *server) readQuery(c echo.Context) (threatconnect.Query, error) {

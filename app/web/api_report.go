@@ -49,14 +49,18 @@ func (s *server) listProblems(c echo.Context) error {
 	data := make([]problemView, 0, len(problems))
 	for _, p := range problems {
 		p.Raw = text.Cut(p.Raw, maxRaws/len(problems))
+		p.Message = text.Cut(p.Message, maxMessages/len(problems))
 		data = append(data, problemView(p))
 	}
 	return c.JSON(http.StatusOK, problemsView{Count: len(data), Data: data, TotalCount: total})
 }
 
-// maxRaws bounds the raw objects of an answer in bytes. Of many lines each shows the beginning of its own, so that the
-// answer stays within what the platform carries.
-const maxRaws = 2 << 20
+// maxRaws bounds the raw objects of an answer in bytes, maxMessages its messages. Of many lines each shows the beginning of
+// its own, so that the answer stays within what the platform carries: JSON takes up to six bytes for one.
+const (
+	maxRaws     = 768 << 10
+	maxMessages = 384 << 10
+)
 
 // readProblemFilter reads which lines are asked for, of GET api/report/batch-error and of REPORT.
 func readProblemFilter(c echo.Context) (store.ProblemFilter, error) {

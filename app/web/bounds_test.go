@@ -19,6 +19,7 @@ import (
 	"golang.org/x/net/html"
 
 	"mssentinel/app/job"
+	"mssentinel/app/pipeline"
 	"mssentinel/app/store"
 	"mssentinel/app/threatconnect"
 )
@@ -336,17 +337,46 @@ func TestLongValuesFromOutside(t *testing.T) {
 // As many lines of REPORT as may be asked for at once fit into an answer.
 func TestLongReportFits(t *testing.T) {
 	w := newWorld()
-	raw, err := json.Marshal(map[string]string{"value": strings.Repeat(`"`, job.MaxRaw/2)})
+	raw, err := json.Marshal(map[string]string{"value": strings.Repeat(`<`, job.MaxRaw)})
 	if err != nil {
 		t.Fatal(err)
 	}
 	for i := range maxLimit {
-		p := job.Problem{ID: int64(i + 1), DateAdded: noon, Step: "Convert", Message: strings.Repeat("x", 1000), Raw: string(raw)}
+		p := job.Problem{ID: int64(i + 1), DateAdded: noon, Step: "Convert", Message: strings.Repeat("<", job.MaxMessage), Raw: string(raw)}
 		w.problems = append(w.problems, p.Bounded())
+		w.jobs = append(w.jobs, job.Job{RequestID: fmt.Sprint(i), DateQueued: noon, Message: strings.Repeat("<", job.MaxMessage)})
 	}
-	rec := call(t, w.handler(), http.MethodGet, fmt.Sprintf("/api/report/batch-error?limit=%d", maxLimit), "")
-	if rec.Code != http.StatusOK || rec.Body.Len() > carried {
-		t.Errorf("%d, %d bytes", rec.Code, rec.Body.Len())
+	for _, page := range []string{"/api/report/batch-error", "/api/job/request"} {
+		rec := call(t, w.handler(), http.MethodGet, fmt.Sprintf("%s?limit=%d", page, maxLimit), "")
+		if rec.Code != http.StatusOK || rec.Body.Len() > carried || !strings.Contains(rec.Body.String(), `"count":500`) {
+			t.Errorf("%s: %d, %d bytes", page, rec.Code, rec.Body.Len())
+		}
+	}
+}
+
+// However long the objects of a preview are, it fits into an answer.
+func TestLongPreviewFits(t *testing.T) {
+	w := twoSaved()
+	w.preview = func(context.Context, threatconnect.Query) (pipeline.Preview, error) {
+		p := pipeline.Preview{TotalCount: 100, ReturnedCount: 100, Cap: 100}
+		object, err := json.Marshal(map[string]string{"name": strings.Repeat("'", 1000), "pattern": strings.Repeat(`<`, 80_000)})
+		object = bytes.ReplaceAll(object, []byte(`\u003c`), []byte("<"))
+		for range 100 {
+			p.Objects = append(p.Objects, object)
+			for range 20 {
+				p.Problems = append(p.Problems, strings.Repeat("<", 1000))
+			}
+		}
+		return p, err
+	}
+	h := w.handler()
+	query := `{"owners":["Demo Organization"],"types":["Host"],"tql":"x"}`
+	if rec := call(t, h, http.MethodGet, "/ui/preview?id=a", ""); rec.Code != http.StatusOK || rec.Body.Len() > carried {
+		t.Errorf("the page: %d, %d bytes", rec.Code, rec.Body.Len())
+	}
+	rec := call(t, h, http.MethodPost, "/api/tql-config/preview", query)
+	if rec.Code != http.StatusOK || rec.Body.Len() > carried || !strings.Contains(rec.Body.String(), `"truncated":true`) {
+		t.Errorf("the answer: %d, %d bytes", rec.Code, rec.Body.Len())
 	}
 }
 
@@ -369,5 +399,36 @@ func TestHiddenCharactersAreShown(t *testing.T) {
 	rec := call(t, w.handler(), http.MethodGet, "/ui/edit?window=add", "")
 	if !strings.Contains(rec.Body.String(), "value=\"Demo\u202E Organization\"") || !strings.Contains(rec.Body.String(), "Demo\uFFFD Organization") {
 		t.Error("the owner cannot be chosen, or is shown as it is")
+	}
+}
+
+// What others said about a request is masked, wherever a screen or a script meets it.
+func TestTextsFromOutsideAreMasked(t *testing.T) {
+	const said = "it got Authorization: Bearer eyJhbGciOiJub25lIn0.canary and client_secret=canary-2 \u202E"
+	w := twoSaved()
+	w.jobs = everyJob()
+	w.trouble = said
+	w.progress = pipeline.Progress{RequestID: "running", Stage: "Upload", WaitReason: said}
+	w.tasks[0].Detail = said
+	w.owners = func(context.Context) ([]threatconnect.Owner, error) {
+		return nil, &threatconnect.Error{Status: 403, Message: said}
+	}
+	w.preview = func(context.Context, threatconnect.Query) (pipeline.Preview, error) {
+		return pipeline.Preview{Problems: []string{said}}, nil
+	}
+	w.count = func(context.Context, threatconnect.Query) (int64, error) {
+		return 0, &threatconnect.Error{Status: http.StatusBadRequest, Message: said}
+	}
+	h := w.handler()
+	query := `{"owners":["Demo Organization"],"types":["Host"],"tql":"x"}`
+	for _, c := range []struct{ method, target, body string }{
+		{"GET", "/ui/", ""}, {"GET", "/ui/jobs", ""}, {"GET", "/ui/jobs?id=running", ""}, {"GET", "/ui/tasks", ""}, {"GET", "/ui/edit?window=add", ""},
+		{"GET", "/ui/preview?id=a", ""}, {"GET", "/api/health", ""}, {"GET", "/api/job/request", ""}, {"GET", "/api/task", ""}, {"GET", "/api/tc_info", ""},
+		{"POST", "/api/tql-config/test", query}, {"POST", "/api/tql-config/preview", query}, {"POST", "/api/tql-config", "[" + query + "]"},
+	} {
+		rec := call(t, h, c.method, c.target, c.body)
+		if strings.Contains(rec.Body.String(), "canary") || strings.Contains(rec.Body.String(), "\u202E") {
+			t.Errorf("%s %s: %s", c.method, c.target, rec.Body)
+		}
 	}
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/labstack/echo/v4"
 
 	"mssentinel/app/job"
+	"mssentinel/app/mask"
 	"mssentinel/app/store"
 	"mssentinel/app/text"
 	"mssentinel/templates"
@@ -46,9 +47,14 @@ func (s *server) answerError(err error, c echo.Context) {
 	}
 }
 
-// explainError gives the status and the sentence for an error. What it does not know goes to the log, not to the
-// reader.
+// explainError gives the status and the sentence for an error, masked as the log is.
 func (s *server) explainError(c echo.Context, err error) (status int, message string) {
+	status, message = s.findSentence(c, err)
+	return status, mask.Text(message)
+}
+
+// findSentence gives the status and the sentence for an error. What it does not know goes to the log, not to the reader.
+func (s *server) findSentence(c echo.Context, err error) (status int, message string) {
 	var coded *echo.HTTPError
 	var tooLong *http.MaxBytesError
 	switch {

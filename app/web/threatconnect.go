@@ -10,6 +10,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"mssentinel/app/mask"
 	"mssentinel/app/store"
 	"mssentinel/app/threatconnect"
 )
@@ -106,7 +107,7 @@ func (s *server) countQueries(ctx context.Context, queries []store.Query, positi
 func tqlError(err error) (message string, rejected bool) {
 	var e *threatconnect.Error
 	if errors.As(err, &e) && e.IsTQL() {
-		return e.Message, true
+		return mask.Text(e.Message), true
 	}
 	return "", false
 }

@@ -18,6 +18,7 @@ import (
 
 // New gives the handler for all routes. Paths are relative to the Service's root.
 func New(o Options) http.Handler {
+	o.Pipeline = maskedPipeline{o.Pipeline}
 	s := &server{Options: o, started: time.Now()}
 
 	e := echo.New()
