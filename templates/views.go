@@ -64,7 +64,7 @@ type Editor struct {
 	// Draft is the unsaved list as JSON, Version the saved list it started from, and Base a fingerprint of that. Seal
 	// signs the three.
 	Draft, Version, Base, Seal string
-	Dirty                bool
+	Dirty                      bool
 	// Outdated: someone else saved since, and Version is no longer the saved one.
 	Outdated bool
 	// Focus is the id of the element that the keyboard goes on from.

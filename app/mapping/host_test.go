@@ -427,6 +427,22 @@ func TestMutualTLS(t *testing.T) {
 	}
 }
 
+// The start can be interrupted, whatever a mapper makes of it.
+func TestStartCanBeInterrupted(t *testing.T) {
+	dir, extra := folder(t, builtinName), folder(t, "stuck")
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
+	defer cancel()
+	began := time.Now()
+	h, err := openWith(ctx, Options{Dir: dir, ExtraDir: extra}, patient())
+	if err == nil {
+		err = h.Close()
+		t.Fatalf("it started in spite of the mapper that does not, %v", err)
+	}
+	if took := time.Since(began); !errors.Is(err, context.DeadlineExceeded) || took > 12*time.Second {
+		t.Errorf("after %s: %v", took, err)
+	}
+}
+
 // What a mapper starts ends with it, however that comes about.
 func TestNothingOutlivesItsMapper(t *testing.T) {
 	limits := patient()
@@ -436,7 +452,9 @@ func TestNothingOutlivesItsMapper(t *testing.T) {
 		t.Run(record, func(t *testing.T) {
 			h.StartJob()
 			path := filepath.Join(h.private.path, "abandoned")
-			os.Remove(path)
+			if err := os.RemoveAll(path); err != nil {
+				t.Fatal(err)
+			}
 			mapped(t, h, "host", record)
 			pids, err := os.ReadFile(path)
 			if err != nil || len(strings.Fields(string(pids))) != 20 {

@@ -98,7 +98,7 @@ func TestHideInError(t *testing.T) {
 	if got.Error() != "failed: *** inside" || !errors.Is(got, inner) {
 		t.Errorf("got %v", got)
 	}
-	if plain := errors.New("plain"); HideInError(plain, clean) != plain {
+	if plain := errors.New("plain"); HideInError(plain, clean) != plain { //nolint:errorlint // the same, and not one that wraps it
 		t.Error("an error without a secret was wrapped")
 	}
 	if HideInError(nil, clean) != nil {

@@ -34,7 +34,7 @@ func TestErrorsOfTransportsAreMasked(t *testing.T) {
 		}
 	}
 	plain := errors.New("connection refused")
-	if _, err := l.MaskErrors(brokenTransport{plain}).RoundTrip(request); err != plain {
+	if _, err := l.MaskErrors(brokenTransport{plain}).RoundTrip(request); err != plain { //nolint:errorlint // the same, and not one that wraps it
 		t.Errorf("an error without a secret became %v", err)
 	}
 }
