@@ -11,6 +11,7 @@ import (
 	"math/big"
 	"os"
 	"path/filepath"
+	"syscall"
 )
 
 // The platform names the parameter file and its key in these variables, app/docs/platform.md#parameter-file.
@@ -79,11 +80,14 @@ func (f paramFile) siblingFolder(name string) string {
 }
 
 func readBounded(path string) ([]byte, error) {
-	file, err := os.Open(path)
+	file, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0) // a pipe would keep the start waiting
 	if err != nil {
 		return nil, err
 	}
 	defer file.Close()
+	if info, err := file.Stat(); err != nil || !info.Mode().IsRegular() {
+		return nil, errors.Join(fmt.Errorf("%s is no regular file", path), err)
+	}
 	data, err := io.ReadAll(io.LimitReader(file, maxParamFile+1))
 	if err == nil && len(data) > maxParamFile {
 		err = fmt.Errorf("%s is larger than %d bytes", path, maxParamFile)

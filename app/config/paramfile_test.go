@@ -13,6 +13,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -266,6 +267,19 @@ func TestHalfTheVariables(t *testing.T) {
 				t.Errorf("got %v", err)
 			}
 		})
+	}
+}
+
+// A pipe in the place of the parameter file does not keep the start waiting.
+func TestParameterPipe(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "pipe")
+	if err := syscall.Mkfifo(path, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv(paramFileVariable, path)
+	t.Setenv(paramKeyVariable, fileKey)
+	if _, err := Load(context.Background(), nil); err == nil || !strings.Contains(err.Error(), "is no regular file") {
+		t.Errorf("got %v", err)
 	}
 }
 

@@ -40,11 +40,23 @@ func machineAuthorities() *x509.CertPool {
 	return pool
 }
 
+// readRegular reads a file, and refuses what is none: a pipe would keep the start waiting.
+func readRegular(path string) ([]byte, error) {
+	info, err := os.Stat(path)
+	if err != nil {
+		return nil, err
+	}
+	if !info.Mode().IsRegular() {
+		return nil, fmt.Errorf("%s is no regular file", path)
+	}
+	return os.ReadFile(path)
+}
+
 // addBundle adds the certificates of a file, or of all files in a folder that hold some.
 func addBundle(pool *x509.CertPool, path string) error {
 	entries, err := os.ReadDir(path)
 	if errors.Is(err, syscall.ENOTDIR) {
-		pem, err := os.ReadFile(path)
+		pem, err := readRegular(path)
 		if err == nil && !pool.AppendCertsFromPEM(pem) {
 			err = fmt.Errorf("%s holds no certificate", path)
 		}
@@ -52,7 +64,7 @@ func addBundle(pool *x509.CertPool, path string) error {
 	}
 	found := false
 	for _, entry := range entries {
-		if pem, err := os.ReadFile(filepath.Join(path, entry.Name())); err == nil {
+		if pem, err := readRegular(filepath.Join(path, entry.Name())); err == nil {
 			found = pool.AppendCertsFromPEM(pem) || found
 		}
 	}

@@ -66,14 +66,18 @@ func OpenLog(dir, file, level string) (*Log, error) {
 		return nil, fmt.Errorf("creating the log folder: %w", err)
 	}
 	name := filepath.Join(dir, cmp.Or(file, logFile))
-	probe, err := os.OpenFile(name, os.O_APPEND|os.O_CREATE|os.O_WRONLY|syscall.O_NOFOLLOW, 0o640)
+	probe, err := os.OpenFile(name, os.O_APPEND|os.O_CREATE|os.O_WRONLY|syscall.O_NOFOLLOW|syscall.O_NONBLOCK, 0o640)
 	if errors.Is(err, syscall.ELOOP) {
 		return nil, fmt.Errorf("opening the log: %s is a symbolic link: remove it, or link the folder instead", name)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("opening the log: %w", err)
 	}
-	if err := probe.Close(); err != nil {
+	info, err := probe.Stat()
+	if err == nil && !info.Mode().IsRegular() {
+		err = fmt.Errorf("%s is no regular file (%s): move it away", name, info.Mode().Type())
+	}
+	if err := errors.Join(err, probe.Close()); err != nil {
 		return nil, fmt.Errorf("opening the log: %w", err)
 	}
 	out := &timberjack.Logger{Filename: name, MaxSize: logMiB, MaxBackups: logBackups, Compression: "gzip"}

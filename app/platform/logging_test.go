@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 	"unicode/utf8"
@@ -232,6 +233,22 @@ func TestLinksAreNotFollowed(t *testing.T) {
 	}
 	if left, err := filepath.Glob(filepath.Join(dir, ".message-*")); err != nil || len(left) > 0 {
 		t.Errorf("left behind: %q, %v", left, err)
+	}
+	// Nor does a pipe keep the start waiting, whether or not somebody reads it.
+	pipe := filepath.Join(t.TempDir(), "app.log")
+	if err := syscall.Mkfifo(pipe, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := OpenLog(filepath.Dir(pipe), "", ""); err == nil {
+		t.Error("a pipe served as log")
+	}
+	reader, err := os.OpenFile(pipe, os.O_RDONLY|syscall.O_NONBLOCK, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer reader.Close()
+	if _, err := OpenLog(filepath.Dir(pipe), "", ""); err == nil || !strings.Contains(err.Error(), "is no regular file") {
+		t.Errorf("a pipe with a reader: %v", err)
 	}
 	// A link to the folder is another matter.
 	if err := os.Remove(filepath.Join(dir, "app.log")); err != nil {

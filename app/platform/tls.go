@@ -128,7 +128,7 @@ func (c *certificateCheck) sayOnce(level slog.Level, message string, args ...any
 }
 
 func readPool(file string) (*x509.CertPool, error) {
-	pem, err := os.ReadFile(file)
+	pem, err := readRegular(file)
 	if err != nil {
 		return nil, fmt.Errorf("reading the CA file (tc_svc_broker_cacert_file): %w", err)
 	}

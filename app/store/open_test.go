@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -291,6 +292,19 @@ func TestLinksAreRefused(t *testing.T) {
 		}
 		if _, err := os.Lstat(theirs); err == nil {
 			t.Errorf("%s was written through", name)
+		}
+	}
+	for _, name := range []string{lockName, FileName, FileName + "-wal"} {
+		dir := t.TempDir()
+		if err := syscall.Mkfifo(filepath.Join(dir, name), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		s, err := Open(t.Context(), dir)
+		if err == nil {
+			s.Close()
+		}
+		if err == nil || !strings.Contains(err.Error(), name+" cannot be written: it is no regular file") {
+			t.Errorf("a pipe, %s: %v", name, err)
 		}
 	}
 	link := filepath.Join(t.TempDir(), "link")

@@ -71,7 +71,7 @@ func Open(ctx context.Context, dir string) (*Store, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("creating the state folder: %w", err)
 	}
-	if err := refuseLinks(dir); err != nil {
+	if err := refuseOthers(dir); err != nil {
 		return nil, err
 	}
 	lock, err := takeLock(filepath.Join(dir, lockName))
@@ -85,13 +85,18 @@ func Open(ctx context.Context, dir string) (*Store, error) {
 	return s, nil
 }
 
-// refuseLinks says which file of the state is a symbolic link: whoever can place one in the folder could have another file
-// written to, or ours read elsewhere. The folder itself may be a link.
-func refuseLinks(dir string) error {
+// refuseOthers says which file of the state is none. Whoever can place a symbolic link in the folder could have another file
+// written to, or ours read elsewhere; a pipe would keep the start waiting. The folder itself may be a link.
+func refuseOthers(dir string) error {
 	for _, name := range []string{lockName, FileName, FileName + "-wal", FileName + "-shm"} {
 		path := filepath.Join(dir, name)
-		if info, err := os.Lstat(path); err == nil && info.Mode()&fs.ModeSymlink != 0 {
+		info, err := os.Lstat(path)
+		switch {
+		case err != nil || info.Mode().IsRegular():
+		case info.Mode()&fs.ModeSymlink != 0:
 			return fmt.Errorf("%s is a symbolic link: put the file itself there, or link the folder instead", path)
+		default:
+			return fmt.Errorf("%s cannot be written: it is no regular file (%s); move it away", path, info.Mode().Type())
 		}
 	}
 	return nil
