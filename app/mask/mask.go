@@ -92,7 +92,7 @@ func writtenForms(s string) string {
 		if isPlain(r) {
 			out.WriteRune(r)
 		} else {
-			out.WriteString("(?:" + strings.Join(notations(r, s[i:i+size]), "|") + ")")
+			out.WriteString("(?:" + strings.Join(listNotations(r, s[i:i+size]), "|") + ")")
 		}
 		i += size
 	}
@@ -113,9 +113,9 @@ const (
 	semicolon = `(?:;|%(?:25)*3[bB])`
 )
 
-// notations are the ways to write a character, of which raw has the bytes. With each layer backslashes grow in number, and
+// listNotations gives the ways to write a character, of which raw has the bytes. With each layer backslashes grow in number, and
 // percent signs and ampersands are written in the way of that layer.
-func notations(r rune, raw string) []string {
+func listNotations(r rune, raw string) []string {
 	forms := []string{slash + `*` + regexp.QuoteMeta(raw)}
 	if r == '\\' {
 		forms = []string{slash + `+`}
@@ -139,7 +139,7 @@ func notations(r rune, raw string) []string {
 		forms = append(forms, slash+`+`+letter)
 	}
 	if r == ' ' { // a + in forms
-		forms = append(forms, notations('+', "+")...)
+		forms = append(forms, listNotations('+', "+")...)
 	}
 	return forms
 }
