@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 	"time"
 
 	"mssentinel/app/job"
@@ -25,68 +26,30 @@ const (
 // uploadObjects works until ctx ends.
 func (u *uploader) uploadObjects(ctx context.Context) {
 	for ctx.Err() == nil {
-		err := u.emptyOutbox(ctx)
+		s := u.newSession(ctx)
+		err := s.emptyOutbox()
 		switch {
 		case ctx.Err() != nil || errors.Is(err, errSuspended):
 		case store.Unavailable(err):
 			u.log.Error("the database cannot be used; upload goes on in 30 s", "error", err)
 			u.disk.waitAfter(ctx, err)
 		default:
-			u.failUpload(ctx, err)
+			u.log.Error("upload failed, what waits stays queued", "error", err)
+			u.awaitReason(ctx, err, s.failed)
 		}
 	}
 }
 
-// emptyOutbox sends what is in the outbox until something fails or Upload is suspended. What it does not get rid of
-// stays there, and the next session reads it again.
-func (u *uploader) emptyOutbox(ctx context.Context) error {
-	s := u.newSession(ctx)
-	defer s.stopRequests()
-	if err := u.outbox.recount(s.ctx); err != nil {
-		return err
-	}
-	for {
-		late, err := s.sendNext()
-		if err != nil {
-			return err
-		}
-		select {
-		case <-s.ctx.Done():
-			return context.Cause(s.ctx)
-		case r := <-s.returned:
-			s.endRequest(r)
-			if s.ctx.Err() != nil {
-				return context.Cause(s.ctx)
-			}
-			if r.err != nil {
-				return r.err
-			}
-		case <-u.woken:
-			s.more = true
-		case <-late:
-		case wish := <-u.suspensions:
-			s.stopRequests()
-			wish.grant()
-			return errSuspended
-		}
-	}
-}
-
-// failUpload lets the job in hand fail and waits for a reason to try again. What was not accepted is still in the
-// outbox.
-func (u *uploader) failUpload(ctx context.Context, err error) {
-	u.log.Error("upload failed, what waits stays queued", "error", err)
-	if a := u.current.Load(); a != nil {
-		a.cancel(err)
+// awaitReason waits for a reason to try again after a failure. What was not accepted is still in the outbox. failed is the
+// attempt that the failure ended; another one has not tried yet, and does not wait.
+func (u *uploader) awaitReason(ctx context.Context, err error, failed *attempt) {
+	if a := u.current.Load(); a != nil && a != failed {
+		return
 	}
 	u.setDetail("Failed, tries again by itself: %s", describeFailure(err))
 	u.setNextRun(time.Now().Add(uploadRetry))
 	defer u.setDetail("")
 	defer u.setNextRun(time.Time{})
-	select {
-	case <-u.woken: // by what failed
-	default:
-	}
 	select {
 	case <-ctx.Done():
 	case <-u.woken:
@@ -114,12 +77,18 @@ type uploadSession struct {
 	returned chan request
 	// endWork ends the piece of work that TASKS shows while requests are under way; nil while none is.
 	endWork func()
+
+	// failure is done once the session has failed or was killed; failed is the attempt that ended with it, or nil.
+	failure sync.Once
+	failed  *attempt
 }
 
 // request is a request that has ended.
 type request struct {
 	batch batch
 	err   error
+	// attempt was in hand when the request ended, or nil.
+	attempt *attempt
 }
 
 func (u *uploader) newSession(ctx context.Context) *uploadSession {
@@ -129,12 +98,71 @@ func (u *uploader) newSession(ctx context.Context) *uploadSession {
 	return s
 }
 
-// cancelAttempt ends the session and the attempt in hand.
-func (s *uploadSession) cancelAttempt(cause error) {
-	if a := s.current.Load(); a != nil {
-		a.cancel(cause)
+// emptyOutbox sends what is in the outbox until something fails or Upload is suspended. What it does not get rid of
+// stays there, and the next session reads it again.
+func (s *uploadSession) emptyOutbox() error {
+	defer s.stopRequests()
+	if err := s.outbox.recount(s.ctx); err != nil {
+		return s.fail(err, s.current.Load())
 	}
-	s.cancel(cause)
+	for {
+		late, err := s.sendNext()
+		if err != nil {
+			return s.fail(err, s.current.Load())
+		}
+		select {
+		case <-s.ctx.Done():
+			return s.fail(context.Cause(s.ctx), s.current.Load())
+		case r := <-s.returned:
+			s.endRequest(r)
+			if s.ctx.Err() != nil {
+				return s.fail(context.Cause(s.ctx), s.current.Load())
+			}
+			if r.err != nil {
+				return s.fail(r.err, r.attempt)
+			}
+		case <-s.woken:
+			s.more = true
+		case <-late:
+		case wish := <-s.suspensions:
+			s.stopRequests()
+			wish.grant()
+			return errSuspended
+		}
+	}
+}
+
+// fail ends the session and the attempt that was in hand when it failed, before the requests under way are waited for:
+// by then another attempt may be in hand. A wake that was left until now is by what failed, and no reason to try again.
+// While the database is unavailable nothing has failed.
+func (s *uploadSession) fail(err error, inHand *attempt) error {
+	if store.Unavailable(err) {
+		return err
+	}
+	if s.ctx.Err() != nil {
+		err = context.Cause(s.ctx)
+	}
+	select {
+	case <-s.woken:
+	default:
+	}
+	s.endAttempt(err, inHand)
+	return err
+}
+
+// killWork ends the session and the attempt in hand.
+func (s *uploadSession) killWork(cause error) { s.endAttempt(cause, s.current.Load()) }
+
+// endAttempt ends the session and an attempt. Only its first call counts: a session that was killed or has failed is not
+// killed once more, which would end the next attempt.
+func (s *uploadSession) endAttempt(cause error, inHand *attempt) {
+	s.failure.Do(func() {
+		s.failed = inHand
+		if inHand != nil {
+			inHand.cancel(cause)
+		}
+		s.cancel(cause)
+	})
 }
 
 // sendNext reads on, sends off what can be sent, and tells the job in hand how its upload stands. late is when a batch
@@ -205,10 +233,13 @@ func (s *uploadSession) startRequests() (late <-chan time.Time, err error) {
 		s.queue.startBatch(b)
 		s.requests++
 		if s.endWork == nil {
-			s.endWork = s.beginWork(s.cancelAttempt)
+			s.endWork = s.beginWork(s.killWork)
 		}
 		s.noteActivity()
-		go func() { s.returned <- request{b, s.deliverBatch(b)} }()
+		go func() {
+			err := s.deliverBatch(b)
+			s.returned <- request{b, err, s.current.Load()}
+		}()
 	}
 	return nil, nil
 }
