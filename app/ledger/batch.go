@@ -304,7 +304,7 @@ func (w *WorkingSet) withdrawGiven(f *Found) {
 		c.gone = true
 		w.noteTouched(f.Indicator)
 		if o := w.numbers[c.Object]; o != nil {
-			o.Withdraw(c.Origin, w.question.Generation)
+			o.Withdraw(c.Origin, w.question.Generation, Uncertain)
 		}
 	}
 }

@@ -67,7 +67,8 @@ func (q *Question) Dismiss() { q.Kept = q.Asked }
 func (q *Question) Close() { q.Asked = q.Kept }
 
 // RetireAfter is the generation after which what departed may be retired by an update. One that read everything has an answer of
-// its own to an open question; a delta update beside an open question has not, and leaves what is asked about alone.
+// its own to an open question. Beside an open question a delta update, or one in which a query could not be read, has not, and
+// leaves what is asked about alone.
 func (q Question) RetireAfter(beside bool) int64 {
 	if beside {
 		return q.Asked
@@ -75,10 +76,33 @@ func (q Question) RetireAfter(beside bool) int64 {
 	return q.Kept
 }
 
-// HasDeparted says that an object without any candidate left after one generation and up to another.
-func (o *Object) HasDeparted(after, upTo int64) bool {
-	return o.Holder() == Vacant && o.Left > after && o.Left <= upTo
+// RetirableLoss is up to which loss an update may retire objects. complete says that it read every query, readsAll that it read
+// everything that they select.
+func RetirableLoss(complete, readsAll bool) Loss {
+	switch {
+	case complete && readsAll:
+		return Disputed
+	case complete:
+		return Uncertain
+	}
+	return Certain
 }
+
+// HasDeparted says that an object without any candidate left after one generation and up to another, by at most this loss.
+func (o *Object) HasDeparted(after, upTo int64, most Loss) bool {
+	return o.Holder() == Vacant && o.Left > after && o.Left <= upTo && o.Loss() <= most
+}
+
+// Postpone says that the question that closes a generation is not about the object, which is not certainly gone: it departs in
+// the next one.
+func (o *Object) Postpone(kept, generation int64) {
+	if o.Holder() == Vacant && o.Loss() > Certain && o.Left > kept && o.Left <= generation {
+		o.Left = generation + 1
+	}
+}
+
+// MakeCertain says that every query was read and none gives the object, which the operator is asked about.
+func (o *Object) MakeCertain() { o.Winner.Indicator = int64(Certain) }
 
 // MayStand says that an object stands in Sentinel, or may by the time that its newest row, the zero Row for none, is answered.
 // Instants are milliseconds since 1970.
@@ -117,19 +141,21 @@ func (o *Object) Depart(newest, underWay Row, handed, seq, generation, now int64
 		w.Retirement = row
 		o.Queued = seq
 	}
-	o.loseWinner(QueryNobody, generation)
+	o.loseWinner(Origin{QueryNobody, int64(o.Loss())}, generation)
 	return w
 }
 
 // Abandon leaves an object where it is, since its workspace is not served any more. Should that be served again, the object is
-// one that departed.
-func (o *Object) Abandon(generation int64) { o.loseWinner(QueryVacant, generation) }
+// one that departed, unless a query gives it: nothing was read yet.
+func (o *Object) Abandon(generation int64) {
+	o.loseWinner(Origin{QueryVacant, int64(Uncertain)}, generation)
+}
 
-func (o *Object) loseWinner(holder, generation int64) {
+func (o *Object) loseWinner(holder Origin, generation int64) {
 	if o.Holder() == Won {
 		o.Left = generation
 	}
-	o.Winner, o.Resend = Origin{Query: holder}, true
+	o.Winner, o.Resend = holder, true
 }
 
 // Key is what the ledger finds an object by: the first eight bytes of its STIX id.

@@ -135,8 +135,29 @@ func TestHasDeparted(t *testing.T) {
 		left   int64
 		want   bool
 	}{{vacant, 2, false}, {vacant, 3, true}, {vacant, 4, true}, {vacant, 5, false}, {first, 3, false}, {nobody, 3, false}} {
-		if got := (&Object{Winner: tt.winner, Left: tt.left}).HasDeparted(2, 4); got != tt.want {
+		if got := (&Object{Winner: tt.winner, Left: tt.left}).HasDeparted(2, 4, Uncertain); got != tt.want {
 			t.Errorf("%+v: %v", tt, got)
 		}
+	}
+}
+
+func TestRetirableLoss(t *testing.T) {
+	for _, tt := range []struct {
+		complete, readsAll bool
+		want               Loss
+	}{{false, false, Certain}, {false, true, Certain}, {true, false, Uncertain}, {true, true, Disputed}} {
+		if got := RetirableLoss(tt.complete, tt.readsAll); got != tt.want {
+			t.Errorf("%+v: %d", tt, got)
+		}
+	}
+	o := Object{Winner: Origin{QueryVacant, int64(Uncertain)}, Left: 3}
+	if o.HasDeparted(2, 4, Certain) || !o.HasDeparted(2, 4, Uncertain) {
+		t.Error("what is uncertain is not told from what is certain")
+	}
+	if o.Postpone(0, 3); o.Left != 4 {
+		t.Errorf("left in %d", o.Left)
+	}
+	if o.MakeCertain(); !o.HasDeparted(2, 4, Certain) {
+		t.Errorf("%+v", o)
 	}
 }

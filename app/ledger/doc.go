@@ -38,23 +38,33 @@
 //
 // An object departs when its last candidate goes. A candidate goes
 //
-//   - when ThreatConnect reports its indicator as deleted or inactive and its query, asked for it by id, does not return it
-//     (every delta update asks);
+//   - when ThreatConnect lists its indicator as deleted or inactive and its query, asked for it by id, does not return it. Every
+//     delta update asks for these lists, owner by owner, and so does an update that reads everything where a query failed;
 //   - when an update read everything that its query selects, and the indicator was not among it. That it did not come counts only
 //     where the query was read to its end, with all of its owners there before and after, and without a row that nobody can read;
 //   - when the indicator is read again and does not give the object any more;
 //   - with a deleted query, in the next update that reads everything and in which every query was read.
 //
-// Nothing departs because something could not be read.
+// Nothing departs because something could not be read. An answer is looked at in the light of the owners that the API user sees
+// after it: where one is missing, nothing is forgotten for a query that looks there.
+//
+// An object that departed knows how it was lost ([Loss]). What ThreatConnect lists as gone is certain. What a query only did not
+// return is uncertain: a query that could not be read may select it by now.
 //
 // # Retirement and the brake
 //
 // A departed object is retired where it stands in Sentinel or may stand there: it goes out once more as it was last sent, with an
-// end that is now. An object whose time to live has passed needs nothing. An update in which a query could not be read retires
-// nothing. One that would retire more than [BrakeObjects] objects, and more than one in [BrakePart] of those that are live, asks
+// end that is now. An object whose time to live has passed needs nothing. An update in which a query could not be read retires what
+// was lost certainly, and what was lost otherwise waits for one in which every query was read. Where a list could not be read, the
+// marks of the queries that look in that owner stay, so that it is asked for again; no query fails for that. When Sentinel rejects a
+// retirement, the object departs once more, for the next update that reads everything.
+//
+// An update that would retire more than [BrakeObjects] objects, and more than one in [BrakePart] of those that are live, asks
 // the operator first, and retires nothing until then; nothing else waits for the answer. Departures are counted in generations; a
 // question closes the present one, so that what departs later is another question (see [Question]). A newer update that reads
-// everything replaces the question; a delta update beside it leaves alone what it is about. What was dismissed stays until its time
+// everything replaces the question; a delta update beside it, or one in which a query failed, leaves alone what it is about. A
+// question is about what is certain: where every query was read, all that departed is by then, and what is not leaves with the
+// generation after it. What was dismissed stays until its time
 // to live ends, and is asked about again only together with something new.
 //
 // # Workspace and source name
@@ -65,13 +75,16 @@
 //
 // # The states of an object
 //
-// Four things are known of an object, each with its own states:
+// Five things are known of an object, each with its own states:
 //
 //	who gives it        [Holder]     Won       a candidate wins it
 //	                                 Vacant    the winner went away; the next candidate was not asked for yet
 //	                                 Nobody    nobody gives it, and nothing is left to do about that
+//	how it was lost     [Loss]       Certain   it is on ThreatConnect's lists, or every query was read and the operator was asked
+//	                                 Uncertain a query did not return it
+//	                                 Disputed  Sentinel rejected its retirement
 //	what Sentinel holds [State]      Nothing   no row was ever accepted
-//	                                 Live      the object stands, until ValidUntil
+//	                                 Live      the object stands or may stand, until ValidUntil
 //	                                 Retired   its retirement was accepted
 //	what is on its way  [Passage]    None      no row is in the outbox
 //	                                 Waiting   its newest row was not handed to Upload: it may still be dropped
@@ -85,10 +98,13 @@
 //	[WorkingSet.Take]           new → Vacant → Won; Won → Won by another; Won → Vacant (withdrawn, or a better copy must be asked for)
 //	[Object.Withdraw]           Won → Vacant (its candidate was forgotten or swept)
 //	[Object.Depart]             Vacant → Nobody, and a retirement is queued where the object may stand
+//	[Object.MakeCertain]        Uncertain, Disputed → Certain (the operator is asked about it)
+//	[Object.Postpone]           Vacant, not Certain → departs in the next generation (the question is not about it)
 //	[Object.Abandon]            any → Vacant (the workspace was left)
 //	[Object.DropRow]            Waiting, UnderWay → None, any → Vacant (its job was cancelled, or the workspace left)
 //	[Object.Accept]             any → Live
 //	[Object.AcceptRetirement]   any → Retired
-//	[Object.Reject]             the row was answered, and what Sentinel holds stays
+//	[Object.Reject]             the row was answered, and what Sentinel holds stays; any → Live where an answer to the row was lost before
+//	[Object.RejectRetirement]   Nobody → Vacant, Disputed, where the object stands
 //	[Object.AssumeAccepted]     any → Live (a row was under way when its answer was given up)
 package ledger

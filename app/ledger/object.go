@@ -1,6 +1,7 @@
 package ledger
 
-// Origin is where an object comes from: the number of the query and ThreatConnect's id of the indicator.
+// Origin is where an object comes from: the number of the query and ThreatConnect's id of the indicator. Where no query gives
+// the object, Query says so, and Indicator is its [Loss].
 type Origin struct {
 	Query, Indicator int64
 }
@@ -22,6 +23,21 @@ const (
 	Vacant
 	// Nobody gives it, and nothing is left to do about that.
 	Nobody
+)
+
+// Loss says how an object that has no winner lost it, and so how much an update must have read that retires it: the smaller, the
+// less.
+type Loss int64
+
+// The losses.
+const (
+	// Certain: it is gone, however other queries fare: ThreatConnect reports the indicator as deleted or inactive, or every query
+	// was read when the operator was asked about it.
+	Certain Loss = iota - 1
+	// Uncertain: a query did not return it any more. One that could not be read may give it: every query must have been read.
+	Uncertain
+	// Disputed: Sentinel rejected its retirement. It is asked about again by an update that reads everything.
+	Disputed
 )
 
 // State is what Sentinel holds of an object, as far as its answers tell.
@@ -122,23 +138,34 @@ func (o *Object) Passage(handed int64) Passage {
 	return UnderWay
 }
 
+// Loss says how the object lost its winner; [Uncertain] while it has one.
+func (o *Object) Loss() Loss {
+	if o.Holder() == Won {
+		return Uncertain
+	}
+	return Loss(o.Winner.Indicator)
+}
+
 // makeVacant takes the winner away; the object left in this generation.
-func (o *Object) makeVacant(generation int64) {
-	o.Winner, o.Left, o.changed = Origin{Query: QueryVacant}, generation, true
+func (o *Object) makeVacant(generation int64, loss Loss) {
+	o.Winner, o.Left, o.changed = Origin{QueryVacant, int64(loss)}, generation, true
 }
 
 // Withdraw says that an indicator of a query gives the object no more. If it won, or nobody did, the object is vacant, as one
-// that left now; else nothing changes.
-func (o *Object) Withdraw(origin Origin, generation int64) (changed bool) {
-	if o.Winner != origin && o.Holder() != Vacant {
+// that left now; else nothing changes. What one candidate made certain, another does not make uncertain again.
+func (o *Object) Withdraw(origin Origin, generation int64, loss Loss) (changed bool) {
+	switch {
+	case o.Holder() == Vacant:
+		loss = min(loss, o.Loss())
+	case o.Winner != origin:
 		return false
 	}
-	o.makeVacant(generation)
+	o.makeVacant(generation, loss)
 	return true
 }
 
 // Accept says that Sentinel took a row: the object stands with its members. What was answered for an older row does not touch
-// what is known of a newer one; nor do [Object.AcceptRetirement] and [Object.Reject] then.
+// what is known of a newer one; nor do [Object.AcceptRetirement], [Object.Reject] and [Object.RejectRetirement] then.
 func (o *Object) Accept(r Row) {
 	if o.settleRow(r.Seq) {
 		o.State, o.Name, o.Created, o.ValidUntil = Live, r.Name, r.Created, r.ValidUntil
@@ -152,8 +179,22 @@ func (o *Object) AcceptRetirement(r Row) {
 	}
 }
 
-// Reject says that Sentinel does not take a row: it holds what it held.
-func (o *Object) Reject(r Row) { o.settleRow(r.Seq) }
+// Reject says that Sentinel does not take a row: it holds what it held. mayStand says that the row may have been sent before,
+// and that this answer was lost: then the object may stand for all that.
+func (o *Object) Reject(r Row, mayStand bool) {
+	if mayStand {
+		o.AssumeAccepted(r)
+	}
+	o.settleRow(r.Seq)
+}
+
+// RejectRetirement says that Sentinel does not take the row that retires the object. Where it still stands and nobody gives it,
+// it departs once more, in this generation, for the next update that reads everything.
+func (o *Object) RejectRetirement(r Row, generation int64) {
+	if o.settleRow(r.Seq) && o.Holder() == Nobody && o.State == Live && o.Queued == 0 {
+		o.Winner, o.Left = Origin{QueryVacant, int64(Disputed)}, generation
+	}
+}
 
 // settleRow says that a row was answered, and whether that is news.
 func (o *Object) settleRow(seq int64) bool {
@@ -176,7 +217,7 @@ func (o *Object) DropRow(seq, generation int64) {
 	if o.Holder() == Won {
 		o.Left = generation
 	}
-	o.Winner, o.Resend, o.Queued = Origin{Query: QueryVacant}, true, 0
+	o.Winner, o.Resend, o.Queued = Origin{QueryVacant, int64(o.Loss())}, true, 0
 }
 
 // AssumeAccepted says that a row was under way when its answer was given up: the object may stand. Its name is the newest, and

@@ -42,8 +42,8 @@ func TestTransitions(t *testing.T) {
 		do   func(*Object)
 		want func(*Object)
 	}{
-		"withdrawn by its winner": {func(o *Object) { o.Withdraw(first, 3) }, func(o *Object) { o.Winner, o.Left = vacant, 3 }},
-		"withdrawn by another":    {func(o *Object) { o.Withdraw(second, 3) }, func(*Object) {}},
+		"withdrawn by its winner": {func(o *Object) { o.Withdraw(first, 3, Uncertain) }, func(o *Object) { o.Winner, o.Left = vacant, 3 }},
+		"withdrawn by another":    {func(o *Object) { o.Withdraw(second, 3, Uncertain) }, func(*Object) {}},
 		"accepted": {func(o *Object) { o.Accept(row(7)) },
 			func(o *Object) { o.Queued, o.Settled, o.Name, o.Created, o.ValidUntil = 0, 7, "new", 110, 2000 }},
 		"an older row accepted late": {func(o *Object) { o.Accept(row(5)) }, func(*Object) {}},
@@ -51,7 +51,20 @@ func TestTransitions(t *testing.T) {
 			func(o *Object) { o.Settled, o.Name, o.Created, o.ValidUntil = 6, "new", 110, 2000 }},
 		"its retirement accepted": {func(o *Object) { o.AcceptRetirement(Row{Seq: 7, Retire: true, ValidUntil: 500}) },
 			func(o *Object) { o.Queued, o.Settled, o.State, o.ValidUntil = 0, 7, Retired, 500 }},
-		"rejected": {func(o *Object) { o.Reject(row(7)) }, func(o *Object) { o.Queued, o.Settled = 0, 7 }},
+		"rejected": {func(o *Object) { o.Reject(row(7), false) }, func(o *Object) { o.Queued, o.Settled = 0, 7 }},
+		"rejected, an answer to it was lost": {func(o *Object) { o.Reject(row(7), true) },
+			func(o *Object) { o.Queued, o.Settled, o.Name, o.Created, o.ValidUntil = 0, 7, "new", 110, 2000 }},
+		"an older row rejected, an answer to it was lost": {func(o *Object) { o.Reject(row(5), true) }, func(*Object) {}},
+		"its retirement rejected, but it is back": {func(o *Object) { o.RejectRetirement(row(7), 3) },
+			func(o *Object) { o.Queued, o.Settled = 0, 7 }},
+		"certainly withdrawn": {func(o *Object) { o.Withdraw(first, 3, Certain) },
+			func(o *Object) { o.Winner, o.Left = Origin{QueryVacant, int64(Certain)}, 3 }},
+		"certainly withdrawn, then not returned": {func(o *Object) { o.Withdraw(first, 3, Certain); o.Withdraw(second, 4, Uncertain) },
+			func(o *Object) { o.Winner, o.Left = Origin{QueryVacant, int64(Certain)}, 4 }},
+		"not returned, then certainly withdrawn": {func(o *Object) { o.Withdraw(first, 3, Uncertain); o.Withdraw(second, 4, Certain) },
+			func(o *Object) { o.Winner, o.Left = Origin{QueryVacant, int64(Certain)}, 4 }},
+		"certain, and its workspace abandoned": {func(o *Object) { o.Withdraw(first, 3, Certain); o.Abandon(4) },
+			func(o *Object) { o.Winner, o.Left, o.Resend = vacant, 3, true }},
 		"its row dropped": {func(o *Object) { o.DropRow(7, 3) },
 			func(o *Object) { o.Winner, o.Left, o.Resend, o.Queued = vacant, 3, true, 0 }},
 		"an older row dropped": {func(o *Object) { o.DropRow(6, 3) }, func(*Object) {}},
@@ -99,5 +112,27 @@ func TestAssumedAcceptanceOfWhatWasRetired(t *testing.T) {
 	o.AssumeAccepted(Row{Seq: 4, Name: "back", Created: 1, ValidUntil: 900})
 	if o.State != Live || o.ValidUntil != 900 {
 		t.Errorf("%+v", o)
+	}
+}
+
+// A retirement that was rejected has the object depart once more, as long as it stands and nobody gives it; one that was dropped
+// leaves it as certainly gone as it was.
+func TestRejectedAndDroppedRetirement(t *testing.T) {
+	departed := Object{Winner: Origin{QueryNobody, int64(Certain)}, Left: 2, Queued: 7, Settled: 5, State: Live, ValidUntil: 1000, Resend: true}
+	o := departed
+	o.RejectRetirement(Row{Seq: 7, Retire: true}, 4)
+	if o.Holder() != Vacant || o.Loss() != Disputed || o.Left != 4 || o.Queued != 0 || o.State != Live {
+		t.Errorf("rejected: %+v", o)
+	}
+	o = departed
+	o.State = Retired
+	o.RejectRetirement(Row{Seq: 7, Retire: true}, 4)
+	if o.Holder() != Nobody || o.Left != 2 {
+		t.Errorf("rejected though it does not stand: %+v", o)
+	}
+	o = departed
+	o.DropRow(7, 4)
+	if o.Holder() != Vacant || o.Loss() != Certain || o.Left != 2 {
+		t.Errorf("dropped: %+v", o)
 	}
 }

@@ -29,7 +29,7 @@ func (w *WorkingSet) electWinner(f *Found, o *Object) bool {
 	case best.Origin == o.Winner && !w.fellOut(best, f, o):
 		return false
 	}
-	o.makeVacant(w.question.Generation)
+	o.makeVacant(w.question.Generation, Uncertain)
 	return false
 }
 

@@ -14,7 +14,7 @@ import (
 // applyStore is what the applier needs of the store.
 type applyStore interface {
 	Apply(ctx context.Context, b ledger.Batch) (job.Counts, error)
-	Retire(ctx context.Context, job int64, now time.Time) (store.Retirement, error)
+	Retire(ctx context.Context, job int64, complete bool, now time.Time) (store.Retirement, error)
 }
 
 // applier is the second goroutine of Convert: it writes what the mappers gave to the ledger and the outbox.
@@ -101,15 +101,13 @@ func (p *applier) noteQueued(a *attempt, rows int64) {
 }
 
 // finishConvert ends the work of Convert on an attempt, when everything that was read is in the ledger: it retires the
-// objects that no candidate gives any more, unless a query could not be read.
+// objects that no candidate gives any more, and where a query could not be read those of them that are certainly gone.
 func (p *applier) finishConvert(a *attempt) error {
 	if err := a.advanceJob(func(j *job.Job, _ time.Time) error { return j.BeginRetiring() }); err != nil {
 		return err
 	}
-	if len(a.failures) == 0 {
-		if err := p.retireDeparted(a); err != nil {
-			return err
-		}
+	if err := p.retireDeparted(a); err != nil {
+		return err
 	}
 	if err := a.advanceJob((*job.Job).FinishConvert); err != nil {
 		return err
@@ -124,7 +122,7 @@ func (p *applier) finishConvert(a *attempt) error {
 // retireDeparted queues the retirement of what is no longer selected, or leaves the question to the operator.
 func (p *applier) retireDeparted(a *attempt) error {
 	err := p.disk.retryWrite(a.ctx, func(ctx context.Context) (err error) {
-		a.retirement, err = p.store.Retire(ctx, a.job.Number, time.Now().UTC())
+		a.retirement, err = p.store.Retire(ctx, a.job.Number, len(a.failures) == 0, time.Now().UTC())
 		return err
 	})
 	if err != nil {

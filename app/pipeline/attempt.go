@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -41,6 +42,9 @@ type attempt struct {
 	// from others. Download alone changes them, and Convert looks at them once everything was read.
 	failures []queryFailure
 	damaged  []int64
+	// unlisted are the lists of what has gone that could not be read. They are asked for again: the marks of the queries
+	// that look there stay.
+	unlisted []listFailure
 	// allRead tells that everything was handed to Convert.
 	allRead atomic.Bool
 
@@ -187,29 +191,47 @@ func (a *attempt) failedNumbers() []int64 {
 	return numbers
 }
 
-// queriesToMark gives the numbers of the queries whose marks the job moves: those that were read completely, unless a
-// newer update was faster.
+// isUnlisted tells whether a list of what has gone could not be read for an owner of the query.
+func (a *attempt) isUnlisted(q store.RunQuery) bool {
+	return slices.ContainsFunc(a.unlisted, func(f listFailure) bool { return f.concerns(q) })
+}
+
+// queriesToMark gives the numbers of the queries whose marks the job moves: those that were read completely, with the
+// lists of what has gone where they look, unless a newer update was faster.
 func (a *attempt) queriesToMark() []int64 {
 	var numbers []int64
 	for _, q := range a.queries {
-		if !a.hasFailed(q.Number) && q.Mark.Before(a.end) {
+		if !a.hasFailed(q.Number) && !a.isUnlisted(q) && q.Mark.Before(a.end) {
 			numbers = append(numbers, q.Number)
 		}
 	}
 	return numbers
 }
 
-// unreadError tells which queries could not be read completely, or is nil. It is fatal if none of them may heal by
-// itself.
+// listsToTell are the lists that could not be read, but for those where no query could be read either.
+func (a *attempt) listsToTell() []listFailure {
+	return slices.DeleteFunc(slices.Clone(a.unlisted), func(f listFailure) bool {
+		return !slices.ContainsFunc(a.queries, func(q store.RunQuery) bool {
+			return f.concerns(q) && !a.hasFailed(q.Number)
+		})
+	})
+}
+
+// unreadError tells which queries could not be read completely and which lists not at all, or is nil. It is fatal if none
+// of them may heal by itself.
 func (a *attempt) unreadError() error {
-	if len(a.failures) == 0 {
-		return nil
-	}
 	var texts []string
 	heals := false
 	for _, f := range a.failures {
 		texts = append(texts, a.failureText(f))
 		heals = heals || !isPermanent(f.err)
+	}
+	for _, f := range a.listsToTell() {
+		texts = append(texts, f.describe())
+		heals = heals || !isPermanent(f.err)
+	}
+	if len(texts) == 0 {
+		return nil
 	}
 	err := errors.New(strings.Join(texts, "; "))
 	if heals {
@@ -222,8 +244,14 @@ func (a *attempt) unreadError() error {
 func (a *attempt) completionMessage() string {
 	var parts []string
 	if err := a.unreadError(); err != nil {
-		parts = append(parts, text.Sentence(err.Error())+
-			" What the query selects was left as it stands, and nothing is retired until it can be read.")
+		parts = append(parts, text.Sentence(err.Error()))
+	}
+	if len(a.failures) > 0 {
+		parts = append(parts, "What the query selects was left as it stands. Until it can be read, nothing is retired but "+
+			"what ThreatConnect lists as deleted or inactive elsewhere.")
+	}
+	if len(a.listsToTell()) > 0 {
+		parts = append(parts, "The next update asks for the list again.")
 	}
 	if a.retirement.Held > 0 { // JOBS says how many
 		parts = append(parts,

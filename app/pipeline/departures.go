@@ -2,7 +2,9 @@ package pipeline
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"net/http"
 	"slices"
 	"strings"
 	"time"
@@ -20,11 +22,12 @@ import (
 const idsPerRead = 500
 
 // sweepDeparted takes out of the ledger what the queries of which everything was read returned no more: later updates
-// do not look back so far.
+// do not look back so far. Where a list of what has gone could not be read, the mark stays, and what it will tell is to be
+// found in the ledger.
 func (r *reader) sweepDeparted() error {
 	var numbers []int64
 	for _, q := range r.queries {
-		if r.readsAll(q) && !r.hasFailed(q.Number) && !slices.Contains(r.damaged, q.Number) {
+		if r.readsAll(q) && !r.hasFailed(q.Number) && !slices.Contains(r.damaged, q.Number) && !r.isUnlisted(q) {
 			numbers = append(numbers, q.Number)
 		}
 	}
@@ -45,70 +48,82 @@ func (r *reader) sweepDeparted() error {
 }
 
 // readDepartures takes out of the ledger what was deleted or set inactive since the last update, as far as the queries
-// do not return it any more. What deleted queries gave may leave as well, but nothing fails because of them.
+// do not return it any more. ThreatConnect is asked owner by owner: what one list says holds, whether another one can be
+// read or not. What deleted queries gave may leave as well, but nothing fails because of them.
 func (r *reader) readDepartures() error {
 	for _, owner := range ownersOf(slices.Concat(r.queries, r.deleted)) {
-		if err := r.readDeleted(owner); err != nil {
+		if !r.seesOwner(owner) {
+			continue
+		}
+		concerned, deleted := queriesIn(owner, r.queries), queriesIn(owner, r.deleted)
+		since := r.departedSince(concerned)
+		if len(concerned) == 0 {
+			since = r.departedSince(r.queries)
+		}
+		if since.IsZero() {
+			continue
+		}
+		if err := r.readDeleted(owner, since); err != nil {
+			return err
+		}
+		if err := r.readInactive(owner, concerned, since); err != nil {
+			return err
+		}
+		if err := r.readInactive(owner, deleted, since); err != nil {
 			return err
 		}
 	}
-	if err := r.readInactive(r.queries, r.queries); err != nil {
-		return err
-	}
-	return r.readInactive(r.deleted, nil)
+	return nil
+}
+
+// queriesIn are those of the queries that look in an owner.
+func queriesIn(owner string, queries []store.RunQuery) []store.RunQuery {
+	return slices.DeleteFunc(slices.Clone(queries), func(q store.RunQuery) bool { return !slices.Contains(q.Owners, owner) })
 }
 
 // readDeleted asks for what was deleted in an owner.
-func (r *reader) readDeleted(owner string) error {
-	concerned := slices.DeleteFunc(slices.Clone(r.queries), func(q store.RunQuery) bool {
-		return !slices.Contains(q.Owners, owner)
-	})
-	since := r.departedSince(concerned)
-	if len(concerned) == 0 {
-		since = r.departedSince(r.queries)
-	}
-	if since.IsZero() {
-		return nil
-	}
+func (r *reader) readDeleted(owner string, since time.Time) error {
 	var ownError error
 	err := r.threatConnect.Deleted(r.ctx, owner, since, func(deleted []threatconnect.Deleted) error {
 		ownError = r.recheckDeleted(owner, deleted)
 		return ownError
 	})
-	return r.handleListError(concerned, ownError, err, "listing what was deleted in "+owner)
+	return r.handleListError(listFailure{owner, "deleted", err}, ownError)
 }
 
-// readInactive asks for what was set inactive where some queries look. concerned are the queries that fail if it
-// cannot be read.
-func (r *reader) readInactive(queries, concerned []store.RunQuery) error {
-	since := r.departedSince(r.queries)
-	if since.IsZero() || len(queries) == 0 {
+// readInactive asks for what was set inactive in an owner where some queries look.
+func (r *reader) readInactive(owner string, queries []store.RunQuery, since time.Time) error {
+	if len(queries) == 0 {
 		return nil
 	}
 	var ownError error
-	err := r.threatConnect.Inactive(r.ctx, ownersOf(queries), typesOf(queries), since, func(ids []int64) error {
+	err := r.threatConnect.Inactive(r.ctx, []string{owner}, typesOf(queries), since, func(ids []int64) error {
 		ownError = r.recheckInactive(ids)
 		return ownError
 	})
-	return r.handleListError(concerned, ownError, err, "listing what was set inactive")
+	if wasDeleted(queries[0]) && ownError == nil && r.ctx.Err() == nil {
+		return nil
+	}
+	return r.handleListError(listFailure{owner, "inactive", err}, ownError)
 }
 
-// handleListError makes a list of departures that could not be read a failure of the queries that it concerns: they ask
-// again.
-func (r *reader) handleListError(concerned []store.RunQuery, ownError, err error, doing string) error {
+// handleListError keeps that a list of departures could not be read: it is asked for again. That is no failure of the
+// queries that look there. Refused credentials end the attempt.
+func (r *reader) handleListError(f listFailure, ownError error) error {
+	var answer *threatconnect.Error
 	switch {
-	case err == nil:
+	case f.err == nil:
 		return nil
 	case r.ctx.Err() != nil:
 		return context.Cause(r.ctx)
 	case ownError != nil:
 		return ownError
+	case errors.As(f.err, &answer) && answer.Status == http.StatusUnauthorized:
+		return wrapRefusal(f.err)
 	}
-	for _, q := range concerned {
-		if err := r.failQuery(q, fmt.Errorf("%s: %w", doing, err)); err != nil {
-			return err
-		}
-	}
+	r.log.Warn("list not read", "job", r.job.RequestID, "owner", f.owner, "gone", f.gone, "error", f.err)
+	f.err = wrapPermanent(f.err)
+	r.unlisted = append(r.unlisted, f)
 	return nil
 }
 
@@ -151,7 +166,7 @@ func (r *reader) recheckDeleted(owner string, deleted []threatconnect.Deleted) e
 			if err != nil {
 				return fmt.Errorf("asking the ledger who gave the objects of deleted indicators: %w", err)
 			}
-			if err := r.recheckOrigins(origins); err != nil {
+			if err := r.recheckOrigins(origins, ledger.Certain); err != nil {
 				return err
 			}
 		}
@@ -205,13 +220,13 @@ func (r *reader) recheckInactive(ids []int64) error {
 	if err != nil {
 		return fmt.Errorf("asking the ledger about inactive indicators: %w", err)
 	}
-	return r.recheckOrigins(origins)
+	return r.recheckOrigins(origins, ledger.Certain)
 }
 
 // recheckOrigins asks the queries for certain indicators again: those that come are applied as by a delta update,
-// the others are no candidates any more. Queries that could not be read are left alone. A query that was deleted is
+// the others are no candidates any more, by this loss. Queries that could not be read are left alone. A query that was deleted is
 // asked too, as it was: it may be back, or another that selects the same may not have read them yet.
-func (r *reader) recheckOrigins(origins []ledger.Origin) error {
+func (r *reader) recheckOrigins(origins []ledger.Origin, loss ledger.Loss) error {
 	byQuery := map[int64][]int64{}
 	for _, o := range origins {
 		byQuery[o.Query] = append(byQuery[o.Query], o.Indicator)
@@ -223,7 +238,7 @@ func (r *reader) recheckOrigins(origins []ledger.Origin) error {
 			if r.hasFailed(q.Number) {
 				break
 			}
-			if err := r.recheckQuery(q, part); err != nil {
+			if err := r.recheckQuery(q, part, loss); err != nil {
 				return err
 			}
 		}
@@ -231,7 +246,7 @@ func (r *reader) recheckOrigins(origins []ledger.Origin) error {
 	return nil
 }
 
-func (r *reader) recheckQuery(q store.RunQuery, ids []int64) error {
+func (r *reader) recheckQuery(q store.RunQuery, ids []int64, loss ledger.Loss) error {
 	s := threatconnect.Selection{Query: toQuery(q), IDs: ids}
 	s.SortField, s.SortDirection = "", ""
 	p := pages{r: r, query: q, mode: job.Delta, returned: map[int64]bool{}}
@@ -239,15 +254,22 @@ func (r *reader) recheckQuery(q store.RunQuery, ids []int64) error {
 		return p.handleError(err)
 	}
 	gone := slices.DeleteFunc(slices.Clone(ids), func(id int64) bool { return p.returned[id] })
-	return r.forgetIndicators(q.Number, gone)
-}
-
-func (r *reader) forgetIndicators(query int64, ids []int64) error {
-	if len(ids) == 0 {
+	if len(gone) == 0 {
 		return nil
 	}
+	// ThreatConnect answers with less where an owner is missing.
+	if err := r.recheckOwners(); err != nil {
+		return err
+	}
+	if _, lacks := r.lackedOwner(q); lacks || r.hasFailed(q.Number) {
+		return nil
+	}
+	return r.forgetIndicators(q.Number, gone, loss)
+}
+
+func (r *reader) forgetIndicators(query int64, ids []int64, loss ledger.Loss) error {
 	err := r.disk.retryWrite(r.ctx, func(ctx context.Context) error {
-		return r.ledger.Forget(ctx, query, ids)
+		return r.ledger.Forget(ctx, query, ids, loss)
 	})
 	if err != nil {
 		return fmt.Errorf("taking indicators out of the ledger: %w", err)

@@ -2,7 +2,10 @@ package pipeline
 
 import (
 	"errors"
+	"fmt"
 	"net/http"
+	"slices"
+	"strings"
 
 	"mssentinel/app/sentinel"
 	"mssentinel/app/store"
@@ -48,6 +51,22 @@ func describeFailure(err error) string {
 		return text.Sentence(config.Message) + " " + text.Sentence(config.Remedy)
 	}
 	return text.Sentence(err.Error())
+}
+
+// listFailure is a list of what has gone from an owner that could not be read.
+type listFailure struct {
+	owner string
+	// gone says what it lists: deleted or inactive.
+	gone string
+	err  error
+}
+
+// concerns says that a query looks in the owner.
+func (f listFailure) concerns(q store.RunQuery) bool { return slices.Contains(q.Owners, f.owner) }
+
+func (f listFailure) describe() string {
+	return fmt.Sprintf("the list of what is %s in %q could not be read: %s", f.gone, f.owner,
+		strings.TrimRight(f.err.Error(), "."))
 }
 
 // queryFailure is a query that could not be read completely.

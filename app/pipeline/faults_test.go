@@ -217,7 +217,7 @@ func TestAQueryThatCannotBeRead(t *testing.T) {
 		w.must(w.tc.Delete(gone))
 		for _, mode := range []job.Mode{job.Delta, job.Reconcile} {
 			j := w.runJob(mode)
-			if j.Status != job.UploadComplete || !strings.Contains(j.Message, "Query 2 could not be read") || !strings.Contains(j.Message, "nothing is retired until it can be read") {
+			if j.Status != job.UploadComplete || !strings.Contains(j.Message, "Query 2 could not be read") || !strings.Contains(j.Message, "Until it can be read, nothing is retired but what ThreatConnect lists as deleted") {
 				t.Fatalf("%s: %s", j.Status, j.Message)
 			}
 			if p := w.problems(j); len(p) != 1 || p[0].Step != "Download" || !strings.Contains(p[0].Raw, "confidence > 1") {
@@ -225,7 +225,7 @@ func TestAQueryThatCannotBeRead(t *testing.T) {
 			}
 			w.wantWinner("new.example", "Alpha")
 			w.wantWinner("b.example", "Beta")
-			w.wantWinner("gone.example", "Alpha") // nothing is retired after a partial read
+			w.wantWinner("gone.example", "") // it is on ThreatConnect's list
 		}
 		after, err := w.store.RunQueries(t.Context())
 		w.must(err)
@@ -243,14 +243,14 @@ func TestAQueryThatCannotBeRead(t *testing.T) {
 func TestWhatLeftWhileAQueryCouldNotBeRead(t *testing.T) {
 	in(t, func(t *testing.T) {
 		w := newWorld(t)
-		gone := w.put("Alpha", "gone.example")
-		w.put("Alpha", "a.example")
+		gone := w.put("Alpha", "gone.example", "x")
+		w.put("Alpha", "a.example", "x")
 		w.put("Beta", "b.example")
 		w.put("Home", "c.example")
-		w.done(w.save(job.Full, query("", "Alpha"), query("confidence > 1", "Beta"), query("", "Home")))
+		w.done(w.save(job.Full, query(`tag = "x"`, "Alpha"), query("confidence > 1", "Beta"), query("", "Home")))
 		w.done(w.save(job.Delta, w.queries[:2]...))
 		time.Sleep(time.Hour)
-		w.must(w.tc.Delete(gone))
+		w.must(w.tc.SetTags(gone))
 		time.Sleep(time.Hour)
 		w.must(w.tc.Inject(tcserver.Fault{Kind: tcserver.TQLRefuse, Match: "confidence > 1", Count: -1}))
 		if j := w.runJob(job.Reconcile); j.Status != job.UploadComplete || j.Retired != 0 {

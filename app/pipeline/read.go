@@ -8,6 +8,7 @@ import (
 
 	"mssentinel/app/job"
 	"mssentinel/app/retry"
+	"mssentinel/app/store"
 	"mssentinel/app/threatconnect"
 )
 
@@ -34,10 +35,19 @@ func (r *reader) readAll() error {
 		}
 	}
 	r.download.setDetail("Looking for what has gone")
+	if r.job.Mode.ReadsAll() && len(r.failures) > 0 {
+		// A complete read tells by itself what has gone. This is none, and the marks of the others move.
+		if err := r.readDepartures(); err != nil {
+			return err
+		}
+	}
 	if err := r.sweepDeparted(); err != nil {
 		return err
 	}
-	return r.fillVacancies()
+	if err := r.fillVacancies(); err != nil {
+		return err
+	}
+	return r.reportUnlisted()
 }
 
 // checkOwners finds queries whose owners the API user does not see any more. ThreatConnect answers them with less, not
@@ -47,20 +57,31 @@ func (r *reader) checkOwners() error {
 	if err != nil {
 		return wrapRefusal(fmt.Errorf("listing the owners in ThreatConnect: %w", err))
 	}
+	r.owners = owners
 	for _, q := range r.queries {
-		for _, name := range q.Owners {
-			if slices.ContainsFunc(owners, func(o threatconnect.Owner) bool { return strings.EqualFold(o.Name, name) }) {
-				continue
-			}
+		if name, lacks := r.lackedOwner(q); lacks {
 			err := fatal{fmt.Errorf("the API user does not see the owner %q; "+
 				"restore its access or take the owner out of the query on CONFIGURE", name)}
 			if err := r.failQuery(q, err); err != nil {
 				return err
 			}
-			break
 		}
 	}
 	return nil
+}
+
+// lackedOwner names an owner of a query that the API user did not see when the owners were last listed.
+func (r *reader) lackedOwner(q store.RunQuery) (name string, lacks bool) {
+	for _, name := range q.Owners {
+		if !r.seesOwner(name) {
+			return name, true
+		}
+	}
+	return "", false
+}
+
+func (r *reader) seesOwner(name string) bool {
+	return slices.ContainsFunc(r.owners, func(o threatconnect.Owner) bool { return strings.EqualFold(o.Name, name) })
 }
 
 // The owners are asked for once more up to ownerRetries times, which takes some eight minutes.

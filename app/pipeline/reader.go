@@ -21,7 +21,7 @@ import (
 // readStore is what the reader needs of the ledger and of REPORT.
 type readStore interface {
 	Unseen(ctx context.Context, job, query int64, ids []int64) ([]int64, error)
-	Forget(ctx context.Context, query int64, indicators []int64) error
+	Forget(ctx context.Context, query int64, indicators []int64, loss ledger.Loss) error
 	SweepDeparted(ctx context.Context, job int64, queries []int64) error
 	OriginsOf(ctx context.Context, owner string, ids []uuid.UUID) ([]ledger.Origin, error)
 	OriginsFor(ctx context.Context, indicators []int64) ([]ledger.Origin, error)
@@ -47,6 +47,8 @@ type reader struct {
 	threatConnect ThreatConnect
 	mappers       *mapperSet
 	log           *slog.Logger
+	// owners are those that the API user saw when they were last listed.
+	owners []threatconnect.Owner
 }
 
 // failQuery keeps the failure of a query and reports it. Refused credentials end the attempt.
@@ -62,6 +64,22 @@ func (r *reader) failQuery(q store.RunQuery, err error) error {
 	r.log.Warn("query not read", "job", r.job.RequestID, "query", r.queryPosition(q), "error", err)
 	return r.reportProblems(job.Problem{RequestID: r.job.RequestID, DateAdded: time.Now().UTC(), Step: job.StepDownload,
 		Code: job.CodeQueryFailed, Message: text.Sentence(r.failureText(queryFailure{q, err})), Raw: showQuery(q)})
+}
+
+// reportUnlisted puts the lists on REPORT that could not be read.
+func (r *reader) reportUnlisted() error {
+	for _, f := range r.listsToTell() {
+		raw, err := json.Marshal(map[string]string{"ownerName": f.owner})
+		if err != nil {
+			return err
+		}
+		err = r.reportProblems(job.Problem{RequestID: r.job.RequestID, DateAdded: time.Now().UTC(), Step: job.StepDownload,
+			Code: job.CodeQueryFailed, Message: text.Sentence(f.describe()), Raw: string(raw)})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // reportProblems puts lines on REPORT.

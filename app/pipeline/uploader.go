@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -91,7 +92,8 @@ func (u *uploader) settleOutcome(ctx context.Context, b batch, o sentinel.Outcom
 		s.Accepted[n] = b.rows[i]
 	}
 	for _, r := range o.Rejected {
-		rejected := store.RejectedObject{Outgoing: b.rows[r.Index], Code: job.Code(r.Code), Message: r.Message}
+		rejected := store.RejectedObject{Outgoing: b.rows[r.Index], Code: job.Code(r.Code), Message: r.Message,
+			MayStand: slices.Contains(o.MayStand, r.Index)}
 		s.Rejected = append(s.Rejected, rejected)
 	}
 	err := u.disk.retryWrite(ctx, func(ctx context.Context) error {

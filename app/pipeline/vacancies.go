@@ -3,6 +3,8 @@ package pipeline
 import (
 	"fmt"
 	"hash/maphash"
+
+	"mssentinel/app/ledger"
 )
 
 // fillVacancies gives every object whose winner went away to its next candidate, which is asked for by its id, since
@@ -42,7 +44,7 @@ func (r *reader) askNextCandidates(seed maphash.Seed) (asked uint64, err error) 
 		for _, o := range origins {
 			asked += maphash.Comparable(seed, o)
 		}
-		if err := r.recheckOrigins(origins); err != nil {
+		if err := r.recheckOrigins(origins, ledger.Uncertain); err != nil {
 			return 0, err
 		}
 		after = next

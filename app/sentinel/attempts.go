@@ -33,6 +33,7 @@ func (d *delivery) sendRequest(ctx context.Context, part []int) (exchange, error
 		if err != nil {
 			return x, err
 		}
+		d.noteUnanswered(x, part)
 		if x.action == actionAccept || x.action == actionBisect {
 			return x, nil
 		}

@@ -14,6 +14,9 @@ type Outcome struct {
 	At       time.Time // when the answer arrived
 	Accepted []int     // indexes into the objects of the batch
 	Rejected []Rejection
+	// MayStand are the indexes of those rejected objects that an earlier request held whose answer was lost: Sentinel may
+	// have stored them.
+	MayStand []int
 }
 
 // Report is whom a delivery tells what happens while it goes on.
@@ -50,6 +53,10 @@ func (c *Client) Deliver(ctx context.Context, source string, objects [][]byte, r
 		all[i] = i
 	}
 	d := &delivery{client: c, source: source, objects: objects, report: report}
+	d.report.Settle = func(o Outcome) error {
+		o.MayStand = d.findUnanswered(o.Rejected)
+		return report.Settle(o)
+	}
 	c.lone.beginDelivery()
 	rest, err := d.sendPart(ctx, all)
 	if err == nil {
@@ -76,6 +83,8 @@ type delivery struct {
 	blocked bool
 	held    []heldRejection
 	outage  wait // whose reason is shown; zero for none
+	// unanswered are the indexes of the objects that a request held which was not answered by Sentinel.
+	unanswered map[int]bool
 }
 
 // sendPart sends the objects with these indexes until Sentinel has decided about each, or has rejected all that are

@@ -57,8 +57,8 @@ func (s *Store) Unseen(ctx context.Context, number, query int64, ids []int64) ([
 	return unseen, nil
 }
 
-// Forget takes indicators that a query selects no more out of the ledger. Objects that they won become vacant.
-func (s *Store) Forget(ctx context.Context, query int64, indicators []int64) error {
+// Forget takes indicators that a query selects no more out of the ledger. Objects that they won become vacant, by this loss.
+func (s *Store) Forget(ctx context.Context, query int64, indicators []int64, loss ledger.Loss) error {
 	for chunk := range slices.Chunk(indicators, sweepChunk) {
 		err := s.inTransaction(ctx, func(ctx context.Context, tx *transaction) error {
 			var gone []candidateKey
@@ -67,7 +67,7 @@ func (s *Store) Forget(ctx context.Context, query int64, indicators []int64) err
 			if err != nil {
 				return err
 			}
-			return withdrawObjects(ctx, tx, gone)
+			return withdrawObjects(ctx, tx, gone, loss)
 		})
 		if err != nil {
 			return fmt.Errorf("forgetting what is no longer selected: %w", err)
@@ -77,7 +77,7 @@ func (s *Store) Forget(ctx context.Context, query int64, indicators []int64) err
 }
 
 // withdrawObjects has objects lose candidates that are gone; see [ledger.Object.Withdraw].
-func withdrawObjects(ctx context.Context, tx *transaction, gone []candidateKey) error {
+func withdrawObjects(ctx context.Context, tx *transaction, gone []candidateKey, loss ledger.Loss) error {
 	d, err := currentDestination(ctx, tx)
 	if err != nil {
 		return err
@@ -97,7 +97,7 @@ func withdrawObjects(ctx context.Context, tx *transaction, gone []candidateKey) 
 	}
 	var changed []*ledger.Object
 	for _, k := range gone {
-		if o := objects[k.Object]; o != nil && o.Withdraw(k.toOrigin(), d.Generation) {
+		if o := objects[k.Object]; o != nil && o.Withdraw(k.toOrigin(), d.Generation, loss) {
 			changed = append(changed, o)
 		}
 	}
@@ -150,7 +150,7 @@ func sweepChunkAfter(ctx context.Context, tx *transaction, attempt int64, after 
 		return false, err
 	}
 	*after = gone[len(gone)-1]
-	return len(gone) == sweepChunk, withdrawObjects(ctx, tx, gone)
+	return len(gone) == sweepChunk, withdrawObjects(ctx, tx, gone, ledger.Uncertain)
 }
 
 // OriginsOf are the queries and indicators that give these objects in an owner, however its name is written, those of deleted

@@ -19,101 +19,158 @@ type Retirement struct {
 }
 
 // departed are the objects that ledger.Object.HasDeparted is true for: without any candidate, and left after a generation and up
-// to another. A deleted query's candidates go with the next update that reads everything and not before: another query that
+// to another, by at most a loss. A deleted query's candidates go with the next update that reads everything and not before: another query that
 // selects the same may not have read them yet. mayStand are those of them that ledger.Object.MayStand is true for.
 var (
 	departed = fmt.Sprintf(` FROM object LEFT JOIN outbox ON outbox.seq = object.queued
 		WHERE object.query = %d AND object.destination = ? AND object.left_in > ? AND object.left_in <= ?
-		AND NOT EXISTS (SELECT 1 FROM candidate WHERE candidate.object = object.number AND candidate.object <> 0)`, ledger.QueryVacant)
-	mayStand = fmt.Sprintf(` AND (object.state = %d AND object.valid_until > ? OR outbox.seq <= ? AND NOT outbox.retire)`, ledger.Live)
-	live     = fmt.Sprintf(` FROM object WHERE destination = ? AND state = %d AND valid_until > ?`, ledger.Live)
+		AND object.indicator <= ? AND NOT EXISTS (SELECT 1 FROM candidate WHERE candidate.object = object.number AND candidate.object <> 0)`, ledger.QueryVacant)
+	mayStand   = fmt.Sprintf(` AND (object.state = %d AND object.valid_until > ? OR outbox.seq <= ? AND NOT outbox.retire)`, ledger.Live)
+	setCertain = `UPDATE object SET indicator = ? WHERE number IN (
+		SELECT object.number` + departed + ` AND object.indicator <> ? LIMIT ?)`
+	postpone = fmt.Sprintf(`UPDATE object SET left_in = ? WHERE query = %d AND destination = ? AND left_in > ? AND left_in <= ?
+		AND indicator > %d`, ledger.QueryVacant, ledger.Certain)
+	live = fmt.Sprintf(` FROM object WHERE destination = ? AND state = %d AND valid_until > ?`, ledger.Live)
 )
 
-// Retire queues the retirement of the objects that nobody gives any more. Where these are too many, it queues nothing and
-// leaves the question to the operator: Held says how many objects it is about. A question that an older job left is
-// replaced, unless this one has nothing new to ask.
-func (s *Store) Retire(ctx context.Context, number int64, now time.Time) (r Retirement, err error) {
+// Retire queues the retirement of the objects that nobody gives any more. complete says that the job read every query; else
+// only what is certainly gone is retired. Where these are too many, it queues nothing and leaves the question to the operator:
+// Held says how many objects it is about. A question that an older job left is replaced, unless this one has nothing new to ask.
+func (s *Store) Retire(ctx context.Context, number int64, complete bool, now time.Time) (r Retirement, err error) {
 	s.departures.Lock()
 	defer s.departures.Unlock()
-	var d destination
-	var after int64
+	d, err := currentDestination(ctx, s.read)
+	if err != nil {
+		return Retirement{}, err
+	}
+	w, err := s.readScope(ctx, number, complete, &d)
+	if err != nil {
+		return Retirement{}, err
+	}
+	ask := false
 	err = s.inTransaction(ctx, func(ctx context.Context, tx *transaction) error {
-		if d, err = currentDestination(ctx, tx); err != nil {
+		if ask, err = s.needsConfirmation(ctx, tx, &w, &d, now); err != nil || ask {
 			return err
 		}
-		after, r.Held, err = s.applyBrake(ctx, tx, number, &d, now)
-		return err
+		if err := holdRetirements(ctx, tx, number, 0); err != nil || w.beside {
+			return err
+		}
+		return closeByReading(ctx, tx, &d)
 	})
 	if err != nil {
 		return Retirement{}, fmt.Errorf("weighing what is to be retired: %w", err)
 	}
-	if r.Held > 0 {
-		return r, nil
+	if ask {
+		r.Held, err = s.askOperator(ctx, &w, &d, now)
+		return r, err
 	}
-	r.Queued, err = s.departAll(ctx, number, d, after, d.Generation, now)
+	r.Queued, err = s.departAll(ctx, number, d, w.departures(d.Generation), now)
 	return r, err
 }
 
-// applyBrake decides whether the operator has to be asked. What left after the generation that it gives may be retired.
-func (s *Store) applyBrake(ctx context.Context, tx *transaction, number int64, d *destination, now time.Time) (after, held int64, err error) {
-	beside, err := isBesideQuestion(ctx, tx, number)
+// scope is which departures a job may retire.
+type scope struct {
+	job int64
+	// beside: it has not read again what an open question is about.
+	beside bool
+	after  int64
+	most   ledger.Loss
+}
+
+// departures are those of a scope, up to a generation.
+func (w *scope) departures(upTo int64) departures { return departures{w.after, upTo, w.most} }
+
+// departures are objects that left after a generation and up to another, by at most a loss.
+type departures struct {
+	after, upTo int64
+	most        ledger.Loss
+}
+
+// readScope says which departures a job may retire.
+func (s *Store) readScope(ctx context.Context, number int64, complete bool, d *destination) (w scope, err error) {
+	j, err := readJobNumber(ctx, s.read, number)
 	if err != nil {
-		return 0, 0, err
+		return w, err
 	}
-	after = d.RetireAfter(beside)
-	count, err := s.countDeparted(ctx, tx, d, after, now)
+	w = scope{job: number, most: ledger.RetirableLoss(complete, j.Mode.ReadsAll())}
+	if w.beside, err = isBesideQuestion(ctx, s.read, j.Mode, complete); err != nil {
+		return w, err
+	}
+	w.after = d.RetireAfter(w.beside)
+	return w, nil
+}
+
+func (s *Store) needsConfirmation(ctx context.Context, tx *transaction, w *scope, d *destination, now time.Time) (bool, error) {
+	count, err := s.countDeparted(ctx, tx, d, w.departures(d.Generation), now)
 	if err != nil {
-		return 0, 0, err
+		return false, err
 	}
-	ask, err := ledger.NeedsConfirmation(count, func() (n int64, err error) {
+	return ledger.NeedsConfirmation(count, func() (n int64, err error) {
 		err = tx.GetContext(ctx, &n, `SELECT count(*)`+live, d.Number, toMillis(now))
 		return n, err
 	})
-	if err != nil {
-		return 0, 0, err
-	}
-	if ask {
-		held, err = s.askOperator(ctx, tx, number, d, now)
-		return after, held, err
-	}
-	if err := holdRetirements(ctx, tx, number, 0); err != nil {
-		return 0, 0, err
-	}
-	if beside {
-		return after, 0, nil
-	}
-	return after, 0, closeByReading(ctx, tx, d)
 }
 
-// isBesideQuestion says that a job is a delta update beside an open question: it has not read again what that is about. Nobody
-// can answer the question of a job that came to nothing: it is asked again.
-func isBesideQuestion(ctx context.Context, tx *transaction, number int64) (beside bool, err error) {
-	err = tx.GetContext(ctx, &beside, `SELECT mode = ? AND EXISTS (SELECT 1 FROM job WHERE status = ?) FROM job WHERE number = ?`,
-		job.Delta, job.ConfirmationRequired, number)
+// isBesideQuestion says that a job beside an open question has not read again what that is about: a delta update, or one in
+// which a query could not be read. Nobody can answer the question of a job that came to nothing: it is asked again.
+func isBesideQuestion(ctx context.Context, q querier, mode job.Mode, complete bool) (beside bool, err error) {
+	if complete && mode.ReadsAll() {
+		return false, nil
+	}
+	err = q.GetContext(ctx, &beside, `SELECT EXISTS (SELECT 1 FROM job WHERE status = ?)`, job.ConfirmationRequired)
 	if err != nil {
-		return false, fmt.Errorf("reading job %d: %w", number, err)
+		return false, fmt.Errorf("looking for an open question: %w", err)
 	}
 	return beside, nil
 }
 
-func (s *Store) countDeparted(ctx context.Context, tx *transaction, d *destination, after int64, now time.Time) (n int64, err error) {
-	err = tx.GetContext(ctx, &n, `SELECT count(*)`+departed+mayStand, d.Number, after, d.Generation, toMillis(now), s.handed)
+func (s *Store) countDeparted(ctx context.Context, tx *transaction, d *destination, which departures, now time.Time) (n int64, err error) {
+	err = tx.GetContext(ctx, &n, `SELECT count(*)`+departed+mayStand, d.Number, which.after, which.upTo, which.most, toMillis(now), s.handed)
 	return n, err
 }
 
-// askOperator makes everything that departed the question of this job, what was kept before included.
-func (s *Store) askOperator(ctx context.Context, tx *transaction, number int64, d *destination, now time.Time) (held int64, err error) {
-	if held, err = s.countDeparted(ctx, tx, d, 0, now); err != nil {
+// askOperator makes everything that departed the question of this job, what was kept before included, but for what is not
+// certain and what the job may not retire. So the answer is about what is certain alone.
+func (s *Store) askOperator(ctx context.Context, w *scope, d *destination, now time.Time) (held int64, err error) {
+	if err := s.makeCertain(ctx, w, d); err != nil {
 		return 0, err
 	}
-	if err := closeQuestions(ctx, tx, number, "A newer update asks about its retirements."); err != nil {
-		return 0, err
+	err = s.inTransaction(ctx, func(ctx context.Context, tx *transaction) error {
+		if held, err = s.countDeparted(ctx, tx, d, departures{0, d.Generation, ledger.Certain}, now); err != nil {
+			return err
+		}
+		if err := closeQuestions(ctx, tx, w.job, "A newer update asks about its retirements."); err != nil {
+			return err
+		}
+		if err := holdRetirements(ctx, tx, w.job, held); err != nil {
+			return err
+		}
+		if _, err := tx.ExecContext(ctx, postpone, d.Generation+1, d.Number, d.Kept, d.Generation); err != nil {
+			return fmt.Errorf("leaving what is not certain to a later update: %w", err)
+		}
+		d.Ask()
+		return writeQuestion(ctx, tx, d)
+	})
+	return held, err
+}
+
+// makeCertain notes, in transactions of bounded size, that what departed is certainly gone; see [ledger.Object.MakeCertain].
+func (s *Store) makeCertain(ctx context.Context, w *scope, d *destination) error {
+	for more := w.most > ledger.Certain; more; {
+		err := s.inTransaction(ctx, func(ctx context.Context, tx *transaction) error {
+			result, err := tx.ExecContext(ctx, setCertain, ledger.Certain, d.Number, w.after, d.Generation, w.most, ledger.Certain, departChunk)
+			if err != nil {
+				return err
+			}
+			n, err := result.RowsAffected()
+			more = n == departChunk
+			return err
+		})
+		if err != nil {
+			return fmt.Errorf("noting what is gone: %w", err)
+		}
 	}
-	if err := holdRetirements(ctx, tx, number, held); err != nil {
-		return 0, err
-	}
-	d.Ask()
-	return held, writeQuestion(ctx, tx, d)
+	return nil
 }
 
 // closeByReading ends an open question: the job has read everything again, and has nothing to ask.
@@ -187,7 +244,7 @@ func (s *Store) AnswerRetirement(ctx context.Context, requestID string, confirm 
 	if err != nil {
 		return err
 	}
-	queued, err := s.departAll(ctx, j.Number, d, 0, d.Asked, now)
+	queued, err := s.departAll(ctx, j.Number, d, departures{0, d.Asked, ledger.Certain}, now)
 	if err != nil {
 		return err
 	}
@@ -218,13 +275,12 @@ func (s *Store) endQuestion(ctx context.Context, requestID string, end func(*job
 	})
 }
 
-// departAll queues the retirement of what left after a generation and up to another, in transactions of bounded size. What does
-// not stand is only noted as gone.
-func (s *Store) departAll(ctx context.Context, number int64, d destination, after, upTo int64, now time.Time) (queued int64, err error) {
+// departAll queues the retirement of what departed, in transactions of bounded size. What does not stand is only noted as gone.
+func (s *Store) departAll(ctx context.Context, number int64, d destination, which departures, now time.Time) (queued int64, err error) {
 	for last, more := int64(0), true; more; {
 		err := s.inTransaction(ctx, func(ctx context.Context, tx *transaction) error {
 			objects, err := readDepartures(ctx, tx, departed+` AND object.number > ? ORDER BY object.number LIMIT ?`,
-				d.Number, after, upTo, last, departChunk)
+				d.Number, which.after, which.upTo, which.most, last, departChunk)
 			if err != nil || len(objects) == 0 {
 				more = false
 				return err

@@ -168,7 +168,7 @@ func TestCancelJob(t *testing.T) {
 	f.wantNumber(0, "rows in the outbox", `SELECT count(*) FROM outbox`)
 	f.wantNumber(5, "objects that may stand", `SELECT count(*) FROM object WHERE state = 1`)
 	// The answers to what was under way still come.
-	f.do(f.Settle(ctx(), Settlement{At: f.now, Accepted: away[:3], Rejected: []RejectedObject{{away[3], "Bad", "no"}}}))
+	f.do(f.Settle(ctx(), Settlement{At: f.now, Accepted: away[:3], Rejected: []RejectedObject{{away[3], "Bad", "no", false}}}))
 	if got := f.get(update).Counts; got.Uploaded != 0 || got.Rejected != 0 {
 		t.Errorf("counted %+v", got)
 	}

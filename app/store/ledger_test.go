@@ -19,7 +19,7 @@ import (
 var drawOrigin = rapid.Custom(func(t *rapid.T) ledger.Origin {
 	query := rapid.Int64Range(-1, 3).Draw(t, "query")
 	if query <= 0 {
-		return ledger.Origin{Query: query}
+		return ledger.Origin{Query: query, Indicator: rapid.Int64Range(int64(ledger.Certain), int64(ledger.Disputed)).Draw(t, "loss")}
 	}
 	return ledger.Origin{Query: query, Indicator: rapid.Int64Range(1, 2).Draw(t, "indicator")}
 })
@@ -49,7 +49,8 @@ func TestSettlementsFollowTheLedger(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		o := drawObject.Draw(t, "object")
 		r := ledger.Row{Seq: rapid.Int64Range(1, 6).Draw(t, "seq"), Name: "new", Created: 8, ValidUntil: rapid.Int64Range(0, 9).Draw(t, "until")}
-		name := rapid.SampledFrom([]string{"accept", "acceptRetirement", "reject"}).Draw(t, "transition")
+		name := rapid.SampledFrom([]string{"accept", "acceptRetirement", "reject", "rejectMayStand", "rejectRetirement"}).Draw(t, "transition")
+		generation := rapid.Int64Range(1, 9).Draw(t, "generation")
 		want := o
 		var statement bulk
 		var values []any
@@ -62,11 +63,20 @@ func TestSettlementsFollowTheLedger(t *testing.T) {
 			want.AcceptRetirement(r)
 		case "reject":
 			statement, values = reject, []any{o.Number, r.Seq}
-			want.Reject(r)
+			want.Reject(r, false)
+		case "rejectMayStand":
+			statement, values = rejectMayStand, []any{o.Number, r.Seq, r.Name, r.Created, r.ValidUntil}
+			want.Reject(r, true)
+		case "rejectRetirement":
+			statement, values = rejectRetirement, []any{o.Number, r.Seq}
+			want.RejectRetirement(r, generation)
 		}
 		var got map[int64]*ledger.Object
 		err := f.inTransaction(ctx(), func(ctx context.Context, tx *transaction) (err error) {
 			if err := f.put(ctx, tx, &o); err != nil {
+				return err
+			}
+			if _, err := tx.ExecContext(ctx, `UPDATE destination SET generation = ?`, generation); err != nil {
 				return err
 			}
 			if err := statement.execRows(ctx, tx, values); err != nil {
@@ -93,6 +103,7 @@ func TestDeparturesFollowTheLedger(t *testing.T) {
 			newest = ledger.Row{Seq: o.Queued, Retire: rapid.Bool().Draw(t, "retire")}
 		}
 		candidates := rapid.IntRange(0, 1).Draw(t, "candidates")
+		most := ledger.Loss(rapid.Int64Range(int64(ledger.Certain), int64(ledger.Disputed)).Draw(t, "most"))
 		after, upTo := rapid.Int64Range(0, 6).Draw(t, "after"), rapid.Int64Range(0, 6).Draw(t, "up to")
 		now, handed := rapid.Int64Range(0, 6).Draw(t, "now"), rapid.Int64Range(0, 6).Draw(t, "handed")
 		var hasDeparted, stands int64
@@ -116,20 +127,55 @@ func TestDeparturesFollowTheLedger(t *testing.T) {
 					return err
 				}
 			}
-			if err := tx.GetContext(ctx, &hasDeparted, `SELECT count(*)`+departed, 1, after, upTo); err != nil {
+			if err := tx.GetContext(ctx, &hasDeparted, `SELECT count(*)`+departed, 1, after, upTo, most); err != nil {
 				return err
 			}
-			return tx.GetContext(ctx, &stands, `SELECT count(*)`+departed+mayStand, 1, after, upTo, now, handed)
+			return tx.GetContext(ctx, &stands, `SELECT count(*)`+departed+mayStand, 1, after, upTo, most, now, handed)
 		})
 		if err != nil {
 			t.Fatal(err)
 		}
-		want := o.HasDeparted(after, upTo) && candidates == 0
+		want := o.HasDeparted(after, upTo, most) && candidates == 0
 		if (hasDeparted == 1) != want {
 			t.Fatalf("departed: %d, want %v", hasDeparted, want)
 		}
 		if want = want && o.MayStand(now, newest, handed); (stands == 1) != want {
 			t.Fatalf("may stand: %d, want %v", stands, want)
+		}
+	})
+}
+
+// A question leaves to the next generation what it is not about, and makes certain what it is.
+func TestQuestionsFollowTheLedger(t *testing.T) {
+	f := newFixture(t)
+	rapid.Check(t, func(t *rapid.T) {
+		o := drawObject.Draw(t, "object")
+		kept, generation := rapid.Int64Range(0, 3).Draw(t, "kept"), rapid.Int64Range(1, 6).Draw(t, "generation")
+		most := ledger.Loss(rapid.Int64Range(int64(ledger.Certain), int64(ledger.Disputed)).Draw(t, "most"))
+		want := o
+		if want.HasDeparted(kept, generation, most) && most > ledger.Certain {
+			want.MakeCertain()
+		}
+		want.Postpone(kept, generation)
+		var got map[int64]*ledger.Object
+		err := f.inTransaction(ctx(), func(ctx context.Context, tx *transaction) (err error) {
+			if err := f.put(ctx, tx, &o); err != nil {
+				return err
+			}
+			if _, err := tx.ExecContext(ctx, setCertain, ledger.Certain, 1, kept, generation, most, ledger.Certain, 10); err != nil {
+				return err
+			}
+			if _, err := tx.ExecContext(ctx, postpone, generation+1, 1, kept, generation); err != nil {
+				return err
+			}
+			got, err = readObjects(ctx, tx, []int64{o.Number})
+			return err
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(&want, got[1], cmpopts.IgnoreUnexported(ledger.Object{})); diff != "" {
+			t.Fatalf("(-ledger +store):\n%s", diff)
 		}
 	})
 }

@@ -30,7 +30,7 @@ func TestLedger(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer os.RemoveAll(dir)
-		w := &ledgerWorld{T: t, dir: dir, rules: newRules(), sentinel: map[string]held{}, stale: map[string]bool{}, created: map[string]string{}, known: map[string]bool{}, indicators: map[int64]*ledgerIndicator{},
+		w := &ledgerWorld{T: t, dir: dir, rules: newRules(), sentinel: map[string]held{}, stale: map[string]bool{}, created: map[string]string{}, indicators: map[int64]*ledgerIndicator{},
 			selected: map[string]map[int64]bool{}, now: time.Date(2026, 11, 1, 0, 0, 0, 0, time.UTC)}
 		defer func() { w.close() }()
 		w.open()
@@ -79,16 +79,16 @@ type ledgerWorld struct {
 	next       int64
 	// selected says what a query selects, by the query's TQL.
 	selected map[string]map[int64]bool
-	reject   string
+	// reject is a pattern that Sentinel rejects, keep one whose retirement it rejects.
+	reject, keep string
 
 	after    int64
 	flight   []Outgoing
 	sentinel map[string]held
 	// stale are the patterns whose last answer was a refusal.
 	stale map[string]bool
-	// created is with which each pattern arrived first, known those of which the ledger saw an answer.
+	// created is with which each pattern arrived first.
 	created map[string]string
-	known   map[string]bool
 	// unfinished are jobs that were cut off, to be taken up again.
 	unfinished []job.Job
 	// edits counts what was changed.
@@ -173,7 +173,10 @@ func (w *ledgerWorld) edit() {
 	case 7:
 		i.broken = !i.broken
 	}
-	w.reject = ""
+	w.reject, w.keep = "", ""
+	if rapid.IntRange(0, 3).Draw(w.T, "refusal of a retirement") == 0 {
+		w.keep = rapid.SampledFrom(ledgerPatterns).Draw(w.T, "kept")
+	}
 	if rapid.IntRange(0, 3).Draw(w.T, "refusal") == 0 {
 		w.reject = rapid.SampledFrom(ledgerPatterns).Draw(w.T, "rejected")
 	}
@@ -319,11 +322,12 @@ func (r *updateRun) run() error {
 	if err := r.fillVacancies(); err != nil {
 		return err
 	}
-	retired, err := r.store.Retire(ctx(), r.job.Number, r.now)
+	complete := len(r.unread) == 0
+	retired, err := r.store.Retire(ctx(), r.job.Number, complete, r.now)
 	if err != nil {
 		return err
 	}
-	if want := r.rules.retire(r.job.Number, r.now); retired != (Retirement{Queued: want}) {
+	if want := r.rules.retire(r.job.Number, r.mode, complete, r.now); retired != (Retirement{Queued: want}) {
 		r.Fatalf("retired %+v, want %d", retired, want)
 	}
 	r.compare()
@@ -416,8 +420,8 @@ func (r *updateRun) forgetDeleted() error {
 		return err
 	}
 	for _, c := range known {
-		r.must(r.store.Forget(ctx(), c.Query, []int64{c.Indicator}))
-		r.rules.forget(c.Query, c.Indicator)
+		r.must(r.store.Forget(ctx(), c.Query, []int64{c.Indicator}, ledger.Certain))
+		r.rules.forget(c.Query, c.Indicator, ledger.Certain)
 	}
 	r.compare()
 	return nil
@@ -477,8 +481,8 @@ func (r *updateRun) fill(c ledger.Origin) error {
 	if r.indicators[c.Indicator] != nil && r.selected[tql][c.Indicator] && !r.indicators[c.Indicator].broken {
 		return r.apply(ledger.Batch{Job: r.job.Number, Mode: job.Delta, Query: c.Query, Unread: r.unread, Now: r.now, Found: []ledger.Found{r.found(c.Indicator)}})
 	}
-	r.must(r.store.Forget(ctx(), c.Query, []int64{c.Indicator}))
-	r.rules.forget(c.Query, c.Indicator)
+	r.must(r.store.Forget(ctx(), c.Query, []int64{c.Indicator}, ledger.Uncertain))
+	r.rules.forget(c.Query, c.Indicator, ledger.Uncertain)
 	return nil
 }
 
@@ -489,6 +493,9 @@ func (w *ledgerWorld) upload(requests int) {
 			out, err := w.store.Outgoing(ctx(), w.after, rapid.IntRange(1, 3).Draw(w.T, "limit"))
 			w.must(err)
 			w.flight = append(w.flight, out...)
+			for _, o := range out {
+				w.rules.given[o.Seq]++
+			}
 			if len(out) > 0 {
 				w.after = out[len(out)-1].Seq
 				w.rules.handed = max(w.rules.handed, w.after)
@@ -515,22 +522,21 @@ func (w *ledgerWorld) firstInFlight(o Outgoing) bool {
 func (w *ledgerWorld) settle(o Outgoing) {
 	pattern, name, expires := payload(w.T, o.Payload)
 	st := Settlement{At: w.now, Accepted: []Outgoing{o}}
-	rejected := pattern == w.reject && !o.Retire
+	rejected, lost := pattern == w.reject && !o.Retire || pattern == w.keep && o.Retire, false
 	delete(w.stale, pattern)
 	if rejected {
 		w.stale[pattern] = true
-		if !w.known[pattern] {
-			delete(w.created, pattern) // what arrived before, unseen, is answered with a refusal
+		if lost = rapid.Bool().Draw(w.T, "an answer was lost"); lost && rapid.Bool().Draw(w.T, "arrived") {
+			w.arrive(o)
 		}
-		st = Settlement{At: w.now, Rejected: []RejectedObject{{o, "Bad", "rejected"}}}
+		st = Settlement{At: w.now, Rejected: []RejectedObject{{o, "Bad", "rejected", lost}}}
 	} else {
-		w.known[pattern] = true
 		w.arrive(o)
 	}
 	times := rapid.IntRange(1, 2).Draw(w.T, "settled times")
 	for range times {
 		w.must(w.store.Settle(ctx(), st))
-		w.rules.settle(o.Seq, pattern, name, o.Retire, rejected, expires)
+		w.rules.settle(o.Seq, pattern, name, o.Retire, rejected, lost, expires)
 	}
 }
 
@@ -605,7 +611,11 @@ func (w *ledgerWorld) expected() []string {
 		lines = append(lines, fmt.Sprintf("candidate %d %d %s attempt %d place %d", c.query, c.indicator, c.pattern, s.attempt, s.place))
 	}
 	for p, o := range r.objects {
-		line := fmt.Sprintf("object %s winner %d/%d modified %d sends %v state %d name %s", p, o.winner.query, o.winner.indicator, o.modified, o.content == "", o.state, o.name)
+		winner := fmt.Sprintf("%d/%d", o.winner.query, o.winner.indicator)
+		if o.winner.query <= 0 {
+			winner = fmt.Sprintf("%d/%d", o.winner.query, o.loss)
+		}
+		line := fmt.Sprintf("object %s winner %s modified %d sends %v state %d name %s", p, winner, o.modified, o.content == "", o.state, o.name)
 		if o.winner.query > 0 {
 			line += fmt.Sprintf(" elected %d", o.elected)
 		}

@@ -24,6 +24,8 @@ type Outgoing struct {
 	Payload []byte
 
 	row outboxRow
+	// repeated: the row was given away before and was not settled. It may be at Sentinel.
+	repeated bool
 }
 
 // outboxRow is a row of the outbox without its payload.
@@ -49,6 +51,9 @@ func (s *Store) Outgoing(ctx context.Context, after int64, limit int) (out []Out
 	err = s.inTransaction(ctx, func(ctx context.Context, tx *transaction) error {
 		if out, err = readOutbox(ctx, tx, after, limit); err != nil {
 			return fmt.Errorf("reading the outbox: %w", err)
+		}
+		for i := range out {
+			out[i].repeated = out[i].Seq <= s.handed
 		}
 		if len(out) == 0 || out[len(out)-1].Seq <= s.handed {
 			return nil

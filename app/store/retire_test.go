@@ -176,7 +176,7 @@ func TestDeltaBesidesQuestion(t *testing.T) {
 	f.fill(500)
 	asking, _ := f.leave(150, 500)
 	update := f.begin(job.Delta)
-	f.do(f.Forget(ctx(), f.query, []int64{201, 202, 203}))
+	f.do(f.Forget(ctx(), f.query, []int64{201, 202, 203}, ledger.Uncertain))
 	if got := f.retire(update); got != (Retirement{Queued: 3}) {
 		t.Fatalf("%+v", got)
 	}
@@ -187,7 +187,7 @@ func TestDeltaBesidesQuestion(t *testing.T) {
 	for id := int64(211); id < 321; id++ {
 		many = append(many, id)
 	}
-	f.do(f.Forget(ctx(), f.query, many))
+	f.do(f.Forget(ctx(), f.query, many, ledger.Uncertain))
 	if got := f.retire(update); got != (Retirement{Held: 260}) {
 		t.Errorf("many deletions: %+v", got)
 	}
@@ -200,7 +200,7 @@ func TestRetirementOfWhatIsUnderWay(t *testing.T) {
 	f.apply(update, 0, 3)
 	away, err := f.Outgoing(ctx(), 0, 1)
 	f.do(err)
-	f.do(f.Forget(ctx(), f.query, []int64{1, 2}))
+	f.do(f.Forget(ctx(), f.query, []int64{1, 2}, ledger.Uncertain))
 	if got := f.retire(update); got != (Retirement{Queued: 1}) {
 		t.Fatalf("%+v", got)
 	}
@@ -230,8 +230,8 @@ func TestQuestionOfAJobThatFailed(t *testing.T) {
 			for id := int64(1); id <= 150; id++ {
 				gone = append(gone, id)
 			}
-			f.do(f.Forget(ctx(), f.query, gone))
-			if got, err := f.Retire(ctx(), j.Number, f.now); err != nil || got.Held != 150 {
+			f.do(f.Forget(ctx(), f.query, gone, ledger.Uncertain))
+			if got, err := f.Retire(ctx(), j.Number, true, f.now); err != nil || got.Held != 150 {
 				t.Fatalf("%+v, %v", got, err)
 			}
 			f.status(j, end)
@@ -257,7 +257,7 @@ func TestWhatLeavesAfterTheDismissalIsRetired(t *testing.T) {
 	for id := int64(1); id <= 150; id++ {
 		gone = append(gone, id)
 	}
-	f.do(f.Forget(ctx(), f.query, gone))
+	f.do(f.Forget(ctx(), f.query, gone, ledger.Uncertain))
 	if got := f.retire(delta); got != (Retirement{Held: 149}) {
 		t.Fatalf("%+v", got)
 	}
@@ -308,7 +308,7 @@ func TestRetirementOfWhatIsUnderWayInAnOlderVersion(t *testing.T) {
 			f.do(f.CancelJob(ctx(), newer.RequestID, f.now))
 		}
 		j := f.begin(job.Delta)
-		f.do(f.Forget(ctx(), f.query, []int64{1}))
+		f.do(f.Forget(ctx(), f.query, []int64{1}, ledger.Uncertain))
 		if got := f.retire(j); got != (Retirement{Queued: 1}) {
 			t.Errorf("retired %+v", got)
 		}

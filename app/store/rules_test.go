@@ -21,7 +21,9 @@ type rules struct {
 	// seq is the last number given to a row, written the last that a row kept until the end of its step, handed the last
 	// that was given away.
 	seq, written, handed int64
-	jobs                 map[int64]*job.Counts
+	// given counts how often a row was given away.
+	given map[int64]int
+	jobs  map[int64]*job.Counts
 	// began counts all attempts, attempts is the present one of a job, jobOf the job of each.
 	began    int64
 	attempts map[int64]int64
@@ -42,7 +44,10 @@ type refSeen struct {
 type refObject struct {
 	number int
 	// winner.query 0: nobody, -1: vacant.
-	winner   refCandidate
+	winner refCandidate
+	// loss is how it lost its last winner, while it has none: certainly, or because a query did not return it, or its
+	// retirement was rejected.
+	loss     ledger.Loss
 	elected  int64
 	modified int64
 	// content is what was last decided to be right, "" for "send whatever it is".
@@ -67,7 +72,7 @@ type refRow struct {
 }
 
 func newRules() *rules {
-	return &rules{ranks: map[int64]int{}, candidates: map[refCandidate]refSeen{}, objects: map[string]*refObject{}, jobs: map[int64]*job.Counts{}, attempts: map[int64]int64{}, jobOf: map[int64]int64{}}
+	return &rules{ranks: map[int64]int{}, candidates: map[refCandidate]refSeen{}, objects: map[string]*refObject{}, jobs: map[int64]*job.Counts{}, given: map[int64]int{}, attempts: map[int64]int64{}, jobOf: map[int64]int64{}}
 }
 
 func (r *rules) count(j int64) *job.Counts {
@@ -149,7 +154,7 @@ func (r *rules) found(b ledger.Batch, f *ledger.Found, place int64) {
 	}
 	for c := range r.candidates {
 		if mine(c) && !slices.Contains(given, c.pattern) && (c.pattern != "" || len(given) > 0) {
-			r.drop(c)
+			r.drop(c, ledger.Uncertain)
 		}
 	}
 	if len(given) == 0 {
@@ -175,12 +180,21 @@ func (r *rules) note(b ledger.Batch, c refCandidate, place int64) (first bool) {
 	return first
 }
 
-// drop takes a candidate away; its object becomes vacant if it had won.
-func (r *rules) drop(c refCandidate) {
+// drop takes a candidate away; its object becomes vacant if it had won. What is certain stays so.
+func (r *rules) drop(c refCandidate, loss ledger.Loss) {
 	delete(r.candidates, c)
-	if o := r.objects[c.pattern]; o != nil && o.winner == c {
-		o.winner = refCandidate{query: ledger.QueryVacant}
+	o := r.objects[c.pattern]
+	switch {
+	case o == nil:
+	case o.winner == c:
+		o.vacate(loss)
+	case o.winner.query == ledger.QueryVacant && (loss == ledger.Certain || o.loss == ledger.Disputed):
+		o.loss = loss
 	}
+}
+
+func (o *refObject) vacate(loss ledger.Loss) {
+	o.winner, o.loss = refCandidate{query: ledger.QueryVacant}, loss
 }
 
 func (r *rules) object(b ledger.Batch, f *ledger.Found, e *ledger.FoundObject, place int64) {
@@ -202,7 +216,7 @@ func (r *rules) object(b ledger.Batch, f *ledger.Found, e *ledger.FoundObject, p
 	if b.Mode == job.Full && o.job != b.Job {
 		send = true
 	}
-	o.winner, o.elected, o.modified = c, r.attempts[b.Job], toMillis(f.Modified)
+	o.winner, o.loss, o.elected, o.modified = c, ledger.Uncertain, r.attempts[b.Job], toMillis(f.Modified)
 	if !send {
 		if first {
 			count.Unchanged++
@@ -251,7 +265,7 @@ func (r *rules) wins(b ledger.Batch, c refCandidate, o *refObject, modified int6
 	case best == o.winner && !fell:
 		return false
 	}
-	o.winner = refCandidate{query: ledger.QueryVacant}
+	o.vacate(ledger.Uncertain)
 	return false
 }
 
@@ -275,10 +289,10 @@ func (r *rules) best(b ledger.Batch, pattern string, o *refObject) refCandidate 
 	})
 }
 
-func (r *rules) forget(query, indicator int64) {
+func (r *rules) forget(query, indicator int64, loss ledger.Loss) {
 	for c := range r.candidates {
 		if c.query == query && c.indicator == indicator {
-			r.drop(c)
+			r.drop(c, loss)
 		}
 	}
 }
@@ -291,7 +305,7 @@ func (r *rules) sweep(j int64, queries []int64) {
 	for c, s := range r.candidates {
 		_, saved := r.ranks[c.query]
 		if s.attempt != r.attempts[j] && (!saved && all || slices.Contains(queries, c.query)) {
-			r.drop(c)
+			r.drop(c, ledger.Uncertain)
 		}
 	}
 }
@@ -313,7 +327,9 @@ func (r *rules) vacancies() map[string]ledger.Origin {
 	return next
 }
 
-func (r *rules) retire(j int64, now time.Time) int64 {
+// retire: what is certainly gone by any update, what no query returned by one that read every query, and what Sentinel
+// refused to see retired by one that read everything.
+func (r *rules) retire(j int64, mode job.Mode, complete bool, now time.Time) int64 {
 	queued := int64(0)
 	given := map[string]bool{}
 	for c := range r.candidates {
@@ -323,6 +339,9 @@ func (r *rules) retire(j int64, now time.Time) int64 {
 	for _, p := range patterns {
 		o := r.objects[p]
 		if o.winner.query != ledger.QueryVacant || given[p] {
+			continue
+		}
+		if o.loss != ledger.Certain && !complete || o.loss == ledger.Disputed && mode == job.Delta {
 			continue
 		}
 		o.winner, o.content = refCandidate{}, ""
@@ -370,7 +389,7 @@ func (r *rules) cancel(j int64) {
 		r.count(j).Queued--
 		o := r.objects[row.pattern]
 		if o.queued == row.seq {
-			o.queued, o.content, o.winner = 0, "", refCandidate{query: ledger.QueryVacant}
+			o.queued, o.content, o.winner = 0, "", refCandidate{query: ledger.QueryVacant} // lost as it was
 		}
 		if !row.retire && row.seq <= r.handed {
 			o.mayHold(row)
@@ -389,7 +408,8 @@ func (o *refObject) mayHold(row refRow) {
 	o.state, o.name = ledger.Live, row.name
 }
 
-func (r *rules) settle(seq int64, pattern, name string, retire, rejected bool, expires time.Time) {
+// settle is an answer of Sentinel. lost: an answer before it was lost, so that a rejected object may stand.
+func (r *rules) settle(seq int64, pattern, name string, retire, rejected, lost bool, expires time.Time) {
 	i := slices.IndexFunc(r.outbox, func(row refRow) bool { return row.seq == seq })
 	if i < 0 && rejected {
 		return
@@ -410,11 +430,16 @@ func (r *rules) settle(seq int64, pattern, name string, retire, rejected bool, e
 	if seq <= o.settled {
 		return
 	}
+	if rejected && !retire && (lost || r.given[seq] > 1) {
+		o.mayHold(refRow{seq: seq, name: name, expires: expires})
+	}
 	o.settled = seq
 	if o.queued == seq {
 		o.queued = 0
 	}
 	switch {
+	case rejected && retire && o.state == ledger.Live && o.winner.query == ledger.QueryNobody && o.queued == 0:
+		o.vacate(ledger.Disputed)
 	case rejected:
 	case retire:
 		o.state, o.expires = ledger.Retired, expires

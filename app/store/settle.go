@@ -24,6 +24,8 @@ type RejectedObject struct {
 	Outgoing
 	Code    job.Code
 	Message string
+	// MayStand: an earlier request with the object was not answered, so that it may stand all the same.
+	MayStand bool
 }
 
 // Settle writes down what Sentinel answered: ledger, sends, counts, lines on REPORT, and the end of the slot, in one
@@ -59,7 +61,9 @@ type settlement struct {
 	tally                              job.Tally
 	days                               map[int64]*day
 	accepted, retired, rejected, sends []any
-	problems                           []any
+	// mayStand are the rejected ones that may stand all the same, disputed the rejected retirements.
+	mayStand, disputed []any
+	problems           []any
 }
 
 func (x *settlement) takeRows(ctx context.Context) error {
@@ -139,11 +143,21 @@ func (x *settlement) rejectRow(ctx context.Context, o *RejectedObject) error {
 	}
 	count.Rejected++
 	d.rejected++
-	x.rejected = append(x.rejected, r.object, r.Seq)
+	switch {
+	case r.Retire:
+		x.disputed = append(x.disputed, r.object, r.Seq)
+	case o.MayStand || o.repeated:
+		x.mayStand = append(x.mayStand, r.object, r.Seq, r.Name, r.Created, r.ValidUntil)
+	default:
+		x.rejected = append(x.rejected, r.object, r.Seq)
+	}
 	x.problems = appendProblem(x.problems, r.job, r.Query, r.Indicator, job.Problem{DateAdded: x.At, Step: job.StepUpload, Code: o.Code,
 		Message: o.Message, Raw: string(o.Payload)})
 	return nil
 }
+
+// departsAgain is when an object departs once more because its retirement was rejected.
+var departsAgain = fmt.Sprintf(`query = %d AND state = %d AND queued IN (0, ?2)`, ledger.QueryNobody, ledger.Live)
 
 // The transitions of the same names of ledger.Object, for many rows: this is where every object passes through, and reading it
 // first would cost as much again. TestSettlementsFollowTheLedger holds them to the functions.
@@ -154,6 +168,13 @@ var (
 		valid_until = ?3 WHERE number = ?1 AND settled < ?2`, ledger.Retired))
 	reject = newSingle(2, `UPDATE object SET settled = ?2, queued = iif(queued = ?2, 0, queued)
 		WHERE number = ?1 AND settled < ?2`)
+	// rejectMayStand is Reject of what may stand.
+	rejectMayStand = newSingle(5, fmt.Sprintf(`UPDATE object SET settled = ?2, queued = iif(queued = ?2, 0, queued), state = %[1]d,
+		name = ?3, created = ?4, valid_until = iif(state = %[1]d, max(valid_until, ?5), ?5) WHERE number = ?1 AND settled < ?2`, ledger.Live))
+	rejectRetirement = newSingle(2, fmt.Sprintf(`UPDATE object SET settled = ?2, queued = iif(queued = ?2, 0, queued),
+		query = iif(%[1]s, %[2]d, query), indicator = iif(%[1]s, %[3]d, indicator),
+		left_in = iif(%[1]s, (SELECT generation FROM destination WHERE destination.number = object.destination), left_in)
+		WHERE number = ?1 AND settled < ?2`, departsAgain, ledger.QueryVacant, ledger.Disputed))
 	insertSends = newBulk(6, `INSERT OR REPLACE INTO send (object, at, job, retire, query, indicator) VALUES `, ``)
 )
 
@@ -161,7 +182,8 @@ func (x *settlement) writeAnswers(ctx context.Context) error {
 	for _, w := range []struct {
 		bulk   bulk
 		values []any
-	}{{accept, x.accepted}, {acceptRetirement, x.retired}, {reject, x.rejected}, {insertSends, x.sends}} {
+	}{{accept, x.accepted}, {acceptRetirement, x.retired}, {reject, x.rejected},
+		{rejectMayStand, x.mayStand}, {rejectRetirement, x.disputed}, {insertSends, x.sends}} {
 		if err := w.bulk.execRows(ctx, x.tx, w.values); err != nil {
 			return fmt.Errorf("writing down what Sentinel answered: %w", err)
 		}

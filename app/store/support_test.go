@@ -157,7 +157,7 @@ func (f *fixture) leave(from, to int) (job.Job, Retirement) {
 
 func (f *fixture) retire(j job.Job) Retirement {
 	f.Helper()
-	r, err := f.Retire(ctx(), j.Number, f.now)
+	r, err := f.Retire(ctx(), j.Number, true, f.now)
 	f.do(err)
 	if r.Held > 0 {
 		f.complete(j)

@@ -15,7 +15,7 @@ import (
 // Kind names a fault.
 type Kind string
 
-// Faults of the upload API. Unauthorized and Forbidden strike where the token is checked, RefuseBatch and RefuseRecord
+// Faults of the upload API. Unauthorized and Forbidden strike where the token is checked, RefuseBatch, RefuseRecord and RefuseStored
 // when everything else about a request is in order, the others once a call has been counted and its body read.
 const (
 	Status       Kind = "status"        // answers Status in the shape Form: json (default), html, text, xml, problem, foreign, role, empty; or with Body
@@ -29,6 +29,7 @@ const (
 	Forbidden    Kind = "forbidden"     // as if the role were missing
 	RefuseBatch  Kind = "refuse-batch"  // Status (400, 413) in a shape of Status for every batch with an object whose id is Match or whose pattern contains it
 	RefuseRecord Kind = "refuse-record" // a record error for such an object
+	RefuseStored Kind = "refuse-stored" // a record error for such an object if it is stored already: the service contradicts itself
 )
 
 // Faults of the token endpoint.
@@ -47,7 +48,7 @@ var (
 	delayKinds = []Kind{Slow, Hang}
 	callKinds  = []Kind{Status, Throttle, Reply, CutBefore, CutAfter}
 	batchKinds = []Kind{RefuseBatch}
-	recordKind = []Kind{RefuseRecord}
+	recordKind = []Kind{RefuseRecord, RefuseStored}
 )
 
 // Fault is one way to fail, and for how long.
@@ -62,7 +63,7 @@ type Fault struct {
 	Seconds float64 `json:"seconds"` // wait, delay or lifetime
 	Code    int     `json:"code"`    // AADSTS number
 	Match   string  `json:"match"`   // which object
-	Source  string  `json:"source"`  // only uploads under this sourcesystem (RefuseBatch, RefuseRecord)
+	Source  string  `json:"source"`  // only uploads under this sourcesystem (RefuseBatch, RefuseRecord, RefuseStored)
 
 	index int // of the object that a RefuseBatch found
 }

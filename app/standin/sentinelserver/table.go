@@ -83,6 +83,13 @@ func (t *table) putRecords(workspace, source string, at time.Time, records []rec
 	t.stats.Accepted += len(records)
 }
 
+// holds says whether an object was stored.
+func (t *table) holds(workspace, source, id string) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.live[place{workspace, source}][id] != nil
+}
+
 func (t *table) upsertRecord(objects map[string]*entry, r record, at time.Time) {
 	e := objects[r.id]
 	switch {

@@ -212,7 +212,10 @@ func (s *Server) storeRecords(w http.ResponseWriter, in envelope, entry *Request
 	var bad []recordFault
 	for i, value := range in.records {
 		r, messages := check.checkRecord(value)
-		concerns := func(f Fault) bool { return (f.Source == "" || f.Source == in.source) && f.hitsRecord(&r) }
+		concerns := func(f Fault) bool {
+			return (f.Source == "" || f.Source == in.source) && f.hitsRecord(&r) &&
+				(f.Kind != RefuseStored || s.table.holds(in.workspace, in.source, r.id))
+		}
 		if f, struck := s.takeFault(batchKinds, concerns); struck {
 			entry.Fault, f.index = f.Kind, i
 			writeFault(w, f)

@@ -137,7 +137,8 @@ CREATE TABLE object (
     destination INTEGER NOT NULL,
     type        INTEGER NOT NULL,
     pattern     TEXT    NOT NULL,
-    -- The winner. Query 0 is ledger.QueryNobody, -1 ledger.QueryVacant: the states are described in app/ledger.
+    -- The winner. Query 0 is ledger.QueryNobody, -1 ledger.QueryVacant, and the indicator then a ledger.Loss: the states are
+    -- described in app/ledger.
     query       INTEGER NOT NULL,
     indicator   INTEGER NOT NULL,
     -- The attempt that elected the winner; the generation in which the winner went away.
