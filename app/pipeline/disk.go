@@ -15,12 +15,20 @@ import (
 // unavailableRetry lies between attempts to use a database that cannot be written.
 const unavailableRetry = 30 * time.Second
 
+// probeEvery is how often the watchdog writes something to a database that is well.
+const probeEvery = 5 * time.Minute
+
 // disk knows who waits because the database cannot be written, and what is wrong with it.
 type disk struct {
 	log *slog.Logger
+	// store knows what is wrong with the disk while nobody waits; nil where there is none.
+	store *store.Store
+
+	// probed is when the watchdog, which alone touches it, last wrote something.
+	probed time.Time
 
 	mu sync.Mutex
-	// waiting counts who waits.
+	// waiting counts who waits, fault says for what.
 	waiting int
 	fault   string
 }
@@ -81,12 +89,43 @@ func (d *disk) endWait() (last bool) {
 
 // describeTrouble is what stands on every screen while the database cannot be written, or "".
 func (d *disk) describeTrouble() string {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if d.waiting == 0 {
+	fault := d.presentFault()
+	if fault == "" {
 		return ""
 	}
 	return fmt.Sprintf("The Service cannot write its database (%s). Free some space on its disk or make it writable. "+
 		"Jobs wait meanwhile and go on by themselves; the Service tries again every %.0f seconds.",
-		d.fault, unavailableRetry.Seconds())
+		fault, unavailableRetry.Seconds())
+}
+
+// presentFault is what is wrong with the database: for who waits, or else when something was last written.
+func (d *disk) presentFault() string {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.waiting > 0 {
+		return d.fault
+	}
+	if d.store != nil {
+		if err := d.store.Fault(); err != nil {
+			return err.Error()
+		}
+	}
+	return ""
+}
+
+// probe finds out whether the database can be written, where nobody else does: every 30 s while it cannot, else now and
+// then.
+func (d *disk) probe(ctx context.Context) {
+	if d.store == nil || d.store.Fault() == nil && time.Since(d.probed) < probeEvery {
+		return
+	}
+	d.probed = time.Now()
+	before := d.store.Fault()
+	switch err := d.store.ProbeWriting(ctx); {
+	case ctx.Err() != nil:
+	case err == nil && before != nil:
+		d.log.Info("the database can be written again")
+	case err != nil && before == nil:
+		d.log.Error("the database cannot be written; trying again every 30 s", "error", err)
+	}
 }

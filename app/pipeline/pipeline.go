@@ -96,7 +96,7 @@ func New(o Options) *Pipeline {
 	p := &Pipeline{
 		Options: o,
 		mappers: newMapperSet(o.Mappers, o.TTL),
-		disk:    &disk{log: o.Logger},
+		disk:    &disk{log: o.Logger, store: o.Store, probed: time.Now()},
 		outbox:  newOutboxGauge(o.Store),
 		current: new(atomic.Pointer[attempt]),
 		pauses:  o.Store,

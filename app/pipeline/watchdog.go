@@ -29,6 +29,7 @@ func (w *watchdog) watchTasks(ctx context.Context) {
 			return
 		case <-tick.C:
 		}
+		w.disk.probe(ctx)
 		w.uploader.saveWaitTime(ctx)
 		for _, t := range w.tasks {
 			w.checkTask(t)

@@ -63,6 +63,8 @@ type Store struct {
 	// departures is held by who decides what becomes of those, since that takes more than one transaction.
 	departures sync.Mutex
 	closed     atomic.Bool
+	// fault is why a transaction could not be written; nil until then, and once the disk takes something again.
+	fault atomic.Pointer[error]
 }
 
 // Open opens or creates the database in dir and takes the lock on it. The errors name the remedy: another process that
@@ -245,6 +247,24 @@ func Unavailable(err error) bool {
 	return false
 }
 
+// Fault is why the disk took nothing when something was last written, an error for which [Unavailable] is true; nil where it did.
+// Only [Store.ProbeWriting] finds out that the disk is well again.
+func (s *Store) Fault() error {
+	if fault := s.fault.Load(); fault != nil {
+		return *fault
+	}
+	return nil
+}
+
+// ProbeWriting writes a little, to find out whether the disk takes it.
+func (s *Store) ProbeWriting(ctx context.Context) error {
+	err := s.probeWriting(ctx)
+	if err == nil {
+		s.fault.Store(nil)
+	}
+	return err
+}
+
 // Close waits for what runs, writes the log back into the file and lets go of the lock.
 func (s *Store) Close() error {
 	if s.closed.Swap(true) {
@@ -305,6 +325,14 @@ type transaction struct{ *sqlx.Conn }
 // inTransaction runs fn in a write transaction; an error or a panic rolls it back. Once it has begun it is not interrupted: fn is
 // given a context that does not end, and is bounded by what it does.
 func (s *Store) inTransaction(ctx context.Context, fn func(context.Context, *transaction) error) error {
+	err := s.runTransaction(ctx, fn)
+	if Unavailable(err) {
+		s.fault.Store(&err)
+	}
+	return err
+}
+
+func (s *Store) runTransaction(ctx context.Context, fn func(context.Context, *transaction) error) error {
 	conn, err := s.write.Connx(ctx)
 	if err != nil {
 		return fmt.Errorf("waiting for the database: %w", err)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"log/slog"
 	"maps"
 	"net/http"
@@ -14,6 +15,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/mattn/go-sqlite3"
 
 	"mssentinel/app/job"
 	"mssentinel/app/pipeline"
@@ -400,6 +402,33 @@ func TestCommands(t *testing.T) {
 	w.refuse = job.ErrState
 	if rec := call(t, h, http.MethodDelete, "/api/job/request/"+jobID, ""); rec.Code != http.StatusConflict {
 		t.Errorf("wrong state: %d", rec.Code)
+	}
+}
+
+// A write that the disk does not take is 503 with what to do, whoever tries it, and before its time is over.
+func TestAFullDisk(t *testing.T) {
+	const trouble = "The Service cannot write its database (database or disk is full). Free some space on its disk or make it writable."
+	calls := []struct{ method, target, body string }{
+		{http.MethodPost, "/api/job/request", `{"mode":"delta"}`},
+		{http.MethodPost, "/api/job/request/" + jobID + "/retry", ""},
+		{http.MethodPost, "/api/job/request/" + jobID + "/retirement", `{"confirm":true}`},
+		{http.MethodDelete, "/api/job/request/" + jobID, ""},
+		{http.MethodPut, "/api/task/cleaner?pause=true", ""},
+		{http.MethodPost, "/api/tql-config", "[]"},
+	}
+	for _, known := range []bool{true, false} {
+		for _, c := range calls {
+			w := newWorld()
+			w.jobs = []job.Job{{RequestID: jobID, Status: job.ConfirmationRequired}}
+			w.refuse = fmt.Errorf("writing: %w", sqlite3.Error{Code: sqlite3.ErrFull})
+			if known {
+				w.trouble = trouble
+			}
+			rec := call(t, w.handler(), c.method, c.target, c.body)
+			if rec.Code != http.StatusServiceUnavailable || known && message(t, rec) != trouble || !strings.Contains(message(t, rec), "Free some space") {
+				t.Errorf("%s %s: %d %s", c.method, c.target, rec.Code, rec.Body)
+			}
+		}
 	}
 }
 

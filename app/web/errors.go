@@ -72,12 +72,16 @@ func (s *server) findSentence(c echo.Context, err error) (status int, message st
 			"Nothing was changed: load the list again, then repeat your change."
 	}
 	s.Logger.Error("request failed", "method", c.Request().Method, "path", c.Request().URL.Path, "error", err)
+	if trouble := s.Pipeline.Trouble(); trouble != "" {
+		return http.StatusServiceUnavailable, trouble
+	}
+	if store.Unavailable(err) {
+		return http.StatusServiceUnavailable, "The Service could not write its database. " +
+			"Free some space on its disk or make it writable, and try again."
+	}
 	if isTimedOut(c.Request().Context()) {
 		return http.StatusGatewayTimeout, fmt.Sprintf("The Service did not finish this within %.0f seconds. "+
 			"It may still do so: reload to see, and try again if it was not done.", timeLimit.Seconds())
-	}
-	if trouble := s.Pipeline.Trouble(); trouble != "" {
-		return http.StatusServiceUnavailable, trouble
 	}
 	return http.StatusInternalServerError, "Something went wrong inside the Service. Its log says what; try again."
 }

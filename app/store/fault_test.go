@@ -1,0 +1,56 @@
+package store
+
+import (
+	"context"
+	"strconv"
+	"testing"
+
+	"mssentinel/app/job"
+)
+
+// limitPages has the file grow to so many pages at most, as on a full disk; 0 for what it has.
+func (f *fixture) limitPages(pages int) {
+	f.Helper()
+	f.do(f.inTransaction(ctx(), func(ctx context.Context, tx *transaction) error {
+		if pages == 0 {
+			if err := tx.GetContext(ctx, &pages, `PRAGMA page_count`); err != nil {
+				return err
+			}
+		}
+		var got int
+		return tx.GetContext(ctx, &got, `PRAGMA max_page_count = `+strconv.Itoa(pages))
+	}))
+}
+
+// A write that the disk does not take is known until a probe finds that the disk is well again; what succeeds meanwhile says
+// nothing, since it may have written nothing.
+func TestFault(t *testing.T) {
+	f := newFixture(t)
+	if f.Fault() != nil {
+		t.Fatal(f.Fault())
+	}
+	f.limitPages(0)
+	var err error
+	for range 1000 {
+		if _, err = f.AddJob(ctx(), job.AdHoc, job.Full, f.now); err != nil {
+			break
+		}
+	}
+	if !Unavailable(err) || !Unavailable(f.Fault()) {
+		t.Fatalf("%v, and the fault is %v", err, f.Fault())
+	}
+	f.do(second(f.Outgoing(ctx(), 0, 10)))
+	if f.Fault() == nil {
+		t.Error("forgotten because nothing had to be written")
+	}
+	f.limitPages(1 << 20)
+	f.do(f.ProbeWriting(ctx()))
+	if f.Fault() != nil {
+		t.Error(f.Fault())
+	}
+	f.do(second(f.AddJob(ctx(), job.AdHoc, job.Full, f.now)))
+	f.do(second(f.Outgoing(ctx(), 0, 10)))
+	if _, err := f.AddJob(ctx(), job.AdHoc, "nonsense", f.now); err != nil && f.Fault() != nil {
+		t.Error("another error counts as one of the disk")
+	}
+}
