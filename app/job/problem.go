@@ -27,7 +27,7 @@ type Code string
 const (
 	// CodeQueryFailed: a query could not be read completely.
 	CodeQueryFailed Code = "query-failed"
-	// CodeUnreadable: a row of ThreatConnect's answer has no id and cannot be told from others.
+	// CodeUnreadable: an indicator in ThreatConnect's answer is too large or damaged, or has no id and cannot be told from others.
 	CodeUnreadable Code = "unreadable"
 	// CodeNoMapper: no installed mapper takes the indicator's type.
 	CodeNoMapper Code = "no-mapper"

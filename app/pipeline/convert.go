@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -60,6 +61,10 @@ func (c *converter) startMapping(k *chunk) {
 		if ind.ID == 0 {
 			k.reportUnmapped([]int{i}, job.CodeUnreadable,
 				"ThreatConnect's answer has an indicator that cannot be read: it has no id.")
+			continue
+		}
+		if ind.Unreadable != "" {
+			k.reportUnmapped([]int{i}, job.CodeUnreadable, fmt.Sprintf("Indicator %d cannot be read. %s", ind.ID, ind.Unreadable))
 			continue
 		}
 		byType[ind.Type] = append(byType[ind.Type], i)
@@ -133,10 +138,24 @@ func (k *chunk) addProblems(i int, a *mapper.Answer) {
 		f.Problems = append(f.Problems, k.newProblem(i, code, message))
 	}
 	for _, message := range a.Notes {
-		note := k.newProblem(i, job.CodeNote, message)
-		note.Note = true
-		f.Problems = append(f.Problems, note)
+		k.addNote(i, message)
 	}
+	if ind := &k.indicators[i]; len(ind.LeftOut) > 0 && !a.Failed {
+		k.addNote(i, describeLeftOut(ind))
+	}
+}
+
+// describeLeftOut says with what an indicator could not be read.
+func describeLeftOut(ind *threatconnect.Indicator) string {
+	return fmt.Sprintf("ThreatConnect's answer is too large or damaged with its %s. It is sent without.",
+		strings.Join(ind.LeftOut, ", "))
+}
+
+// addNote keeps what is worth knowing of an indicator that is sent.
+func (k *chunk) addNote(i int, message string) {
+	note := k.newProblem(i, job.CodeNote, message)
+	note.Note = true
+	k.found[i].Problems = append(k.found[i].Problems, note)
 }
 
 // reportUnmapped reports indicators that no mapper can map. What they gave before stands.
@@ -153,9 +172,9 @@ func (k *chunk) newProblem(i int, code job.Code, message string) job.Problem {
 		Message: message, Raw: showIndicator(&k.indicators[i])}
 }
 
-// showIndicator is the indicator as ThreatConnect wrote it, or the head of one that is too long.
+// showIndicator is the indicator as ThreatConnect wrote it, or the head of one that is too long or cannot be read.
 func showIndicator(ind *threatconnect.Indicator) string {
-	if len(ind.Raw) <= maxRaw {
+	if len(ind.Raw) <= maxRaw && ind.Unreadable == "" {
 		return string(ind.Raw)
 	}
 	b := strconv.AppendInt([]byte(`{"id":`), ind.ID, 10)

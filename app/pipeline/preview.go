@@ -45,6 +45,13 @@ func (p *Pipeline) Preview(ctx context.Context, q threatconnect.Query) (Preview,
 func (v *Preview) addIndicator(ctx context.Context, mappers *mapperSet, line int, ind *threatconnect.Indicator,
 	now time.Time) error {
 	name := fmt.Sprintf("Indicator %d (%s %d in %s)", line, ind.Type, ind.ID, ind.Owner)
+	if ind.Unreadable != "" {
+		v.Problems = append(v.Problems, name+": "+ind.Unreadable)
+		return nil
+	}
+	if len(ind.LeftOut) > 0 {
+		v.Problems = append(v.Problems, name+": "+describeLeftOut(ind))
+	}
 	if !mappers.takesType(ind.Type) {
 		v.Problems = append(v.Problems, fmt.Sprintf("%s: No installed mapper takes this type.", name))
 		return nil

@@ -436,8 +436,8 @@ func TestPageSize(t *testing.T) {
 
 func TestPageSizeAfterFailures(t *testing.T) {
 	for want, err := range map[int]error{
-		500:  errTooSlow,
-		1000: errDamaged,
+		500: errTooSlow,
+		250: errDamaged,
 	} {
 		s := pageSize{limit: 1000}
 		s.shrinkAfter(fmt.Errorf("wrapped: %w", err))
@@ -445,7 +445,7 @@ func TestPageSizeAfterFailures(t *testing.T) {
 			t.Errorf("%v: %d", err, s.limit)
 		}
 	}
-	for code, want := range map[int]int{400: 1000, 401: 1000, 429: 1000, 500: 500, 502: 1000, 503: 500, 504: 500} {
+	for code, want := range map[int]int{400: 1000, 401: 1000, 429: 1000, 500: 250, 502: 1000, 503: 500, 504: 500} {
 		s := pageSize{limit: 1000}
 		if s.shrinkAfter(&Error{Status: code}); s.limit != want {
 			t.Errorf("%d: %d", code, s.limit)

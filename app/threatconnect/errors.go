@@ -183,7 +183,7 @@ func plainMessage(message string) string {
 // Faults of an answer that are worth another try.
 var (
 	errTooSlow    = fmt.Errorf("it did not answer within %s", tryTimeout)
-	errTooLarge   = fmt.Errorf("its answer is longer than %d MiB", maxAnswerBytes>>20)
+	errTooLarge   = fmt.Errorf("its answer is too large, longer than %d MiB", maxAnswerBytes>>20)
 	errDamaged    = errors.New("its answer breaks off or is no JSON")
 	errEmptyPage  = errors.New("it sent an empty page and says that more follow")
 	errNoRows     = errors.New("it counts indicators and sends none")
@@ -208,7 +208,9 @@ func (c *Client) explainFailure(err error) error {
 	switch {
 	case errors.Is(err, errTooSlow):
 		remedy = "ThreatConnect is overloaded, or the query is too wide."
-	case errors.Is(err, errTooLarge), errors.Is(err, errDamaged):
+	case errors.Is(err, errTooLarge):
+		remedy = "Even a single indicator may be too large: leave it out by the TQL, or take some of what is associated with it away."
+	case errors.Is(err, errDamaged):
 		remedy = "Something on the way may cut answers short: check the proxy settings."
 	case errors.Is(err, errEmptyPage), errors.Is(err, errNoRows), errors.Is(err, errWrongOrder), errors.Is(err, errNoIDs):
 		remedy = "Like this a selection cannot be read completely: if it stays so, report it to ThreatConnect."

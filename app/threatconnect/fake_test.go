@@ -38,6 +38,15 @@ type fake struct {
 	before func(n int, asked url.Values) *http.Response
 	asked  []url.Values
 	most   int // rows in an answer, whatever was asked for; 0 means as many as asked for
+	// spoilt are rows that cannot be read as soon as one of these fields is asked for, "" for whatever is asked for.
+	spoilt map[int64]spoilt
+}
+
+// spoilt is how a row spoils its page: it is "large", no "json", or ThreatConnect "fails" on it.
+type spoilt struct{ how, field string }
+
+func (s spoilt) strikes(asked url.Values) bool {
+	return s.how != "" && (s.field == "" || slices.Contains(asked["fields"], s.field))
 }
 
 func newFake(n int) *fake {
@@ -68,7 +77,11 @@ func (f *fake) RoundTrip(req *http.Request) (*http.Response, error) {
 			return resp, nil
 		}
 	}
-	return reply(http.StatusOK, f.answer(req, asked)), nil
+	answer := f.answer(req, asked)
+	if answer == "" {
+		return reply(http.StatusInternalServerError, refusal("0x1007", "Internal error")), nil
+	}
+	return reply(http.StatusOK, answer), nil
 }
 
 func parameters(req *http.Request) (url.Values, error) {
@@ -112,7 +125,23 @@ func (f *fake) answer(req *http.Request, asked url.Values) string {
 		if n > 0 {
 			b.WriteByte(',')
 		}
-		fmt.Fprintf(&b, `{"id":%d,"type":%q,"ownerName":%q,"lastModified":"2024-01-16T08:30:12Z","rating":%d.00}`, r.id, r.typ, r.owner, r.rating)
+		fmt.Fprintf(&b, `{"id":%d,"type":%q,"ownerName":%q,"lastModified":"2024-01-16T08:30:12Z","rating":%d.00`, r.id, r.typ, r.owner, r.rating)
+		if s := f.spoilt[r.id]; s.strikes(asked) {
+			switch s.how {
+			case "large":
+				b.WriteString(`,"attributes":"`)
+				b.Grow(maxAnswerBytes + 1<<20)
+				for range maxAnswerBytes >> 20 {
+					b.Write(padding)
+				}
+				b.WriteByte('"')
+			case "json":
+				b.WriteString(`,"attributes":{"data":[}`)
+			case "fails":
+				return ""
+			}
+		}
+		b.WriteByte('}')
 	}
 	b.WriteString(`]`)
 	if asked.Get("count") == "true" && start == 0 {
@@ -121,6 +150,8 @@ func (f *fake) answer(req *http.Request, asked url.Values) string {
 	b.WriteString(`,"status":"Success"}`)
 	return b.String()
 }
+
+var padding = bytes.Repeat([]byte("x"), 1<<20)
 
 func (f *fake) selected(asked url.Values) []row {
 	beyond, in := idBeyond.FindStringSubmatch(asked.Get("tql")), idIn.FindStringSubmatch(asked.Get("tql"))

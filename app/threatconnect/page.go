@@ -18,6 +18,10 @@ type Indicator struct {
 	LastModified time.Time // UTC
 	// Raw is the JSON as ThreatConnect wrote it. It shares the memory of its page: keeping one keeps all.
 	Raw []byte
+	// LeftOut are the fields without which the indicator was read, since it could not be read with them.
+	LeftOut []string
+	// Unreadable says why the indicator could not be read at all; Raw is nil then. "" for all others.
+	Unreadable string
 }
 
 // Page is what one answer holds of a selection.
@@ -91,23 +95,30 @@ func (i *Indicator) readMembers(record []byte, names nameCache) {
 	s := jsonscan.New(record)
 	for name := range s.Members {
 		value := s.Skip()
-		text := record[value.Start:value.End]
-		switch string(record[name.Start:name.End]) {
-		case `"id"`:
-			i.ID = parseInteger(jsonscan.Text(string(text)), 0)
-		case `"type"`:
-			i.Type = names.lookUp(text)
-		case `"ownerName"`:
-			i.Owner = names.lookUp(text)
-		case `"lastModified"`:
-			i.LastModified = parseDate(jsonscan.Text(string(text)))
-		default:
+		if !i.setMember(string(record[name.Start:name.End]), record[value.Start:value.End], names) {
 			continue
 		}
 		if missing--; missing == 0 {
 			return
 		}
 	}
+}
+
+// setMember sets one of the members that say which indicator it is, and says whether it is one.
+func (i *Indicator) setMember(name string, value []byte, names nameCache) bool {
+	switch name {
+	case `"id"`:
+		i.ID = parseInteger(jsonscan.Text(string(value)), 0)
+	case `"type"`:
+		i.Type = names.lookUp(value)
+	case `"ownerName"`:
+		i.Owner = names.lookUp(value)
+	case `"lastModified"`:
+		i.LastModified = parseDate(jsonscan.Text(string(value)))
+	default:
+		return false
+	}
+	return true
 }
 
 // nameCache holds the names of a page by their JSON: there are few, and each comes many times.

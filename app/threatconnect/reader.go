@@ -67,7 +67,11 @@ func (p pageAnswer) checkAgainst(q pageRequest) error {
 // is better than no indicator.
 func (r *reader) readPage(ctx context.Context, q pageRequest) (pageAnswer, error) {
 	p, err := r.fetchPage(ctx, q)
-	if err == nil || len(r.fields) == 0 || !mayConcernFields(err) {
+	var lone loneRow
+	switch {
+	case errors.As(err, &lone):
+		return r.readLoneRow(ctx, q, lone)
+	case err == nil || len(r.fields) == 0 || !mayConcernFields(err):
 		return p, err
 	}
 	granted, probeErr := r.probeFields(ctx, q)
@@ -120,14 +124,22 @@ func (r *reader) probeFields(ctx context.Context, q pageRequest) ([]string, erro
 // fetchPage reads a page as the fields are, in smaller ones from try to try when it is too much for ThreatConnect.
 func (r *reader) fetchPage(ctx context.Context, q pageRequest) (pageAnswer, error) {
 	var p pageAnswer
-	sawUnreadable := false
+	sawUnreadable, alone := false, 0
 	err := r.client.retryRequest(ctx, r.policy, func(ctx context.Context) error {
 		began := time.Now()
 		request := newRequest(indicatorsPath, r.buildParams(q))
 		a, err := r.client.tryList(ctx, request, r.size.expectedBytes())
-		if err != nil {
+		for errors.Is(err, errTooLarge) && r.size.limit > 1 { // no use to wait
 			r.size.shrinkAfter(err)
-			return err
+			request = newRequest(indicatorsPath, r.buildParams(q))
+			a, err = r.client.tryList(ctx, request, r.size.expectedBytes())
+		}
+		if err != nil {
+			if r.size.limit == 1 && r.mayBeRow(err) {
+				alone++
+			}
+			r.size.shrinkAfter(err)
+			return markLoneRow(err, alone)
 		}
 		p = pageAnswer{Page: Page{Indicators: a.parseIndicators(), Total: a.count}, limit: r.size.limit, more: a.next != ""}
 		if request.body != nil && (q.count && p.Total < 0 || !r.selectsAll(p.Indicators)) {
@@ -220,16 +232,19 @@ func (s *pageSize) adaptTo(took time.Duration, list []Indicator) {
 	s.limit = min(max(s.limit, 1), maxRows)
 }
 
-// shrinkAfter halves the page when the failure may come from asking for much.
+// shrinkAfter halves the page when the failure may come from asking for much, and shrinks it faster when it may come from
+// one row of it, which is to be alone before the tries are used up.
 func (s *pageSize) shrinkAfter(err error) {
 	var refused *Error
-	tooMuch := errors.Is(err, errTooSlow) || errors.Is(err, errTooLarge)
+	tooMuch := errors.Is(err, errTooSlow)
 	if errors.As(err, &refused) {
-		status := refused.effectiveStatus()
-		tooMuch = tooMuch || refused.isTimeout() || status == http.StatusInternalServerError || status == http.StatusServiceUnavailable
+		tooMuch = tooMuch || refused.isTimeout() || refused.effectiveStatus() == http.StatusServiceUnavailable
 	}
-	if tooMuch {
+	switch {
+	case tooMuch:
 		s.limit = max(s.limit/2, 1)
+	case mayBeRow(err):
+		s.limit = max(s.limit/4, 1)
 	}
 }
 

@@ -73,8 +73,9 @@ func planRetry(err error, n int, authorizedAgain *bool) (wait time.Duration, wor
 	wait = backoff.Jittered(n)
 	var refused *Error
 	var certificate untrustedCertificate
+	var lone loneRow
 	switch {
-	case errors.As(err, &certificate):
+	case errors.As(err, &certificate), errors.As(err, &lone):
 		return 0, false
 	case !errors.As(err, &refused):
 		return wait, true
@@ -194,7 +195,7 @@ func readBody(resp *http.Response, expectedBytes int) ([]byte, error) {
 		return nil, fmt.Errorf("read the answer: %w", err)
 	}
 	if body.Len() > maxAnswerBytes {
-		return nil, errTooLarge
+		return nil, newUnreadable(errTooLarge, body.Bytes())
 	}
 	return bytes.TrimPrefix(body.Bytes(), byteOrderMark), nil
 }
@@ -208,7 +209,7 @@ func (c *Client) checkAnswer(resp *http.Response, body []byte) (answer, error) {
 	case html || resp.StatusCode/100 != 2:
 		return answer{}, c.newError(resp, a, html)
 	case !readable:
-		return answer{}, errDamaged
+		return answer{}, newUnreadable(errDamaged, body)
 	case a.status != "Success":
 		return answer{}, c.newError(resp, a, false)
 	}

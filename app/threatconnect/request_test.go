@@ -439,7 +439,7 @@ func TestAnswerTooLarge(t *testing.T) {
 		if err := l.download(client(f), Selection{Query: hosts}); err != nil || len(l.seen) != 10 {
 			t.Error(err, l.seen)
 		}
-		if f.asked[1].Get("resultLimit") != "500" {
+		if f.asked[1].Get("resultLimit") != "250" {
 			t.Errorf("asked for %s", f.asked[1].Get("resultLimit"))
 		}
 	})
