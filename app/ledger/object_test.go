@@ -88,7 +88,7 @@ func TestTransitions(t *testing.T) {
 // What loses another candidate while it is vacant departs later: a question that was asked before is not about it.
 func TestWithdrawnWhileVacant(t *testing.T) {
 	o := Object{Winner: vacant, Left: 2}
-	if !o.Withdraw(second, 3) || o.Left != 3 {
+	if !o.Withdraw(second, 3, Uncertain) || o.Left != 3 {
 		t.Errorf("left in %d", o.Left)
 	}
 }

@@ -11,6 +11,7 @@ import (
 	"net/http/httptest"
 	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -61,7 +62,7 @@ type world struct {
 	wrap func(*store.Store) taskStores
 	// full: the pacing cannot write to the disk.
 	full atomic.Bool
-	log  bytes.Buffer
+	log  logBuffer
 
 	store   *store.Store
 	p       *Pipeline
@@ -70,6 +71,24 @@ type world struct {
 	queries []store.Query
 	// created is with which each object was seen first.
 	created map[string]string
+}
+
+// logBuffer is a log that may be read while it is written.
+type logBuffer struct {
+	mu   sync.Mutex
+	text bytes.Buffer
+}
+
+func (b *logBuffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.text.Write(p)
+}
+
+func (b *logBuffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.text.String()
 }
 
 // taskStores is what all tasks need of the store. A test embeds it and overrides what shall fail.

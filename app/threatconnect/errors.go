@@ -209,7 +209,8 @@ func (c *Client) explainFailure(err error) error {
 	case errors.Is(err, errTooSlow):
 		remedy = "ThreatConnect is overloaded, or the query is too wide."
 	case errors.Is(err, errTooLarge):
-		remedy = "Even a single indicator may be too large: leave it out by the TQL, or take some of what is associated with it away."
+		remedy = "Even a single indicator may be too large: leave it out by the TQL, " +
+			"or take some of what is associated with it away."
 	case errors.Is(err, errDamaged):
 		remedy = "Something on the way may cut answers short: check the proxy settings."
 	case errors.Is(err, errEmptyPage), errors.Is(err, errNoRows), errors.Is(err, errWrongOrder), errors.Is(err, errNoIDs):
