@@ -40,25 +40,15 @@ func (r *reader) mayBeRow(err error) bool {
 	return mayBeRow(err) && (r.policy == background || errors.Is(err, errTooLarge))
 }
 
-// loneRow is a failure of a page of one row, which is likely due to this row: another try does not help.
+// loneRow is a failure of a page of one row, after all tries, or one that another try does not help. It may be due to this row.
 type loneRow struct{ error }
 
 func (l loneRow) Unwrap() error { return l.error }
 
-// loneTries is how often a row that is asked for alone has to fail before it is to blame, unless it is too large.
-const loneTries = 3
-
-// markLoneRow makes the nth failure of a page of one row, 0 where there were more, the row's.
-func markLoneRow(err error, n int) error {
-	if n >= loneTries || n > 0 && errors.Is(err, errTooLarge) {
-		return loneRow{err}
-	}
-	return err
-}
-
 // readLoneRow reads the row that a page begins with and that cannot be read as it is: with those fields alone with which it
 // can. Where it cannot be read without any, it is named by its id, if that was seen, or else stepped over as one without an
-// id. What the row is to blame for strikes no other one: where the next one cannot be read either, the failure counts.
+// id. Unless its size is the cause, what the row is to blame for strikes no other one: where the next one cannot be read
+// either, the failure counts.
 func (r *reader) readLoneRow(ctx context.Context, q pageRequest, lone loneRow) (pageAnswer, error) {
 	if len(r.fields) > 0 {
 		if p, err := r.readWithoutFields(ctx, q); err == nil || ctx.Err() != nil {
@@ -66,21 +56,28 @@ func (r *reader) readLoneRow(ctx context.Context, q pageRequest, lone loneRow) (
 		}
 	}
 	row, named := r.nameRow(lone)
-	if named {
-		r.client.options.Logger.Warn("an indicator cannot be read", "id", row.ID, "error", lone.error)
+	r.client.options.Logger.Warn("an indicator cannot be read", "id", row.ID, "error", lone.error)
+	if named && errors.Is(lone, errTooLarge) {
 		return pageAnswer{Page: Page{Indicators: []Indicator{row}, Total: -1}, limit: 1, more: true}, nil
 	}
-	next := q
-	next.start++
-	next.count = false
-	p, err := r.fetchPage(ctx, next)
+	p, err := r.readNext(ctx, q)
 	if err != nil {
 		return p, lone.error
 	}
-	r.client.options.Logger.Warn("an indicator without a known id cannot be read", "error", lone.error)
 	p.Indicators = slices.Insert(p.Indicators, 0, row)
 	p.limit, p.Total = p.limit+1, -1
 	return p, nil
+}
+
+// readNext reads the page that begins with the row after this one. Tries enough were made before it.
+func (r *reader) readNext(ctx context.Context, q pageRequest) (pageAnswer, error) {
+	q.start++
+	q.count = false
+	probe := *r
+	probe.policy.tries = 3
+	p, err := probe.fetchPage(ctx, q)
+	r.size = probe.size
+	return p, err
 }
 
 // readWithoutFields reads a row with as many of the fields as can be read, one by one and together.

@@ -78,6 +78,7 @@ func TestAnOutageIsNoFaultOfARow(t *testing.T) {
 	for name, answer := range map[string]func() *http.Response{
 		"500":     func() *http.Response { return reply(500, refusal("0x1007", "Internal error")) },
 		"no JSON": func() *http.Response { return reply(200, `{"data":[{"owner`) },
+		"cut":     func() *http.Response { return reply(200, `{"data":[{"id":110,"type":"Host","ownerName":"x","lastM`) },
 	} {
 		synctest.Test(t, func(t *testing.T) {
 			f, l := newFake(30), newLedger()

@@ -124,7 +124,7 @@ func (r *reader) probeFields(ctx context.Context, q pageRequest) ([]string, erro
 // fetchPage reads a page as the fields are, in smaller ones from try to try when it is too much for ThreatConnect.
 func (r *reader) fetchPage(ctx context.Context, q pageRequest) (pageAnswer, error) {
 	var p pageAnswer
-	sawUnreadable, alone := false, 0
+	sawUnreadable, alone := false, false
 	err := r.client.retryRequest(ctx, r.policy, func(ctx context.Context) error {
 		began := time.Now()
 		request := newRequest(indicatorsPath, r.buildParams(q))
@@ -135,12 +135,14 @@ func (r *reader) fetchPage(ctx context.Context, q pageRequest) (pageAnswer, erro
 			a, err = r.client.tryList(ctx, request, r.size.expectedBytes())
 		}
 		if err != nil {
-			if r.size.limit == 1 && r.mayBeRow(err) {
-				alone++
-			}
+			alone = r.size.limit == 1 && r.mayBeRow(err)
 			r.size.shrinkAfter(err)
-			return markLoneRow(err, alone)
+			if alone && errors.Is(err, errTooLarge) {
+				return loneRow{err} // as it will be the next time
+			}
+			return err
 		}
+		alone = false
 		p = pageAnswer{Page: Page{Indicators: a.parseIndicators(), Total: a.count}, limit: r.size.limit, more: a.next != ""}
 		if request.body != nil && (q.count && p.Total < 0 || !r.selectsAll(p.Indicators)) {
 			return errBodyIgnored
@@ -156,9 +158,12 @@ func (r *reader) fetchPage(ctx context.Context, q pageRequest) (pageAnswer, erro
 		return nil
 	})
 	if err != nil {
-		return p, fmt.Errorf("read indicators: %w", err)
+		err = fmt.Errorf("read indicators: %w", err)
 	}
-	return p, nil
+	if err != nil && alone && ctx.Err() == nil {
+		err = loneRow{err}
+	}
+	return p, err
 }
 
 // errBodyIgnored: a ThreatConnect that does not read the body answers with everything it has
