@@ -9,6 +9,7 @@ import (
 	neturl "net/url"
 	"os"
 	"os/exec"
+	"os/signal"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -346,6 +347,9 @@ func TestTurnedOffInMidUpload(t *testing.T) {
 // Something else than the platform ends the Service: its exit code says so, except after SIGHUP, as that of the vendor's
 // own Apps does.
 func TestEndedByASignal(t *testing.T) {
+	hangup := make(chan os.Signal, 1)
+	signal.Notify(hangup, syscall.SIGHUP) // under nohup the Service would inherit that it is ignored
+	defer signal.Stop(hangup)
 	w := newWorld(t, population(t), sentinelserver.Options{})
 	for told, code := range map[syscall.Signal]int{syscall.SIGTERM: 1, syscall.SIGINT: 1, syscall.SIGHUP: 0} {
 		_, s := w.onPlatform(tcplatform.Options{RestartFailures: true}, tcplatform.ServiceOptions{})
