@@ -104,7 +104,7 @@ LIST
 
 # install_python_tools installs the validators that stand for OASIS and for ThreatConnect.
 install_python_tools() {
-  local list=(stix2-validator==3.3.2 stix2-patterns==2.1.2 tcex-cli==2.0.0 vermin==1.9.2)
+  local list=(stix2-validator==3.3.2 stix2-patterns==2.1.2 stix2-matcher==3.0.0 tcex-cli==2.0.0 vermin==1.9.2)
   [ "$(cat "$venv/installed" 2>/dev/null)" != "${list[*]}" ] || return 0
   say "Installing ${list[*]}"
   rm -rf "$venv"
