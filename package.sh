@@ -102,9 +102,10 @@ LIST
     fail "apt-get could not install ${missing[*]} (see $tools/apt.log): install them by hand; without them the tests of the browser, the broker, the store and the generated code cannot run"
 }
 
-# install_python_tools installs the validators that stand for OASIS and for ThreatConnect.
+# install_python_tools installs the validators that stand for OASIS and for ThreatConnect, and Microsoft's client.
 install_python_tools() {
-  local list=(stix2-validator==3.3.2 stix2-patterns==2.1.2 stix2-matcher==3.0.0 tcex-cli==2.0.0 vermin==1.9.2)
+  local list=(stix2-validator==3.3.2 stix2-patterns==2.1.2 stix2-matcher==3.0.0 tcex-cli==2.0.0 vermin==1.9.2
+    azure-identity==1.27.0 azure-core==1.41.0)
   [ "$(cat "$venv/installed" 2>/dev/null)" != "${list[*]}" ] || return 0
   say "Installing ${list[*]}"
   rm -rf "$venv"

@@ -75,6 +75,7 @@ type Options struct {
 	NoRoleStatus  int           // 403; Microsoft documents 401 alone, app/docs/sentinel.md#missing-role
 	NoRoleSeen    bool          // tell a missing role by the body that was seen, whatever the status
 	ByteOrderMark bool          // before every body of the service
+	NoContentType bool          // take an upload without Content-Type, app/docs/sentinel.md#address-and-headers
 	StrictVersion bool          // refuse objects without spec_version, which otherwise only count as a warning
 	Keep          Keep
 	Seed          uint64 // of faults that strike at random
@@ -152,6 +153,10 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	if tenant, ok := strings.CutSuffix(strings.TrimPrefix(path, "/"), "/oauth2/v2.0/token"); ok && !strings.Contains(tenant, "/") {
 		s.serveToken(w, r, tenant)
+		return
+	}
+	if tenant, ok := strings.CutSuffix(strings.TrimPrefix(path, "/"), "/v2.0/.well-known/openid-configuration"); ok {
+		s.serveOpenID(w, r, tenant)
 		return
 	}
 	rest, ok := strings.CutPrefix(path, "/workspaces/")

@@ -84,6 +84,36 @@ func (s *Server) serveToken(w http.ResponseWriter, r *http.Request, tenant strin
 	})
 }
 
+// serveOpenID serves the document by which Microsoft's libraries find the token endpoint of a tenant,
+// app/docs/sentinel.md#token-request.
+func (s *Server) serveOpenID(w http.ResponseWriter, r *http.Request, tenant string) {
+	if _, ok := s.appsOf(tenant); !ok {
+		writeUnknownTenant(w, tenant)
+		return
+	}
+	base := "http://" + r.Host + "/" + tenant
+	if r.TLS != nil {
+		base = "https://" + r.Host + "/" + tenant
+	}
+	writeJSON(w, http.StatusOK, map[string]any{
+		"issuer": base + "/v2.0", "token_endpoint": base + "/oauth2/v2.0/token",
+		"authorization_endpoint":                base + "/oauth2/v2.0/authorize",
+		"token_endpoint_auth_methods_supported": []string{"client_secret_post"},
+	})
+}
+
+// appsOf lists all applications, and says whether one of them belongs to the tenant.
+func (s *Server) appsOf(tenant string) (apps []App, known bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	known = slices.ContainsFunc(s.apps, func(a App) bool { return strings.EqualFold(a.TenantID, tenant) })
+	return slices.Clone(s.apps), known
+}
+
+func writeUnknownTenant(w http.ResponseWriter, tenant string) {
+	writeEntraError(w, 400, "invalid_request", 90002, "Tenant '"+tenant+"' not found. Check to make sure you have the correct tenant ID and are signing into the correct cloud.")
+}
+
 // authenticateApp checks tenant, application and secret in the order in which Entra complains about them.
 func (s *Server) authenticateApp(w http.ResponseWriter, r *http.Request, tenant string) (App, bool) {
 	form := r.PostForm
@@ -97,11 +127,9 @@ func (s *Server) authenticateApp(w http.ResponseWriter, r *http.Request, tenant 
 		writeEntraError(w, 400, "unsupported_grant_type", 70003, "The app requested an unsupported grant type '"+form.Get("grant_type")+"'.")
 		return App{}, false
 	}
-	s.mu.Lock()
-	apps := slices.Clone(s.apps)
-	s.mu.Unlock()
-	if !slices.ContainsFunc(apps, func(a App) bool { return strings.EqualFold(a.TenantID, tenant) }) {
-		writeEntraError(w, 400, "invalid_request", 90002, "Tenant '"+tenant+"' not found. Check to make sure you have the correct tenant ID and are signing into the correct cloud.")
+	apps, ok := s.appsOf(tenant)
+	if !ok {
+		writeUnknownTenant(w, tenant)
 		return App{}, false
 	}
 	i := slices.IndexFunc(apps, func(a App) bool {

@@ -138,7 +138,7 @@ func (s *Server) openEnvelope(w http.ResponseWriter, r *http.Request, workspace 
 		writeGatewayError(w, http.StatusNotFound, "Resource not found")
 		return in, false
 	}
-	if kind, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err != nil || kind != "application/json" {
+	if !s.acceptsContentType(r.Header.Values("Content-Type")) {
 		writeBadRequest(w, "The Content-Type must be application/json.")
 		return in, false
 	}
@@ -156,6 +156,14 @@ func (s *Server) openEnvelope(w http.ResponseWriter, r *http.Request, workspace 
 		return in, false
 	}
 	return in, true
+}
+
+func (s *Server) acceptsContentType(values []string) bool {
+	if len(values) == 0 {
+		return s.options.NoContentType
+	}
+	kind, _, err := mime.ParseMediaType(values[0])
+	return err == nil && kind == "application/json"
 }
 
 // fillMembers reads the envelope's two members, and says what is wrong with them, app/docs/sentinel.md#source-system

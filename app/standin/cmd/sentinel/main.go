@@ -37,6 +37,7 @@ func runStandin() error {
 	flag.StringVar((*string)(&o.MessageKey), "message-key", string(sentinelserver.ErrorMessages), "errorMessages, validationErrorMessages or both")
 	flag.IntVar(&o.NoRoleStatus, "no-role-status", http.StatusForbidden, "answer to a token without role: 400, 401, 403 or 404")
 	flag.BoolVar(&o.NoRoleSeen, "no-role-seen", false, "with the body that was seen: UnauthorizedAccess")
+	flag.BoolVar(&o.NoContentType, "no-content-type", false, "take uploads without a Content-Type")
 	flag.BoolVar(&o.ByteOrderMark, "byte-order-mark", false, "begin every body with a byte order mark")
 	flag.BoolVar(&o.StrictVersion, "strict-version", false, "refuse objects without spec_version")
 	keep := flag.String("keep", "rows", "what to remember: rows, objects or hashes")
