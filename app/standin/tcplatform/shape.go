@@ -32,7 +32,8 @@ func (p *Platform) runService(r *http.Request, key, path string, hasBody bool) m
 		c.maybeSet(m, "remoteAddress", host)
 	}
 	c.maybeSet(m, "appXid", "651ed5f2-2a76-4e84-8a50-43031515d3c7")
-	c.maybeSet(m, "triggerId", nil, "")
+	// Never "": it is no number, and the vendor's framework (tcex 5.0.0) ends the thread that listens when it reads one.
+	c.maybeSet(m, "triggerId", nil)
 	return m
 }
 
