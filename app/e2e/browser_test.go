@@ -166,6 +166,7 @@ func (b *browser) click(selector string) {
 // clickSlowly lets go of the mouse only when the page has asked for itself meanwhile.
 func (b *browser) clickSlowly(selector string) {
 	b.t.Helper()
+	b.reach(selector) // else the watch may be on the page before
 	until(b, "a watch on the page", `(() => {
 		document.addEventListener("htmx:afterOnLoad", () => { window.asked = (window.asked ?? 0) + 1; });
 		return true;
