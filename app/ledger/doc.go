@@ -64,8 +64,8 @@
 // question closes the present one, so that what departs later is another question (see [Question]). A newer update that reads
 // everything replaces the question; a delta update beside it, or one in which a query failed, leaves alone what it is about. A
 // question is about what is certain: where every query was read, all that departed is by then, and what is not leaves with the
-// generation after it. What was dismissed stays until its time
-// to live ends, and is asked about again only together with something new.
+// generation after it. What was dismissed stays until its time to live ends, and is asked about again only together with something
+// new.
 //
 // # Workspace and source name
 //
