@@ -9,7 +9,9 @@ import (
 	"strconv"
 	"strings"
 	"testing"
-	"unicode"
+
+	"mssentinel/app/config"
+	"mssentinel/app/tools/readme"
 )
 
 // written are the endings of files that people write.
@@ -132,7 +134,7 @@ func headings(page string) []string {
 		if code || !found || marks == "" || strings.Trim(marks, "#") != "" {
 			continue
 		}
-		anchor := anchorOf(text)
+		anchor := readme.Anchor(text)
 		if n := seen[anchor]; n > 0 {
 			all = append(all, anchor+"-"+strconv.Itoa(n))
 		} else {
@@ -141,21 +143,6 @@ func headings(page string) []string {
 		seen[anchor]++
 	}
 	return all
-}
-
-// linked is a link, of which a heading shows the text.
-var linked = regexp.MustCompile(`\[([^\]]*)\]\([^)]*\)`)
-
-func anchorOf(heading string) string {
-	return strings.Map(func(r rune) rune {
-		switch {
-		case r == ' ':
-			return '-'
-		case unicode.IsLetter(r), unicode.IsDigit(r), r == '-', r == '_':
-			return unicode.ToLower(r)
-		}
-		return -1
-	}, linked.ReplaceAllString(strings.TrimSpace(heading), "$1"))
 }
 
 func TestHeadings(t *testing.T) {
@@ -172,6 +159,147 @@ func TestHeadings(t *testing.T) {
 			t.Errorf("%s: %q", link, why)
 		}
 	}
+}
+
+// questionID is how a page names a line of the doctor's report.
+var questionID = regexp.MustCompile("`((?:platform|broker|store|threatconnect|azure|pages)\\.[a-z0-9-]+)`")
+
+// doctorQuestions are the IDs of all lines of a Service's report.
+func doctorQuestions(t *testing.T) []string {
+	t.Helper()
+	var ids []string
+	for _, probe := range (&service{}).listProbes(config.Config{}, nil, nil) {
+		for _, q := range probe.Questions {
+			if slices.Contains(ids, q.ID) {
+				t.Errorf("two questions of the doctor are called %s", q.ID)
+			}
+			if !questionID.MatchString("`"+q.ID+"`") || !strings.HasSuffix(q.Text, "?") {
+				t.Errorf("the question %+v has no ID of its kind, or is none", q)
+			}
+			ids = append(ids, q.ID)
+		}
+	}
+	return ids
+}
+
+// What is unknown has a line of the doctor's report that answers it, or the page says that no running instance tells; and
+// each line that a page names exists.
+func TestOpenQuestionsHaveALine(t *testing.T) {
+	ids := doctorQuestions(t)
+	hasProbe := func(id string) bool {
+		area, _, _ := strings.Cut(id, ".")
+		return slices.ContainsFunc(ids, func(known string) bool { return strings.HasPrefix(known, area+".") })
+	}
+	eachText(t, func(path, text string) {
+		if filepath.Ext(path) != ".md" || path == "app/docs/CHANGELOG.md" {
+			return
+		}
+		for _, match := range questionID.FindAllStringSubmatch(text, -1) {
+			if hasProbe(match[1]) && !slices.Contains(ids, match[1]) {
+				t.Errorf("%s names the doctor's line %s, which does not exist", path, match[1])
+			}
+		}
+	})
+	var pages string
+	for _, name := range []string{"docs/platform.md", "docs/sentinel.md"} {
+		page, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		pages += string(page)
+	}
+	found := 0
+	for _, fact := range regexp.MustCompile(`\n(?:(?:\*|\|) |\n)`).Split(pages, -1) {
+		if !strings.Contains(fact, "**unknown**") {
+			continue
+		}
+		found++
+		if !questionID.MatchString(fact) && !strings.Contains(fact, "no running instance tells") {
+			t.Errorf("no line of the doctor answers: %s", strings.TrimSpace(fact))
+		}
+	}
+	if found < 20 {
+		t.Errorf("only %d open questions were found: does the pattern still fit?", found)
+	}
+}
+
+// proven are the pages of app/docs whose tables have a column "shown by".
+var proven = []string{"robustness.md", "security.md"}
+
+// namedTest is how these pages name a test: by the folder of its package, and its function.
+var namedTest = regexp.MustCompile("`((?:app|plugins)(?:/\\w+)*)\\.((?:Test|Fuzz)\\w+)`")
+
+// Each row of these tables says by which tests it is shown, and these exist.
+func TestNamedTestsExist(t *testing.T) {
+	tests := map[string]string{} // the tests of a folder
+	for _, name := range proven {
+		page, err := os.ReadFile(filepath.Join("docs", name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		rows := provenRows(string(page))
+		if len(rows) < 20 {
+			t.Errorf("%s has only %d rows: does the pattern still fit?", name, len(rows))
+		}
+		for _, row := range rows {
+			named := namedTest.FindAllStringSubmatch(row, -1)
+			if len(named) == 0 || len(named) != strings.Count(row, "`")/2 {
+				t.Errorf("%s: the last column names tests, such as `app/store.TestSecondProcess`, and nothing else: %s", name, row)
+			}
+			for _, test := range named {
+				folder, function := test[1], test[2]
+				if _, read := tests[folder]; !read {
+					tests[folder] = readTests(t, folder)
+				}
+				if !strings.Contains(tests[folder], "\nfunc "+function+"(") {
+					t.Errorf("%s: there is no %s in %s: name what shows this now", name, function, folder)
+				}
+			}
+		}
+	}
+}
+
+// provenRows are the last columns of the tables whose last column is for tests.
+func provenRows(page string) []string {
+	var rows []string
+	inTable := false
+	for line := range strings.Lines(page) {
+		line = strings.TrimSpace(line)
+		switch {
+		case !strings.HasPrefix(line, "|"):
+			inTable = false
+		case strings.HasSuffix(line, "| shown by |"):
+			inTable = true
+		case inTable && !strings.HasPrefix(line, "|---"):
+			rows = append(rows, line[strings.LastIndex(strings.TrimSuffix(line, "|"), "|"):])
+		}
+	}
+	return rows
+}
+
+func TestProvenRows(t *testing.T) {
+	page := "| a | shown by |\n|---|---|\n| 1 | `TestA` |\n| `TestB` | nobody |\n\n| a | b |\n|---|---|\n| 1 | 2 |\n"
+	if rows := provenRows(page); len(rows) != 2 || rows[0] != "| `TestA` |" || rows[1] != "| nobody |" {
+		t.Errorf("%q", rows)
+	}
+}
+
+// readTests are all files of a folder that have tests.
+func readTests(t *testing.T, folder string) string {
+	t.Helper()
+	files, err := filepath.Glob(filepath.Join("..", folder, "*_test.go"))
+	if err != nil || len(files) == 0 {
+		t.Errorf("there are no tests in %s, %v", folder, err)
+	}
+	var all strings.Builder
+	for _, file := range files {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		all.Write(text)
+	}
+	return all.String()
 }
 
 // outside is how a document is cited that is not in the repository.

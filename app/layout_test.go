@@ -30,14 +30,15 @@ func TestTopLevel(t *testing.T) {
 }
 
 // leaves stand on nothing and may be imported by all that is shipped.
-var leaves = []string{"app/jsonscan", "app/mask", "app/retry", "app/secret", "app/text"}
+var leaves = []string{"app/jsonscan", "app/mask", "app/regular", "app/retry", "app/secret", "app/text"}
 
 // arrows are the imports within the module that each package may have, beside the leaves; a trailing * stands for every
 // package below.
 var arrows = map[string][]string{
-	"app":                   {"app/config", "app/mapping", "app/pipeline", "app/platform", "app/sentinel", "app/store", "app/threatconnect", "app/web"},
+	"app":                   {"app/config", "app/doctor", "app/mapping", "app/pipeline", "app/platform", "app/sentinel", "app/store", "app/threatconnect", "app/web"},
 	"app/jsonscan":          {},
 	"app/mask":              {},
+	"app/regular":           {},
 	"app/retry":             {},
 	"app/secret":            {},
 	"app/secret/secrettest": {},
@@ -47,21 +48,28 @@ var arrows = map[string][]string{
 	"app/stix":              {},
 	"app/threatconnect":     {},
 	"app/sentinel":          {},
+	"app/sentinel/content":  {},
 	"app/job":               {},
 	"app/ledger":            {"app/job", "app/stix"},
-	"app/store":             {"app/job", "app/ledger", "app/stix"},
+	"app/notification":      {"app/job"},
+	"app/store":             {"app/job", "app/ledger", "app/notification", "app/stix"},
 	"app/mapping":           {"app/stix", "plugins/mapper", "plugins/builtin"},
-	"app/pipeline":          {"app/job", "app/ledger", "app/stix", "app/store", "app/threatconnect", "app/sentinel", "app/mapping", "plugins/mapper"},
-	"app/web":               {"app/job", "app/pipeline", "app/store", "app/threatconnect", "templates"},
+	"app/doctor":            {"app/platform", "app/sentinel", "app/stix", "app/threatconnect"},
+	"app/pipeline":          {"app/job", "app/ledger", "app/notification", "app/stix", "app/store", "app/threatconnect", "app/sentinel", "app/mapping", "plugins/mapper"},
+	"app/web":               {"app/doctor", "app/job", "app/ledger", "app/pipeline", "app/sentinel/content", "app/store", "app/threatconnect", "templates"},
 	"templates":             {},
+	"templates/stories":     {"templates"},
 	"plugins":               {"plugins/*"},
 	"plugins/mapper":        {"app/stix", "plugins/mapper/wire"},
 	"plugins/mapper/wire":   {},
 	"plugins/builtin":       {},
 	"plugins/*":             {"plugins/mapper", "app/stix"},
 	"app/standin/*":         {"app/standin/*"},
-	"app/tools/*":           {"app/standin/*", "plugins/builtin"},
-	"app/e2e":               {"app/standin/*"},
+	"app/tools/*":           {"app/standin/*", "app/tools/readme", "plugins/builtin"},
+	"app/tools/storybook":   {"templates", "templates/stories"},
+	"app/expected":          {},
+	"app/e2e":               {"app/expected", "app/standin/*"},
+	"app/simulation":        {}, // all of it is test code
 }
 
 type listed struct {
@@ -126,11 +134,12 @@ func matches(pattern, name string) bool {
 	return name == pattern || below && strings.HasPrefix(name, folder)
 }
 
-// The stand-ins must not share a wrong reading of a protocol with the clients, and the package must not carry them.
+// The stand-ins must not share a wrong reading of a protocol with the clients, and the package must carry neither them nor the
+// made-up data of the stories.
 func TestStandinsStandApart(t *testing.T) {
 	for _, p := range list(t, "./app", "./plugins") {
 		for _, dep := range p.Deps {
-			if strings.HasPrefix(dep, "mssentinel/app/standin") {
+			if strings.HasPrefix(dep, "mssentinel/app/standin") || strings.HasPrefix(dep, "mssentinel/templates/stories") {
 				t.Errorf("%s links %s", p.ImportPath, dep)
 			}
 		}

@@ -2,6 +2,11 @@
 //
 //	app run [-cpuprofile FILE] [-memprofile FILE]   runs the Service: for ThreatConnect, or by itself where
 //	                                                MS_SENTINEL_HTTP_ADDR is set
+//	app doctor [-quick] [-large-bodies] [-variable NAME] [-indicator VALUE]
+//	                                                asks ThreatConnect and Microsoft what the doctor of a Service asks,
+//	                                                and prints the report
+//	app mapper check [-indicators FILE] MAPPER [ARGUMENT …]
+//	                                                checks a mapper that somebody wrote, as the App would use it
 //	app version                                     prints the version
 package main
 
@@ -26,10 +31,20 @@ import (
 // version is set by the build to programVersion of install.json.
 var version = "dev"
 
-const usage = `usage: app run [-cpuprofile FILE] [-memprofile FILE] | version
+const usage = `usage: app run [-cpuprofile FILE] [-memprofile FILE]
+       app doctor [-quick] [-large-bodies] [-variable NAME] [-indicator VALUE]
+       app mapper check [-indicators FILE] MAPPER [ARGUMENT …]
+       app version
 
   run      run the Service: for ThreatConnect, or by itself where MS_SENTINEL_HTTP_ADDR is set;
            for developers: write what it used processor time or memory for to a file that go tool pprof reads
+  doctor   ask ThreatConnect, Microsoft Entra and Microsoft Sentinel how they behave, with the same inputs as run, print
+           the report and end with code 0 if nothing is broken, 1 otherwise; it takes some 12 minutes, since Sentinel
+           shows late what it was sent, and with -quick it does not wait for that. -large-bodies sends up to 4 MiB at once.
+           -variable tries to look up a ThreatConnect variable, -indicator notes the lastModified of an indicator
+  mapper   check: start the mapper as the App does, ask it about indicators, awkward ones and those of the files named by
+           -indicators (a JSON list, or an answer of ThreatConnect), print what is wrong with it, and end with code 0 if
+           the App can use it, 1 otherwise
   version  print the version`
 
 func main() {
@@ -47,6 +62,21 @@ func main() {
 			refuseArguments(err)
 		}
 		os.Exit(runProfiled(p))
+	case "doctor":
+		if err := hideProcess(); err != nil {
+			fmt.Fprintln(os.Stderr, "Microsoft Sentinel App:", err)
+		}
+		o, err := readDoctorArguments(args)
+		if err != nil {
+			refuseArguments(err)
+		}
+		os.Exit(runDoctor(o, os.Stdout))
+	case "mapper":
+		o, err := readMapperArguments(args)
+		if err != nil {
+			refuseArguments(err)
+		}
+		os.Exit(runMapperCheck(o, os.Stdout))
 	case "version":
 		fmt.Println(version)
 	default:

@@ -12,11 +12,13 @@ import (
 	"path/filepath"
 	"runtime"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"mssentinel/app/config"
+	"mssentinel/app/doctor"
 	"mssentinel/app/mapping"
 	"mssentinel/app/pipeline"
 	"mssentinel/app/platform"
@@ -34,27 +36,35 @@ const feature = "feature"
 type service struct {
 	store    *store.Store
 	mappers  *mapping.Host
+	runs     *platform.Runs
+	recorder *platform.Recorder
+	doctor   *doctor.Doctor
 	pipeline *pipeline.Pipeline
 	handler  http.Handler
 }
 
 // serveUntilEnd opens the parts, runs them until ctx ends or the platform says so, and closes them.
-func serveUntilEnd(ctx context.Context, c config.Config, log *platform.Log) error {
+func serveUntilEnd(ctx context.Context, c config.Config, log *platform.Log) (err error) {
 	s, err := openService(ctx, c, log)
+	defer func() { s.endRun(log, err) }()
 	if err != nil {
 		if ctx.Err() != nil {
 			return interruption(ctx, c) // told to end before the start was complete
 		}
 		return err
 	}
+	defer context.AfterFunc(ctx, func() { s.noteSignal(ctx) })()
 	var told atomic.Bool // by the platform
 	err = runTogether(ctx, log.Logger, s.pipeline.Run, func(ctx context.Context, start func(), stop func(context.Context)) error {
 		if c.Platform == nil {
 			return serveHTTP(ctx, c.HTTPAddr, s.handler, log, start, stop)
 		}
 		return platform.Run(ctx, *c.Platform, s.handler, platform.Options{
-			Logger: log.With(feature, "platform"), Level: log.Level, API: platformAPI(c), Start: start, Stop: stop,
-			Shutdown: func() { told.Store(true) },
+			Logger: log.With(feature, "platform"), Level: log.Level, API: platformAPI(c), Start: start, Stop: stop, Slow: web.MayTakeLong,
+			Recorder: s.recorder, Shutdown: func(reason string) {
+				told.Store(true)
+				s.runs.Tell(platform.ToldShutdown, log.Clean(reason))
+			},
 		})
 	}, s.closeParts)
 	if err == nil && !told.Load() {
@@ -110,8 +120,9 @@ func runTogether(ctx context.Context, log *slog.Logger, work func(context.Contex
 	}
 }
 
-func openService(ctx context.Context, c config.Config, log *platform.Log) (_ *service, err error) {
-	s := &service{}
+// openService opens the parts. With an error it returns what there is, closed but for endRun.
+func openService(ctx context.Context, c config.Config, log *platform.Log) (s *service, err error) {
+	s = &service{}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, s.closeParts())
@@ -120,7 +131,10 @@ func openService(ctx context.Context, c config.Config, log *platform.Log) (_ *se
 	log.Info("starting", "app", "Microsoft Sentinel", "version", version, "pid", os.Getpid(), "go", runtime.Version(),
 		"machine", runtime.GOOS+"/"+runtime.GOARCH, "workspace", c.WorkspaceID, "source", c.SourceSystem, "state", c.OutPath)
 	if s.store, err = store.Open(ctx, c.OutPath); err != nil {
-		return nil, err
+		return s, err
+	}
+	if err = s.beginRecord(c, log); err != nil {
+		return s, err
 	}
 	for _, folder := range []string{c.OutPath, c.LogPath} {
 		if warning := sharedFolder(folder); warning != "" {
@@ -128,27 +142,52 @@ func openService(ctx context.Context, c config.Config, log *platform.Log) (_ *se
 		}
 	}
 	if s.mappers, err = openMappers(ctx, c, log); err != nil {
-		return nil, err
+		return s, err
 	}
-	tc := threatconnect.New(threatconnect.Options{BaseURL: c.TCAPIPath, AccessID: c.TCAccessID, SecretKey: c.TCSecretKey.Reveal,
-		Transport: log.MaskErrors(c.Network.ThreatConnect()), UserAgent: userAgent(), Logger: log.With(feature, "threatconnect")})
+	tc := newThreatConnect(c, log)
 	pacer := sentinel.NewPacer(s.store, c.UploadRequestsPerMinute, c.UploadWindow)
-	upload, err := sentinel.New(sentinel.Options{Cloud: c.AzureCloud, AuthorityURL: c.AuthorityURL, UploadURL: c.UploadURL,
-		TenantID: c.TenantID, ClientID: c.ClientID, Secret: c.ClientSecret.Reveal, WorkspaceID: c.WorkspaceID,
-		Transport: log.MaskErrors(c.Network.External()), Pacer: pacer, UserAgent: userAgent(), Logger: log.With(feature, "sentinel")})
+	upload, err := newSentinel(c, log, pacer)
 	if err != nil {
-		return nil, err
+		return s, err
 	}
-	s.pipeline = pipeline.New(pipeline.Options{Store: s.store, ThreatConnect: tc, Sentinel: upload, Mappers: s.mappers,
+	s.doctor = newDoctor(c, log, s.listProbes(c, tc, upload))
+	s.pipeline = pipeline.New(pipeline.Options{Store: s.store, ThreatConnect: tc, Sentinel: upload, Standing: upload,
+		Mappers: s.mappers, Notifier: newNotifier(c, tc), Version: version,
 		Workspace: c.WorkspaceID, Source: c.SourceSystem, Interval: c.ScheduleInterval, FullInterval: c.FullUpdateInterval,
-		TTL: c.TTL, Pace: objectsPerSecond(c), Logger: log.With(feature, "pipeline")})
+		TTL: c.TTL, Pace: objectsPerSecond(c), Examine: s.doctor.Run, Logger: log.With(feature, "pipeline")})
 	key, err := deriveFormKey(c)
 	if err != nil {
-		return nil, err
+		return s, err
 	}
-	s.handler = web.New(web.Options{Store: s.store, Pipeline: s.pipeline, ThreatConnect: tc, Types: typeNames(s.mappers),
-		Version: version, Source: c.SourceSystem, Key: key, Logger: log.With(feature, "web")})
+	s.handler = web.New(web.Options{Store: s.store, Pipeline: s.pipeline, ThreatConnect: tc, Doctor: s.doctor, Types: typeNames(s.mappers),
+		ObjectsPerSecond: objectsPerSecond(c), Settings: listSettings(c, s.mappers.Installed(), s.mappers.Refused()), Connections: listConnections(c, tc, upload),
+		Version: version, Caller: platform.Caller, Source: c.SourceSystem, ThreatConnectPages: strings.TrimSuffix(c.TCAPIPath, "/api"), Key: key, Logger: log.With(feature, "web")})
 	return s, nil
+}
+
+// newNotifier gives what sends notifications to people, nil where they shall not be notified.
+func newNotifier(c config.Config, tc *threatconnect.Client) pipeline.Notifier {
+	if !c.Notifications {
+		return nil
+	}
+	return tc
+}
+
+// newThreatConnect makes the client of ThreatConnect's API.
+func newThreatConnect(c config.Config, log *platform.Log) *threatconnect.Client {
+	return threatconnect.New(threatconnect.Options{BaseURL: c.TCAPIPath, AccessID: c.TCAccessID, SecretKey: c.TCSecretKey.Reveal,
+		Transport: log.MaskErrors(c.Network.ThreatConnect()), UserAgent: userAgent(), Logger: log.With(feature, "threatconnect")})
+}
+
+// newSentinel makes the client of Sentinel.
+func newSentinel(c config.Config, log *platform.Log, pacer *sentinel.Pacer) (*sentinel.Client, error) {
+	client, err := sentinel.New(sentinel.Options{Cloud: c.AzureCloud, AuthorityURL: c.AuthorityURL, UploadURL: c.UploadURL,
+		LogAnalyticsURL: c.LogAnalyticsURL, TenantID: c.TenantID, ClientID: c.ClientID, Secret: c.ClientSecret.Reveal, WorkspaceID: c.WorkspaceID,
+		Transport: log.MaskErrors(c.Network.External()), Pacer: pacer, UserAgent: userAgent(), Logger: log.With(feature, "sentinel")})
+	if err != nil {
+		return nil, fmt.Errorf("reaching Sentinel: %w", err)
+	}
+	return client, nil
 }
 
 // sharedFolder says that others can write to a folder of ours; "" where they cannot. Who can exchanges the database. It is

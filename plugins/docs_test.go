@@ -12,6 +12,25 @@ import (
 	"mssentinel/plugins/mapper/mappertest"
 )
 
+// The page has the canonical form of each type, with the paths of its patterns.
+func TestPageHasCanonicalForms(t *testing.T) {
+	page, err := os.ReadFile(filepath.Join("..", "app", "docs", "mapping.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, forms, _ := strings.Cut(string(page), "\n## Canonical forms\n")
+	forms, _, _ = strings.Cut(forms, "\n## ")
+	for typ, paths := range canonicalPaths {
+		_, row, _ := strings.Cut(forms, "\n| "+typ+" | ")
+		row, _, _ = strings.Cut(row, "\n")
+		for _, path := range paths {
+			if !strings.Contains(row, "`"+path+"`") {
+				t.Errorf("the row of %s lacks %s: %s", typ, path, row)
+			}
+		}
+	}
+}
+
 // exampleRow is a row of a table of app/docs/mapping.md: a type, a value as JSON has it, and what becomes of it.
 var exampleRow = regexp.MustCompile("^\\| ([A-Z][A-Za-z ]+) \\| `([^`]+)` \\| `?([^`|]+?)`? \\|$")
 

@@ -2,12 +2,15 @@ package main
 
 import (
 	"encoding/json"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
 
 	"github.com/tidwall/gjson"
 
+	"mssentinel/plugins/builtin"
 	"mssentinel/plugins/mapper"
 	"mssentinel/plugins/mapper/mappertest"
 )
@@ -54,6 +57,42 @@ func TestCanonicalValuesStay(t *testing.T) {
 			if got := patterns(t, m, row); !slices.Equal(got, []string{o.Pattern}) {
 				t.Errorf("%s becomes %q", o.Pattern, got)
 			}
+		}
+	}
+}
+
+// The ids that stand in Sentinel stay: the rows of testdata/ids.txt were made apart from the product, and none is ever changed.
+func TestIDsNeverChange(t *testing.T) {
+	file, err := os.ReadFile(filepath.Join("testdata", "ids.txt"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	rows := map[string]int{}
+	for line := range strings.Lines(string(file)) {
+		if strings.HasPrefix(line, "#") {
+			continue
+		}
+		cells := strings.Split(strings.TrimSpace(line), "\t")
+		if len(cells) != 3 {
+			t.Fatalf("%q has not three cells", line)
+		}
+		rows[cells[0]]++
+		ind, err := mapper.Parse([]byte(`{"type":"` + cells[0] + `","ownerName":"O","summary":` + cells[1] + `}`))
+		if err != nil {
+			t.Fatalf("%q: %v", line, err)
+		}
+		objects := built(t, cells[0]).Map(ind, mappertest.Now).Objects
+		if len(objects) != 1 {
+			t.Errorf("%q gives %d objects", line, len(objects))
+			continue
+		}
+		if o := decode(t, &objects[0]); o.ID != cells[2] {
+			t.Errorf("%s %s had the id %s, and now it has %s, of %s", cells[0], cells[1], cells[2], o.ID, o.Pattern)
+		}
+	}
+	for _, typ := range builtin.Types {
+		if rows[typ.Name] < 3 {
+			t.Errorf("%s has %d ids in the list", typ.Name, rows[typ.Name])
 		}
 	}
 }

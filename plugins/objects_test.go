@@ -38,7 +38,7 @@ type object struct {
 	of  *stix.Indicator
 }
 
-// indicators are the cases of every mapper's testdata and the population, by type.
+// indicators are the cases of every mapper's testdata, those that all types have, and the population, by type.
 func indicators(t testing.TB) map[string][][]byte {
 	t.Helper()
 	byType := map[string][][]byte{}
@@ -67,6 +67,11 @@ func indicators(t testing.TB) map[string][][]byte {
 				t.Fatalf("%s: %v", file, err)
 			}
 			byType[named.Type] = append(byType[named.Type], c.Indicator)
+		}
+	}
+	for _, c := range commonCases(t) {
+		for _, typ := range typeNames {
+			byType[typ] = append(byType[typ], c.indicator(t, typ))
 		}
 	}
 	return byType

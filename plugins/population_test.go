@@ -81,7 +81,7 @@ type generator struct{ *rand.Rand }
 
 func (g generator) indicator(typ string, id int) map[string]any {
 	ind := map[string]any{
-		"id": id, "type": typ, "ownerName": g.text(20), "webLink": fmt.Sprintf("https://tc.example/#/details/indicators/%d/overview", id),
+		"id": id, "type": typ, "ownerName": g.oneOf(owners...), "webLink": fmt.Sprintf("https://tc.example/#/details/indicators/%d/overview", id),
 		"dateAdded": time.Date(2024, 1, 1, 0, 0, g.IntN(1<<26), 0, time.UTC).Format(time.RFC3339),
 		"tags":      g.collection(6, "name", "techniqueId"), "attributes": g.collection(5, "type", "value"),
 		"associatedGroups": g.collection(4, "type", "name", "ownerName"), "securityLabels": g.collection(2, "name", "color"),
@@ -92,6 +92,8 @@ func (g generator) indicator(typ string, id int) map[string]any {
 	g.value(typ, ind)
 	return ind
 }
+
+var owners = []string{"Example Org", `Bob's "Feeds" | \ `, "Ünïted 語 💥", "State: inactive;", "\t", strings.Repeat("A long name ", 20)}
 
 func (g generator) value(typ string, ind map[string]any) {
 	v4, v6 := fmt.Sprintf("%d.%d.%d.%d", g.IntN(256), g.IntN(256), g.IntN(256), g.IntN(256)), fmt.Sprintf("%X:0:0:%x::%d", 1+g.IntN(65535), g.IntN(65536), g.IntN(10))

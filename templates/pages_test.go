@@ -1,176 +1,313 @@
-package templates
+package templates_test
 
 import (
-	"time"
+	"bytes"
+	"errors"
+	"flag"
+	"fmt"
+	"io/fs"
+	"net/url"
+	"os"
+	"path"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+
+	"mssentinel/templates/stories"
 
 	"github.com/a-h/templ"
+	"github.com/google/go-cmp/cmp"
+	"golang.org/x/net/html"
 )
 
-var noon = time.Date(2026, 11, 24, 12, 0, 0, 0, time.UTC)
+var update = flag.Bool("update", false, "write the golden pages anew")
 
-const jobID = "5f0c6a52-4c1b-4d3e-9f63-0f1f2f3f4f5f"
+// contentHash is the folder of the static files in an address.
+var contentHash = regexp.MustCompile(`static/[0-9a-f]{16}/`)
 
-// pages are the screens in each state that looks different, by the name of their golden file.
-var pages = map[string]templ.Component{
-	"configure-empty":   ConfigurePage(Configure{Frame: frame("CONFIGURE", "configure")}),
-	"configure":         ConfigurePage(Configure{Frame: frame("CONFIGURE", "configure"), Queries: queries()}),
-	"configure-trouble": ConfigurePage(Configure{Frame: troubled(frame("CONFIGURE", "configure")), Queries: queries()}),
-	"configure-saved":   ConfigurePage(Configure{Frame: noticed(frame("CONFIGURE", "configure"), success), Queries: queries()}),
-
-	"editor":       EditorPage(editor(func(e *Editor) { e.Focus = "add" })),
-	"editor-empty": EditorPage(editor(func(e *Editor) { e.Queries, e.Draft = nil, "[]" })),
-	"editor-changed": EditorPage(editor(func(e *Editor) {
-		e.Dirty, e.Focus, e.Queries[0].Mark, e.Queries[1].Mark = true, "up-new-1", "New", "Changed"
-	})),
-	"editor-outdated": EditorPage(editor(func(e *Editor) { e.Outdated = true })),
-	"editor-faults":   EditorPage(editor(func(e *Editor) { e.Frame = noticed(e.Frame, faults) })),
-	"editor-add":      EditorPage(editor(func(e *Editor) { e.Form = form() })),
-	"editor-edit":     EditorPage(editor(func(e *Editor) { e.Form = form(); e.Form.Key, e.Form.Faults, e.Focus = "a", faults.Points, "validate" })),
-	"editor-valid":    EditorPage(editor(func(e *Editor) { e.Form = form(); e.Form.Valid = "TQL is valid — 1,234 matching results." })),
-	"editor-preview":  EditorPage(editor(func(e *Editor) { e.Form = form(); e.Form.Preview = sample() })),
-	"editor-no-owners": EditorPage(editor(func(e *Editor) {
-		e.Form = form()
-		e.Form.Owners, e.Form.OwnersFault = nil, "The owners cannot be listed. ThreatConnect at tc.example gives no usable answer."
-	})),
-	"editor-delete":     EditorPage(editor(func(e *Editor) { e.Delete = &e.Queries[1] })),
-	"editor-save":       EditorPage(editor(func(e *Editor) { e.Save = &SaveWindow{Late: true} })),
-	"editor-save-first": EditorPage(editor(func(e *Editor) { e.Save = &SaveWindow{First: true} })),
-	"editor-discard":    EditorPage(editor(func(e *Editor) { e.Discard = true })),
-	"editor-import":     EditorPage(editor(func(e *Editor) { e.Import = &ImportWindow{} })),
-	"editor-no-import": EditorPage(editor(func(e *Editor) {
-		e.Import = &ImportWindow{Pasted: `{"a":"</textarea>"}`, Fault: "Not imported: this is not a list of queries."}
-	})),
-
-	"preview":        PreviewQuery(PreviewPage{Frame: frame("Preview", "configure"), Query: queries()[0], Preview: sample()}),
-	"preview-failed": PreviewQuery(PreviewPage{Frame: frame("Preview", "configure"), Query: queries()[0], Fault: "ThreatConnect did not answer within 25 seconds."}),
-
-	"jobs-empty":      JobsPage(Jobs{Frame: frame("JOBS", "jobs"), Self: "jobs", Statuses: statuses("Pending", "Failed"), NothingToRun: true}),
-	"jobs-none-found": JobsPage(Jobs{Frame: frame("JOBS", "jobs"), Self: "jobs?status=Failed", Statuses: statuses("Failed"), RequestID: "5f0c", Filtered: true}),
-	"jobs":            JobsPage(Jobs{Frame: frame("JOBS", "jobs"), Self: "jobs?offset=20", Statuses: statuses("Pending", "Failed"), Jobs: jobs(), Pager: middle("jobs")}),
-	"jobs-running":    JobsPage(Jobs{Frame: frame("JOBS", "jobs"), Self: "jobs", Statuses: statuses("Pending", "Failed"), Jobs: jobs()[:1], Progress: progressed(), Pager: Pager{First: 1, Last: 1, Total: 1}}),
-	"jobs-ask": JobsPage(Jobs{Frame: frame("JOBS", "jobs"), Self: "jobs", Statuses: statuses("Pending", "Failed"), Ask: &Question{Title: "Run Full", Text: []string{"Sends everything again."},
-		Action: "jobs", Back: "jobs", Button: "Run Full", Fields: []Field{{"action", "run"}, {"mode", "full"}}}}),
-
-	"job":           JobDetails(JobPage{Frame: frame("Job Details", "jobs"), Self: "jobs?id=" + jobID, Job: jobs()[1], Facts: facts(), Details: details()}),
-	"job-running":   JobDetails(JobPage{Frame: frame("Job Details", "jobs"), Self: "jobs?id=" + jobID, Job: jobs()[0], Facts: facts()[:1], Paused: []string{"Download", "Upload"}, Progress: &Progress{RequestID: jobID, Stage: "Download", Bars: []Bar{{Label: "Download", Unit: "indicators"}}}}),
-	"job-retiring":  JobDetails(JobPage{Frame: frame("Job Details", "jobs"), Self: "jobs?id=" + jobID, Job: jobs()[3]}),
-	"job-ask":       JobDetails(JobPage{Frame: frame("Job Details", "jobs"), Self: "jobs?id=" + jobID, Job: jobs()[0], Ask: cancel()}),
-	"tasks":         TasksPage(Tasks{Frame: frame("TASKS", "tasks"), Tasks: tasks()}),
-	"tasks-ask":     TasksPage(Tasks{Frame: frame("TASKS", "tasks"), Tasks: tasks(), Ask: &Question{Title: "Kill Task", Text: []string{"Download is at work. Kill it?"}, Action: "tasks", Back: "tasks", Button: "Kill Task", Danger: true, Fields: []Field{{"action", "kill"}, {"task", "download"}}}}),
-	"report-empty":  ReportPage(Report{Frame: frame("REPORT", "report"), Steps: steps()}),
-	"report-none":   ReportPage(Report{Frame: frame("REPORT", "report"), Steps: steps(), Text: "nothing like it", Filtered: true}),
-	"report":        ReportPage(Report{Frame: frame("REPORT", "report"), Steps: steps(), Problems: problems(), Pager: middle("report")}),
-	"report-no-job": ErrorDetails(ProblemPage{Frame: frame("Error Details", "report"), Problem: problems()[2]}),
-	"report-detail": ErrorDetails(ProblemPage{Frame: frame("Error Details", "report"), Problem: problems()[0]}),
-	"failure":       Failure(frame("Error", "jobs"), 409, "The job has moved on and does not allow this any more. Reload to see its status."),
-}
-
-var (
-	success = Notice{Kind: "success", Text: "Saved. A delta update starts now; JOBS shows it."}
-	faults  = Notice{Kind: "error", Text: "The list cannot be saved yet:", Points: []string{"Query 1: TQL is empty: enter the query.", `Query 2: The owner "O'Brien & <Sons>" is not among those.`}}
-)
-
-func frame(title, section string) Frame {
-	return Frame{Title: title, Section: section, Root: "../", Version: "1.0.0", Source: "ThreatConnect-Demo", Token: "the-token"}
-}
-
-func troubled(f Frame) Frame {
-	f.Trouble = "The database cannot be written: the disk is full. Free some space; it is tried again every 30 s."
-	return f
-}
-
-func noticed(f Frame, n Notice) Frame {
-	f.Notices = []Notice{n}
-	return f
-}
-
-// queries hold what has to be escaped.
-func queries() []Query {
-	return []Query{
-		{Key: "new-1", Position: 1, Owners: []string{"Demo Organization", "O'Brien & <Sons>"}, Types: []string{"Address", "File"}, TQL: `rating >= 3 and summary like "%<b>%"`, SortField: "threatAssessScore", SortDirection: "DESC"},
-		{Key: "a", Position: 2, Owners: []string{"Common Community"}, Types: []string{"Email Subject"}, TQL: "confidence > 50"},
+func draw(t *testing.T, page templ.Component) []byte {
+	t.Helper()
+	var buf bytes.Buffer
+	if err := page.Render(t.Context(), &buf); err != nil {
+		t.Fatal(err)
 	}
+	return buf.Bytes()
 }
 
-func editor(change func(*Editor)) Editor {
-	e := Editor{Frame: frame("CONFIGURE", "configure"), Queries: queries(), Draft: `[{"key":"a","tql":"x < \"y\""}]`, Version: "v1", Base: "0123456789abcdef", Seal: "the-seal"}
-	change(&e)
-	return e
-}
-
-func form() *QueryForm {
-	return &QueryForm{
-		Owners: []Choice{{"Demo Organization", "Demo Organization", true}, {"O'Brien & <Sons>", "O'Brien & <Sons>", false}},
-		Types:  []Choice{{"Address", "Address", true}, {"Host", "Host", false}}, TQL: `summary like "%<b>%"`,
-		SortFields:     []Choice{{"", "None", false}, {"rating", "rating", true}},
-		SortDirections: []Choice{{"ASC", "Ascending", false}, {"DESC", "Descending", true}},
+// helpChapters stand in a file of their own, which app/tools/help writes.
+func helpChapters(t *testing.T) []byte {
+	t.Helper()
+	chapters, err := os.ReadFile("help.html")
+	if err != nil {
+		t.Fatal(err)
 	}
+	return chapters
 }
 
-func sample() *Preview {
-	return &Preview{Total: 1234, Cap: 100, Truncated: true, Problems: []string{"Indicator 2 (Host 7 in Demo Organization): *.example is a wildcard"},
-		Objects: []PreviewObject{{Name: "bad.example | O'Brien & <Sons>", Pattern: "[domain-name:value = 'bad.example']", JSON: "{\n  \"type\": \"indicator\"\n}"}}}
-}
-
-func statuses(chosen ...string) []Choice {
-	all := []Choice{{Value: "Pending", Label: "Pending"}, {Value: "Failed", Label: "Failed"}}
-	for i := range all {
-		for _, name := range chosen {
-			all[i].Chosen = all[i].Chosen || all[i].Value == name
+// The pages are what they were when someone last looked at them. One tag a line; the address of the static files is left
+// out, since it changes with each of them, and so are the chapters of Help.
+func TestGoldenPages(t *testing.T) {
+	known := map[string]bool{}
+	for _, s := range stories.All() {
+		if s.State == stories.Long {
+			continue // its page is as long
+		}
+		file := filepath.Join("testdata", s.Name+".html")
+		known[file] = true
+		t.Run(s.Name, func(t *testing.T) {
+			got := contentHash.ReplaceAll(draw(t, s.Page), []byte("static/HASH/"))
+			got = bytes.ReplaceAll(got, helpChapters(t), []byte("CHAPTERS"))
+			got = append(bytes.ReplaceAll(got, []byte("><"), []byte(">\n<")), '\n')
+			if *update {
+				if err := os.WriteFile(file, got, 0o644); err != nil {
+					t.Fatal(err)
+				}
+			}
+			want, err := os.ReadFile(file)
+			if err != nil && !errors.Is(err, fs.ErrNotExist) {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(strings.Split(string(want), "\n"), strings.Split(string(got), "\n")); diff != "" {
+				t.Errorf("look at it, then run go test ./templates -update (-golden +page):\n%s", diff)
+			}
+		})
+	}
+	files, err := filepath.Glob(filepath.Join("testdata", "*.html"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, file := range files {
+		if !known[file] {
+			t.Errorf("%s belongs to no page", file)
 		}
 	}
-	return all
 }
 
-// jobs has one in each state that offers something else.
-func jobs() []Job {
-	started, ended := noon, noon.Add(time.Hour)
-	id := func(first string) string { return first + jobID[8:] }
-	return []Job{
-		{RequestID: jobID, Type: "Scheduled", Mode: "Full", Status: "Upload In Progress", Started: &started, Downloaded: 12345, Uploaded: 700, CanCancel: true},
-		{RequestID: id("11111111"), Type: "Ad-Hoc", Mode: "Delta", Status: "Upload Complete", Started: &started, Ended: &ended, Downloaded: 10, Uploaded: 7, Retired: 1, Errors: 2},
-		{RequestID: id("22222222"), Type: "Ad-Hoc", Mode: "Delta", Status: "Failed", Message: "Check <Client Secret>.", Started: &started, Ended: &ended, CanRetry: true},
-		{RequestID: id("33333333"), Type: "Scheduled", Mode: "Reconcile", Status: "Confirmation Required", Started: &started, Ended: &ended, Held: 1200, NeedsAnswer: true},
-		{RequestID: id("44444444"), Type: "Scheduled", Mode: "Delta", Status: "Pending", RetryAfter: &ended, CanCancel: true},
+// What holds for every page, in whatever state.
+func TestEveryPage(t *testing.T) {
+	for _, s := range stories.All() {
+		t.Run(s.Name, func(t *testing.T) {
+			root, err := html.Parse(bytes.NewReader(draw(t, s.Page)))
+			if err != nil {
+				t.Fatal(err)
+			}
+			d := &document{T: t, ids: map[string]*html.Node{}, labels: map[string]bool{}, links: map[string]string{}, help: helpChapters(t)}
+			for n := range root.Descendants() {
+				d.learn(n)
+			}
+			for n := range root.Descendants() {
+				if n.Type == html.ElementNode {
+					d.check(n)
+				}
+			}
+			if d.h1 != 1 {
+				t.Errorf("%d headings of the first level", d.h1)
+			}
+		})
 	}
 }
 
-func progressed() *Progress {
-	return &Progress{RequestID: jobID, Stage: "Upload", Rate: 166.6, Wait: "Sentinel's limit reached. Next request in 23 s.", Remaining: 65 * time.Minute,
-		Bars: []Bar{{"Download", "indicators", 12345, 12345}, {"Convert", "objects made", 15000, 0}, {"Upload", "objects", 700, 15000}}}
+// document is a page under examination.
+type document struct {
+	*testing.T
+	ids    map[string]*html.Node
+	labels map[string]bool   // ids of what a label is for
+	links  map[string]string // where they lead, by what they say
+	h1     int
+	level  int    // of the last heading
+	help   []byte // the chapters of Help
 }
 
-func facts() []Fact {
-	return []Fact{{Label: "Job Type", Value: "Ad-Hoc"}, {Label: "Date Queued", Time: &noon}, {Label: "Count Uploaded", Value: "7"}}
-}
-
-func details() []Detail {
-	return []Detail{{Query: "1: rating >= 3", Type: "Host", Downloaded: 10, Invalid: 1, Duplicate: 1, Queued: 8, Uploaded: 7, Rejected: 1, Retired: 1}}
-}
-
-func cancel() *Question {
-	return &Question{Title: "Cancel Job", Text: []string{"The job ends as Cancelled."}, Action: "jobs", Back: "jobs?id=" + jobID, Button: "Cancel Job", Danger: true,
-		Fields: []Field{{"action", "cancel"}, {"id", jobID}}}
-}
-
-func middle(page string) Pager {
-	return Pager{First: 21, Last: 40, Total: 1234, Newer: page, Older: page + "?offset=40"}
-}
-
-func tasks() []Task {
-	return []Task{
-		{Name: "Download", Slug: "download", Description: "Downloads indicators from ThreatConnect.", Status: "Running", Schedule: "When a job waits", HeartbeatTimeout: 20 * time.Minute, LastHeartbeat: noon, LastRun: noon, Detail: "Page 3"},
-		{Name: "Upload", Slug: "upload", Description: "Uploads STIX objects to Microsoft Sentinel.", Status: "Paused", Paused: true, Schedule: "As they are converted", HeartbeatTimeout: 30 * time.Minute},
-		{Name: "Cleaner", Slug: "cleaner", Description: "Cleans the filesystem and the database.", Status: "Idle", Schedule: "Every 2 hours", HeartbeatTimeout: 30 * time.Minute, NextRun: noon.Add(time.Hour)},
+func (d *document) learn(n *html.Node) {
+	if id, found := attribute(n, "id"); found {
+		if d.ids[id] != nil || id == "" {
+			d.Errorf("the id %q is there twice, or empty", id)
+		}
+		d.ids[id] = n
+	}
+	if of, found := attribute(n, "for"); found {
+		d.labels[of] = true
 	}
 }
 
-func steps() []Choice { return []Choice{{"", "All", true}, {"Convert", "Convert", false}} }
-
-func problems() []Problem {
-	return []Problem{
-		{ID: 9007199254740993, RequestID: jobID, Step: "Convert", Code: "invalid-value", Message: "<*.example> is a wildcard.", Raw: "{\n  \"id\": 9007199254740993\n}", Added: noon},
-		{ID: 2, RequestID: jobID, Step: "Convert", Code: "long-pattern", Message: "Sentinel's rules may not match it.", Added: noon, Note: true},
-		{ID: 1, Step: "Upload", Code: "refused", Message: "It belongs to no job.", Added: noon},
+func (d *document) check(n *html.Node) {
+	d.attributes(n)
+	d.references(n)
+	switch n.Data {
+	case "h1", "h2", "h3", "h4":
+		d.heading(n)
+	case "style":
+		d.Errorf("a style is inline")
+	case "script":
+		if _, found := attribute(n, "src"); !found {
+			d.Errorf("a script is inline")
+		}
+	case "img":
+		if _, found := attribute(n, "alt"); !found {
+			d.Errorf("an image has no alt")
+		}
+	case "th":
+		if _, found := attribute(n, "scope"); !found {
+			d.Errorf("the heading %q has no scope", textOf(n))
+		}
+	case "input", "select", "textarea":
+		d.field(n)
+	case "form":
+		d.form(n)
+	case "a", "button", "summary":
+		d.says(n)
 	}
+	d.focus(n)
+}
+
+// says: whoever hears links and buttons without what is around them knows where each one leads.
+func (d *document) says(n *html.Node) {
+	label, _ := attribute(n, "aria-label")
+	if label == "" {
+		label = textOf(n)
+	}
+	if label == "" {
+		d.Errorf("a %s says nothing", n.Data)
+	}
+	if n.Data != "a" {
+		return
+	}
+	href, _ := attribute(n, "href")
+	to := path.Join("ui", href)
+	if before, found := d.links[label]; found && before != to {
+		d.Errorf("%q leads to %s and to %s", label, before, to)
+	}
+	d.links[label] = to
+}
+
+// leadsOutside says that an element is a link that leads out of the Service openly: in a tab of its own, to which it tells nothing.
+func leadsOutside(n *html.Node, u *url.URL) bool {
+	target, _ := attribute(n, "target")
+	rel, _ := attribute(n, "rel")
+	return n.Data == "a" && u.Scheme == "https" && target == "_blank" && rel == "noopener noreferrer"
+}
+
+// attributes: nothing that the Content-Security-Policy forbids, and no address that leads out of the Service unseen.
+func (d *document) attributes(n *html.Node) {
+	for _, a := range n.Attr {
+		switch {
+		case a.Key == "style", strings.HasPrefix(a.Key, "on"), strings.HasPrefix(a.Key, "hx-on"):
+			d.Errorf("%s has %s", n.Data, a.Key)
+		case slices.Contains([]string{"href", "src", "action", "formaction", "hx-get", "hx-post"}, a.Key):
+			u, err := url.Parse(a.Val)
+			if err == nil && leadsOutside(n, u) {
+				continue
+			}
+			if err != nil || u.Scheme != "" || u.Host != "" || strings.HasPrefix(u.Path, "/") {
+				d.Errorf("%s=%q is not relative", a.Key, a.Val)
+			}
+		}
+	}
+}
+
+// references name elements that there are.
+func (d *document) references(n *html.Node) {
+	for _, a := range n.Attr {
+		var ids []string
+		switch a.Key {
+		case "for", "aria-labelledby", "aria-describedby", "data-filter":
+			ids = strings.Fields(a.Val)
+		case "href", "hx-target", "hx-select":
+			if id, local := strings.CutPrefix(a.Val, "#"); local {
+				ids = []string{id}
+			}
+			d.place(a.Val)
+		}
+		for _, id := range ids {
+			if d.ids[id] == nil {
+				d.Errorf("%s=%q: there is no such id", a.Key, a.Val)
+			}
+		}
+	}
+}
+
+// place: what leads to a place on Help leads to one that there is.
+func (d *document) place(target string) {
+	page, id, found := strings.Cut(target, "#")
+	if found && path.Base(page) == "help" && !bytes.Contains(d.help, []byte(` id="`+id+`"`)) {
+		d.Errorf("%s: Help has no such place", target)
+	}
+}
+
+func (d *document) heading(n *html.Node) {
+	level, err := strconv.Atoi(n.Data[1:])
+	if err != nil {
+		d.Fatal(err)
+	}
+	if level > d.level+1 {
+		d.Errorf("%s %q skips a level", n.Data, textOf(n))
+	}
+	if d.level = level; level == 1 {
+		d.h1++
+	}
+}
+
+// field: whoever does not see it hears what it is for.
+func (d *document) field(n *html.Node) {
+	if kind, _ := attribute(n, "type"); kind == "hidden" {
+		return
+	}
+	id, _ := attribute(n, "id")
+	label, _ := attribute(n, "aria-label")
+	inside := slices.ContainsFunc(slices.Collect(n.Ancestors()), func(a *html.Node) bool { return a.Data == "label" })
+	if label == "" && !inside && (id == "" || !d.labels[id]) {
+		name, _ := attribute(n, "name")
+		d.Errorf("the %s %q has no label", n.Data, name)
+	}
+}
+
+// form: what changes something carries the token.
+func (d *document) form(n *html.Node) {
+	if method, _ := attribute(n, "method"); method == "get" {
+		return
+	}
+	for field := range n.Descendants() {
+		name, _ := attribute(field, "name")
+		value, _ := attribute(field, "value")
+		if name == "token" && value == "the-token" {
+			return
+		}
+	}
+	d.Errorf("a form has no token")
+}
+
+// focus: htmx gives the focus back by id to what it has redrawn.
+func (d *document) focus(n *html.Node) {
+	_, reached := attribute(n, "tabindex")
+	_, named := attribute(n, "id")
+	if named || !(reached || slices.Contains([]string{"a", "button", "summary"}, n.Data)) {
+		return
+	}
+	for a := range n.Ancestors() {
+		if id, _ := attribute(a, "id"); id == "live" {
+			d.Errorf("the %s %q loses the focus when #live is redrawn: it has no id", n.Data, textOf(n))
+		}
+	}
+}
+
+func attribute(n *html.Node, key string) (string, bool) {
+	for _, a := range n.Attr {
+		if a.Key == key {
+			return a.Val, true
+		}
+	}
+	return "", false
+}
+
+func textOf(n *html.Node) string {
+	var words strings.Builder
+	for d := range n.Descendants() {
+		if d.Type == html.TextNode {
+			fmt.Fprint(&words, d.Data)
+		}
+	}
+	return strings.Join(strings.Fields(words.String()), " ")
 }

@@ -16,6 +16,10 @@ import (
 //go:embed static
 var files embed.FS
 
+// ContentSecurityPolicy is what the pages are made for: nothing inline, nothing from elsewhere.
+const ContentSecurityPolicy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; " +
+	"connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'self'"
+
 // contentHash names the folder of the static files: what changes gets a new address, so that a browser may keep what it has.
 var contentHash = hashFiles()
 
@@ -61,5 +65,5 @@ func contentType(name string) string {
 	return "text/plain; charset=utf-8"
 }
 
-// assetURL is the relative URL of a static file, seen from a page whose way to the Service's root is root.
-func assetURL(root, name string) string { return root + "static/" + contentHash + "/" + name }
+// AssetURL is the relative URL of a static file, seen from a page whose way to the Service's root is root.
+func AssetURL(root, name string) string { return root + "static/" + contentHash + "/" + name }

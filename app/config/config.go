@@ -39,6 +39,8 @@ type Config struct {
 	AzureCloud string `input:"azure_cloud" label:"Azure Cloud"` // Public, US Government or China
 	// FullUpdateInterval is 0 to 365 days; 0 means never.
 	FullUpdateInterval time.Duration `input:"full_update_interval_days" label:"Full Update Interval Days"`
+	// Notifications: people are told of failures in ThreatConnect. The input is On or Off.
+	Notifications bool `input:"notifications" label:"ThreatConnect Notifications"`
 
 	TCAPIPath      string      `input:"tc_api_path"`      // base of the ThreatConnect API, without a slash at its end
 	TCToken        secret.Text `input:"tc_token"`         // the platform's own token; may be empty
@@ -52,16 +54,19 @@ type Config struct {
 
 	AuthorityURL string `input:"authority_url" source:"environment"` // base of the login host; empty: the cloud's
 	UploadURL    string `input:"upload_url" source:"environment"`    // base of the upload host; empty: the cloud's
-	HTTPAddr     string `input:"http_addr" source:"environment"`     // loopback address of the screens in standalone mode
-	MapperDir    string `input:"mapper_dir" source:"environment"`    // folder of more mappers; standalone mode only
+	// LogAnalyticsURL is the base of the host that answers queries; empty: the cloud's.
+	LogAnalyticsURL string `input:"log_analytics_url" source:"environment"`
+	HTTPAddr        string `input:"http_addr" source:"environment"`  // loopback address of the screens in standalone mode
+	MapperDir       string `input:"mapper_dir" source:"environment"` // folder of more mappers; standalone mode only
 
 	// UploadRequestsPerMinute is 100 or less; more, or 0 for no limit, only while the upload host is loopback.
 	UploadRequestsPerMinute int `input:"upload_requests_per_minute" source:"environment"`
 	// UploadWindow is how long Sentinel's minute lasts; shorter only while the upload host is loopback.
 	UploadWindow time.Duration `input:"upload_window_seconds" source:"environment"`
 
-	Platform *platform.Inputs // nil in standalone mode
-	Warnings []string         // what did not work at start but harms nothing, for the log
+	Platform   *platform.Inputs     // nil in standalone mode
+	Parameters []platform.Parameter // what came in the parameter file, by name, without values; nil where there is none
+	Warnings   []string             // what did not work at start but harms nothing, for the log
 }
 
 // Resolver asks ThreatConnect for the values that the platform left as references such as &{TC:TEXT:name}. References
@@ -74,6 +79,15 @@ type Resolver func(ctx context.Context, known Config, references map[string]stri
 // Config.LogPath are set even then, as far as they are known, so that the failure can be written down. Resolve may be
 // nil: a reference is a fault then.
 func Load(ctx context.Context, resolve Resolver) (Config, error) {
+	return loadInputs(ctx, resolve, false)
+}
+
+// LoadAlone is [Load] for a command that serves nothing: it needs neither a platform nor an address.
+func LoadAlone(ctx context.Context, resolve Resolver) (Config, error) {
+	return loadInputs(ctx, resolve, true)
+}
+
+func loadInputs(ctx context.Context, resolve Resolver, alone bool) (Config, error) {
 	file, err := readParamFile()
 	if err != nil {
 		return Config{OutPath: file.siblingFolder("out"), LogPath: file.siblingFolder("log")}, err
@@ -82,13 +96,14 @@ func Load(ctx context.Context, resolve Resolver) (Config, error) {
 	if err != nil {
 		return Config{}, err
 	}
-	r := newReader(all, file)
+	r := newReader(all, file, alone)
 	if references := r.findReferences(); resolve != nil && len(references) > 0 {
-		values, failures := resolve(ctx, newReader(all, file).readConfig(), references)
+		values, failures := resolve(ctx, newReader(all, file, alone).readConfig(), references)
 		r.replaceReferences(values)
 		r.unresolved = failures
 	}
 	c := r.readConfig()
+	c.Parameters = describeParameters(file, all)
 	if file.warning != "" {
 		c.Warnings = append(c.Warnings, file.warning)
 	}
@@ -121,9 +136,10 @@ func (r *reader) readConfig() Config {
 	}
 	c.AzureCloud = r.readChoice("azure_cloud", "Public", "US Government", "China")
 	c.FullUpdateInterval = time.Duration(r.readWholeOr("full_update_interval_days", 7, 0, 365)) * 24 * time.Hour
+	c.Notifications = r.readChoice("notifications", "On", "Off") == "On"
 	r.readThreatConnect(&c)
 	r.readOperatorSettings(&c)
-	if c.HTTPAddr == "" {
+	if c.HTTPAddr == "" && !r.alone {
 		c.Platform = r.readPlatform()
 	}
 	return c
@@ -189,9 +205,10 @@ func (r *reader) readTokenExpiry(c *Config) {
 func (r *reader) readOperatorSettings(c *Config) {
 	c.AuthorityURL = r.readURL("authority_url")
 	c.UploadURL = r.readURL("upload_url")
+	c.LogAnalyticsURL = r.readURL("log_analytics_url")
 	c.HTTPAddr = r.readLoopbackAddress("http_addr")
 	c.MapperDir = r.readText("mapper_dir")
-	if c.MapperDir != "" && c.HTTPAddr == "" {
+	if c.MapperDir != "" && c.HTTPAddr == "" && !r.alone {
 		r.addFault("mapper_dir", "works in standalone mode alone: unset it, and put mappers into the package instead")
 	}
 	r.readPacing(c)

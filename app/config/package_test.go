@@ -78,7 +78,7 @@ func TestParamsAreTheInputs(t *testing.T) {
 		t.Fatalf("install.json has %d parameters, the App reads %d", len(install.Params), len(want))
 	}
 	secrets := []string{"client_secret", "tc_api_secret_key"}
-	optional := map[string]string{"azure_cloud": "Public", "full_update_interval_days": "7"}
+	optional := map[string]string{"azure_cloud": "Public", "full_update_interval_days": "7", "notifications": "On"}
 	for i, p := range install.Params {
 		if p.Name != want[i].name || p.Label != want[i].label || p.Sequence != i+1 {
 			t.Errorf("parameter %d is %s (%s), sequence %d; want %s (%s)", i+1, p.Name, p.Label, p.Sequence, want[i].name, want[i].label)
@@ -135,8 +135,10 @@ func TestEveryOfferedChoiceIsTaken(t *testing.T) {
 			continue
 		}
 		for _, value := range p.ValidValues {
-			if got, err := load(t, map[string]string{p.Name: value}, nil); err != nil || got.AzureCloud != value {
-				t.Errorf("%s = %s: got %q, %v", p.Name, value, got.AzureCloud, err)
+			got, err := load(t, map[string]string{p.Name: value}, nil)
+			taken := map[string]string{"azure_cloud": got.AzureCloud, "notifications": map[bool]string{true: "On", false: "Off"}[got.Notifications]}
+			if err != nil || taken[p.Name] != value {
+				t.Errorf("%s = %s: got %q, %v", p.Name, value, taken[p.Name], err)
 			}
 		}
 	}

@@ -7,11 +7,11 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"math/big"
 	"os"
 	"path/filepath"
-	"syscall"
+
+	"mssentinel/app/regular"
 )
 
 // The platform names the parameter file and its key in these variables, app/docs/platform.md#parameter-file.
@@ -50,7 +50,7 @@ func readParamFile() (paramFile, error) {
 	case key == "":
 		return paramFile{named: true}, fmt.Errorf("%s is set but %s is not: start the App from the Services page of ThreatConnect", paramFileVariable, paramKeyVariable)
 	}
-	sealed, err := readBounded(path)
+	sealed, err := regular.Read(path, maxParamFile)
 	if err != nil {
 		return paramFile{named: true, path: path}, fmt.Errorf("reading the parameter file: %w", err)
 	}
@@ -77,22 +77,6 @@ func (f paramFile) siblingFolder(name string) string {
 		return ""
 	}
 	return folder
-}
-
-func readBounded(path string) ([]byte, error) {
-	file, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0) // a pipe would keep the start waiting
-	if err != nil {
-		return nil, err
-	}
-	defer file.Close()
-	if info, err := file.Stat(); err != nil || !info.Mode().IsRegular() {
-		return nil, errors.Join(fmt.Errorf("%s is no regular file", path), err)
-	}
-	data, err := io.ReadAll(io.LimitReader(file, maxParamFile+1))
-	if err == nil && len(data) > maxParamFile {
-		err = fmt.Errorf("%s is larger than %d bytes", path, maxParamFile)
-	}
-	return data, err
 }
 
 // openParams decrypts and splits a parameter file. No error of it quotes the content.

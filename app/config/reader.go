@@ -21,13 +21,14 @@ import (
 type reader struct {
 	inputs     map[string]input
 	onPlatform bool             // a parameter file was there
+	alone      bool             // nothing is served
 	unresolved map[string]error // why a variable has no value, by label, where that was asked
 	reported   map[string]bool  // unresolved variables that are among the faults
 	faults     Faults
 }
 
-func newReader(all []input, file paramFile) *reader {
-	r := &reader{inputs: make(map[string]input, len(all)), onPlatform: file.named, reported: map[string]bool{}}
+func newReader(all []input, file paramFile, alone bool) *reader {
+	r := &reader{inputs: make(map[string]input, len(all)), onPlatform: file.named, alone: alone, reported: map[string]bool{}}
 	values := make(map[string]string, len(all))
 	for _, f := range all {
 		raw, sent := file.values[f.name]

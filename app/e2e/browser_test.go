@@ -2,16 +2,12 @@ package e2e
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
-	"strings"
 	"sync"
 	"testing"
 	"time"
 
-	"github.com/chromedp/cdproto/input"
-	"github.com/chromedp/cdproto/log"
-	"github.com/chromedp/cdproto/network"
-	"github.com/chromedp/cdproto/runtime"
 	"github.com/chromedp/chromedp"
 )
 
@@ -20,31 +16,34 @@ const glance = time.Minute
 
 // browser is a tab, and what it complained about.
 type browser struct {
-	t   *testing.T
+	t *testing.T
+	engine
+	// ctx is for what is done in Chromium alone.
 	ctx context.Context
 	// allowed is where every request has to go.
 	allowed []string
+	// mayFail is where a page asks for what may be refused; "" for nowhere.
+	mayFail string
+	// mayStop: the page stops requests of its own.
+	mayStop bool
 
 	mu     sync.Mutex
 	faults []string
 }
 
-// openBrowser starts a browser. Whatever it writes on its console, and every request that fails or goes elsewhere than
+// openBrowser opens a tab of Chromium. Whatever it writes on its console, and every request that fails or goes elsewhere than
 // below one of the allowed addresses, fails the test.
 func openBrowser(t *testing.T, allowed ...string) *browser {
 	t.Helper()
-	options := append(chromedp.DefaultExecAllocatorOptions[:], chromedp.NoSandbox, chromedp.DisableGPU, chromedp.WindowSize(1280, 900))
-	allocator, end := chromedp.NewExecAllocator(t.Context(), options...)
-	t.Cleanup(end)
-	ctx, closeTab := chromedp.NewContext(allocator)
-	t.Cleanup(closeTab)
-	b := &browser{t: t, ctx: ctx, allowed: allowed}
-	if err := chromedp.Do(ctx); err != nil {
-		t.Fatalf("starting the browser: %v", err)
-	}
-	if err := chromedp.Listen(ctx, b.listen); err != nil {
-		t.Fatal(err)
-	}
+	b := watchTab(t, allowed)
+	tab := openChromium(t, b)
+	b.engine, b.ctx = tab, tab.ctx
+	return b
+}
+
+// watchTab makes a browser without a tab, that fails the test for what the tab will complain about.
+func watchTab(t *testing.T, allowed []string) *browser {
+	b := &browser{t: t, allowed: allowed}
 	t.Cleanup(func() {
 		b.mu.Lock()
 		defer b.mu.Unlock()
@@ -55,43 +54,31 @@ func openBrowser(t *testing.T, allowed ...string) *browser {
 	return b
 }
 
-func (b *browser) listen(event any) {
-	switch e := event.(type) {
-	case *runtime.EventConsoleAPICalled:
-		for _, part := range e.Args {
-			b.fault("console: %s %s", part.Value, part.Description)
-		}
-	case *runtime.EventExceptionThrown:
-		b.fault("exception: %s", e.ExceptionDetails.Text)
-	case *log.EventEntryAdded: // breaches of the Content-Security-Policy are among these
-		if strings.Contains(e.Entry.Text, "422") { // a form with a mistake in it
-			return
-		}
-		b.fault("log: %s %s %s", e.Entry.Source, e.Entry.Text, e.Entry.URL)
-	case *network.EventLoadingFailed:
-		if !e.Canceled { // a poll that a click on a link overtakes
-			b.fault("failed: %s %s", e.ErrorText, e.BlockedReason)
-		}
-	case *network.EventRequestWillBeSent:
-		b.check(e.Request.URL)
+// visit leads to an address.
+func (b *browser) visit(address string) {
+	b.t.Helper()
+	if err := b.open(address); err != nil {
+		b.t.Fatal(err)
 	}
 }
 
-func (b *browser) check(address string) {
-	for _, root := range b.allowed {
-		if address == root || strings.HasPrefix(address, root+"/") {
-			return
-		}
+// press presses keys one after the other.
+func (b *browser) press(keys string) {
+	b.t.Helper()
+	if err := b.keys(keys); err != nil {
+		b.t.Fatal(err)
 	}
-	b.fault("a request went to %s", address)
 }
 
-func (b *browser) fault(format string, args ...any) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	b.faults = append(b.faults, fmt.Sprintf(format, args...))
+// point moves the mouse, and presses or releases its button.
+func (b *browser) point(act mouseAct, x, y float64) {
+	b.t.Helper()
+	if err := b.mouse(act, x, y); err != nil {
+		b.t.Fatal(err)
+	}
 }
 
+// do has Chromium do what no other engine is asked to do.
 func (b *browser) do(action chromedp.Action[chromedp.Void]) {
 	b.t.Helper()
 	if err := chromedp.Do(b.ctx, action); err != nil {
@@ -106,15 +93,24 @@ func until[T any](b *browser, what, script string, there func(T) bool) T {
 	tick := time.NewTicker(30 * time.Millisecond)
 	defer tick.Stop()
 	for deadline := time.Now().Add(glance); ; <-tick.C {
-		got, err := chromedp.Run(b.ctx, chromedp.Evaluate[T](script, chromedp.EvalAwaitPromise))
+		got, err := compute[T](b, script)
 		if err == nil && there(got) {
 			return got
 		}
 		if time.Now().After(deadline) {
-			page, _ := chromedp.Run(b.ctx, chromedp.Evaluate[string]("location.href + document.body.innerText"))
+			page, _ := compute[string](b, "location.href + document.body.innerText")
 			b.t.Fatalf("waited in vain for %s (%v); the page is %s", what, err, page)
 		}
 	}
+}
+
+// compute asks the page once for something that a script computes.
+func compute[T any](b *browser, script string) (got T, err error) {
+	text, err := b.evaluate(script)
+	if err != nil {
+		return got, err
+	}
+	return got, json.Unmarshal([]byte(text), &got)
 }
 
 // see waits until the part of the page that selector finds contains a text.
@@ -160,8 +156,18 @@ func (b *browser) reach(selector string) (x, y float64) {
 // click presses the mouse on the first element that selector finds, once it can be reached.
 func (b *browser) click(selector string) {
 	b.t.Helper()
-	b.do(chromedp.MouseClickXY(b.reach(selector)))
+	x, y := b.reach(selector)
+	b.point(pressMouse, x, y)
+	b.point(releaseMouse, x, y)
 }
+
+// askAgain has the page ask for itself at once, whatever it has seen.
+const askAgain = `(() => {
+	const live = document.querySelector("#live");
+	const values = {select: "#live", swap: "outerHTML", target: "#live", source: live};
+	htmx.ajax("GET", live.getAttribute("hx-get").replace(/seen=\w+/, "seen=nothing"), values);
+	return true;
+})()`
 
 // clickSlowly lets go of the mouse only when the page has asked for itself meanwhile.
 func (b *browser) clickSlowly(selector string) {
@@ -172,18 +178,18 @@ func (b *browser) clickSlowly(selector string) {
 		return true;
 	})()`, isTrue)
 	x, y := b.reach(selector)
-	b.do(chromedp.MouseEvent(input.DispatchMouseEventTypeMousePressed, x, y, chromedp.ButtonLeft, chromedp.ClickCount(1)))
-	asked := until(b, "the page's answer", "window.asked ?? 0", func(int) bool { return true })
-	until(b, "the page to ask for itself", fmt.Sprintf("(window.asked ?? 0) > %d", asked), isTrue)
-	b.do(chromedp.MouseEvent(input.DispatchMouseEventTypeMouseReleased, x, y, chromedp.ButtonLeft, chromedp.ClickCount(1)))
+	b.point(pressMouse, x, y)
+	until(b, "the page to ask for itself", askAgain, isTrue)
+	until(b, "an answer", "(window.asked ?? 0) > 0", isTrue)
+	b.point(releaseMouse, x, y)
 }
 
 // write replaces the text of a field.
 func (b *browser) write(selector, text string) {
 	b.t.Helper()
 	b.click(selector)
-	b.do(chromedp.KeyEvent("a", chromedp.KeyModifiers(chromedp.ModifierCtrl)))
-	b.do(chromedp.KeyEvent(text))
+	until(b, "the old text chosen", fmt.Sprintf("document.querySelector(%q).select() === undefined", selector), isTrue)
+	b.press(text)
 	until(b, "the text in "+selector, fmt.Sprintf("document.querySelector(%q).value === %q", selector, text), isTrue)
 }
 

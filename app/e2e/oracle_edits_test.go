@@ -47,7 +47,7 @@ func (d *editor) pick(n int, typ string, objects int, of kind) (picked []*entry)
 		if len(picked) == n {
 			return picked
 		}
-		if !e.stands || e.winner.indicator == 0 || typ != "" && e.object.typ != typ || !of(e) ||
+		if !e.stands || e.winner.indicator == 0 || typ != "" && e.object.IndicatorType != typ || !of(e) ||
 			slices.ContainsFunc(e.givers(), func(id int64) bool { return d.used[id] }) || d.gives(e.winner.indicator) != objects {
 			continue
 		}
@@ -66,7 +66,7 @@ func (d *editor) gives(id int64) int {
 	if err != nil {
 		return 0
 	}
-	return len(d.convert(row).objects)
+	return len(d.convert(row).Objects)
 }
 
 // must fails the test for an error of the stand-in.

@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"mssentinel/app/expected"
 	"mssentinel/app/standin/tcserver"
 )
 
@@ -22,9 +23,9 @@ type oracle struct {
 	t       *testing.T
 	tc      *tcserver.Server
 	queries []query
-	known   map[int64]*conversion // of indicators that have not changed since
-	entries map[string]*entry     // by STIX id
-	mark    time.Time             // the end of the last window
+	known   map[int64]*expected.Conversion // of indicators that have not changed since
+	entries map[string]*entry              // by STIX id
+	mark    time.Time                      // the end of the last window
 	// gone are the indicators that were deleted or set inactive since the last update.
 	gone []int64
 	made int // values that edits made up
@@ -34,9 +35,9 @@ type oracle struct {
 type entry struct {
 	claims  map[claim]int // what gives it, and at which place of its query
 	winner  claim
-	object  object    // as it was sent last
-	added   time.Time // dateAdded of what was sent first: it stays
-	sentOf  time.Time // lastModified of what was sent last
+	object  expected.Object // as it was sent last
+	added   time.Time       // dateAdded of what was sent first: it stays
+	sentOf  time.Time       // lastModified of what was sent last
 	stands  bool
 	retired bool
 	sends   int
@@ -58,7 +59,7 @@ type tally struct {
 }
 
 func newOracle(t *testing.T, tc *tcserver.Server, queries []query) *oracle {
-	return &oracle{t: t, tc: tc, queries: queries, known: map[int64]*conversion{}, entries: map[string]*entry{}}
+	return &oracle{t: t, tc: tc, queries: queries, known: map[int64]*expected.Conversion{}, entries: map[string]*entry{}}
 }
 
 // compose writes a query as ThreatConnect's documents have it.
@@ -81,12 +82,12 @@ func (o *oracle) selects(q query, more ...string) []tcserver.Row {
 	return rows
 }
 
-func (o *oracle) convert(r tcserver.Row) *conversion {
+func (o *oracle) convert(r tcserver.Row) *expected.Conversion {
 	o.t.Helper()
 	if c := o.known[r.ID]; c != nil {
 		return c
 	}
-	c, err := convert(r.JSON())
+	c, err := expected.Convert(r.JSON())
 	if err != nil {
 		o.t.Fatalf("indicator %d: %v", r.ID, err)
 	}
@@ -106,9 +107,9 @@ func (o *oracle) learn() {
 		}
 	}
 	rows := slices.Collect(maps.Values(missing))
-	converted := make([]conversion, len(rows))
+	converted := make([]expected.Conversion, len(rows))
 	errs := make([]error, len(rows))
-	everywhere(len(rows), func(i int) { converted[i], errs[i] = convert(rows[i].JSON()) })
+	everywhere(len(rows), func(i int) { converted[i], errs[i] = expected.Convert(rows[i].JSON()) })
 	for i, row := range rows {
 		if errs[i] != nil {
 			o.t.Fatalf("indicator %d: %v", row.ID, errs[i])
@@ -144,14 +145,14 @@ func (o *oracle) entry(id string) *entry {
 }
 
 // take counts what was read of a query and calls give for each object of it.
-func (o *oracle) take(n *tally, id int64, c *conversion, give func(object)) {
+func (o *oracle) take(n *tally, id int64, c *expected.Conversion, give func(expected.Object)) {
 	n.downloaded++
-	if c.invalid {
+	if c.Invalid {
 		n.invalid++
 		n.problems = append(n.problems, id)
 	}
-	for k, obj := range c.objects {
-		if !slices.ContainsFunc(c.objects[:k], func(e object) bool { return e.ID == obj.ID }) {
+	for k, obj := range c.Objects {
+		if !slices.ContainsFunc(c.Objects[:k], func(e expected.Object) bool { return e.ID == obj.ID }) {
 			give(obj)
 		}
 	}
@@ -162,13 +163,13 @@ func (o *oracle) take(n *tally, id int64, c *conversion, give func(object)) {
 func (o *oracle) complete(full bool, end time.Time) (n tally) {
 	o.t.Helper()
 	o.learn()
-	winners := map[string]object{}
+	winners := map[string]expected.Object{}
 	for _, e := range o.entries {
 		e.claims, e.winner = map[claim]int{}, claim{}
 	}
 	for k, q := range o.queries {
 		for place, row := range o.selects(q) {
-			o.take(&n, row.ID, o.convert(row), func(obj object) {
+			o.take(&n, row.ID, o.convert(row), func(obj expected.Object) {
 				e := o.entry(obj.ID)
 				e.claims[claim{k, row.ID}] = place
 				if _, taken := winners[obj.ID]; taken {
@@ -185,7 +186,7 @@ func (o *oracle) complete(full bool, end time.Time) (n tally) {
 			o.retire(&n, e)
 			continue
 		}
-		modified := o.known[e.winner.indicator].modified
+		modified := o.known[e.winner.indicator].Modified
 		o.send(&n, e, obj, modified, full || modified.After(e.sentOf))
 	}
 	o.mark, o.gone = end, nil
@@ -201,14 +202,14 @@ func (o *oracle) retire(n *tally, e *entry) {
 }
 
 // send sends an object if it has to be: it is new, differs, or everything is sent anew.
-func (o *oracle) send(n *tally, e *entry, obj object, modified time.Time, always bool) {
+func (o *oracle) send(n *tally, e *entry, obj expected.Object, modified time.Time, always bool) {
 	if !always && e.stands && sameContent(e.object, obj) {
 		e.sentOf = modified
 		return
 	}
 	n.uploaded++
 	if e.sends == 0 {
-		e.added = obj.added
+		e.added = obj.Added
 	}
 	e.sends++
 	e.object, e.sentOf, e.stands, e.retired = obj, modified, true, false
@@ -243,7 +244,7 @@ func (o *oracle) delta(end time.Time) (n tally) {
 			me := claim{k, row.ID}
 			read[me] = true
 			given := map[string]bool{}
-			o.take(&n, row.ID, o.convert(row), func(obj object) {
+			o.take(&n, row.ID, o.convert(row), func(obj expected.Object) {
 				given[obj.ID], concerned[obj.ID] = true, true
 				e := o.entry(obj.ID)
 				if _, known := e.claims[me]; !known {
@@ -279,12 +280,12 @@ func (o *oracle) settle(n *tally, id string, selected []map[int64]tcserver.Row, 
 			return
 		}
 		row, still := selected[best.query][best.indicator]
-		var obj object
+		var obj expected.Object
 		if still {
 			c := o.convert(row)
-			at := slices.IndexFunc(c.objects, func(obj object) bool { return obj.ID == id })
+			at := slices.IndexFunc(c.Objects, func(obj expected.Object) bool { return obj.ID == id })
 			if still = at >= 0; still {
-				obj = c.objects[at]
+				obj = c.Objects[at]
 			}
 		}
 		if !still {

@@ -31,7 +31,7 @@ func showPage(t *testing.T, path string, page templ.Component, answer http.Handl
 	server := httptest.NewServer(mux)
 	t.Cleanup(server.Close)
 	b := openBrowser(t, server.URL)
-	b.do(chromedp.Navigate(server.URL + path))
+	b.visit(server.URL + path)
 	return b
 }
 
@@ -53,9 +53,24 @@ func TestJobsFitALaptop(t *testing.T) {
 // However long an owner's name is, CONFIGURE shows all columns on a laptop; on a telephone the table can be scrolled, not the
 // page.
 func TestConfigureFits(t *testing.T) {
-	b := showPage(t, "/ui/", templates.ConfigurePage(templates.Configure{Frame: templates.Frame{Root: "../"}, Queries: []templates.Query{{
+	b := showPage(t, "/ui/", templates.ConfigurePage(templates.Configure{Frame: templates.Frame{Root: "../", Section: "configure"}, Queries: []templates.Query{{
 		Key: "a", Owners: []string{strings.Repeat("O", 100), "Common Community"}, Types: []string{"Address", "Registry Key"},
-		TQL: "summary like \"" + strings.Repeat("x", 1000) + "\"", SortField: "externalLastModified", SortDirection: "DESC"}}}), http.NotFound)
+		TQL: "summary like \"" + strings.Repeat("x", 1000) + "\"", SortField: "externalLastModified", SortDirection: "DESC",
+		Gave: &templates.QueryGave{Read: true, Matched: 123456, Won: 123456, Lost: 12345, Invalid: 123, Live: 123456}}}}), http.NotFound)
+	b.fits(".scroll")
+	b.do(chromedp.EmulateViewport(400, 800))
+	b.fits("html")
+}
+
+// On a laptop the doctor's page shows all columns, however long the evidence is; on a telephone the table can be scrolled, not
+// the page. The button for the browser's own questions is there with the script alone.
+func TestDoctorFits(t *testing.T) {
+	b := showPage(t, "/ui/doctor", templates.DoctorPage(templates.Doctor{Frame: templates.Frame{Root: "../"}, Waits: "5, 20",
+		Headline: "PAGES 2 warnings (query, session) · " + strings.Repeat("pages.answer-headers, ", 30), Areas: []templates.DoctorArea{
+			{Name: "KEY-VALUE STORE", Summary: strings.Repeat("long ", 40), Lines: []templates.DoctorLine{{ID: "pages.answer-headers",
+				Question: "How long does the platform wait for an answer, and what does the caller get then?", Verdict: "not tried", Differs: true,
+				Evidence: strings.Repeat("x", 1000), Effect: strings.Repeat("What it changes. ", 29)}}}}}), http.NotFound)
+	b.shows("#ask-front")
 	b.fits(".scroll")
 	b.do(chromedp.EmulateViewport(400, 800))
 	b.fits("html")
@@ -64,7 +79,7 @@ func TestConfigureFits(t *testing.T) {
 // fits checks that nothing of an element has to be scrolled to sideways.
 func (b *browser) fits(selector string) {
 	b.t.Helper()
-	hidden, err := chromedp.Run(b.ctx, chromedp.Evaluate[int](fmt.Sprintf("(({scrollWidth, clientWidth}) => scrollWidth - clientWidth)(document.querySelector(%q))", selector)))
+	hidden, err := compute[int](b, fmt.Sprintf("(({scrollWidth, clientWidth}) => scrollWidth - clientWidth)(document.querySelector(%q))", selector))
 	if err != nil || hidden > 0 {
 		b.t.Errorf("%s is %d too wide: %v", selector, hidden, err)
 	}
@@ -79,9 +94,9 @@ func TestAnswersThatAreNoUse(t *testing.T) {
 	}
 	frame := templates.Frame{Root: "../"}
 	for click, e := range map[string]templates.Editor{
-		"#up-a":       {Queries: []templates.Query{{Key: "a"}}},
-		"#save-delta": {Save: &templates.SaveWindow{}},
-		"#do-import":  {Import: &templates.ImportWindow{}},
+		"[value='edit:a']": {Queries: []templates.Query{{Key: "a"}}},
+		"#save-delta":      {Save: &templates.SaveWindow{}},
+		"#do-import":       {Import: &templates.ImportWindow{}},
 	} {
 		t.Run(click, func(t *testing.T) {
 			e.Frame, e.Dirty = frame, true
@@ -98,7 +113,7 @@ func TestAnswersThatAreNoUse(t *testing.T) {
 		b.see("dialog #lost", "The file is too long.")
 	})
 	t.Run("by itself", func(t *testing.T) {
-		b := showPage(t, "/ui/tasks", templates.TasksPage(templates.Tasks{Frame: frame, Tasks: []templates.Task{{Name: "Cleaner"}}}), login)
+		b := showPage(t, "/ui/tasks", templates.TasksPage(templates.Tasks{Frame: frame, Tasks: []templates.TaskLine{{Task: templates.Task{Name: "Cleaner", Status: "Running"}}}}), login)
 		b.shows("#lost")
 		b.see("#live tbody", "Cleaner")
 	})

@@ -30,9 +30,11 @@ import (
 // onPlatform starts a platform, with the world's ThreatConnect and Sentinel around it, and its Service with the real package.
 func (w *world) onPlatform(o tcplatform.Options, s tcplatform.ServiceOptions) (*tcplatform.Platform, *tcplatform.Service) {
 	w.t.Helper()
-	o.API = w.tc
+	if o.API == nil {
+		o.API = w.tc
+	}
 	o.HeartbeatEvery, o.HeartbeatTimeout, o.RestartPause = 500*time.Millisecond, 10*time.Second, 100*time.Millisecond
-	for _, name := range []string{"authority_url", "upload_url", "upload_requests_per_minute"} {
+	for _, name := range []string{"authority_url", "upload_url", "log_analytics_url", "upload_requests_per_minute"} {
 		o.Environ = append(o.Environ, "MS_SENTINEL_"+strings.ToUpper(name)+"="+w.env[name])
 	}
 	p, err := tcplatform.Start(o)
@@ -121,7 +123,7 @@ func TestServiceAgreesWithTheOracle(t *testing.T) {
 		"embedded":      func(*testing.T) tcplatform.Options { return tcplatform.Options{} },
 		"key-value API": func(*testing.T) tcplatform.Options { return tcplatform.Options{KeyValueAPI: true} },
 		"real": func(t *testing.T) tcplatform.Options {
-			o, _ := realServices(t, secure)
+			o, _, _ := realServices(t, secure)
 			return o
 		},
 	} {
@@ -145,7 +147,7 @@ func TestServiceAgreesWithTheOracle(t *testing.T) {
 }
 
 // realServices starts Mosquitto and Redis for a platform.
-func realServices(t *testing.T, certificates *tcplatform.Certificates) (tcplatform.Options, *daemon.Daemon) {
+func realServices(t *testing.T, certificates *tcplatform.Certificates) (o tcplatform.Options, broker, store *daemon.Daemon) {
 	t.Helper()
 	broker, brokerAt, err := daemon.Mosquitto(t.TempDir(), certificates)
 	if err != nil {
@@ -157,20 +159,22 @@ func realServices(t *testing.T, certificates *tcplatform.Certificates) (tcplatfo
 		t.Fatal(err)
 	}
 	t.Cleanup(store.Stop)
-	return tcplatform.Options{Broker: brokerAt, Store: storeAt}, broker
+	return tcplatform.Options{Broker: brokerAt, Store: storeAt}, broker, store
 }
 
-// A hundred requests at once come through a real broker and a real store while an update runs, and the broker may go away for
-// a while in the middle of it: what stands in Sentinel in the end is what the oracle says.
+// A hundred requests at once come through a real broker and a real store while an update runs, and both may go away for a while
+// in the middle of requests and of the update: what stands in Sentinel in the end is what the oracle says.
 func TestRealBrokerUnderLoad(t *testing.T) {
 	secure, err := tcplatform.NewCertificates(t.TempDir(), true)
 	if err != nil {
 		t.Fatal(err)
 	}
-	options, broker := realServices(t, secure)
+	options, broker, store := realServices(t, secure)
 	population := population(t)
 	w := newWorld(t, population, sentinelserver.Options{Limit: sentinelserver.Unlimited, Keep: sentinelserver.KeepObjects})
 	o := newOracle(t, w.tc, overlapping(population))
+	held := newHeldCounts(w.tc)
+	options.API = held
 	_, s := w.onPlatform(options, tcplatform.ServiceOptions{})
 	a := w.turnOn(s)
 	began := time.Now()
@@ -196,11 +200,7 @@ func TestRealBrokerUnderLoad(t *testing.T) {
 		t.Errorf("100 requests got %d acknowledgements", got)
 	}
 
-	broker.Stop()
-	<-time.After(1500 * time.Millisecond) // how long it is away
-	if err := broker.Start(); err != nil {
-		t.Fatal(err)
-	}
+	loseBrokerAndStore(a, held, broker, store, o.queries[0])
 	beats := s.Status().Received["Heartbeat"]
 	wait(t, s, func(status tcplatform.Status) bool { return status.Received["Heartbeat"] > beats+1 })
 	w.cloud.ClearFaults()
@@ -208,6 +208,63 @@ func TestRealBrokerUnderLoad(t *testing.T) {
 	if status := s.Status(); status.Received["Ready"] != 1 || status.Restarts != 0 {
 		t.Errorf("got %+v", status)
 	}
+}
+
+// heldCounts is a ThreatConnect that answers what is asked with the rating 2.125, or 2.375, once that is let go.
+type heldCounts struct {
+	http.Handler
+	waiting      atomic.Int32
+	early, later chan struct{}
+}
+
+func newHeldCounts(h http.Handler) *heldCounts {
+	return &heldCounts{Handler: h, early: make(chan struct{}), later: make(chan struct{})}
+}
+
+func (h *heldCounts) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	for rating, letGo := range map[string]chan struct{}{"2.125": h.early, "2.375": h.later} {
+		if strings.Contains(r.URL.RawQuery, rating) {
+			h.waiting.Add(1)
+			select {
+			case <-letGo:
+			case <-r.Context().Done():
+			}
+		}
+	}
+	h.Handler.ServeHTTP(w, r)
+}
+
+// loseBrokerAndStore takes both away while the App works on sixteen requests. Half of them it is done with while they are away,
+// and says so as soon as it can; the others do not notice.
+func loseBrokerAndStore(a *app, held *heldCounts, broker, store *daemon.Daemon, q query) {
+	a.t.Helper()
+	var group sync.WaitGroup
+	for i := range 16 {
+		early, q := i%2 == 0, q
+		q.TQL = "rating > 2.375"
+		if early {
+			q.TQL = "rating > 2.125"
+		}
+		group.Go(func() {
+			said, err := a.call(http.MethodPost, "api/tql-config/test", q)
+			answered := said.status == http.StatusOK || early && said.status >= http.StatusInternalServerError && said.message() != ""
+			if err != nil || !answered {
+				a.t.Errorf("%s: %d %s, %v", q.TQL, said.status, said.body, err)
+			}
+		})
+	}
+	a.eventually("requests under way", func() bool { return held.waiting.Load() == 16 })
+	broker.Stop()
+	store.Stop()
+	close(held.early)
+	<-time.After(time.Second) // how long they are away
+	for _, d := range []*daemon.Daemon{store, broker} {
+		if err := d.Start(); err != nil {
+			a.t.Fatal(err)
+		}
+	}
+	close(held.later)
+	group.Wait()
 }
 
 // links are the relative addresses that a page refers to.

@@ -46,7 +46,11 @@ const (
 const patience = 3 * time.Minute
 
 func TestMain(m *testing.M) {
+	if serveMapper() {
+		return
+	}
 	code := m.Run()
+	endChromium()
 	if dir, err := unpacked(); err == nil {
 		os.RemoveAll(dir)
 	}
@@ -131,7 +135,7 @@ func newWorld(t *testing.T, population *tcserver.Population, o sentinelserver.Op
 		"tc_temp_path": t.TempDir(), "http_addr": freeAddress(t), "upload_requests_per_minute": "0",
 	}
 	w.env["authority_url"] = serve(t, w.cloud)
-	w.env["upload_url"] = w.env["authority_url"]
+	w.env["upload_url"], w.env["log_analytics_url"] = w.env["authority_url"], w.env["authority_url"]
 	for typ, hours := range ttlHours {
 		w.env["ttl_hours_"+strings.ReplaceAll(strings.ToLower(parameterNames[typ]), " ", "_")] = strconv.Itoa(hours)
 	}

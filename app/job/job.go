@@ -5,8 +5,11 @@ package job
 
 import (
 	"errors"
+	"fmt"
 	"slices"
 	"time"
+
+	"mssentinel/app/text"
 )
 
 // ErrState is wrapped by every transition that is not allowed from the job's present status. The job is unchanged then.
@@ -83,6 +86,38 @@ func (s Status) Active() bool { return slices.Contains(ActiveStatuses, s) }
 // Open says that the job is not over: it waits for its turn, for a worker or for the operator.
 func (s Status) Open() bool { return !slices.Contains(EndedStatuses, s) }
 
+// Request is what a job is queued for. From and To make a delta update one for a range: it reads what was modified from
+// From to To, that not included, moves no marks and retires nothing. Both are zero for any other update.
+type Request struct {
+	Type     Type
+	Mode     Mode
+	From, To time.Time
+}
+
+// HasRange says that the request is one for a range.
+func (r Request) HasRange() bool { return !r.From.IsZero() || !r.To.IsZero() }
+
+// Check says what is wrong with a request, in a sentence for the one who made it; nil where nothing is.
+func (r Request) Check(now time.Time) error {
+	switch {
+	case !slices.Contains(Modes, r.Mode):
+		return fmt.Errorf("there is no mode %q: use delta, full or reconcile", text.Line(string(r.Mode), 100))
+	case !r.HasRange():
+		return nil
+	case r.Mode != Delta:
+		return fmt.Errorf("a %s update takes no range: use delta, or leave from and to out", r.Mode)
+	case r.From.IsZero():
+		return errors.New("the range has no beginning: say from when")
+	case r.To.IsZero():
+		return errors.New("the range has no end: say until when")
+	case !r.From.Before(r.To):
+		return errors.New("the range ends before it begins: let it end later")
+	case r.From.After(now):
+		return errors.New("the range begins in the future: nothing was modified then")
+	}
+	return nil
+}
+
 // Job is one update. Times are UTC; nil is "not yet".
 type Job struct {
 	// Number is the job's place in the order of creation; the ledger refers to it.
@@ -104,6 +139,8 @@ type Job struct {
 	DateUploadComplete   *time.Time
 	DateCompleted        *time.Time
 	DateFailed           *time.Time
+	// Ranged: the window is a range that was asked for; see [Request].
+	Ranged bool
 	// WindowStart and WindowEnd bound lastModified: start included, end not. An update that reads everything has no start.
 	WindowStart *time.Time
 	WindowEnd   *time.Time
@@ -115,7 +152,8 @@ type Job struct {
 	Counts
 	// RetirementsHeld is how many objects the present attempt asks about instead of retiring them; see [Job.Question].
 	RetirementsHeld int64
-	// OtherErrors is how many lines of REPORT the other counts leave out: a query that could not be read, for example.
+	// OtherErrors is how many lines of REPORT of the last attempt the other counts leave out: a query that could not be read,
+	// for example, or why the attempt failed.
 	OtherErrors int64
 }
 
@@ -125,4 +163,19 @@ func (j Job) Question() int64 {
 		return 0
 	}
 	return j.RetirementsHeld
+}
+
+// WasComplete says that everything the update was to read stands in Sentinel: nothing failed, was refused or is asked about.
+func (j Job) WasComplete() bool {
+	return j.Status == UploadComplete && j.Message == "" && j.Invalid+j.Rejected+j.OtherErrors == 0
+}
+
+// Attempt is one attempt at a job.
+type Attempt struct {
+	Number  int64
+	Started time.Time
+	// Ended is nil while the attempt runs, and for ever when the end of the process cut it off.
+	Ended *time.Time
+	// Failure says why the attempt failed; "" where it did not.
+	Failure string
 }

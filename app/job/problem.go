@@ -25,8 +25,12 @@ type Code string
 
 // The codes of problems.
 const (
+	// CodeUpdateFailed: an attempt at an update failed as a whole.
+	CodeUpdateFailed Code = "update-failed"
 	// CodeQueryFailed: a query could not be read completely.
 	CodeQueryFailed Code = "query-failed"
+	// CodeListFailed: the list of what was deleted or set inactive in an owner could not be read.
+	CodeListFailed Code = "list-failed"
 	// CodeUnreadable: an indicator in ThreatConnect's answer is too large or damaged, or has no id and cannot be told from others.
 	CodeUnreadable Code = "unreadable"
 	// CodeNoMapper: no installed mapper takes the indicator's type.
@@ -35,6 +39,10 @@ const (
 	CodeInvalidValue Code = "invalid-value"
 	// CodeMapperFailed: the mapper died, or broke its contract, on the indicator.
 	CodeMapperFailed Code = "mapper-failed"
+	// CodeRejected: Sentinel named the object and said what is wrong with it.
+	CodeRejected Code = "sentinel-rejected"
+	// CodeBatchRejected: Sentinel, or what stands between, refused every request that held the object, even it alone.
+	CodeBatchRejected Code = "batch-rejected"
 	// CodeNote: the object was sent, and something about it is worth knowing.
 	CodeNote Code = "note"
 )
@@ -45,14 +53,24 @@ type Problem struct {
 	RequestID string
 	DateAdded time.Time
 	Step      Step
-	// Code is one of the codes above, or one of Upload's.
-	Code    Code
-	Message string
+	Code      Code
+	Message   string
+	// Subject is the indicator that the line is about.
+	Subject
 	// Raw is the object concerned, as JSON; "" where there is none.
 	Raw string
 	// Note: the object was sent all the same.
 	Note bool
 }
+
+// Subject names an indicator of ThreatConnect; it is zero where a line of REPORT is about none.
+type Subject struct {
+	Indicator          int64 // its id
+	Type, Value, Owner string
+}
+
+// MaxValue bounds the value of a subject in bytes.
+const MaxValue = 500
 
 // Bounds of a line of REPORT, in bytes. MaxMessage is also that of a job's message.
 const (
@@ -64,5 +82,6 @@ const (
 // the message is masked; the object concerned stays as it is.
 func (p Problem) Bounded() Problem {
 	p.Message, p.Raw = text.Cut(mask.Text(p.Message), MaxMessage), text.Cut(text.JSON(p.Raw), MaxRaw)
+	p.Type, p.Value, p.Owner = text.Line(p.Type, MaxValue), text.Line(p.Value, MaxValue), text.Line(p.Owner, MaxValue)
 	return p
 }

@@ -54,10 +54,13 @@ func (j *Job) Begin(attempt int64, now, windowEnd time.Time) error {
 	return nil
 }
 
-// SetWindowStart says where a delta update starts to read; the status stays.
+// SetWindowStart says where a delta update starts to read; the status stays. That of a range stays, too.
 func (j *Job) SetWindowStart(start time.Time) error {
 	if err := j.requireStatus(DownloadInProgress); err != nil {
 		return err
+	}
+	if j.Ranged {
+		return nil
 	}
 	j.WindowStart = &start
 	return nil

@@ -34,8 +34,9 @@ type FoundObject struct {
 	ValidUntil time.Time
 }
 
-// withCreated is the object with the created with which it was first sent, in milliseconds since 1970; with its own for 0.
-func (f *FoundObject) withCreated(created int64) *FoundObject {
+// withCreated is the object with the created with which it was first sent, in milliseconds since 1970; with its own for 0. Where that
+// lies ahead, because the clock was put back, the object begins then, and its time to live with it.
+func (f *FoundObject) withCreated(created int64, now time.Time) *FoundObject {
 	if created == 0 || f.Created.UnixMilli() == created {
 		return f
 	}
@@ -43,6 +44,7 @@ func (f *FoundObject) withCreated(created int64) *FoundObject {
 	indicator.Created = time.UnixMilli(created).UTC()
 	sent := *f
 	sent.Indicator = &indicator
+	sent.ValidUntil = sent.ValidUntil.Add(max(0, indicator.Created.Sub(now)))
 	return &sent
 }
 
@@ -73,12 +75,6 @@ type QueuedObject struct {
 	TypeNumber int64
 
 	dropped bool
-}
-
-// Reported is a line for REPORT about an indicator of the batch.
-type Reported struct {
-	Indicator int64
-	job.Problem
 }
 
 // line is what makes a line on REPORT the same as another of the same indicator.
@@ -125,7 +121,7 @@ type WorkingSet struct {
 	// What came of it: new objects in order of arrival, rows for the outbox, lines for REPORT, counts.
 	fresh    []*Object
 	queue    []QueuedObject
-	problems []Reported
+	problems []job.Problem
 	// Superseded are rows that earlier batches queued and that are sent no more, by their number, and the indicator that gave
 	// the newer one.
 	Superseded map[int64]int64
@@ -392,7 +388,7 @@ func (w *WorkingSet) queueObject(f *Found, e *FoundObject, o *Object) {
 	if o.Passage(w.handed) == Waiting && !w.dropQueued(o) {
 		w.Superseded[o.Queued] = f.Indicator
 	}
-	w.queue = append(w.queue, QueuedObject{FoundObject: e.withCreated(o.Created), Seq: w.NextSeq, Object: o.Number, Indicator: f.Indicator, Type: f.Type, TypeNumber: o.Type})
+	w.queue = append(w.queue, QueuedObject{FoundObject: e.withCreated(o.Created, w.batch.Now), Seq: w.NextSeq, Object: o.Number, Indicator: f.Indicator, Type: f.Type, TypeNumber: o.Type})
 	w.Tally.Of(w.batch.Job, w.batch.Query, f.Type).Queued++
 	o.Job, o.Queued, o.changed = w.batch.Job, w.NextSeq, true
 	w.NextSeq++
@@ -431,7 +427,8 @@ func (w *WorkingSet) reportProblems(f *Found) int {
 		}
 		w.reported[l] = true
 		added++
-		w.problems = append(w.problems, Reported{f.Indicator, p})
+		p.Indicator = f.Indicator
+		w.problems = append(w.problems, p)
 	}
 	return added
 }
@@ -473,4 +470,4 @@ func (w *WorkingSet) Queue() []QueuedObject {
 }
 
 // Problems are the lines for REPORT.
-func (w *WorkingSet) Problems() []Reported { return w.problems }
+func (w *WorkingSet) Problems() []job.Problem { return w.problems }

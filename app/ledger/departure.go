@@ -102,7 +102,11 @@ func (o *Object) Postpone(kept, generation int64) {
 }
 
 // MakeCertain says that every query was read and none gives the object, which the operator is asked about.
-func (o *Object) MakeCertain() { o.Winner.Indicator = int64(Certain) }
+func (o *Object) MakeCertain() {
+	if o.Loss() > Certain {
+		o.Winner.Indicator = int64(Unselected)
+	}
+}
 
 // MayStand says that an object stands in Sentinel, or may by the time that its newest row, the zero Row for none, is answered.
 // Instants are milliseconds since 1970.

@@ -70,8 +70,28 @@
 // # Workspace and source name
 //
 // The ledger belongs to a workspace and a source name. When the source name changes, every object departs under the old name, and
-// a full update follows. When the workspace changes, a new ledger begins with a full update, and the old workspace is left to its
+// a full update follows. Where Sentinel rejects a retirement under a former name, the next update that reads everything queues it once more.
+// When the workspace changes, a new ledger begins with a full update, and the old workspace is left to its
 // times to live: its objects are abandoned, and should it be served again they are some that departed.
+//
+// # Verification
+//
+// On demand the ledger is compared with what Sentinel's table shows under the source name ([Compare]), object by object in the order
+// of their ids. What Sentinel accepted within [IngestionBound], what is in the outbox, and what the next update decides about anyway,
+// is too new to tell and never a difference. Else it is one where
+//
+//   - the ledger says that an object is live, and the workspace has no active row of it: it is missing;
+//   - in the workspace it ends earlier than it was sent, or has ended: it has expired;
+//   - it stands otherwise than it was sent: another end, another name, a pattern that is not its own; or it stands though what was
+//     sent of it has ended, and a query gives it: it has other content;
+//   - the workspace has an active row, and the ledger knows nothing live that gives it: it is unexpected.
+//
+// What is compared is what the ledger keeps. It does not keep the time modified as it was sent, tags and the like.
+//
+// What is missing, has expired or has other content is sent again: its winner is taken away ([Object.SendAgain]), so that the next
+// update asks for it and sends it. What is unexpected is retired: the ledger takes it in as the workspace has it, as an object that
+// departed ([Object.Adopt]). So it is retired by the next update in which every query was read, unless a query gives it, and the brake
+// holds as it does for all that departs.
 //
 // # The states of an object
 //
@@ -80,7 +100,8 @@
 //	who gives it        [Holder]     Won       a candidate wins it
 //	                                 Vacant    the winner went away; the next candidate was not asked for yet
 //	                                 Nobody    nobody gives it, and nothing is left to do about that
-//	how it was lost     [Loss]       Certain   it is on ThreatConnect's lists, or every query was read and the operator was asked
+//	how it was lost     [Loss]       Unselected  every query was read, none gives it, and the operator was asked
+//	                                 Certain   it is on ThreatConnect's lists
 //	                                 Uncertain a query did not return it
 //	                                 Disputed  Sentinel rejected its retirement
 //	what Sentinel holds [State]      Nothing   no row was ever accepted
@@ -98,13 +119,16 @@
 //	[WorkingSet.Take]           new → Vacant → Won; Won → Won by another; Won → Vacant (withdrawn, or a better copy must be asked for)
 //	[Object.Withdraw]           Won → Vacant (its candidate was forgotten or swept)
 //	[Object.Depart]             Vacant → Nobody, and a retirement is queued where the object may stand
-//	[Object.MakeCertain]        Uncertain, Disputed → Certain (the operator is asked about it)
+//	[Object.MakeCertain]        Uncertain, Disputed → Unselected (the operator is asked about it)
 //	[Object.Postpone]           Vacant, not Certain → departs in the next generation (the question is not about it)
+//	[Object.SendAgain]          Won → Vacant (the workspace does not hold what it should)
+//	[Object.Adopt]              Nobody, Vacant → Vacant, any → Live (the workspace holds it, and the ledger did not know)
 //	[Object.Abandon]            any → Vacant (the workspace was left)
-//	[Object.DropRow]            Waiting, UnderWay → None, any → Vacant (its job was cancelled, or the workspace left)
+//	[Object.DropRow]            Waiting, UnderWay → None, or UnderWay by an older row; any → Vacant (its job was cancelled, or the workspace left)
 //	[Object.Accept]             any → Live
 //	[Object.AcceptRetirement]   any → Retired
 //	[Object.Reject]             the row was answered, and what Sentinel holds stays; any → Live where an answer to the row was lost before
 //	[Object.RejectRetirement]   Nobody → Vacant, Disputed, where the object stands
+//	[Object.RetireAgain]        Disputed → Uncertain (the operator retries it on REPORT)
 //	[Object.AssumeAccepted]     any → Live (a row was under way when its answer was given up)
 package ledger

@@ -31,9 +31,10 @@ type Loss int64
 
 // The losses.
 const (
-	// Certain: it is gone, however other queries fare: ThreatConnect reports the indicator as deleted or inactive, or every query
-	// was read when the operator was asked about it.
-	Certain Loss = iota - 1
+	// Unselected: every query was read when the operator was asked about it, and none gave it. It is as certain as what follows.
+	Unselected Loss = iota - 2
+	// Certain: it is gone, however other queries fare: ThreatConnect reports the indicator as deleted or inactive.
+	Certain
 	// Uncertain: a query did not return it any more. One that could not be read may give it: every query must have been read.
 	Uncertain
 	// Disputed: Sentinel rejected its retirement. It is asked about again by an update that reads everything.
@@ -209,15 +210,16 @@ func (o *Object) settleRow(seq int64) bool {
 }
 
 // DropRow says that the object's newest row was taken out of the outbox: what it held is to be sent again. Its winner is asked
-// for by the next job, whose window need not reach back to it; one that nobody gives has departed again.
-func (o *Object) DropRow(seq, generation int64) {
+// for by the next job, whose window need not reach back to it; one that nobody gives has departed again. older is the newest row
+// of the object that is left in the outbox, 0 for none: one that is under way, and whose answer still decides about the object.
+func (o *Object) DropRow(seq, older, generation int64) {
 	if o.Queued != seq {
 		return
 	}
 	if o.Holder() == Won {
 		o.Left = generation
 	}
-	o.Winner, o.Resend, o.Queued = Origin{QueryVacant, int64(o.Loss())}, true, 0
+	o.Winner, o.Resend, o.Queued = Origin{QueryVacant, int64(o.Loss())}, true, older
 }
 
 // AssumeAccepted says that a row was under way when its answer was given up: the object may stand. Its name is the newest, and

@@ -65,9 +65,13 @@ func TestTransitions(t *testing.T) {
 			func(o *Object) { o.Winner, o.Left = Origin{QueryVacant, int64(Certain)}, 4 }},
 		"certain, and its workspace abandoned": {func(o *Object) { o.Withdraw(first, 3, Certain); o.Abandon(4) },
 			func(o *Object) { o.Winner, o.Left, o.Resend = vacant, 3, true }},
-		"its row dropped": {func(o *Object) { o.DropRow(7, 3) },
+		"its row dropped": {func(o *Object) { o.DropRow(7, 0, 3) },
 			func(o *Object) { o.Winner, o.Left, o.Resend, o.Queued = vacant, 3, true, 0 }},
-		"an older row dropped": {func(o *Object) { o.DropRow(6, 3) }, func(*Object) {}},
+		"its row dropped, an older one under way": {func(o *Object) { o.DropRow(7, 5, 3) },
+			func(o *Object) {
+				o.Winner, o.Left, o.Resend, o.Queued = Origin{QueryVacant, int64(Uncertain)}, 3, true, 5
+			}},
+		"an older row dropped": {func(o *Object) { o.DropRow(6, 0, 3) }, func(*Object) {}},
 		"perhaps accepted":     {func(o *Object) { o.AssumeAccepted(row(7)) }, func(o *Object) { o.Name, o.Created, o.ValidUntil = "new", 110, 2000 }},
 		"perhaps, for less long": {func(o *Object) { o.AssumeAccepted(Row{Seq: 7, Name: "new", ValidUntil: 900}) },
 			func(o *Object) { o.Name, o.Created = "new", 0 }},
@@ -96,7 +100,7 @@ func TestWithdrawnWhileVacant(t *testing.T) {
 // Left is the generation in which the last winner went away: an object without one keeps it.
 func TestVacantObjectKeepsItsGeneration(t *testing.T) {
 	for name, do := range map[string]func(*Object){
-		"dropped": func(o *Object) { o.DropRow(7, 9) }, "abandoned": func(o *Object) { o.Abandon(9) },
+		"dropped": func(o *Object) { o.DropRow(7, 0, 9) }, "abandoned": func(o *Object) { o.Abandon(9) },
 		"departed": func(o *Object) { o.Depart(Row{}, Row{}, 10, 8, 9, 0) },
 	} {
 		o := Object{Winner: vacant, Left: 2, Queued: 7}
@@ -131,7 +135,7 @@ func TestRejectedAndDroppedRetirement(t *testing.T) {
 		t.Errorf("rejected though it does not stand: %+v", o)
 	}
 	o = departed
-	o.DropRow(7, 4)
+	o.DropRow(7, 0, 4)
 	if o.Holder() != Vacant || o.Loss() != Certain || o.Left != 2 {
 		t.Errorf("dropped: %+v", o)
 	}

@@ -38,8 +38,20 @@ func countFitting(indicators [][]byte) int {
 	return len(indicators)
 }
 
-// mapBatch answers for a batch that fits into a request.
+// mapBatch answers for a batch that fits into a request, with what the App can send and show.
 func (s *supervisor) mapBatch(ctx context.Context, batch [][]byte, now time.Time) ([]mapper.Answer, error) {
+	answers, err := s.askMapper(ctx, batch, now)
+	if err != nil {
+		return nil, err
+	}
+	for i := range answers {
+		checkAnswer(&answers[i])
+	}
+	return answers, nil
+}
+
+// askMapper gives the answers of the mapper as it made them, and those for records that it fails on.
+func (s *supervisor) askMapper(ctx context.Context, batch [][]byte, now time.Time) ([]mapper.Answer, error) {
 	if err := s.calls.Acquire(ctx, 1); err != nil {
 		return nil, err
 	}
@@ -84,7 +96,7 @@ func (s *supervisor) callMapper(ctx context.Context, batch [][]byte, now time.Ti
 		return nil, err
 	}
 	defer s.releaseProcess(p)
-	limit := s.host.limits.call + time.Duration(len(batch))*s.host.limits.perRecord
+	limit := s.host.limits.callLimit(len(batch))
 	callCtx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	answers, err := p.rpc.Map(callCtx, batch, now)
@@ -96,7 +108,6 @@ func (s *supervisor) callMapper(ctx context.Context, batch [][]byte, now time.Ti
 	switch {
 	case err == nil:
 		s.recordSuccess()
-		checkAnswers(answers)
 		return answers, nil
 	case ctx.Err() != nil:
 		return nil, ctx.Err()
@@ -136,14 +147,8 @@ func (s *supervisor) endAfterFailure(p *process, reason error) error {
 	return newFault("the mapper %s failed on this indicator: %s", s.description.Name, reason)
 }
 
-// checkAnswers holds every mapper to what the App can send and show. mapper.Serve checks the objects as well; but a
+// checkAnswer holds every mapper to what the App can send and show. mapper.Serve checks the objects as well; but a
 // mapper may do without it, and checking again costs little.
-func checkAnswers(answers []mapper.Answer) {
-	for i := range answers {
-		checkAnswer(&answers[i])
-	}
-}
-
 func checkAnswer(a *mapper.Answer) {
 	if len(a.Objects) > maxObjects {
 		*a = failedAnswer("the mapper made %d objects of this indicator, more than %d", len(a.Objects), maxObjects)
@@ -152,7 +157,7 @@ func checkAnswer(a *mapper.Answer) {
 	a.Objects = slices.DeleteFunc(a.Objects, func(o mapper.Object) bool {
 		err := o.Check()
 		if err != nil {
-			a.Problems = append(a.Problems, fmt.Sprintf("the mapper made an object that cannot be sent: %s", err))
+			a.Problems = append(a.Problems, mapper.UnfitObject+err.Error())
 		}
 		return err != nil
 	})

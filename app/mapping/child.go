@@ -19,6 +19,10 @@ type child struct {
 	path    string
 	args    []string
 	tempDir string
+	// certificate is that of the App, as PEM: the only one that the mapper may accept.
+	certificate string
+	// printed gets what the mapper prints to its real standard output and error; nil for nobody.
+	printed *prints
 
 	cmd            *exec.Cmd
 	ctx            context.Context // ends with killGroup
@@ -38,10 +42,10 @@ func newChild(path string, args []string, tempDir string) *child {
 }
 
 // prepareCommand is go-plugin's RunnerFunc. template carries go-plugin's own variables and nothing else; the mapper
-// gets three more. One thread is enough for a mapper, whose work comes in few calls at once, and keeps its memory down.
+// gets four more. One thread is enough for a mapper, whose work comes in few calls at once, and keeps its memory down.
 func (c *child) prepareCommand(_ hclog.Logger, template *exec.Cmd, _ string) (runner.Runner, error) {
 	c.cmd = exec.CommandContext(c.ctx, c.path, c.args...)
-	c.cmd.Env = append(template.Env, "TMPDIR="+c.tempDir, "GOMAXPROCS=1", "GOGC=100")
+	c.cmd.Env = append(template.Env, clientCertVariable+"="+c.certificate, "TMPDIR="+c.tempDir, "GOMAXPROCS=1", "GOGC=100")
 	c.cmd.Dir = c.tempDir
 	// A group of its own, so that Ctrl-C in a terminal reaches the App alone, and so that processes which the mapper
 	// started are ended with it. Pdeathsig ends it when the App is killed.
@@ -108,8 +112,8 @@ func (c *child) ID() string {
 	return strconv.Itoa(c.cmd.Process.Pid)
 }
 
-func (c *child) Stdout() io.ReadCloser           { return c.stdout }
-func (c *child) Stderr() io.ReadCloser           { return c.stderr }
+func (c *child) Stdout() io.ReadCloser           { return c.printed.tee(c.stdout, true) }
+func (c *child) Stderr() io.ReadCloser           { return c.printed.tee(c.stderr, false) }
 func (c *child) Name() string                    { return c.path }
 func (c *child) Diagnose(context.Context) string { return "" }
 

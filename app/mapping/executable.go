@@ -14,6 +14,8 @@ import (
 	"slices"
 	"strings"
 	"syscall"
+
+	"mssentinel/app/regular"
 )
 
 const (
@@ -34,17 +36,9 @@ type executable struct {
 // readList returns the executables that a folder's list names, by name. The errors name the remedy.
 func readList(dir string) ([]executable, error) {
 	path := filepath.Join(dir, listName)
-	f, err := openRegular(path)
+	data, err := regular.Read(path, maxList)
 	if err != nil {
 		return nil, fmt.Errorf("the list of mappers: %w", err)
-	}
-	defer f.Close()
-	data, err := io.ReadAll(io.LimitReader(f, maxList+1))
-	if err != nil {
-		return nil, fmt.Errorf("the list of mappers: %w", err)
-	}
-	if len(data) > maxList {
-		return nil, fmt.Errorf("%s is longer than %d bytes", path, maxList)
 	}
 	var list []executable
 	n := 0
@@ -62,23 +56,6 @@ func readList(dir string) ([]executable, error) {
 	}
 	slices.SortFunc(list, func(a, b executable) int { return strings.Compare(a.path, b.path) })
 	return list, nil
-}
-
-// openRegular opens a file to read, and refuses what is none: a pipe would keep the start waiting for its other end, a
-// device might never end.
-func openRegular(path string) (*os.File, error) {
-	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
-	if err != nil {
-		return nil, err
-	}
-	info, err := f.Stat()
-	if err == nil && !info.Mode().IsRegular() {
-		err = fmt.Errorf("%s is no regular file (%s): put the file itself there", path, info.Mode().Type())
-	}
-	if err != nil {
-		return nil, errors.Join(err, f.Close())
-	}
-	return f, nil
 }
 
 // parseLine reads a checksum, a blank, a second one or the star of sha256sum's binary mode, and a plain name.
@@ -140,7 +117,7 @@ func (e executable) prepareFile(ctx context.Context, private string) (string, er
 
 // verifyFile compares a file with the checksum of the list.
 func (e executable) verifyFile(ctx context.Context, path string) error {
-	f, err := openRegular(path)
+	f, err := regular.Open(path)
 	if err != nil {
 		return fmt.Errorf("verifying a mapper: %w; install it again", err)
 	}
@@ -175,7 +152,7 @@ func (u untilDone) Read(p []byte) (int, error) {
 
 // copyFile makes the copy whole or not at all, since several mappers may be started from it at once.
 func (e executable) copyFile(ctx context.Context, path string) error {
-	from, err := openRegular(e.path)
+	from, err := regular.Open(e.path)
 	if err != nil {
 		return err
 	}

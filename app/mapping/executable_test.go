@@ -33,7 +33,7 @@ func TestReadList(t *testing.T) {
 		"the folder":      {sum + "  .\n", `line 1 of LIST: "." is not the name of a file in the folder; write the list with sha256sum, inside the folder`},
 		"twice":           {sum + "  a\n" + sum + "  a\n", "line 2 of LIST names a once more; keep one of the lines"},
 		"too long a line": {strings.Repeat("x", 1<<17), "line 1 of LIST: it is not a checksum and a name; write the list with sha256sum, inside the folder"},
-		"too long":        {strings.Repeat("x", maxList+1), "LIST is longer than 1048576 bytes"},
+		"too long":        {strings.Repeat("x", maxList+1), "the list of mappers: LIST is larger than 1048576 bytes"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			dir := t.TempDir()

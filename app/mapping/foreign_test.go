@@ -38,7 +38,7 @@ func TestForeignMappers(t *testing.T) {
 }
 
 func TestRefused(t *testing.T) {
-	extra := folder(t, "idle", "twice", "nameless", "endless", "timeless", "blank", "old", "chatty", "dead", "changed", "first", "second", "missing")
+	extra := folder(t, "idle", "twice", "nameless", "endless", "timeless", "blank", "old", "newer", "foreign", "chatty", "dead", "changed", "first", "second", "missing")
 	link(t, filepath.Join(extra, "stranger"))
 	for _, name := range []string{"missing", "changed"} {
 		if err := os.Remove(filepath.Join(extra, name)); err != nil {
@@ -50,27 +50,27 @@ func TestRefused(t *testing.T) {
 	}
 	h := openHost(t, Options{Dir: folder(t, builtinName), ExtraDir: extra}, patient())
 	said := map[string]string{}
-	for _, err := range h.Refused() {
-		text, found := strings.CutPrefix(err.Error(), "the mapper "+extra+"/")
-		name, reason, _ := strings.Cut(text, " is ")
-		if !found {
-			t.Errorf("%s: nobody knows which one", err)
+	for _, r := range h.Refused() {
+		if filepath.Dir(r.Path) != extra {
+			t.Errorf("%+v: nobody knows which one", r)
 		}
-		said[name] = strings.ReplaceAll(strings.TrimPrefix(reason, "left out: "), extra+"/", "")
+		said[filepath.Base(r.Path)] = strings.ReplaceAll(r.Reason, extra+"/", "")
 	}
 	for name, want := range map[string]string{
-		"stranger": "on no list: if you trust it, go to its folder and run sha256sum stranger >> checksums.txt",
+		"stranger": "it is on no list: if you trust it, go to its folder and run sha256sum stranger >> checksums.txt",
 		"changed":  "changed is not the file that checksums.txt means, its checksum differs: install it again or, if the change is yours, renew its line with sha256sum",
 		"missing":  "verifying a mapper: open missing: no such file or directory; install it again",
-		"second":   `it takes the type "Mutex", and so does first; remove one of the two`,
-		"old":      "it speaks another version of the contract (incompatible API version with plugin. Plugin version: 2, Client versions: [1]): build it against the plugins/mapper of this App",
+		"second":   `it takes the type "Mutex", and so does first: remove one of the two`,
+		"old":      "it speaks version 0 of the contract, which is older than version 1 of this App: build the mapper anew, against the plugins/mapper of this App",
+		"newer":    "it speaks version 2 of the contract, which is newer than version 1 of this App: install a newer App, or build the mapper against the plugins/mapper of this one",
+		"foreign":  `it does not speak as a mapper does (unsupported plugin protocol "netrpc". Supported: [grpc]): build it against the plugins/mapper of this App, or as plugins/README.md says for other languages`,
 		"chatty":   `it did not serve: before it called mapper.Serve it printed "Welcome!", and nothing may be printed to standard output there`,
 		"dead":     "it did not serve: it ended before it called mapper.Serve",
 		"idle":     "it takes 0 types: 1 to 100 are possible",
 		"twice":    `it takes the type "Mutex" twice`,
 		"nameless": `it calls itself "", version "2": both need at most 100 bytes, the name at least one`,
 		"endless":  `its time to live for the type "Mutex" is 1048576 hours: 0 to 87600 are possible`,
-		"timeless": `the App has no parameter for the time to live of the type "Timeless", so the mapper has to give DefaultTTLHours`,
+		"timeless": `the App has no parameter for the time to live of the type "Timeless", so the mapper has to give DefaultTTLHours (default_ttl_hours in mapper.proto)`,
 		"blank":    `it takes a type by the name of " ": that needs 1 to 100 bytes and no blanks around them`,
 	} {
 		if said[name] != want {
@@ -112,7 +112,7 @@ func TestRefusedFolder(t *testing.T) {
 			}
 		}
 		h := openHost(t, Options{Dir: dir, ExtraDir: extra}, patient())
-		if refused := h.Refused(); len(refused) != 1 || !strings.Contains(refused[0].Error(), want) {
+		if refused := h.Refused(); len(refused) != 1 || !strings.Contains(refused[0].Reason, want) {
 			t.Errorf("%s: %v", name, refused)
 		}
 	}

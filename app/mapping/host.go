@@ -5,6 +5,7 @@ package mapping
 
 import (
 	"context"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -55,7 +56,9 @@ type Host struct {
 	private *privateDir
 	types   []Type
 	serving map[string]*supervisor // by type
-	refused []error
+	refused []Refusal
+	// printed gets what the mappers print; nil for nobody.
+	printed *prints
 
 	preparing singleflight.Group
 
@@ -75,6 +78,18 @@ func Open(ctx context.Context, o Options) (*Host, error) {
 }
 
 func openWith(ctx context.Context, o Options, limits limits) (*Host, error) {
+	h, err := newHost(o, limits)
+	if err != nil {
+		return nil, err
+	}
+	if err := h.findMappers(ctx, o); err != nil {
+		return nil, errors.Join(err, h.Close())
+	}
+	return h, nil
+}
+
+// newHost makes a host that knows no mapper yet.
+func newHost(o Options, limits limits) (*Host, error) {
 	if o.Idle > 0 {
 		limits.idle = o.Idle
 	}
@@ -82,18 +97,46 @@ func openWith(ctx context.Context, o Options, limits limits) (*Host, error) {
 	if h.log == nil {
 		h.log = slog.New(slog.DiscardHandler)
 	}
-	h.ctx, h.cancel = context.WithCancel(context.Background())
-	if err := h.findMappers(ctx, o); err != nil {
-		return nil, errors.Join(err, h.Close())
+	var err error
+	if h.private, err = makePrivateDir(o.TempDir); err != nil {
+		return nil, err
 	}
+	h.ctx, h.cancel = context.WithCancel(context.Background())
 	return h, nil
 }
 
 // Types lists the types that are served, by name.
 func (h *Host) Types() []Type { return slices.Clone(h.types) }
 
-// Refused says for each mapper that was left out why, and what to do about it.
-func (h *Host) Refused() []error { return slices.Clone(h.refused) }
+// Installed is the mapper that serves a type.
+type Installed struct {
+	Type string
+	// Name and Version are as the mapper tells them, File is its executable and Checksum the SHA-256 of that in hex.
+	Name, Version, File, Checksum string
+	Builtin                       bool
+}
+
+// Installed lists which mapper serves which type, in the order of the types.
+func (h *Host) Installed() []Installed {
+	list := make([]Installed, len(h.types))
+	for i, t := range h.types {
+		s := h.serving[t.Name]
+		list[i] = Installed{Type: t.Name, Name: s.description.Name, Version: s.description.Version, File: s.file.path,
+			Checksum: hex.EncodeToString(s.file.sum[:]), Builtin: s.builtin}
+	}
+	return list
+}
+
+// Refusal is a mapper that was left out, or a folder of mappers that cannot be read.
+type Refusal struct {
+	// Path of the executable, or of the folder.
+	Path string
+	// Reason is a sentence that says why, and what to do about it.
+	Reason string
+}
+
+// Refused lists the mappers that were left out, in the order in which they were looked at.
+func (h *Host) Refused() []Refusal { return slices.Clone(h.refused) }
 
 // StartJob gives every mapper a fresh start: deaths are counted by job, and what was parked may run again.
 func (h *Host) StartJob() {
@@ -162,10 +205,6 @@ func (h *Host) goProcess(run func()) error {
 
 // findMappers starts all mappers there are, to learn from each which types it takes.
 func (h *Host) findMappers(ctx context.Context, o Options) error {
-	var err error
-	if h.private, err = makePrivateDir(o.TempDir); err != nil {
-		return err
-	}
 	mappers, err := h.packagedMappers(o.Dir)
 	if err != nil {
 		return fmt.Errorf("%w; install the App's package again", err)
@@ -216,15 +255,15 @@ func (h *Host) extraMappers(dir string) []*supervisor {
 	}
 	list, err := readList(dir)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		h.refuseMapper(err)
+		h.refuseMapper(dir, err)
 		return nil
 	}
 	unlisted, err := findUnlisted(dir, list)
 	if err != nil {
-		h.refuseMapper(err)
+		h.refuseMapper(dir, err)
 	}
 	for _, path := range unlisted {
-		h.refuseMapper(fmt.Errorf("the mapper %s is on no list: if you trust it, go to its folder and run sha256sum %s >> %s", path, filepath.Base(path), listName))
+		h.refuseMapper(path, fmt.Errorf("it is on no list: if you trust it, go to its folder and run sha256sum %s >> %s", filepath.Base(path), listName))
 	}
 	var mappers []*supervisor
 	for _, e := range list {
@@ -250,7 +289,7 @@ func (h *Host) admitMapper(s *supervisor) error {
 			return fmt.Errorf("the built-in mapper %s cannot be used: %w", s.label, s.err)
 		}
 	} else if err := h.checkForeign(s); err != nil {
-		h.refuseMapper(err)
+		h.refuseMapper(s.file.path, err)
 		s.stopProcess()
 		return nil
 	}
@@ -267,22 +306,31 @@ func (h *Host) admitMapper(s *supervisor) error {
 // checkForeign says why a mapper of someone else cannot be used.
 func (h *Host) checkForeign(s *supervisor) error {
 	if s.err != nil {
-		return fmt.Errorf("the mapper %s is left out: %w", s.file.path, s.err)
+		return s.err
 	}
 	for _, t := range s.description.Types {
-		switch other := h.serving[t.Name]; {
-		case other == nil && t.DefaultTTLHours == 0:
-			return fmt.Errorf("the mapper %s is left out: the App has no parameter for the time to live of the type %q, so the mapper has to give DefaultTTLHours", s.file.path, t.Name)
-		case other != nil && !other.builtin:
-			return fmt.Errorf("the mapper %s is left out: it takes the type %q, and so does %s; remove one of the two", s.file.path, t.Name, other.file.path)
+		other := h.serving[t.Name]
+		if other != nil && !other.builtin {
+			return fmt.Errorf("it takes the type %q, and so does %s: remove one of the two", t.Name, other.file.path)
+		}
+		if err := checkTTL(t, other != nil); err != nil {
+			return err
 		}
 	}
 	return nil
 }
 
-func (h *Host) refuseMapper(err error) {
-	h.refused = append(h.refused, err)
-	h.log.Warn("a mapper is refused", "error", err)
+// checkTTL says whether it is known how long objects of a type live: parameter says that the App has one for that.
+func checkTTL(t mapper.Type, parameter bool) error {
+	if t.DefaultTTLHours == 0 && !parameter {
+		return fmt.Errorf("the App has no parameter for the time to live of the type %q, so the mapper has to give DefaultTTLHours (default_ttl_hours in mapper.proto)", t.Name)
+	}
+	return nil
+}
+
+func (h *Host) refuseMapper(path string, reason error) {
+	h.refused = append(h.refused, Refusal{Path: path, Reason: reason.Error()})
+	h.log.Warn("a mapper is refused", "mapper", path, "error", reason)
 }
 
 func (h *Host) listTypes() []Type {

@@ -142,6 +142,17 @@ func TestTypes(t *testing.T) {
 	}
 }
 
+// Who serves a type is told with the checksum that was verified.
+func TestInstalled(t *testing.T) {
+	dir := folder(t, builtinName)
+	h := openHost(t, Options{Dir: dir}, patient())
+	all := h.Installed()
+	want := Installed{Type: "file", Name: "builtin file", Version: "1", File: filepath.Join(dir, builtinName), Checksum: fmt.Sprintf("%x", checksum(t)), Builtin: true}
+	if len(all) != len(builtins) || all[0] != want {
+		t.Errorf("got %+v, want %+v", all, want)
+	}
+}
+
 func TestMapKeepsOrder(t *testing.T) {
 	h := openHost(t, Options{Dir: folder(t, builtinName)}, patient())
 	records := make([]string, 2*maxRecords+500)

@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"regexp"
 	"runtime"
+	"strconv"
 	"strings"
 	"time"
 
@@ -72,21 +74,27 @@ func (s *supervisor) startProcess(p *process, pause time.Duration) error {
 	if err != nil {
 		return unusable{err}
 	}
+	clientTLS, certificate, err := newClientTLS(time.Now())
+	if err != nil {
+		return err
+	}
 	p.child = newChild(path, s.args, s.host.private.path)
+	p.child.certificate, p.child.printed = certificate, s.host.printed
 	stop := context.AfterFunc(s.host.ctx, p.child.cancel)
 	defer stop()
 	output := &outputLog{log: s.host.log, mapper: s.label}
+	stdout, stderr := s.host.printed.copyTo(output)
 	p.client = plugin.NewClient(&plugin.ClientConfig{
 		HandshakeConfig:  mapper.Handshake,
 		Plugins:          mapper.Plugins(),
 		RunnerFunc:       p.child.prepareCommand,
 		UnixSocketConfig: &plugin.UnixSocketConfig{TempDir: s.host.private.path},
 		AllowedProtocols: []plugin.Protocol{plugin.ProtocolGRPC},
-		AutoMTLS:         true,
+		TLSConfig:        clientTLS,
 		SkipHostEnv:      true,
 		StartTimeout:     s.host.limits.start,
-		SyncStdout:       output,
-		SyncStderr:       output,
+		SyncStdout:       stdout,
+		SyncStderr:       stderr,
 		Logger:           hclog.New(&hclog.LoggerOptions{Output: output, Level: hclog.Trace, DisableTime: true}),
 	})
 	protocol, err := p.client.Client()
@@ -106,8 +114,8 @@ func (s *supervisor) startProcess(p *process, pause time.Duration) error {
 func startError(err error) error {
 	reason, _, _ := strings.Cut(err.Error(), "\n")
 	reason = text.Cut(reason, maxLine/4)
-	if strings.HasPrefix(reason, "incompatible API version") || strings.HasPrefix(reason, "unsupported plugin protocol") {
-		return unusable{fmt.Errorf("it speaks another version of the contract (%s): build it against the plugins/mapper of this App", reason)}
+	if refusal := contractError(reason); refusal != nil {
+		return unusable{refusal}
 	}
 	switch printed, found := strings.CutPrefix(reason, "Unrecognized remote plugin message: "); {
 	case found && printed == "":
@@ -116,6 +124,24 @@ func startError(err error) error {
 		return fmt.Errorf("it did not serve: before it called mapper.Serve it printed %q, and nothing may be printed to standard output there", printed)
 	}
 	return errors.New("it did not serve: " + reason)
+}
+
+// contractVersions finds in go-plugin's words the version of the contract that a mapper speaks.
+var contractVersions = regexp.MustCompile(`^incompatible API version with plugin\. Plugin version: (-?\d+),`)
+
+// contractError says what to do about a mapper that speaks by another contract than the App; nil if that is not the reason.
+func contractError(reason string) error {
+	if found := contractVersions.FindStringSubmatch(reason); found != nil {
+		version, _ := strconv.Atoi(found[1])
+		if version > mapper.ContractVersion {
+			return fmt.Errorf("it speaks version %d of the contract, which is newer than version %d of this App: install a newer App, or build the mapper against the plugins/mapper of this one", version, mapper.ContractVersion)
+		}
+		return fmt.Errorf("it speaks version %d of the contract, which is older than version %d of this App: build the mapper anew, against the plugins/mapper of this App", version, mapper.ContractVersion)
+	}
+	if strings.HasPrefix(reason, "unsupported plugin protocol") || strings.HasPrefix(reason, "incompatible core API version") {
+		return fmt.Errorf("it does not speak as a mapper does (%s): build it against the plugins/mapper of this App, or as plugins/README.md says for other languages", reason)
+	}
+	return nil
 }
 
 // awaitEnd returns why the process has to end: nil when it is idle, or the App ends.

@@ -32,6 +32,9 @@ type limits struct {
 	deaths int
 }
 
+// callLimit is how long a call of n records may take.
+func (l limits) callLimit(n int) time.Duration { return l.call + time.Duration(n)*l.perRecord }
+
 var defaultLimits = limits{
 	idle:      time.Minute,
 	start:     15 * time.Second,
@@ -95,22 +98,28 @@ func (h *Host) newSupervisor(file executable, args ...string) *supervisor {
 
 // learnDescription asks the mapper which types it takes.
 func (s *supervisor) learnDescription(ctx context.Context) {
+	d, err := s.askDescription(ctx)
+	if err != nil {
+		s.err = err
+		return
+	}
+	if faults := checkDescription(d); len(faults) > 0 {
+		s.err = faults[0]
+		return
+	}
+	s.setDescription(d)
+}
+
+// askDescription makes one attempt to start the mapper and gives what that says about itself, as it comes.
+func (s *supervisor) askDescription(ctx context.Context) (mapper.Description, error) {
 	ctx, cancel := context.WithTimeout(ctx, s.host.limits.start+s.host.limits.call)
 	defer cancel()
 	p, err := s.awaitProcess(ctx)
 	if err != nil {
-		s.err = err
-		return
+		return mapper.Description{}, err
 	}
 	defer s.releaseProcess(p)
-	d, err := p.rpc.Describe(ctx)
-	if err != nil {
-		s.err = err
-		return
-	}
-	if s.err = checkDescription(d); s.err == nil {
-		s.setDescription(d)
-	}
+	return p.rpc.Describe(ctx)
 }
 
 // setDescription says who the mapper is. From then on its deaths are counted, and logged under its name.
@@ -120,26 +129,29 @@ func (s *supervisor) setDescription(d mapper.Description) {
 	s.description = d
 }
 
-func checkDescription(d mapper.Description) error {
-	if !isName(d.Name) || len(d.Version) > maxName {
-		return fmt.Errorf("it calls itself %.100q, version %.100q: both need at most %d bytes, the name at least one", d.Name, d.Version, maxName)
+// checkDescription lists what is wrong with what a mapper says about itself.
+func checkDescription(d mapper.Description) []error {
+	var faults []error
+	if !isName(d.Name) || len(d.Version) > maxName || !utf8.ValidString(d.Version) {
+		faults = append(faults, fmt.Errorf("it calls itself %.100q, version %.100q: both need at most %d bytes, the name at least one", d.Name, d.Version, maxName))
 	}
 	if len(d.Types) == 0 || len(d.Types) > maxTypes {
-		return fmt.Errorf("it takes %d types: 1 to %d are possible", len(d.Types), maxTypes)
+		return append(faults, fmt.Errorf("it takes %d types: 1 to %d are possible", len(d.Types), maxTypes))
 	}
 	taken := map[string]bool{}
 	for _, t := range d.Types {
-		switch {
-		case !isName(t.Name):
-			return fmt.Errorf("it takes a type by the name of %.100q: that needs 1 to %d bytes and no blanks around them", t.Name, maxName)
-		case taken[t.Name]:
-			return fmt.Errorf("it takes the type %q twice", t.Name)
-		case t.DefaultTTLHours < 0 || t.DefaultTTLHours > maxTTLHours:
-			return fmt.Errorf("its time to live for the type %q is %d hours: 0 to %d are possible", t.Name, t.DefaultTTLHours, maxTTLHours)
+		if !isName(t.Name) {
+			faults = append(faults, fmt.Errorf("it takes a type by the name of %.100q: that needs 1 to %d bytes and no blanks around them", t.Name, maxName))
+		}
+		if taken[t.Name] {
+			faults = append(faults, fmt.Errorf("it takes the type %q twice", t.Name))
+		}
+		if t.DefaultTTLHours < 0 || t.DefaultTTLHours > maxTTLHours {
+			faults = append(faults, fmt.Errorf("its time to live for the type %q is %d hours: 0 to %d are possible", t.Name, t.DefaultTTLHours, maxTTLHours))
 		}
 		taken[t.Name] = true
 	}
-	return nil
+	return faults
 }
 
 func isName(s string) bool {

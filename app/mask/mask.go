@@ -61,10 +61,10 @@ func (m *Mask) Replace(text []byte, by string) []byte {
 		if !bytes.Contains(text, s.core) {
 			continue
 		}
-		text = bytes.ReplaceAll(text, s.text, []byte(by))
-		if s.form != nil {
+		if s.form != nil { // first, since the text of a secret may be the beginning of what stands for it
 			text = s.form().ReplaceAllLiteral(text, []byte(by))
 		}
+		text = bytes.ReplaceAll(text, s.text, []byte(by))
 	}
 	return text
 }
@@ -102,7 +102,7 @@ func writtenForms(s string) string {
 // named are the names of characters in HTML, and the letters for them behind a backslash.
 var (
 	named     = map[rune]string{'&': "amp", '<': "lt", '>': "gt", '"': "quot", '\'': "apos", '+': "plus", '/': "sol", '=': "equals"}
-	backslash = map[rune]string{'\n': "n", '\r': "r", '\t': "t", '\b': "b", '\f': "f", '\v': "v"}
+	backslash = map[rune]string{'\n': "n", '\r': "r", '\t': "t", '\b': "b", '\f': "f", '\v': "v", '\a': "a"}
 )
 
 // A backslash and the beginning and end of a character of HTML, as other layers write them.
@@ -114,12 +114,9 @@ const (
 )
 
 // listNotations gives the ways to write a character, of which raw has the bytes. With each layer backslashes grow in number, and
-// percent signs and ampersands are written in the way of that layer.
+// percent signs and ampersands are written in the way of that layer. The character itself comes last: it may be the beginning of
+// another of them, of which a rest would be left.
 func listNotations(r rune, raw string) []string {
-	forms := []string{slash + `*` + regexp.QuoteMeta(raw)}
-	if r == '\\' {
-		forms = []string{slash + `+`}
-	}
 	percent, hex := "", ""
 	for _, b := range []byte(raw) {
 		percent += fmt.Sprintf("%%(?:25)*(?i:%02x)", b)
@@ -130,18 +127,21 @@ func listNotations(r rune, raw string) []string {
 		high, low := utf16.EncodeRune(r)
 		unicode = slash + fmt.Sprintf(`+u(?i:%04x)`, high) + slash + fmt.Sprintf(`+u(?i:%04x)`, low)
 	}
-	forms = append(forms, slash+`*`+percent, hex, unicode, slash+fmt.Sprintf(`+U(?i:%08x)`, r),
-		slash+`*`+ampersand+numberOf+fmt.Sprintf("(?:0*%d|(?i:x0*%x))", r, r)+semicolon)
+	forms := []string{slash + `*` + ampersand + numberOf + fmt.Sprintf("(?:0*%d|(?i:x0*%x))", r, r) + semicolon}
 	if name := named[r]; name != "" {
 		forms = append(forms, slash+`*`+ampersand+name+semicolon)
 	}
+	forms = append(forms, slash+`*`+percent, hex, unicode, slash+fmt.Sprintf(`+U(?i:%08x)`, r))
 	if letter := backslash[r]; letter != "" {
 		forms = append(forms, slash+`+`+letter)
 	}
 	if r == ' ' { // a + in forms
 		forms = append(forms, listNotations('+', "+")...)
 	}
-	return forms
+	if r == '\\' {
+		return append(forms, slash+`+`)
+	}
+	return append(forms, slash+`*`+regexp.QuoteMeta(string(r))) // which finds bytes that are no UTF-8, too
 }
 
 // Credentials are what a request was authorized with: the parts of its Authorization header, each of which an answer may

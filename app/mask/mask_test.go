@@ -23,8 +23,8 @@ var layers = map[string]func(string) string{
 		return strings.NewReplacer("%2B", "+", "%3D", "=", "%2F", "/", "%7E", "~").Replace(url.PathEscape(s))
 	},
 	"JSON":   inJSON,
-	"ASCII":  func(s string) string { return strings.Trim(strconv.QuoteToASCII(inJSON(s)), `"`) },
-	"quoted": func(s string) string { return strings.Trim(strconv.Quote(s), `"`) },
+	"ASCII":  func(s string) string { return withinQuotes(strconv.QuoteToASCII(inJSON(s))) },
+	"quoted": func(s string) string { return withinQuotes(strconv.Quote(s)) },
 	"PHP":    func(s string) string { return strings.ReplaceAll(inJSON(s), "/", `\/`) },
 	"strict": func(s string) string {
 		return strings.NewReplacer("+", `\u002b`, "/", `\u002F`, "=", `\u003D`, "'", `\u0027`).Replace(inJSON(s))
@@ -40,8 +40,10 @@ func inJSON(s string) string {
 	if err != nil {
 		panic(err)
 	}
-	return strings.Trim(string(encoded), `"`)
+	return withinQuotes(string(encoded))
 }
+
+func withinQuotes(s string) string { return s[1 : len(s)-1] }
 
 func lowerHex(s string) string {
 	letters := []byte(s)

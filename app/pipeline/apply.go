@@ -34,7 +34,7 @@ func (p *applier) applyChunks(mapped <-chan *chunk) {
 		k.mapping.Wait()
 		k.indicators = nil // what ThreatConnect wrote may be large and is not needed any more
 		if err := p.applyChunk(k); err != nil {
-			k.attempt.cancel(err)
+			k.attempt.cancelIn(job.StepConvert)(err)
 		}
 		k.endWork()
 		if k.applied != nil {
@@ -70,7 +70,9 @@ func (p *applier) applyChunk(k *chunk) error {
 	if err != nil {
 		return fmt.Errorf("writing to the ledger: %w", err)
 	}
-	a.downloaded.Add(counts.Downloaded)
+	if k.counted {
+		a.reading.addApplied(len(k.found))
+	}
 	p.noteQueued(a, counts.Queued)
 	p.noteActivity()
 	p.uploads.wake()
@@ -112,15 +114,19 @@ func (p *applier) finishConvert(a *attempt) error {
 	if err := a.advanceJob((*job.Job).FinishConvert); err != nil {
 		return err
 	}
-	p.log.Info("job converted", "job", a.job.RequestID, "downloaded", a.downloaded.Load(), "objects", a.converted.Load(),
+	p.log.Info("job converted", "job", a.job.RequestID, "downloaded", a.reading.present().read, "objects", a.converted.Load(),
 		"queued", a.queued.Load(), "retirements", a.retirement.Queued, "held", a.retirement.Held)
 	close(a.allQueued)
 	p.uploads.wake()
 	return nil
 }
 
-// retireDeparted queues the retirement of what is no longer selected, or leaves the question to the operator.
+// retireDeparted queues the retirement of what is no longer selected, or leaves the question to the operator. An update
+// for a range leaves both to the next update.
 func (p *applier) retireDeparted(a *attempt) error {
+	if a.job.Ranged {
+		return nil
+	}
 	err := p.disk.retryWrite(a.ctx, func(ctx context.Context) (err error) {
 		a.retirement, err = p.store.Retire(ctx, a.job.Number, len(a.failures) == 0, time.Now().UTC())
 		return err

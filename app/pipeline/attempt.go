@@ -100,13 +100,16 @@ func (a *attempt) advanceJob(transition func(j *job.Job, now time.Time) error) e
 }
 
 // readsAll tells whether everything that a query selects is read: by a delta update only where it was never read to
-// the end.
+// the end, and by one for a range never.
 func (a *attempt) readsAll(q store.RunQuery) bool {
 	return a.job.Mode.ReadsAll() || a.readFrom(q).IsZero()
 }
 
 // readFrom is where a delta update starts to read a query; zero is the beginning.
 func (a *attempt) readFrom(q store.RunQuery) time.Time {
+	if a.job.Ranged {
+		return *a.job.WindowStart
+	}
 	if q.Mark.IsZero() {
 		return time.Time{}
 	}
@@ -197,8 +200,11 @@ func (a *attempt) isUnlisted(q store.RunQuery) bool {
 }
 
 // queriesToMark gives the numbers of the queries whose marks the job moves: those that were read completely, with the
-// lists of what has gone where they look, unless a newer update was faster.
+// lists of what has gone where they look, unless a newer update was faster. An update for a range moves none.
 func (a *attempt) queriesToMark() []int64 {
+	if a.job.Ranged {
+		return nil
+	}
 	var numbers []int64
 	for _, q := range a.queries {
 		if !a.hasFailed(q.Number) && !a.isUnlisted(q) && q.Mark.Before(a.end) {

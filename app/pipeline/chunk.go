@@ -23,7 +23,9 @@ type chunk struct {
 	// unread are the queries of which not everything was read.
 	unread []int64
 	// place is the place of the first indicator among those that the query returns.
-	place      int64
+	place int64
+	// counted says that its rows are among those that the screens count.
+	counted    bool
 	indicators []threatconnect.Indicator
 
 	// now is the time of conversion.

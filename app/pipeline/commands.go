@@ -7,11 +7,13 @@ import (
 	"time"
 
 	"mssentinel/app/job"
+	"mssentinel/app/store"
 )
 
-// Submit queues an ad hoc job.
-func (p *Pipeline) Submit(ctx context.Context, mode job.Mode) (job.Job, error) {
-	j, err := p.Store.AddJob(ctx, job.AdHoc, mode, time.Now().UTC())
+// Submit queues an ad hoc job. One like it that waits already is returned in its place.
+func (p *Pipeline) Submit(ctx context.Context, r job.Request) (job.Job, error) {
+	r.Type = job.AdHoc
+	j, err := p.Store.AddJob(ctx, r, time.Now().UTC())
 	if err != nil {
 		return job.Job{}, fmt.Errorf("queueing a job: %w", err)
 	}
@@ -60,6 +62,24 @@ func (p *Pipeline) Retry(ctx context.Context, requestID string) error {
 	p.Logger.Info("job queued again", "job", requestID)
 	p.downloader.wake()
 	return nil
+}
+
+// ErrNothingToRetry says that none of the lines of REPORT that were chosen can be retried.
+var ErrNothingToRetry = errors.New("none of these lines can be retried")
+
+// RetryProblems has a delta update ask once more for the indicators behind lines of REPORT, and takes these lines off. It gives the job,
+// and how many lines these are: the newest, at most store.MaxRetried.
+func (p *Pipeline) RetryProblems(ctx context.Context, f store.ProblemFilter) (j job.Job, lines int64, err error) {
+	ctx = context.WithoutCancel(ctx) // what was begun needs its update
+	if lines, err = p.Store.RetryProblems(ctx, f); err != nil {
+		return j, lines, err
+	}
+	if lines == 0 {
+		return j, 0, ErrNothingToRetry
+	}
+	p.Logger.Info("errors are retried", "lines", lines)
+	j, err = p.Submit(ctx, job.Request{Mode: job.Delta})
+	return j, lines, err
 }
 
 // AnswerRetirement answers whether what a job holds back shall be retired. What is confirmed is uploaded at once.

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"mssentinel/app/job"
+	"mssentinel/app/jsonscan"
 	"mssentinel/app/ledger"
 	"mssentinel/app/stix"
 	"mssentinel/app/threatconnect"
@@ -40,7 +41,7 @@ func (c *converter) convertChunks(context.Context) {
 	var applying sync.WaitGroup
 	applying.Go(func() { c.applier.applyChunks(mapped) })
 	for k := range c.chunks {
-		k.endWork = c.beginWork(k.attempt.cancel)
+		k.endWork = c.beginWork(k.attempt.cancelIn(job.StepConvert))
 		if len(k.indicators) > 0 && c.awaitResume(k.attempt.ctx) == nil {
 			c.startMapping(k)
 		}
@@ -81,7 +82,7 @@ func (c *converter) startMapping(k *chunk) {
 			k.mapping.Go(func() {
 				defer func() { <-c.calls }()
 				if err := c.mapIndicators(k, typ, part); err != nil {
-					k.attempt.cancel(err)
+					k.attempt.cancelIn(job.StepConvert)(err)
 				}
 			})
 		}
@@ -169,7 +170,20 @@ func (k *chunk) reportUnmapped(indexes []int, code job.Code, message string) {
 // newProblem is a line of REPORT about an indicator of the chunk.
 func (k *chunk) newProblem(i int, code job.Code, message string) job.Problem {
 	return job.Problem{RequestID: k.attempt.job.RequestID, DateAdded: k.now, Step: job.StepConvert, Code: code,
-		Message: message, Raw: showIndicator(&k.indicators[i])}
+		Message: message, Subject: subjectOf(&k.indicators[i]), Raw: showIndicator(&k.indicators[i])}
+}
+
+// subjectOf names an indicator on REPORT, by the value that ThreatConnect shows of it.
+func subjectOf(ind *threatconnect.Indicator) job.Subject {
+	subject := job.Subject{Indicator: ind.ID, Type: ind.Type, Owner: ind.Owner}
+	s := jsonscan.New(ind.Raw)
+	for name := range s.Members {
+		value := s.Skip()
+		if string(ind.Raw[name.Start:name.End]) == `"summary"` {
+			subject.Value = jsonscan.Text(string(ind.Raw[value.Start:value.End]))
+		}
+	}
+	return subject
 }
 
 // showIndicator is the indicator as ThreatConnect wrote it, or the head of one that is too long or cannot be read.

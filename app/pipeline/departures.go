@@ -199,8 +199,9 @@ func (r *reader) mapDeleted(typ string, raws [][]byte) ([]uuid.UUID, error) {
 			ids = append(ids, stix.ID(o.Pattern))
 		}
 		if answer.Failed {
+			subject := subjectOf(&threatconnect.Indicator{Type: typ, Raw: raws[i]})
 			problems = append(problems, job.Problem{RequestID: r.job.RequestID, DateAdded: now, Step: job.StepConvert,
-				Code: job.CodeMapperFailed, Raw: string(raws[i]),
+				Code: job.CodeMapperFailed, Subject: subject, Raw: string(raws[i]),
 				Message: "This indicator was deleted, but stays in Sentinel until the next full update or reconcile: " +
 					strings.Join(answer.Problems, "; ")})
 		}

@@ -75,7 +75,7 @@ func TestAQueryThatComesBackWhileAJobRuns(t *testing.T) {
 		time.Sleep(time.Hour)
 		w.must(w.tc.Delete(high))
 		w.must(w.tc.Inject(tcserver.Fault{Kind: tcserver.Slow, Seconds: 10, Path: "/api/v3/indicators/deleted"}))
-		j, err := w.p.Submit(t.Context(), job.Delta)
+		j, err := w.p.Submit(t.Context(), job.Request{Mode: job.Delta})
 		w.must(err)
 		time.Sleep(5 * time.Second)
 		if w.p.Progress().RequestID != j.RequestID {
@@ -100,7 +100,7 @@ func TestAnOwnerThatGoesAwayWhileItIsRead(t *testing.T) {
 		owner := w.tc.Owners()[2]
 		w.must(w.tc.Inject(tcserver.Fault{Kind: tcserver.Slow, Seconds: 10, Path: "/api/v3/indicators"}))
 		time.Sleep(DefaultLag + time.Second)
-		j, err := w.p.Submit(t.Context(), job.Reconcile)
+		j, err := w.p.Submit(t.Context(), job.Request{Mode: job.Reconcile})
 		w.must(err)
 		time.Sleep(5 * time.Second)
 		w.must(w.tc.RemoveOwner(owner.Name))

@@ -1,22 +1,28 @@
 package pipeline
 
 import (
+	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"mssentinel/app/job"
+	"mssentinel/app/standin/sentinelserver"
+	"mssentinel/app/standin/tcserver"
 	"mssentinel/app/store"
 )
 
-// onSmallDisk has the state on a disk of 2 MiB of its own. Who may not mount one passes over the test.
-func onSmallDisk(t *testing.T) string {
+// onSmallDisk has the state on a disk of its own, of so many MiB. Who may not mount one passes over the test.
+func onSmallDisk(t *testing.T, size int) string {
 	t.Helper()
 	dir := t.TempDir()
-	if err := syscall.Mount("tmpfs", dir, "tmpfs", 0, "size=2m"); err != nil {
+	if err := syscall.Mount("tmpfs", dir, "tmpfs", 0, fmt.Sprintf("size=%dm", size)); err != nil {
 		t.Skipf("a disk of its own cannot be had: %v", err)
 	}
 	t.Cleanup(func() {
@@ -49,18 +55,18 @@ func fillDisk(t *testing.T, dir string) (path string) {
 // A disk that is full while no job is in hand is known by the first write that it does not take, whoever tries that, or by a
 // probe; and forgotten soon after it is well again.
 func TestAFullDiskWithNoJobInHand(t *testing.T) {
-	dir := onSmallDisk(t)
+	dir := onSmallDisk(t, 2)
 	for name, write := range map[string]func(w *world) error{
 		"a job": func(w *world) error {
 			for range 50 {
-				if _, err := w.p.Submit(w.t.Context(), job.Delta); err != nil {
+				if _, err := w.p.Submit(w.t.Context(), job.Request{Mode: job.Delta}); err != nil {
 					return err
 				}
 			}
 			return nil
 		},
 		"a save": func(w *world) error {
-			_, err := w.store.SaveQueries(w.t.Context(), []store.Query{query(strings.Repeat("x", 1<<18), "Alpha")}, "", job.Delta)
+			_, err := w.store.SaveQueries(w.t.Context(), []store.Query{query(strings.Repeat("x", 1<<18), "Alpha")}, "", job.Delta, "")
 			return err
 		},
 		"a task": func(w *world) error {
@@ -92,4 +98,175 @@ func TestAFullDiskWithNoJobInHand(t *testing.T) {
 			})
 		})
 	}
+}
+
+// pageSize is SQLite's: the unit in which the file and its log grow.
+const pageSize = 4096
+
+// leaveRoom fills a disk but for so many pages.
+func leaveRoom(t *testing.T, dir string, pages int64) (heal func()) {
+	t.Helper()
+	filler := fillDisk(t, dir)
+	info, err := os.Stat(filler)
+	if err == nil {
+		err = os.Truncate(filler, info.Size()-pages*pageSize)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return func() {
+		if err := os.Remove(filler); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+// limitFiles has no file of this process grow beyond the size of the log and so many pages. That holds for whatever runs at the
+// same time: no test of this package may run beside others.
+func limitFiles(t *testing.T, dir string, pages int64) (heal func()) {
+	t.Helper()
+	info, err := os.Stat(filepath.Join(dir, store.FileName+"-wal"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var before syscall.Rlimit
+	if err := syscall.Getrlimit(syscall.RLIMIT_FSIZE, &before); err != nil {
+		t.Fatal(err)
+	}
+	limited := before
+	limited.Cur = uint64(info.Size() + pages*pageSize)
+	if err := syscall.Setrlimit(syscall.RLIMIT_FSIZE, &limited); err != nil {
+		t.Fatal(err)
+	}
+	return func() {
+		if err := syscall.Setrlimit(syscall.RLIMIT_FSIZE, &before); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+// forbidWriting has what is open of the log refuse every write, as when the kernel makes a failing disk read-only.
+func forbidWriting(t *testing.T, dir string, _ int64) (heal func()) {
+	t.Helper()
+	path := filepath.Join(dir, store.FileName+"-wal")
+	readOnly, err := os.Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	kept := map[int]int{}
+	for _, fd := range descriptorsOf(t, path) {
+		if fd == int(readOnly.Fd()) {
+			continue
+		}
+		if kept[fd], err = syscall.Dup(fd); err == nil {
+			err = syscall.Dup3(int(readOnly.Fd()), fd, syscall.O_CLOEXEC)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	if len(kept) == 0 {
+		t.Fatalf("nobody has %s open", path)
+	}
+	return func() {
+		for fd, was := range kept {
+			if err := errors.Join(syscall.Dup3(was, fd, syscall.O_CLOEXEC), syscall.Close(was)); err != nil {
+				t.Error(err)
+			}
+		}
+		if err := readOnly.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+// descriptorsOf are those under which this process has a file open.
+func descriptorsOf(t *testing.T, path string) (list []int) {
+	t.Helper()
+	all, err := os.ReadDir("/proc/self/fd")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, entry := range all {
+		fd, err := strconv.Atoi(entry.Name())
+		if target, _ := os.Readlink("/proc/self/fd/" + entry.Name()); err == nil && target == path { // one that is gone has no target
+			list = append(list, fd)
+		}
+	}
+	return list
+}
+
+// Whichever write is the first that the disk does not take, in whichever step of an update: the update waits and says so, and
+// once the disk is well it goes on by itself. Nothing is lost, nothing is sent twice, no update fails.
+func TestADiskThatFailsAtAnyWrite(t *testing.T) {
+	for name, c := range map[string]struct {
+		spoil func(t *testing.T, dir string, pages int64) (heal func())
+		small bool // on a disk of its own
+	}{
+		"full":                  {leaveRoom, true},
+		"a limit for each file": {limitFiles, false},
+		"read-only":             {forbidWriting, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var disk string
+			if c.small {
+				disk = onSmallDisk(t, 16)
+			}
+			in(t, func(t *testing.T) {
+				w := newWorld(t, func(w *world) {
+					if c.small {
+						w.dir = disk
+					}
+				})
+				ids := w.fill(400)
+				time.Sleep(time.Hour)
+				w.done(w.save(job.Full, query("", "Alpha")))
+				w.must(w.tc.Inject(tcserver.Fault{Kind: tcserver.Slow, Seconds: 1, Count: -1}))
+				w.must(w.far.Inject(sentinelserver.Fault{Kind: sentinelserver.Slow, Seconds: 2, Count: -1}))
+				struck := 0
+				for n, pages := range []int64{0, 1, 2, 3, 5, 8, 13, 21, 34, 55, 89, 0, 0, 0, 0} {
+					if w.updateOnABadDisk(ids[10*n:10*n+150], pages, time.Duration(n)*700*time.Millisecond, func() func() { return c.spoil(t, w.dir, pages) }) {
+						struck++
+					}
+				}
+				if struck < 8 {
+					t.Errorf("only %d updates met the bad disk", struck)
+				}
+			})
+		})
+	}
+}
+
+// updateOnABadDisk changes indicators and has them updated, while the disk is bad from some time after the beginning on. It
+// says whether the update met that.
+func (w *world) updateOnABadDisk(ids []int64, pages int64, after time.Duration, spoil func() (heal func())) (met bool) {
+	w.t.Helper()
+	time.Sleep(time.Hour)
+	for _, id := range ids {
+		w.must(w.tc.Modify(id, map[string]any{"confidence": time.Now().Minute(), "rating": pages % 5}))
+	}
+	time.Sleep(DefaultLag + time.Second)
+	before := w.far.Stats().Accepted
+	j := w.submit(job.Delta)
+	time.Sleep(after)
+	heal := spoil()
+	time.Sleep(40 * time.Second)
+	synctest.Wait()
+	met = w.p.Trouble() != ""
+	during, err := w.store.Job(w.t.Context(), j.RequestID)
+	w.must(err)
+	if met && (!strings.Contains(w.p.Trouble(), "cannot write its database") || !during.Status.Active() && during.Status != job.Pending && !during.WasComplete()) {
+		w.t.Errorf("%d pages, after %v: the update is %s, and the screens say %q", pages, after, during.Status, w.p.Trouble())
+	}
+	heal()
+	time.Sleep(unavailableRetry + time.Second)
+	j = w.done(w.await(j.RequestID))
+	if trouble := w.p.Trouble(); trouble != "" {
+		w.t.Errorf("still %s", trouble)
+	}
+	if sent := w.far.Stats().Accepted - before; j.FailureCount > 0 || sent != len(ids) || j.Uploaded != int64(len(ids)) {
+		w.t.Errorf("%d pages, after %v: %d failures, %d objects sent, counted %+v", pages, after, j.FailureCount, sent, j.Counts)
+	}
+	w.check(false)
+	return met
 }

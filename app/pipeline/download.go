@@ -25,6 +25,8 @@ type downloadStore interface {
 	DeletedQueries(ctx context.Context) ([]store.RunQuery, error)
 	SetMarks(ctx context.Context, job int64, queries []int64, end time.Time) error
 	CompleteJob(ctx context.Context, requestID string, now time.Time, message string) (job.Job, error)
+	FailJob(ctx context.Context, requestID string, now time.Time, message string, mayHeal bool, spread float64,
+		problems ...job.Problem) (job.Job, error)
 }
 
 // downloader is the task Download: it takes one job after the other, reads what it asks for and sees it to its end.
@@ -37,7 +39,9 @@ type downloader struct {
 	mappers       *mapperSet
 	uploader      *uploader
 	// schedules is the scheduler's task, woken when a job has ended.
-	schedules    *task
+	schedules *task
+	// live is woken as well.
+	live         *liveCounter
 	disk         *disk
 	log          *slog.Logger
 	lag, overlap time.Duration
@@ -98,6 +102,7 @@ func (d *downloader) processJob(ctx context.Context, j job.Job) {
 		d.disk.waitAfter(ctx, err)
 	}
 	d.schedules.wake()
+	d.live.wake()
 }
 
 // attemptJob takes a job through all stages.
@@ -195,19 +200,23 @@ func (d *downloader) completeJob(ctx context.Context, a *attempt) error {
 		}
 	}
 	if err := a.unreadError(); err != nil && (!isPermanent(err) || len(a.failures) == len(a.queries)) {
-		return d.failJob(ctx, a, err)
+		return d.endFailed(ctx, a, err) // REPORT names each query and list already
 	}
 	return d.endJob(ctx, a, func(ctx context.Context, now time.Time) (job.Job, error) {
 		return d.store.CompleteJob(ctx, a.job.RequestID, now, a.completionMessage())
 	})
 }
 
-// failJob ends an attempt that failed: a scheduled job is tried again later, unless that cannot help.
+// failJob ends an attempt that failed, and puts that on REPORT.
 func (d *downloader) failJob(ctx context.Context, a *attempt, cause error) error {
+	return d.endFailed(ctx, a, cause, job.Problem{RequestID: a.job.RequestID, DateAdded: time.Now().UTC(),
+		Step: failedStep(cause), Code: job.CodeUpdateFailed, Message: describeFailure(cause)})
+}
+
+// endFailed ends an attempt that failed: a scheduled job is tried again later, unless that cannot help.
+func (d *downloader) endFailed(ctx context.Context, a *attempt, cause error, problems ...job.Problem) error {
 	return d.endJob(ctx, a, func(ctx context.Context, now time.Time) (job.Job, error) {
-		return d.store.UpdateJob(ctx, a.job.RequestID, func(j *job.Job) error {
-			return j.Fail(now, describeFailure(cause), !isPermanent(cause), rand.Float64())
-		})
+		return d.store.FailJob(ctx, a.job.RequestID, now, describeFailure(cause), !isPermanent(cause), rand.Float64(), problems...)
 	})
 }
 

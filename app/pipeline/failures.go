@@ -1,12 +1,14 @@
 package pipeline
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net/http"
 	"slices"
 	"strings"
 
+	"mssentinel/app/job"
 	"mssentinel/app/sentinel"
 	"mssentinel/app/store"
 	"mssentinel/app/text"
@@ -51,6 +53,33 @@ func describeFailure(err error) string {
 		return text.Sentence(config.Message) + " " + text.Sentence(config.Remedy)
 	}
 	return text.Sentence(err.Error())
+}
+
+// stepError is a failure in a step that is not Download.
+type stepError struct {
+	step job.Step
+	error
+}
+
+func (e stepError) Unwrap() error { return e.error }
+
+// cancelIn gives a function that ends the attempt because of a failure in a step.
+func (a *attempt) cancelIn(step job.Step) context.CancelCauseFunc {
+	return func(cause error) {
+		if cause != nil {
+			cause = stepError{step, cause}
+		}
+		a.cancel(cause)
+	}
+}
+
+// failedStep is the step in which a failure came up.
+func failedStep(err error) job.Step {
+	var in stepError
+	if errors.As(err, &in) {
+		return in.step
+	}
+	return job.StepDownload
 }
 
 // listFailure is a list of what has gone from an owner that could not be read.

@@ -16,6 +16,7 @@ import (
 
 	"mssentinel/app/job"
 	"mssentinel/app/ledger"
+	"mssentinel/app/sentinel"
 	"mssentinel/app/standin/sentinelserver"
 	"mssentinel/app/standin/tcserver"
 	"mssentinel/app/store"
@@ -45,6 +46,13 @@ func (w *world) problems(j job.Job) []job.Problem {
 	problems, _, err := w.store.Problems(context.Background(), store.ProblemFilter{RequestID: j.RequestID, Limit: 500})
 	w.must(err)
 	return problems
+}
+
+// The codes of REPORT are those that the client gives.
+func TestCodesOfRejections(t *testing.T) {
+	if job.CodeRejected != sentinel.CodeRejected || job.CodeBatchRejected != sentinel.CodeBatchRejected {
+		t.Error("a code of package sentinel is another in package job")
+	}
 }
 
 func TestOneRejectedRecordAmong99(t *testing.T) {
@@ -170,11 +178,12 @@ func TestConfigurationErrors(t *testing.T) {
 		spoil func(w *world)
 		heal  func(w *world)
 		want  string
+		step  job.Step
 	}{
-		{"secret of Microsoft", func(w *world) { w.far.SetSecret(clientID, "another") }, func(w *world) { w.far.SetSecret(clientID, secret) }, "Client Secret"},
-		{"role", func(w *world) { w.far.SetRole(clientID, false) }, func(w *world) { w.far.SetRole(clientID, true) }, "role"},
+		{"secret of Microsoft", func(w *world) { w.far.SetSecret(clientID, "another") }, func(w *world) { w.far.SetSecret(clientID, secret) }, "Client Secret", job.StepUpload},
+		{"role", func(w *world) { w.far.SetRole(clientID, false) }, func(w *world) { w.far.SetRole(clientID, true) }, "role", job.StepUpload},
 		{"key of ThreatConnect", func(w *world) { w.tc.SetSecretKey(tcserver.DefaultAccessID, "another") },
-			func(w *world) { w.tc.SetSecretKey(tcserver.DefaultAccessID, tcserver.DefaultSecretKey) }, "ThreatConnect Secret Key"},
+			func(w *world) { w.tc.SetSecretKey(tcserver.DefaultAccessID, tcserver.DefaultSecretKey) }, "ThreatConnect Secret Key", job.StepDownload},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			in(t, func(t *testing.T) {
@@ -184,6 +193,9 @@ func TestConfigurationErrors(t *testing.T) {
 				update := w.save(job.Full, query("", "Alpha"))
 				if update.Status != job.Failed || update.DateFailed == nil || !strings.Contains(update.Message, c.want) {
 					t.Fatalf("%s: %s", update.Status, update.Message)
+				}
+				if p := w.problems(update); len(p) != 1 || p[0].Code != job.CodeUpdateFailed || p[0].Step != c.step || p[0].Message != update.Message || update.OtherErrors != 1 {
+					t.Errorf("REPORT says %+v, and JOBS %d errors", p, update.OtherErrors)
 				}
 				if strings.Contains(w.log.String(), secret) || strings.Contains(update.Message, secret) {
 					t.Error("the secret is shown")
@@ -282,7 +294,7 @@ func TestADeltaReadsAQueryThatWasReadInPart(t *testing.T) {
 		w.must(w.tc.AddOwner(owner))
 		time.Sleep(time.Hour)
 		w.must(w.tc.Modify(late, map[string]any{"confidence": 7})) // within the lag
-		j, err := w.p.Submit(t.Context(), job.Delta)
+		j, err := w.p.Submit(t.Context(), job.Request{Mode: job.Delta})
 		w.must(err)
 		w.counts(w.done(w.await(j.RequestID)), job.Counts{Downloaded: 2, Unchanged: 1, Queued: 2, Uploaded: 1, Retired: 1})
 		w.check(false)
@@ -328,12 +340,22 @@ func TestRetries(t *testing.T) {
 			t.Errorf("%s: %s", adhoc.Status, adhoc.Message)
 		}
 		failed := w.awaitJob(update.RequestID, func(j job.Job) bool { return j.Status == job.Failed })
-		if failed.FailureCount != job.MaxRetries+1 {
-			t.Errorf("%d failures", failed.FailureCount)
+		attempts, err := w.store.Attempts(t.Context(), update.RequestID)
+		w.must(err)
+		if failed.FailureCount != job.MaxRetries+1 || len(attempts) != failed.FailureCount || len(w.problems(failed)) != failed.FailureCount {
+			t.Errorf("%d failures, %d attempts, %d lines on REPORT", failed.FailureCount, len(attempts), len(w.problems(failed)))
+		}
+		for _, a := range attempts {
+			if a.Failure != failed.Message || a.Ended == nil || a.Ended.Before(a.Started) {
+				t.Errorf("an attempt is kept as %+v", a)
+			}
 		}
 		w.tc.ClearFaults()
 		w.must(w.p.Retry(t.Context(), update.RequestID))
 		w.done(w.awaitJob(update.RequestID, func(j job.Job) bool { return j.Status == job.UploadComplete }))
+		if attempts, err := w.store.Attempts(t.Context(), update.RequestID); err != nil || attempts[0].Failure != "" || attempts[0].Ended == nil {
+			t.Errorf("the attempt that succeeded is kept as %+v, %v", attempts[0], err)
+		}
 		w.check(true)
 		if err := w.p.Retry(t.Context(), update.RequestID); !errors.Is(err, job.ErrState) {
 			t.Errorf("retry of a job that is complete: %v", err)
@@ -371,7 +393,7 @@ func TestCancel(t *testing.T) {
 		w.saveOnly(job.Full, query("", "Alpha"))
 		time.Sleep(10 * time.Second)
 		running := w.p.Progress().RequestID
-		waiting, err := w.p.Submit(t.Context(), job.Full)
+		waiting, err := w.p.Submit(t.Context(), job.Request{Mode: job.Full})
 		w.must(err)
 		w.must(w.p.Cancel(t.Context(), waiting.RequestID))
 		w.must(w.p.Cancel(t.Context(), running))
@@ -431,12 +453,12 @@ func TestPauseResumeAndKill(t *testing.T) {
 		t.Run(slug, func(t *testing.T) {
 			in(t, func(t *testing.T) {
 				w := newWorld(t, func(w *world) { w.limit = 4 })
-				w.fill(1500)
+				w.fill(600)
 				w.must(w.p.PauseTask(t.Context(), slug, true))
 				w.saveOnly(job.Full, query("", "Alpha"))
-				time.Sleep(30 * time.Hour)
+				time.Sleep(8 * time.Hour)
 				w.restart()
-				time.Sleep(30 * time.Hour)
+				time.Sleep(8 * time.Hour)
 				synctest.Wait()
 				if sent := w.far.Stats().Accepted; sent != 0 {
 					t.Fatalf("%d objects were sent while %s was paused", sent, slug)
@@ -674,7 +696,12 @@ func TestHangingMapper(t *testing.T) {
 				if update.Status != job.Pending || !strings.Contains(update.Message, c.message) {
 					t.Errorf("%s: %s", update.Status, update.Message)
 				}
-				w.done(w.awaitJob(id, func(j job.Job) bool { return j.Status == job.UploadComplete }))
+				if p := w.problems(update); len(p) != 1 || p[0].Code != job.CodeUpdateFailed || p[0].Step != job.StepConvert || update.OtherErrors != 1 {
+					t.Errorf("%d errors, %+v", update.OtherErrors, p)
+				}
+				if ended := w.done(w.awaitJob(id, func(j job.Job) bool { return j.Status == job.UploadComplete })); !ended.WasComplete() {
+					t.Errorf("what was wrong with an earlier attempt counts: %+v", ended)
+				}
 				w.check(true)
 			})
 		})

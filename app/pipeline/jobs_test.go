@@ -28,7 +28,7 @@ func TestADeltaSendsWhatACancelledOneDidNot(t *testing.T) {
 		w.done(w.runJob(job.Delta))
 		w.must(w.tc.Delete(high))
 		w.must(w.p.PauseTask(t.Context(), "upload", true))
-		j, err := w.p.Submit(t.Context(), job.Delta)
+		j, err := w.p.Submit(t.Context(), job.Request{Mode: job.Delta})
 		w.must(err)
 		time.Sleep(time.Minute)
 		w.must(w.p.Cancel(t.Context(), j.RequestID))
@@ -54,7 +54,7 @@ func TestCancelBesidesARunningJob(t *testing.T) {
 		if j := w.await(waiting); j.Status != job.Pending || j.Queued != 1 {
 			t.Fatalf("%s, %+v", j.Status, j.Counts)
 		}
-		running, err := w.p.Submit(t.Context(), job.Delta)
+		running, err := w.p.Submit(t.Context(), job.Request{Mode: job.Delta})
 		w.must(err)
 		time.Sleep(time.Minute)
 		if p := w.p.Progress(); p.RequestID != running.RequestID || p.Stage != "Upload" {
@@ -166,7 +166,7 @@ func TestCommandsWhileTheDiskIsFull(t *testing.T) {
 				w.put("Alpha", "a.example")
 				w.done(w.save(job.Full, query("", "Alpha")))
 				full.Store(true)
-				j, err := w.p.Submit(t.Context(), job.Full)
+				j, err := w.p.Submit(t.Context(), job.Request{Mode: job.Full})
 				w.must(err)
 				time.Sleep(time.Minute)
 				w.must(c.command(w, j.RequestID))

@@ -89,7 +89,7 @@ func TestMarksMoveAtTheEnd(t *testing.T) {
 		w.must(w.p.PauseTask(t.Context(), "upload", true))
 		w.far.SetSecret(clientID, secret)
 		time.Sleep(time.Hour)
-		j, err := w.p.Submit(t.Context(), job.Delta)
+		j, err := w.p.Submit(t.Context(), job.Request{Mode: job.Delta})
 		w.must(err)
 		time.Sleep(time.Hour)
 		if !mark().Equal(before) {

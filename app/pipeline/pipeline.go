@@ -3,7 +3,9 @@
 //
 // Five tasks do the work, each a type of its own: the scheduler queues jobs, the downloader takes one after the other
 // and reads ThreatConnect, the converter maps what was read and writes it to the ledger and the outbox, the uploader
-// empties the outbox, the cleaner deletes what is old. One job runs at a time; within it the tasks overlap, joined by
+// empties the outbox, the cleaner deletes what is old. Beside them the notifier watches and notifies people. Two more start
+// on command alone: the verifier compares what was sent with what stands in the workspace, the examiner asks how the
+// outside world behaves. One job runs at a time; within it the tasks overlap, joined by
 // bounded queues. [Pipeline] joins them and takes the commands of the screens. The whole is drawn in
 // app/docs/architecture.md#the-way-of-an-indicator.
 //
@@ -40,7 +42,13 @@ type Options struct {
 	Store         *store.Store
 	ThreatConnect ThreatConnect
 	Sentinel      Sentinel
-	Mappers       Mappers
+	// Standing reads back what stands in the workspace.
+	Standing StandingReader
+	Mappers  Mappers
+	// Notifier tells people of failures and recoveries; nil where nobody shall be told.
+	Notifier Notifier
+	// Version is that of the App, for the messages to people.
+	Version string
 	// Workspace is the GUID of the workspace, Source the name under which it lists the indicators. What the ledger says
 	// belongs to both.
 	Workspace, Source string
@@ -53,8 +61,11 @@ type Options struct {
 	// Lag and Overlap shape the window of an update; 0 stands for the defaults.
 	Lag, Overlap time.Duration
 	// Pace is how many objects a second the limit on requests allows, for the time left; 0 where there is no limit.
-	Pace   float64
-	Logger *slog.Logger
+	Pace float64
+	// Examine is what the task Doctor does when it is told to run; report says what is being asked. nil: there is no
+	// such task.
+	Examine func(ctx context.Context, report func(doing string)) error
+	Logger  *slog.Logger
 }
 
 // Pipeline runs the jobs. Its methods may be called from any goroutine, before Run, during it and after.
@@ -66,10 +77,15 @@ type Pipeline struct {
 	converter  *converter
 	uploader   *uploader
 	cleaner    *cleaner
+	notifier   *notifier // nil where nobody is notified
+	verifier   *verifier
+	examiner   *examiner // nil where there is nothing to ask
+	live       *liveCounter
 
-	// tasks are the five in the order in which a job meets them.
+	// tasks are those of a job in the order in which it meets them, and then the rest.
 	tasks    []*task
 	watchdog *watchdog
+	runs     *runRecord
 
 	mappers *mapperSet
 	disk    *disk
@@ -110,19 +126,34 @@ func (p *Pipeline) joinTasks() {
 	schedule, download, convert := newTask(aboutScheduler), newTask(aboutDownloader), newTask(aboutConverter)
 	upload, clean := newTask(aboutUploader), newTask(aboutCleaner)
 	chunks := make(chan *chunk, 1)
+	p.live = &liveCounter{store: p.Store, woken: make(chan struct{}, 1), log: p.Logger}
 	p.uploader = &uploader{task: upload, store: p.Store, sentinel: p.Sentinel, outbox: p.outbox, disk: p.disk,
 		current: p.current, suspensions: make(chan suspension), log: p.Logger}
 	p.converter = &converter{task: convert, mappers: p.mappers, chunks: chunks,
 		calls:   make(chan struct{}, runtime.GOMAXPROCS(0)),
 		applier: &applier{task: convert, store: p.Store, outbox: p.outbox, disk: p.disk, uploads: upload, log: p.Logger}}
 	p.downloader = &downloader{task: download, store: p.Store, ledger: p.Store, threatConnect: p.ThreatConnect,
-		mappers: p.mappers, handover: handover{download, chunks}, uploader: p.uploader, schedules: schedule,
+		mappers: p.mappers, handover: handover{download, chunks}, uploader: p.uploader, schedules: schedule, live: p.live,
 		disk: p.disk, current: p.current, lag: p.Lag, overlap: p.Overlap, log: p.Logger}
 	p.scheduler = &scheduler{task: schedule, store: p.Store, downloads: download, disk: p.disk,
 		interval: p.Interval, fullInterval: p.FullInterval, log: p.Logger}
 	p.cleaner = &cleaner{task: clean, store: p.Store, disk: p.disk, log: p.Logger}
-	p.tasks = []*task{schedule, download, convert, upload, clean}
-	p.watchdog = &watchdog{tasks: p.tasks, uploader: p.uploader, disk: p.disk, log: p.Logger}
+	p.verifier = &verifier{task: newTask(aboutVerifier), store: p.Store, reader: p.Standing, source: p.Source, disk: p.disk,
+		hand: make(chan struct{}, 1), pageSize: verifyPage, sampleSize: verifySample, log: p.Logger}
+	p.tasks = []*task{schedule, download, convert, upload, clean, p.verifier.task}
+	if p.Notifier != nil {
+		p.notifier = p.newNotifier()
+		p.tasks = append(p.tasks, p.notifier.task)
+	}
+	if p.Examine != nil {
+		p.examiner = &examiner{task: newTask(aboutExaminer), examine: p.Examine, log: p.Logger}
+		p.tasks = append(p.tasks, p.examiner.task)
+	}
+	p.runs = &runRecord{store: p.Store, log: p.Logger, saved: time.Now()}
+	for _, t := range p.tasks {
+		t.record = p.runs
+	}
+	p.watchdog = &watchdog{tasks: p.tasks, uploader: p.uploader, runs: p.runs, disk: p.disk, log: p.Logger}
 }
 
 // Run works until ctx ends, then lets the requests that are under way finish and returns. A job that is cut off goes
@@ -135,13 +166,26 @@ func (p *Pipeline) Run(ctx context.Context) error {
 		return err
 	}
 	var tasks sync.WaitGroup
-	for _, work := range []func(context.Context){p.scheduler.scheduleUpdates, p.downloader.processJobs,
-		p.converter.convertChunks, p.uploader.uploadObjects, p.cleaner.cleanStore, p.watchdog.watchTasks} {
+	works := []func(context.Context){p.scheduler.scheduleUpdates, p.downloader.processJobs, p.converter.convertChunks,
+		p.uploader.uploadObjects, p.cleaner.cleanStore, p.verifier.awaitCommands, p.watchdog.watchTasks, p.live.countObjects}
+	if p.notifier != nil {
+		works = append(works, p.notifier.notifyPeople)
+	}
+	if p.examiner != nil {
+		works = append(works, p.examiner.awaitCommands)
+	}
+	for _, work := range works {
 		tasks.Go(func() { work(ctx) })
 	}
 	tasks.Wait()
+	last, cancel := context.WithTimeout(context.WithoutCancel(ctx), saveLimit)
+	defer cancel()
+	p.runs.saveRuns(last, true)
 	return nil
 }
+
+// saveLimit bounds what is kept once ctx has ended: the process is about to end.
+const saveLimit = time.Second
 
 // prepareStart brings the pipeline to where the last process left it.
 func (p *Pipeline) prepareStart(ctx context.Context) error {

@@ -4,9 +4,15 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"slices"
+	"strings"
 	"time"
 
+	"github.com/google/uuid"
+
+	"mssentinel/app/job"
 	"mssentinel/app/stix"
+	"mssentinel/app/store"
 	"mssentinel/app/threatconnect"
 )
 
@@ -21,6 +27,53 @@ type Preview struct {
 	Truncated     bool
 	Objects       []json.RawMessage
 	Problems      []string
+	// Rows are the indicators in the order of the query, each once for each object that it gives.
+	Rows []PreviewRow
+}
+
+// PreviewRow is an indicator and an object that it would be sent as.
+type PreviewRow struct {
+	job.Subject
+	// Object is nil where the indicator gives none, for this Reason.
+	Object json.RawMessage
+	Reason string
+	// Known is what the ledger knows of the object, nil for nothing. Same: its content is what was last sent or is on its way.
+	Known *store.Known
+	Same  bool
+
+	id   uuid.UUID
+	hash int64
+}
+
+// lookupChunk is how many objects one look-up may tell of.
+const lookupChunk = 50
+
+// compareRows looks up what the ledger knows of the objects.
+func (v *Preview) compareRows(ctx context.Context, ledger *store.Store, now time.Time) error {
+	rows := map[uuid.UUID][]*PreviewRow{}
+	var ids []uuid.UUID
+	for i := range v.Rows {
+		row := &v.Rows[i]
+		if row.Object == nil {
+			continue
+		}
+		if rows[row.id] == nil {
+			ids = append(ids, row.id)
+		}
+		rows[row.id] = append(rows[row.id], row)
+	}
+	for part := range slices.Chunk(ids, lookupChunk) {
+		known, err := ledger.Lookup(ctx, part, now)
+		if err != nil {
+			return err
+		}
+		for i := range known {
+			for _, row := range rows[stix.ID(known[i].Pattern)] {
+				row.Known, row.Same = &known[i], known[i].Decided && known[i].ContentHash == row.hash
+			}
+		}
+	}
+	return nil
 }
 
 // Preview reads the first indicators of a query and converts them.
@@ -39,21 +92,30 @@ func (p *Pipeline) Preview(ctx context.Context, q threatconnect.Query) (Preview,
 			return Preview{}, err
 		}
 	}
+	if err := v.compareRows(ctx, p.Store, now); err != nil {
+		return Preview{}, err
+	}
 	return v, nil
 }
 
 func (v *Preview) addIndicator(ctx context.Context, mappers *mapperSet, line int, ind *threatconnect.Indicator,
 	now time.Time) error {
 	name := fmt.Sprintf("Indicator %d (%s %d in %s)", line, ind.Type, ind.ID, ind.Owner)
+	row := PreviewRow{Subject: subjectOf(ind)}
+	leaveOut := func(reason string) {
+		v.Problems = append(v.Problems, name+": "+reason)
+		row.Reason = reason
+		v.Rows = append(v.Rows, row)
+	}
 	if ind.Unreadable != "" {
-		v.Problems = append(v.Problems, name+": "+ind.Unreadable)
+		leaveOut(ind.Unreadable)
 		return nil
 	}
 	if len(ind.LeftOut) > 0 {
 		v.Problems = append(v.Problems, name+": "+describeLeftOut(ind))
 	}
 	if !mappers.takesType(ind.Type) {
-		v.Problems = append(v.Problems, fmt.Sprintf("%s: No installed mapper takes this type.", name))
+		leaveOut("No installed mapper takes this type.")
 		return nil
 	}
 	answers, err := mappers.Map(ctx, ind.Type, [][]byte{ind.Raw}, now)
@@ -63,10 +125,16 @@ func (v *Preview) addIndicator(ctx context.Context, mappers *mapperSet, line int
 	until := now.Add(mappers.timeToLive(ind.Type))
 	for _, a := range answers {
 		for i := range a.Objects {
-			v.Objects = append(v.Objects, a.Objects[i].AppendJSON(nil, stix.Envelope{Modified: now, ValidUntil: until}))
+			o := &a.Objects[i]
+			row.Object, row.id, row.hash = o.AppendJSON(nil, stix.Envelope{Modified: now, ValidUntil: until}), stix.ID(o.Pattern), int64(o.ContentHash())
+			v.Objects, v.Rows = append(v.Objects, row.Object), append(v.Rows, row)
 		}
 		for _, message := range append(a.Problems, a.Notes...) {
 			v.Problems = append(v.Problems, name+": "+message)
+		}
+		if len(a.Objects) == 0 {
+			row.Reason = strings.Join(a.Problems, " ")
+			v.Rows = append(v.Rows, row)
 		}
 	}
 	return nil

@@ -1,12 +1,14 @@
 package pipeline
 
 import (
+	"context"
 	"fmt"
 	"slices"
 	"strings"
 	"time"
 
 	"mssentinel/app/job"
+	"mssentinel/app/ledger"
 	"mssentinel/app/retry"
 	"mssentinel/app/store"
 	"mssentinel/app/threatconnect"
@@ -18,14 +20,16 @@ func (r *reader) readAll() error {
 		return err
 	}
 	r.download.setDetail("Looking for what has gone")
-	if r.job.Mode == job.Delta {
+	if r.job.Mode == job.Delta && !r.job.Ranged {
 		// Before what has come: what was deleted and created again is on both lists.
 		if err := r.readDepartures(); err != nil {
 			return err
 		}
 	}
+	r.reading.beginQueries(len(r.queries))
 	for i, q := range r.queries {
 		r.download.setDetail("Reading query %d of %d", i+1, len(r.queries))
+		r.reading.beginQuery()
 		if err := r.readQuery(q); err != nil {
 			return err
 		}
@@ -41,13 +45,44 @@ func (r *reader) readAll() error {
 			return err
 		}
 	}
+	if err := r.readRetried(); err != nil {
+		return err
+	}
 	if err := r.sweepDeparted(); err != nil {
 		return err
 	}
 	if err := r.fillVacancies(); err != nil {
 		return err
 	}
+	if err := r.readRecent(); err != nil {
+		return err
+	}
 	return r.reportUnlisted()
+}
+
+// readRetried asks for the indicators that were retried on REPORT. Those of a query that cannot be read wait for another update.
+func (r *reader) readRetried() error {
+	for after := (ledger.Origin{}); ; {
+		origins, err := r.ledger.Rechecks(r.ctx, after, idsPerRead)
+		if err != nil {
+			return fmt.Errorf("looking for what was retried on REPORT: %w", err)
+		}
+		if len(origins) == 0 {
+			return nil
+		}
+		after = origins[len(origins)-1]
+		if err := r.recheckOrigins(origins, ledger.Uncertain); err != nil {
+			return err
+		}
+		if err := r.awaitApplied(r.attempt); err != nil {
+			return err
+		}
+		origins = slices.DeleteFunc(origins, func(o ledger.Origin) bool { return r.hasFailed(o.Query) })
+		err = r.disk.retryWrite(r.ctx, func(ctx context.Context) error { return r.ledger.DropRechecks(ctx, origins) })
+		if err != nil {
+			return err
+		}
+	}
 }
 
 // checkOwners finds queries whose owners the API user does not see any more. ThreatConnect answers them with less, not

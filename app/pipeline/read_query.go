@@ -22,12 +22,50 @@ func (r *reader) readQuery(q store.RunQuery) error {
 			return nil
 		}
 	}
-	p := pages{r: r, query: q, mode: r.job.Mode, unread: append(r.failedNumbers(), r.damaged...), countsTotal: true}
+	p := pages{r: r, query: q, mode: r.job.Mode, unread: append(r.failedNumbers(), r.damaged...), counts: true, sizeless: true}
 	err := r.threatConnect.Download(r.ctx, s, p.handlePage, p.findUnseen)
 	if p.damaged {
 		r.damaged = append(r.damaged, q.Number)
 	}
 	return p.handleError(err)
+}
+
+// readRecent reads in a delta update what was modified after its window, where an object is about to be retired. ThreatConnect's lists of
+// what has gone reach to the present moment, and the window ends before: what was moved to another owner, or deleted and created
+// again, would be retired, and be sent again by the next update.
+func (r *reader) readRecent() error {
+	if r.job.Mode != job.Delta || r.job.Ranged {
+		return nil
+	}
+	vacant, err := r.ledger.HasVacant(r.ctx)
+	if err != nil || !vacant {
+		return err
+	}
+	found := false
+	for _, q := range r.queries {
+		if r.hasFailed(q.Number) || r.readsAll(q) {
+			continue
+		}
+		s := threatconnect.Selection{Query: toQuery(q), From: r.end}
+		s.SortField, s.SortDirection = "", ""
+		p := pages{r: r, query: q, mode: job.Delta, unread: append(r.failedNumbers(), r.damaged...)}
+		err := r.threatConnect.Download(r.ctx, s, p.handlePage, p.findUnseen)
+		if p.damaged {
+			r.damaged = append(r.damaged, q.Number)
+		}
+		if err := p.handleError(err); err != nil {
+			return err
+		}
+		// Before the next query takes over what this one could not read.
+		if err := r.recheckOwners(); err != nil {
+			return err
+		}
+		found = found || p.place > 0
+	}
+	if !found {
+		return nil
+	}
+	return r.fillVacancies()
 }
 
 // pages takes what a query returns, page by page, and hands it to Convert.
@@ -37,8 +75,9 @@ type pages struct {
 	mode   job.Mode
 	unread []int64
 	place  int64
-	// countsTotal says that this is the first reading of the query, whose size the screens show.
-	countsTotal bool
+	// counts says that the screens count the rows: this is the first reading of the query. sizeless says that its size did not
+	// come yet.
+	counts, sizeless bool
 	// returned are the ids that came; kept only where they are asked for.
 	returned map[int64]bool
 	// damaged says that a row came that cannot be told from those that did not come.
@@ -48,20 +87,23 @@ type pages struct {
 }
 
 func (p *pages) handlePage(page threatconnect.Page) error {
-	if p.countsTotal {
-		p.r.addExpected(page.Total)
-		p.countsTotal = false
+	if p.sizeless {
+		p.r.reading.setSize(page.Total)
+		p.sizeless = false
 	}
 	for indicators := range slices.Chunk(page.Indicators, chunkSize) {
 		if p.ownError = p.r.download.awaitResume(p.r.ctx); p.ownError != nil {
 			return p.ownError
 		}
 		c := &chunk{attempt: p.r.attempt, query: p.query.Number, mode: p.mode, unread: p.unread,
-			place: p.place, indicators: indicators}
+			place: p.place, counted: p.counts, indicators: indicators}
 		if !wasDeleted(p.query) {
 			if p.ownError = p.r.sendChunk(c); p.ownError != nil {
 				return p.ownError
 			}
+		}
+		if p.counts {
+			p.r.reading.addRead(len(indicators))
 		}
 		p.place += int64(len(indicators))
 		for i := range indicators {

@@ -25,7 +25,10 @@ type readStore interface {
 	SweepDeparted(ctx context.Context, job int64, queries []int64) error
 	OriginsOf(ctx context.Context, owner string, ids []uuid.UUID) ([]ledger.Origin, error)
 	OriginsFor(ctx context.Context, indicators []int64) ([]ledger.Origin, error)
+	HasVacant(ctx context.Context) (bool, error)
 	Vacant(ctx context.Context, after int64, limit int) (origins []ledger.Origin, next int64, err error)
+	Rechecks(ctx context.Context, after ledger.Origin, limit int) ([]ledger.Origin, error)
+	DropRechecks(ctx context.Context, origins []ledger.Origin) error
 	AddProblems(ctx context.Context, job int64, problems []job.Problem) error
 }
 
@@ -74,7 +77,7 @@ func (r *reader) reportUnlisted() error {
 			return err
 		}
 		err = r.reportProblems(job.Problem{RequestID: r.job.RequestID, DateAdded: time.Now().UTC(), Step: job.StepDownload,
-			Code: job.CodeQueryFailed, Message: text.Sentence(f.describe()), Raw: string(raw)})
+			Code: job.CodeListFailed, Message: text.Sentence(f.describe()), Raw: string(raw)})
 		if err != nil {
 			return err
 		}

@@ -17,7 +17,7 @@ const scheduleEvery = 30 * time.Second
 // scheduleStore is what the scheduler needs of the store.
 type scheduleStore interface {
 	Schedule(ctx context.Context) (store.Schedule, error)
-	AddJob(ctx context.Context, kind job.Type, mode job.Mode, now time.Time) (job.Job, error)
+	AddJob(ctx context.Context, r job.Request, now time.Time) (job.Job, error)
 }
 
 // scheduler is the task Schedule Downloads: it queues the updates that are due.
@@ -55,7 +55,7 @@ func (s *scheduler) queueUpdate(ctx context.Context) (time.Time, error) {
 	}
 	var j job.Job
 	err = s.disk.retryWrite(ctx, func(ctx context.Context) (err error) {
-		j, err = s.store.AddJob(ctx, job.Scheduled, s.nextMode(plan, now), now)
+		j, err = s.store.AddJob(ctx, job.Request{Type: job.Scheduled, Mode: s.nextMode(plan, now)}, now)
 		return err
 	})
 	if err != nil {
@@ -117,6 +117,8 @@ func workOnce(ctx context.Context, t *task, log *slog.Logger, work func(context.
 	inHand, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	defer t.beginWork(cancel)()
+	began := time.Now()
+	defer func() { t.noteRun(time.Since(began)) }()
 	next, err := work(inHand)
 	t.setNextRun(next)
 	if err != nil && ctx.Err() == nil {

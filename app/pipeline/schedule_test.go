@@ -21,16 +21,17 @@ import (
 type fakeStore struct {
 	taskStores
 	schedule func() (store.Schedule, error)
-	addJob   func(job.Type, job.Mode, time.Time) (job.Job, error)
+	addJob   func(job.Request, time.Time) (job.Job, error)
 	clean    func(context.Context) error
 }
 
 func (f fakeStore) Schedule(context.Context) (store.Schedule, error) { return f.schedule() }
 func (f fakeStore) Clean(ctx context.Context, _ time.Time) error     { return f.clean(ctx) }
-func (f fakeStore) AddJob(_ context.Context, kind job.Type, mode job.Mode, now time.Time) (job.Job, error) {
-	return f.addJob(kind, mode, now)
+func (f fakeStore) AddJob(_ context.Context, r job.Request, now time.Time) (job.Job, error) {
+	return f.addJob(r, now)
 }
 func (fakeStore) AddWait(context.Context, time.Time, time.Duration) error { return nil }
+func (fakeStore) AddTaskRuns(context.Context, []store.TaskRuns) error     { return nil }
 func (fakeStore) SetPaused(context.Context, string, bool) error           { return nil }
 
 // noMappers maps nothing.
@@ -117,11 +118,11 @@ func scheduling(t *testing.T, s store.Schedule, interval time.Duration) (*Pipeli
 	p := New(Options{Interval: interval, FullInterval: 7 * 24 * time.Hour, Logger: quiet(), Mappers: noMappers{}})
 	p.useStores(fakeStore{
 		schedule: func() (store.Schedule, error) { return f.read(), nil },
-		addJob: func(kind job.Type, mode job.Mode, now time.Time) (job.Job, error) {
-			if kind != job.Scheduled {
-				t.Errorf("queued a job that is %s", kind)
+		addJob: func(r job.Request, now time.Time) (job.Job, error) {
+			if r.Type != job.Scheduled {
+				t.Errorf("queued a job that is %s", r.Type)
 			}
-			f.add(mode, now)
+			f.add(r.Mode, now)
 			return job.Job{}, nil
 		},
 	})

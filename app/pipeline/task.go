@@ -18,22 +18,44 @@ type Task struct {
 	Schedule                        string
 	HeartbeatTimeout                time.Duration
 	LastHeartbeat, LastRun, NextRun time.Time
-	// Detail says what the task does just now.
+	// Detail says what the task does just now, or what is left to say of what it did last.
 	Detail string
+	// RunOnly says that the task starts on command alone, so that there is nothing to pause.
+	RunOnly bool
+	// KillEffect says in sentences what becomes of the work in hand when the task is killed.
+	KillEffect string
 }
+
+// updateKilled is what becomes of an update whose work is killed.
+const updateKilled = "The update in hand fails: a scheduled one is tried again later, one that was asked for stays Failed until you retry it. "
 
 // The tasks as they are described on TASKS.
 var (
 	aboutScheduler = Task{Name: "Schedule Downloads", Slug: "schedule-downloads", HeartbeatTimeout: 10 * time.Minute,
-		Description: "Schedules the next threat intel downloads.", Schedule: "Every 30 seconds"}
+		Description: "Schedules the next threat intel downloads.", Schedule: "Every 30 seconds",
+		KillEffect: "An update that was to be queued is queued at its next run, within 30 seconds."}
 	aboutDownloader = Task{Name: "Download", Slug: "download", HeartbeatTimeout: 20 * time.Minute,
-		Description: "Downloads indicators from ThreatConnect.", Schedule: "When a job waits"}
+		Description: "Downloads indicators from ThreatConnect.", Schedule: "When a job waits",
+		KillEffect: updateKilled + "What was converted by then is still uploaded."}
 	aboutConverter = Task{Name: "Convert", Slug: "convert", HeartbeatTimeout: time.Hour,
-		Description: "Converts indicators to STIX objects and decides which are sent.", Schedule: "As they are downloaded"}
+		Description: "Converts indicators to STIX objects and decides which are sent.", Schedule: "As they are downloaded",
+		KillEffect: updateKilled + "What was converted by then is still uploaded."}
 	aboutUploader = Task{Name: "Upload", Slug: "upload", HeartbeatTimeout: 30 * time.Minute,
-		Description: "Uploads STIX objects to Microsoft Sentinel.", Schedule: "As they are converted"}
+		Description: "Uploads STIX objects to Microsoft Sentinel.", Schedule: "As they are converted",
+		KillEffect: updateKilled + "What waits to be uploaded stays queued, and is sent with the next update, or by itself 5 minutes later."}
 	aboutCleaner = Task{Name: "Cleaner", Slug: "cleaner", HeartbeatTimeout: 30 * time.Minute,
-		Description: "Cleans the filesystem and the database.", Schedule: "Every 2 hours"}
+		Description: "Cleans the filesystem and the database.", Schedule: "Every 2 hours",
+		KillEffect: "What was not cleaned is cleaned at its next run, 2 hours later."}
+	aboutNotifier = Task{Name: "Notifications", Slug: "notifications", HeartbeatTimeout: 10 * time.Minute,
+		Description: "Notifies people in ThreatConnect of failures and recoveries.", Schedule: "Every minute",
+		KillEffect: "A message that is on its way has perhaps arrived, so it is sent again an hour later at the earliest. Other work is done at its next run, a minute later."}
+	aboutVerifier = Task{Name: "Verify", Slug: "verify", HeartbeatTimeout: 30 * time.Minute, RunOnly: true,
+		Description: "Compares what stands in Microsoft Sentinel with what was sent.", Schedule: "Run only",
+		KillEffect: "The verification ends as cancelled, with what it found so far. It does not begin again by itself."}
+	aboutExaminer = Task{Name: "Doctor", Slug: "doctor", HeartbeatTimeout: 30 * time.Minute, RunOnly: true,
+		Description: "Asks ThreatConnect and Microsoft what cannot be known before a Service runs, and writes a report.",
+		Schedule:    "Run only",
+		KillEffect:  "The report ends with what was asked so far. It does not begin again by itself."}
 )
 
 // task is what all tasks have in common: their state for the screens, and the ways to command them.
@@ -54,6 +76,10 @@ type task struct {
 	lastRun         time.Time
 	nextRun         time.Time
 	detail          string
+	// remark is shown while there is no detail.
+	remark string
+	// record takes down for how long the task was at work; nil where nothing does.
+	record *runRecord
 }
 
 func newTask(about Task) *task {
@@ -92,6 +118,13 @@ func (t *task) endPiece() {
 	defer t.mu.Unlock()
 	if t.pieces--; t.pieces == 0 {
 		t.stop, t.detail, t.excused = nil, "", time.Time{}
+	}
+}
+
+// noteRun takes down a run that ended now.
+func (t *task) noteRun(took time.Duration) {
+	if t.record != nil {
+		t.record.noteRun(t.about.Slug, took)
 	}
 }
 
@@ -154,6 +187,13 @@ func (t *task) setDetail(format string, args ...any) {
 	t.detail = fmt.Sprintf(format, args...)
 }
 
+// setRemark says something of the task that stays when its work is done.
+func (t *task) setRemark(remark string) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.remark = remark
+}
+
 func (t *task) setNextRun(next time.Time) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -202,6 +242,9 @@ func (t *task) snapshot() Task {
 	defer t.mu.Unlock()
 	v := t.about
 	v.Paused, v.LastHeartbeat, v.LastRun, v.NextRun, v.Detail = t.paused, t.active, t.lastRun, t.nextRun, t.detail
+	if v.Detail == "" {
+		v.Detail = t.remark
+	}
 	v.Status = "Idle"
 	switch {
 	case t.paused:

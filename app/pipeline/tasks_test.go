@@ -16,7 +16,7 @@ import (
 
 func TestTasks(t *testing.T) {
 	p := New(Options{Mappers: noMappers{}, Logger: quiet()})
-	want := []string{"schedule-downloads", "download", "convert", "upload", "cleaner"}
+	want := []string{"schedule-downloads", "download", "convert", "upload", "cleaner", "verify"}
 	for i, task := range p.Tasks() {
 		if task.Slug != want[i] || task.Name == "" || task.Description == "" || task.Schedule == "" || task.HeartbeatTimeout == 0 {
 			t.Errorf("task %d: %+v", i, task)
@@ -32,6 +32,66 @@ func TestTasks(t *testing.T) {
 			t.Errorf("%s of an unknown task: %v", name, err)
 		}
 	}
+}
+
+// The Doctor starts on command alone, says what it asks, is not paused, and can be killed and started again.
+func TestDoctorRunsOnCommand(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ended := make(chan error, 9)
+		p := New(Options{Mappers: noMappers{}, Logger: quiet(), Examine: func(ctx context.Context, report func(string)) error {
+			report("asking about AZURE 100 %s")
+			select {
+			case <-ctx.Done():
+			case <-time.After(time.Hour):
+			}
+			ended <- context.Cause(ctx)
+			return context.Cause(ctx)
+		}})
+		p.useStores(fakeStore{})
+		find := func() Task {
+			synctest.Wait()
+			tasks := p.Tasks()
+			return tasks[len(tasks)-1]
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		stopped := make(chan struct{})
+		go func() { p.examiner.awaitCommands(ctx); close(stopped) }()
+		defer func() { cancel(); <-stopped }()
+
+		time.Sleep(100 * time.Hour)
+		if d := find(); d.Slug != "doctor" || d.Name != "Doctor" || d.Schedule != "Run only" || d.Status != "Idle" || !d.RunOnly || !d.LastRun.IsZero() {
+			t.Errorf("before the command: %+v", d)
+		}
+		if err := p.PauseTask(ctx, "doctor", true); !errors.Is(err, ErrRunOnly) || find().Paused {
+			t.Errorf("pausing: %v", err)
+		}
+		for range 2 {
+			if err := p.RunTask(ctx, "doctor"); err != nil {
+				t.Fatal(err)
+			}
+			if err := p.RunTask(ctx, "doctor"); !errors.Is(err, ErrAtWork) {
+				t.Errorf("a second command before the first is carried out: %v", err)
+			}
+			time.Sleep(time.Minute)
+			if d := find(); d.Status != "Running" || d.Detail != "asking about AZURE 100 %s" || time.Since(d.LastHeartbeat) != time.Minute {
+				t.Errorf("at work: %+v", d)
+			}
+			if err := p.RunTask(ctx, "doctor"); !errors.Is(err, ErrAtWork) {
+				t.Errorf("a second command at work: %v", err)
+			}
+			if err := p.KillTask(ctx, "doctor"); err != nil {
+				t.Fatal(err)
+			}
+			if cause := <-ended; !errors.Is(cause, errKilled) || find().Status != "Idle" {
+				t.Errorf("killed: %v, %+v", cause, find())
+			}
+		}
+		time.Sleep(100 * time.Hour)
+		synctest.Wait()
+		if len(ended) != 0 {
+			t.Error("it ran by itself")
+		}
+	})
 }
 
 func TestPausedTaskWaitsAndIsNotRun(t *testing.T) {
@@ -192,7 +252,7 @@ func TestPauseInTheMiddle(t *testing.T) {
 					}
 				})
 				w.saveOnly(job.Full, query("", "Alpha"))
-				time.Sleep(30 * time.Hour)
+				time.Sleep(8 * time.Hour)
 				p := w.p.Progress()
 				if p.Downloaded == 6000 && slug != "upload" || p.RequestID == "" {
 					t.Fatalf("%+v\n%s", p, w.log.String())

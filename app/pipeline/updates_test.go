@@ -165,6 +165,75 @@ func TestDeletedAndInactiveAreRetiredByADelta(t *testing.T) {
 	})
 }
 
+// An update for a range sends what was modified in it, like a delta update, and leaves everything else to the updates that
+// are due anyway: marks, what has gone, when everything was last read.
+func TestAnUpdateForARange(t *testing.T) {
+	in(t, func(t *testing.T) {
+		w := newWorld(t)
+		gone := w.put("Alpha", "gone.example")
+		w.put("Alpha", "early.example", "old")
+		w.done(w.save(job.Full, query("", "Alpha")))
+		mark := func() time.Time {
+			queries, err := w.store.RunQueries(t.Context())
+			w.must(err)
+			return queries[0].Mark
+		}
+		before, read := mark(), w.schedule().LastFullRead
+		time.Sleep(time.Hour)
+		w.must(w.tc.Delete(gone))
+		w.put("Alpha", "first.example")
+		time.Sleep(time.Hour)
+		from := time.Now().UTC()
+		w.put("Alpha", "second.example")
+		time.Sleep(time.Hour)
+		to := time.Now().UTC()
+		w.put("Alpha", "third.example")
+		time.Sleep(time.Hour)
+
+		ranged, err := w.p.Submit(t.Context(), job.Request{Mode: job.Delta, From: from, To: to})
+		w.must(err)
+		j := w.done(w.await(ranged.RequestID))
+		w.counts(j, job.Counts{Downloaded: 1, Queued: 1, Uploaded: 1})
+		if !j.Ranged || !j.WindowStart.Equal(from) || !j.WindowEnd.Equal(to) {
+			t.Errorf("the window is %v to %v", j.WindowStart, j.WindowEnd)
+		}
+		w.wantWinner("second.example", "Alpha")
+		if !mark().Equal(before) || !w.schedule().LastFullRead.Equal(read) {
+			t.Errorf("the mark moved from %v to %v, the last complete read from %v to %v", before, mark(), read, w.schedule().LastFullRead)
+		}
+		// The delta update sees the rest, and sends neither again what the range has sent nor what lies in the overlap.
+		w.counts(w.done(w.runJob(job.Delta)), job.Counts{Downloaded: 4, Unchanged: 2, Queued: 3, Uploaded: 2, Retired: 1})
+		w.check(false)
+	})
+}
+
+// A range before anything was read is no first update, and one that ends in the future ends now.
+func TestARangeBeforeTheFirstUpdate(t *testing.T) {
+	in(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.must(w.p.PauseTask(t.Context(), "schedule-downloads", true))
+		w.saveOnly(job.Delta, query("", "Alpha"))
+		w.put("Alpha", "one.example")
+		time.Sleep(time.Hour)
+		ranged, err := w.p.Submit(t.Context(), job.Request{Mode: job.Delta, From: time.Now().UTC().Add(-2 * time.Hour), To: time.Now().UTC().Add(time.Hour)})
+		w.must(err)
+		j := w.await(ranged.RequestID)
+		if j.Status != job.UploadComplete || j.WindowEnd.After(time.Now()) {
+			t.Fatalf("%+v", j)
+		}
+		if w.schedule().Completed {
+			t.Error("an update for a range counts as the first update")
+		}
+	})
+}
+
+func (w *world) schedule() store.Schedule {
+	w.t.Helper()
+	s, err := w.store.Schedule(context.Background())
+	w.must(err)
+	return s
+}
+
 // A tag that does not move lastModified is not seen by a delta, but by a reconcile.
 // An object keeps the created with which it was first sent, whatever its dateAdded, whoever wins it, and when it comes back.
 func TestCreatedStays(t *testing.T) {
@@ -545,11 +614,41 @@ func TestPreview(t *testing.T) {
 		if len(v.Objects) != 1 || len(v.Problems) != 1 || v.Truncated || !strings.Contains(v.Problems[0], "Beta") {
 			t.Errorf("%d objects, %v", len(v.Objects), v.Problems)
 		}
+		if len(v.Rows) != 2 || v.Rows[0].Value != "*.example" || v.Rows[0].Object != nil || v.Rows[0].Reason == "" ||
+			v.Rows[1].Owner != "Beta" || v.Rows[1].Object == nil || v.Rows[1].Known != nil {
+			t.Errorf("%+v", v.Rows)
+		}
 		if _, err := w.p.Preview(t.Context(), toQuery(store.RunQuery{Query: query("nonsense", "Beta")})); err == nil {
 			t.Error("nonsense was accepted")
 		}
 		if w.far.RequestCount() != 0 {
 			t.Error("a preview was uploaded")
+		}
+	})
+}
+
+// A preview knows what the ledger has of each object, more than one look-up tells of.
+func TestPreviewBesideTheLedger(t *testing.T) {
+	in(t, func(t *testing.T) {
+		w := newWorld(t)
+		for i := range 120 {
+			w.put("Alpha", fmt.Sprintf("h%d.example", i))
+		}
+		w.done(w.save(job.Full, query("", "Alpha")))
+		w.put("Alpha", "new.example")
+		v, err := w.p.Preview(t.Context(), toQuery(store.RunQuery{Query: query("", "Alpha")}))
+		w.must(err)
+		known, same := 0, 0
+		for _, row := range v.Rows {
+			if row.Known != nil && len(row.Known.Candidates) == 1 && row.Known.Candidates[0].Query == 1 {
+				known++
+			}
+			if row.Same {
+				same++
+			}
+		}
+		if len(v.Rows) != 100 || known < 99 || same < 99 {
+			t.Errorf("%d rows, %d known, %d the same", len(v.Rows), known, same)
 		}
 	})
 }

@@ -159,7 +159,7 @@ func (s *uploadSession) endAttempt(cause error, inHand *attempt) {
 	s.failure.Do(func() {
 		s.failed = inHand
 		if inHand != nil {
-			inHand.cancel(cause)
+			inHand.cancelIn(job.StepUpload)(cause)
 		}
 		s.cancel(cause)
 	})

@@ -22,7 +22,7 @@ func (w *world) slowUploads(seconds float64) {
 
 func (w *world) submit(mode job.Mode) job.Job {
 	w.t.Helper()
-	j, err := w.p.Submit(context.Background(), mode)
+	j, err := w.p.Submit(context.Background(), job.Request{Mode: mode})
 	w.must(err)
 	return j
 }

@@ -15,6 +15,7 @@ const watchEvery = 30 * time.Second
 type watchdog struct {
 	tasks    []*task
 	uploader *uploader
+	runs     *runRecord
 	disk     *disk
 	log      *slog.Logger
 }
@@ -31,6 +32,7 @@ func (w *watchdog) watchTasks(ctx context.Context) {
 		}
 		w.disk.probe(ctx)
 		w.uploader.saveWaitTime(ctx)
+		w.runs.saveRuns(ctx, false)
 		for _, t := range w.tasks {
 			w.checkTask(t)
 		}

@@ -51,13 +51,18 @@ const (
 type world struct {
 	t       testing.TB
 	tc      *tcserver.Server
-	far     *sentinelserver.Server
+	far     *sentinelserver.Server // one of its own, unless change gave it another's
 	end     *sentinelserver.Endpoint
 	mappers *inProcess
 	dir     string
 	options Options
-	limit   int // requests a minute; 0 for none
-	keep    sentinelserver.Keep
+	// notify has people notified, unless notifyOff; seen counts those of their notifications that the test has looked at.
+	notify, notifyOff bool
+	seen              int
+	limit             int // requests a minute; 0 for none
+	keep              sentinelserver.Keep
+	// lag is how long it takes until Sentinel's table has what was uploaded.
+	lag time.Duration
 	// wrap puts something between the tasks and their store.
 	wrap func(*store.Store) taskStores
 	// full: the pacing cannot write to the disk.
@@ -99,14 +104,20 @@ type taskStores interface {
 	applyStore
 	uploadStore
 	pauseStore
+	notifyStore
+	verifyStore
 	OutboxSize(ctx context.Context) (int64, error)
+	AddTaskRuns(ctx context.Context, all []store.TaskRuns) error
 	Clean(ctx context.Context, now time.Time) error
 }
 
 // useStores puts something between the tasks and their store.
 func (p *Pipeline) useStores(s taskStores) {
 	p.scheduler.store, p.downloader.store, p.downloader.ledger, p.converter.applier.store = s, s, s, s
-	p.uploader.store, p.cleaner.store, p.outbox.store, p.pauses = s, s, s, s
+	p.uploader.store, p.cleaner.store, p.outbox.store, p.pauses, p.verifier.store, p.runs.store = s, s, s, s, s, s
+	if p.notifier != nil {
+		p.notifier.store = s
+	}
 }
 
 // newWorld makes a world of three owners without indicators. change alters it before it starts.
@@ -123,8 +134,10 @@ func newWorld(t testing.TB, change ...func(*world)) *world {
 	if limit == 0 {
 		limit = sentinelserver.Unlimited
 	}
-	w.far = sentinelserver.New(sentinelserver.Options{Limit: limit, Keep: w.keep, Workspaces: []string{workspace, otherWorkspace},
-		Apps: []sentinelserver.App{{TenantID: tenant, ClientID: clientID, ClientSecret: secret}}})
+	if w.far == nil {
+		w.far = sentinelserver.New(sentinelserver.Options{Limit: limit, Keep: w.keep, Lag: w.lag, Workspaces: []string{workspace, otherWorkspace},
+			Apps: []sentinelserver.App{{TenantID: tenant, ClientID: clientID, ClientSecret: secret}}})
+	}
 	w.end = w.far.ListenInMemory()
 	t.Cleanup(func() {
 		w.stop()
@@ -161,12 +174,17 @@ func (w *world) start() {
 	logger := slog.New(slog.NewTextHandler(&w.log, nil))
 	o := w.options
 	o.Store, o.Logger, o.Mappers = w.store, logger, w.mappers
-	o.ThreatConnect = threatconnect.New(threatconnect.Options{BaseURL: "http://threatconnect.example/api", AccessID: tcserver.DefaultAccessID,
+	client := threatconnect.New(threatconnect.Options{BaseURL: "http://threatconnect.example/api", AccessID: tcserver.DefaultAccessID,
 		SecretKey: func() string { return tcserver.DefaultSecretKey }, Transport: direct{w.tc}, Logger: logger})
-	o.Sentinel, err = sentinel.New(sentinel.Options{AuthorityURL: w.end.URL, UploadURL: w.end.URL, Transport: w.end.Transport, TenantID: tenant, ClientID: clientID,
+	o.ThreatConnect = client
+	if w.notify && !w.notifyOff {
+		o.Notifier, o.Version = client, "1.2.3"
+	}
+	upload, err := sentinel.New(sentinel.Options{AuthorityURL: w.end.URL, UploadURL: w.end.URL, LogAnalyticsURL: w.end.URL, Transport: w.end.Transport, TenantID: tenant, ClientID: clientID,
 		Secret: func() string { return secret }, WorkspaceID: o.Workspace, Logger: logger,
 		Pacer: sentinel.NewPacer(slots{w.store, &w.full}, w.limit, time.Minute)})
 	w.must(err)
+	o.Sentinel, o.Standing = upload, upload
 	w.p = New(o)
 	if w.wrap != nil {
 		w.p.useStores(w.wrap(w.store))
@@ -346,7 +364,7 @@ func (w *world) save(mode job.Mode, queries ...store.Query) job.Job {
 func (w *world) saveOnly(mode job.Mode, queries ...store.Query) {
 	w.t.Helper()
 	ctx := context.Background()
-	_, err := w.store.SaveQueries(ctx, queries, "", mode)
+	_, err := w.store.SaveQueries(ctx, queries, "", mode, "")
 	w.must(err)
 	w.queries, _, err = w.store.Queries(ctx)
 	w.must(err)
@@ -357,7 +375,7 @@ func (w *world) saveOnly(mode job.Mode, queries ...store.Query) {
 func (w *world) runJob(mode job.Mode) job.Job {
 	w.t.Helper()
 	time.Sleep(DefaultLag + time.Second)
-	j, err := w.p.Submit(context.Background(), mode)
+	j, err := w.p.Submit(context.Background(), job.Request{Mode: mode})
 	w.must(err)
 	return w.await(j.RequestID)
 }

@@ -7,6 +7,8 @@ import (
 	"os"
 	"path/filepath"
 	"syscall"
+
+	"mssentinel/app/regular"
 )
 
 // bundleVariables name more authorities on machines where HTTPS goes through a proxy that inspects it, or where
@@ -40,23 +42,14 @@ func machineAuthorities() *x509.CertPool {
 	return pool
 }
 
-// readRegular reads a file, and refuses what is none: a pipe would keep the start waiting.
-func readRegular(path string) ([]byte, error) {
-	info, err := os.Stat(path)
-	if err != nil {
-		return nil, err
-	}
-	if !info.Mode().IsRegular() {
-		return nil, fmt.Errorf("%s is no regular file", path)
-	}
-	return os.ReadFile(path)
-}
+// maxBundle bounds a file of certificates, in bytes: some hundred times what machines come with.
+const maxBundle = 32 << 20
 
 // addBundle adds the certificates of a file, or of all files in a folder that hold some.
 func addBundle(pool *x509.CertPool, path string) error {
 	entries, err := os.ReadDir(path)
 	if errors.Is(err, syscall.ENOTDIR) {
-		pem, err := readRegular(path)
+		pem, err := regular.Read(path, maxBundle)
 		if err == nil && !pool.AppendCertsFromPEM(pem) {
 			err = fmt.Errorf("%s holds no certificate", path)
 		}
@@ -64,7 +57,7 @@ func addBundle(pool *x509.CertPool, path string) error {
 	}
 	found := false
 	for _, entry := range entries {
-		if pem, err := readRegular(filepath.Join(path, entry.Name())); err == nil {
+		if pem, err := regular.Read(filepath.Join(path, entry.Name()), maxBundle); err == nil {
 			found = pool.AppendCertsFromPEM(pem) || found
 		}
 	}

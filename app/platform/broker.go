@@ -36,6 +36,7 @@ type broker struct {
 	tls    *tls.Config // nil: plain text
 	dial   func(ctx context.Context, network, address string) (net.Conn, error)
 	log    *slog.Logger
+	notes  *Recorder
 	handle func(payload []byte)
 	first  *session // what connectAtStart opened
 
@@ -55,11 +56,11 @@ type session struct {
 }
 
 func newBroker(in Inputs, o Options) (*broker, error) {
-	config, err := brokerTLS(in, o.Logger)
+	config, err := brokerTLS(in, o)
 	if err != nil {
 		return nil, err
 	}
-	return &broker{in: in, tls: config, dial: o.Dial, log: o.Logger, connected: make(chan struct{})}, nil
+	return &broker{in: in, tls: config, dial: o.Dial, log: o.Logger, notes: o.Recorder, connected: make(chan struct{})}, nil
 }
 
 // connectAtStart opens the first session. handle gets each message, one after the other, and must not block. A network
@@ -160,10 +161,12 @@ func (b *broker) openSession(ctx context.Context) (*session, error) {
 		s.closeAtOnce()
 		return nil, fmt.Errorf("subscribing to the platform's topic: %w", err)
 	}
-	if granted, ok := subscribed.Result()[b.in.ServerTopic]; !ok || granted == 0x80 {
+	granted, ok := subscribed.Result()[b.in.ServerTopic]
+	if !ok || granted == 0x80 {
 		s.closeAtOnce()
 		return nil, fmt.Errorf("%w: it does not let the Service subscribe to %s", errRefused, b.in.ServerTopic)
 	}
+	b.notes.noteSession(connected.ReturnCode(), granted)
 	return s, nil
 }
 

@@ -29,20 +29,21 @@ func WriteMessage(outPath, text string) error {
 			text = text[1:]
 		}
 	}
-	if err := replaceFile(filepath.Join(outPath, "message.tc"), text+"\n"); err != nil {
+	if err := ReplaceFile(filepath.Join(outPath, "message.tc"), []byte(text+"\n"), 0o644); err != nil { // everybody may read it
 		return fmt.Errorf("writing the exit message: %w", err)
 	}
 	return nil
 }
 
-// replaceFile writes a file that everybody may read under another name, and renames it.
-func replaceFile(path, content string) error {
-	f, err := os.CreateTemp(filepath.Dir(path), ".message-*")
+// ReplaceFile writes a file of that mode under another name in the same folder, and renames it: nobody reads half of it,
+// and a link that stands there is not followed.
+func ReplaceFile(path string, content []byte, mode os.FileMode) error {
+	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+"-*")
 	if err != nil {
 		return err
 	}
-	_, err = f.WriteString(content)
-	if err = errors.Join(err, f.Chmod(0o644), f.Close()); err == nil {
+	_, err = f.Write(content)
+	if err = errors.Join(err, f.Chmod(mode), f.Close()); err == nil {
 		err = os.Rename(f.Name(), path)
 	}
 	if err != nil {

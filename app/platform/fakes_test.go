@@ -199,20 +199,21 @@ type serviceRun struct {
 	log     *logBuffer
 	level   *Log
 	started atomic.Int32 // calls of Options.Start
+	notes   *Recorder
 }
 
 // startRun starts Run inside of a bubble.
 func startRun(t *testing.T, b *fakeBroker, in Inputs, handler http.HandlerFunc, stop func(context.Context)) *serviceRun {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
-	r := &serviceRun{broker: b, result: make(chan error, 1), cancel: cancel, log: &logBuffer{}}
+	r := &serviceRun{broker: b, result: make(chan error, 1), cancel: cancel, log: &logBuffer{}, notes: NewRecorder(Given{})}
 	r.level = newLog(r.log, LevelTrace)
 	if handler == nil {
 		handler = func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNoContent) }
 	}
 	go func() {
 		r.result <- Run(ctx, in, handler, Options{Logger: r.level.Logger, Level: r.level.Level,
-			Start: func() { r.started.Add(1) }, Stop: stop, Dial: b.dial})
+			Start: func() { r.started.Add(1) }, Stop: stop, Dial: b.dial, Recorder: r.notes})
 	}()
 	t.Cleanup(cancel)
 	return r

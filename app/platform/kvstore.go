@@ -49,7 +49,8 @@ func newStore(in Inputs, o Options) (keyValueStore, error) {
 // Without TLS the vendor's framework sends none, so a Redis that refuses the password is tried without it:
 // app/docs/platform.md#redis.
 type redisStore struct {
-	pool *redis.Pool
+	pool     *redis.Pool
+	database int
 }
 
 func newRedisStore(in Inputs, o Options) (*redisStore, error) {
@@ -63,7 +64,7 @@ func newRedisStore(in Inputs, o Options) (*redisStore, error) {
 		login = append(login, redis.DialUsername(in.StoreUser))
 	}
 	if in.StoreTLS {
-		config, err := redisTLS(in, o.Logger)
+		config, err := redisTLS(in, o)
 		if err != nil {
 			return nil, err
 		}
@@ -71,8 +72,11 @@ func newRedisStore(in Inputs, o Options) (*redisStore, error) {
 		options = append(options, redis.DialUseTLS(true), redis.DialTLSConfig(config),
 			redis.DialTLSHandshakeTimeout(dialTimeout), redis.DialDatabase(in.StoreTLSDB))
 	}
-	address := net.JoinHostPort(in.StoreHost, strconv.Itoa(port))
-	return &redisStore{pool: &redis.Pool{
+	address, database := net.JoinHostPort(in.StoreHost, strconv.Itoa(port)), 0
+	if in.StoreTLS {
+		database = in.StoreTLSDB
+	}
+	return &redisStore{database: database, pool: &redis.Pool{
 		MaxActive:   workers + 4,
 		MaxIdle:     workers,
 		IdleTimeout: 4 * time.Minute,
@@ -87,18 +91,36 @@ func newRedisStore(in Inputs, o Options) (*redisStore, error) {
 			return nil
 		},
 		DialContext: func(ctx context.Context) (redis.Conn, error) {
-			conn, err := redis.DialContext(ctx, "tcp", address, slices.Concat(options, login)...)
-			if isReply(err) && !in.StoreTLS && !in.StorePassword.IsZero() {
-				if conn, loginErr := dialWithoutLogin(ctx, address, options); loginErr == nil {
-					return conn, nil
-				}
-			}
+			conn, how, err := dialWithLogin(ctx, in, address, options, login)
 			if err != nil {
 				return nil, fmt.Errorf("connecting to Redis at %s: %w", address, err)
 			}
+			o.Recorder.noteLogin(how)
 			return conn, nil
 		},
 	}}, nil
+}
+
+// dialWithLogin connects, without the login where Redis refuses it and is not spoken to over TLS. how says which.
+func dialWithLogin(ctx context.Context, in Inputs, address string, options, login []redis.DialOption) (conn redis.Conn, how string, err error) {
+	conn, err = redis.DialContext(ctx, "tcp", address, slices.Concat(options, login)...)
+	if isReply(err) && !in.StoreTLS && !in.StorePassword.IsZero() {
+		if conn, loginErr := dialWithoutLogin(ctx, address, options); loginErr == nil {
+			return conn, "refused, and not needed", nil
+		}
+	}
+	return conn, describeLogin(in), err
+}
+
+// describeLogin says what was taken as a login.
+func describeLogin(in Inputs) string {
+	switch {
+	case in.StorePassword.IsZero():
+		return "none was given, and none is needed"
+	case in.StoreUser == "":
+		return "the password was taken"
+	}
+	return "user name and password were taken"
 }
 
 // dialWithoutLogin connects to a Redis that asks for no login.
@@ -148,6 +170,75 @@ func (s *redisStore) Put(ctx context.Context, key, field string, value []byte) e
 }
 
 func (s *redisStore) Close() error { return s.pool.Close() }
+
+// lifetime asks how long a key is still to stand; -1 is for ever. exists is false where there is no such key.
+func (s *redisStore) lifetime(ctx context.Context, key string) (left time.Duration, exists bool, err error) {
+	var seconds int64
+	err = s.runOperation(ctx, func(conn redis.Conn) (err error) {
+		seconds, err = redis.Int64(redis.DoContext(conn, ctx, "TTL", key))
+		return err
+	})
+	if err != nil || seconds == -2 {
+		return 0, false, err
+	}
+	if seconds < 0 {
+		return -1, true, nil
+	}
+	return time.Duration(seconds) * time.Second, true, nil
+}
+
+// refused stands before what the store answered where it did not say what it was asked.
+const refused = "refused: "
+
+// describe asks the store about itself and about keys, over one connection and with commands that change nothing. The
+// error is that of the connection: what the store refuses is told in facts.
+func (s *redisStore) describe(ctx context.Context, keys []answeredKey, facts *StoreFacts) error {
+	facts.Database = s.database
+	for _, question := range []struct {
+		command string
+		args    []any
+		answer  *string
+		read    func(string) string
+	}{
+		{"INFO", []any{"server"}, &facts.Version, findVersion},
+		{"ACL", []any{"WHOAMI"}, &facts.User, func(name string) string { return name }},
+		{"HSTRLEN", []any{"ms-sentinel-check", requestBody}, &facts.Length, func(string) string { return "allowed" }},
+	} {
+		err := s.runOperation(ctx, func(conn redis.Conn) error {
+			reply, err := redis.DoContext(conn, ctx, question.command, question.args...)
+			if isReply(err) {
+				*question.answer = refused + err.Error()
+				return nil
+			}
+			*question.answer = question.read(fmt.Sprintf("%s", reply))
+			return err
+		})
+		if err != nil {
+			return fmt.Errorf("asking the store by %s: %w", question.command, err)
+		}
+	}
+	for _, key := range slices.Backward(keys) {
+		left, exists, err := s.lifetime(ctx, key.key)
+		if isReply(err) {
+			return nil // it may not be asked
+		}
+		if err != nil {
+			return fmt.Errorf("asking the store by TTL: %w", err)
+		}
+		facts.Answered = append(facts.Answered, AnsweredFacts{Ago: time.Since(key.at), Gone: !exists, Left: left})
+	}
+	return nil
+}
+
+// findVersion reads the answer to INFO.
+func findVersion(info string) string {
+	for line := range strings.Lines(info) {
+		if version, found := strings.CutPrefix(strings.TrimSpace(line), "redis_version:"); found {
+			return version
+		}
+	}
+	return refused + "INFO names no redis_version"
+}
 
 // retryOperation runs op on a pooled connection, and again on another one when the connection failed or the store is
 // not ready yet: after a restart of the store the pooled connections are broken.

@@ -153,8 +153,8 @@ func TestRedisUnderAnotherName(t *testing.T) {
 	}{
 		"its name":             {false, "localhost", ""},
 		"its address":          {false, "127.0.0.1", ""},
-		"its common name":      {true, "127.0.0.1", ""},
-		"not its common name":  {true, "localhost", "for another host"},
+		"its common name":      {true, "localhost", ""},
+		"not its common name":  {true, "127.0.0.1", "for another host"},
 		"not one of its names": {false, "127.0.0.2", "127.0.0.1, not 127.0.0.2"},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -18,6 +18,7 @@ func (s *service) serveUntilEnd(ctx, lifetime context.Context) error {
 		return fmt.Errorf("reporting Ready: %w", err)
 	}
 	s.log.Info("ready")
+	s.notes.noteReady()
 	if s.start != nil {
 		s.start()
 	}
@@ -166,7 +167,7 @@ func (s *service) checkBroker(ctx context.Context, silent time.Duration) error {
 		return err
 	}
 	check := encodeMessage(brokerCheck{
-		Command: "BrokerCheck", Date: time.Now().UTC().Format("2006-01-02 15:04:05-07:00"), Watchdog: int(silent.Seconds()),
+		Command: "BrokerCheck", Date: time.Now().UTC().Format("2006-01-02 15:04:05.000000-07:00"), Watchdog: int(silent.Seconds()),
 	})
 	return s.broker.publishNow(ctx, s.in.ServerTopic, check)
 }

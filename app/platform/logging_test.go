@@ -231,7 +231,7 @@ func TestLinksAreNotFollowed(t *testing.T) {
 	if kept, err := os.ReadFile(theirs); err != nil || string(kept) != "kept" {
 		t.Errorf("the other file has %q, %v", kept, err)
 	}
-	if left, err := filepath.Glob(filepath.Join(dir, ".message-*")); err != nil || len(left) > 0 {
+	if left, err := filepath.Glob(filepath.Join(dir, ".message.tc-*")); err != nil || len(left) > 0 {
 		t.Errorf("left behind: %q, %v", left, err)
 	}
 	// Nor does a pipe keep the start waiting, whether or not somebody reads it.

@@ -56,6 +56,9 @@ type runService struct {
 	APIToken      text   `json:"apiToken"`
 	RequestURL    text   `json:"requestUrl"`
 	RemoteAddress text   `json:"remoteAddress"`
+	// Whether a message has either is not known, so that anything may stand there, app/docs/platform.md#the-caller.
+	UserName json.RawMessage `json:"userName"`
+	User     json.RawMessage `json:"user"`
 }
 
 // parseCommand returns the command in lower case: it is compared without regard to case.

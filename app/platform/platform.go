@@ -65,15 +65,23 @@ type Options struct {
 	// Start is called once, when the platform was told that the Service is ready. May be nil.
 	Start func()
 
-	// Shutdown is called once when the platform says Shutdown. It must not block. May be nil.
-	Shutdown func()
+	// Shutdown is called once when the platform says Shutdown, with the reason that it gives, or "". It must not block.
+	// May be nil.
+	Shutdown func(reason string)
 
 	// Stop is called once when the Service is to end, while requests in flight are still being answered. Its context
 	// ends after stopTimeout. What the handler needs may only be closed after Run has returned. May be nil.
 	Stop func(ctx context.Context)
 
+	// Slow says of a request's path, as the platform tells it, that the handler may take up to 57 s instead of 27 s. It
+	// must not block. nil: for none.
+	Slow func(path string) bool
+
 	// Dial opens the connections to broker and Redis; nil means TCP.
 	Dial func(ctx context.Context, network, address string) (net.Conn, error)
+
+	// Recorder notes how the platform behaves; may be nil.
+	Recorder *Recorder
 }
 
 const (
@@ -96,6 +104,7 @@ func Run(ctx context.Context, in Inputs, handler http.Handler, o Options) error 
 		return err
 	}
 	defer store.Close()
+	o.Recorder.attach(in, store)
 	broker, err := newBroker(in, o)
 	if err != nil {
 		return err

@@ -31,6 +31,40 @@ func withToken(ctx context.Context, token string) context.Context {
 	return context.WithValue(ctx, tokenKey{}, token)
 }
 
+type sentKey struct{}
+
+// Sent is a request as the platform's message tells it, before anything is made of it. The doctor compares it with what
+// a browser asked for.
+type Sent struct {
+	Method     string   // as it is spelled
+	Path       string   // as it is spelled
+	Query      []string // name=value as they are spelled, in their order
+	Headers    []string // names as they are spelled, in their order
+	HasBody    bool     // the store holds a body
+	RequestURL string   // as it is spelled; "" for none
+}
+
+// SentRequest returns what the platform's message said of the request whose context ctx is; ok is false for a request
+// that did not come from the platform.
+func SentRequest(ctx context.Context) (sent Sent, ok bool) {
+	describe, ok := ctx.Value(sentKey{}).(func() Sent)
+	if !ok {
+		return Sent{}, false
+	}
+	return describe(), true
+}
+
+func (m runService) describeSent(hasBody bool) Sent {
+	sent := Sent{Method: string(m.Method), Path: string(m.Path), HasBody: hasBody, RequestURL: string(m.RequestURL)}
+	for _, p := range m.QueryParams {
+		sent.Query = append(sent.Query, string(p.Name)+"="+string(p.Value))
+	}
+	for _, h := range m.Headers {
+		sent.Headers = append(sent.Headers, string(h.Name))
+	}
+	return sent
+}
+
 // httpRequest makes the request that the handler sees. HEAD becomes GET, and the answer's body is left out.
 // RequestURI is the path of requestUrl where the platform tells all of it, else empty.
 func (m runService) httpRequest(ctx context.Context, body []byte) *http.Request {
@@ -55,7 +89,8 @@ func (m runService) httpRequest(ctx context.Context, body []byte) *http.Request 
 	for _, own := range []string{"Host", "Content-Length", "Transfer-Encoding"} {
 		r.Header.Del(own) // the bytes in the store decide
 	}
-	if len(body) == 0 && isForm(r) {
+	hasBody := len(body) > 0
+	if !hasBody && isForm(r) {
 		body, r.URL.RawQuery = []byte(r.URL.RawQuery), ""
 		r.ContentLength = int64(len(body))
 	}
@@ -69,7 +104,7 @@ func (m runService) httpRequest(ctx context.Context, body []byte) *http.Request 
 			r.Host = full.Host
 		}
 	}
-	return r.WithContext(ctx)
+	return r.WithContext(context.WithValue(ctx, sentKey{}, func() Sent { return m.describeSent(hasBody) }))
 }
 
 // isForm tells a request whose body is a form. Where it has none, a server in between has taken the form apart, and its

@@ -48,6 +48,16 @@ func TestHTTPRequest(t *testing.T) {
 	if r.ContentLength != 2 {
 		t.Errorf("the content length is %d", r.ContentLength)
 	}
+	sent, ok := SentRequest(r.Context())
+	told := Sent{Method: "post", Path: "items/42", Query: []string{"max=1000", "tag=a b", "tag=&", "none="},
+		Headers: []string{"Host", "content-type", "X-A", "x-a", "Content-Length", "Transfer-Encoding"}, HasBody: true,
+		RequestURL: "https://tc.example.com/api/services/x/v1/items/42?max=1000"}
+	if diff := cmp.Diff(told, sent); diff != "" || !ok {
+		t.Errorf("%v %s", ok, diff)
+	}
+	if _, ok := SentRequest(t.Context()); ok {
+		t.Error("the platform sent something where it did not")
+	}
 }
 
 // A form that a server in between took apart is a form all the same: its fields stand in the body, where a handler looks for

@@ -20,14 +20,23 @@ ARGUMENTS = [PROGRAM, "run"]
 
 
 def allow_execution(name):
-    """Set the run bits of a file of ours; without the right to do so a copy will be used."""
+    """Set the run bits of a file of ours and say what became of them; without the right to do so a copy will be used."""
     path = os.path.join(HERE, name)
     try:
         mode = os.stat(path).st_mode
-        if mode & 0o555 != 0o555:
-            os.chmod(path, mode | 0o555)
+        if mode & 0o555 == 0o555:
+            return "kept"
+        os.chmod(path, mode | 0o555)
+        return "lost and set"
     except OSError:
-        pass
+        return "lost"
+
+
+def working_folder():
+    try:
+        return "the App's" if os.path.samefile(os.curdir, HERE) else "another"
+    except OSError:
+        return "one that is gone"
 
 
 def run_in_place():
@@ -67,9 +76,9 @@ def main():
         sys.exit("Microsoft Sentinel App: this package runs on Linux on x86-64 only, and this machine is " + machine)
     if not os.path.isfile(PROGRAM):
         sys.exit("Microsoft Sentinel App: the program is missing: " + PROGRAM + ". Install the package again")
+    folder = working_folder()
     os.chdir(HERE)
-    for name in ("app", "mappers"):
-        allow_execution(name)
+    bits = [allow_execution(name) for name in ("app", "mappers")][0]
     reasons = []
     for way, attempt in (
         ("in place", run_in_place),
@@ -77,6 +86,9 @@ def main():
         ("as a copy in " + HERE, lambda: run_copy(HERE)),
         ("from memory", run_from_memory),
     ):
+        # The program's doctor tells it.
+        os.environ["MS_SENTINEL_LAUNCH"] = "python=%s;way=%s;arguments=%d;folder=%s;bits=%s" % (
+            platform.python_version(), way.replace(HERE, "the App's folder"), len(sys.argv) - 1, folder, bits)
         try:
             attempt()
         except OSError as err:

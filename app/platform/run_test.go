@@ -279,7 +279,7 @@ func TestMissedHeartbeats(t *testing.T) {
 		b.push(`{"command":"Heartbeat"}`)
 		b.expect(t, "Heartbeat")
 		check := b.expect(t, "BrokerCheck")
-		if check.topic != "svc-server-1" || check.body["heartbeat_watchdog"] != 20.0 || check.body["date"] != check.at.UTC().Format("2006-01-02 15:04:05+00:00") {
+		if check.topic != "svc-server-1" || check.body["heartbeat_watchdog"] != 20.0 || check.body["date"] != check.at.UTC().Format("2006-01-02 15:04:05.000000+00:00") {
 			t.Errorf("the check is %v on %s", check.body, check.topic)
 		}
 		if waited := check.at.Sub(ready.at); waited < 39*time.Second || waited > 42*time.Second {

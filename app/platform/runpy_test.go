@@ -21,7 +21,7 @@ func TestMain(m *testing.M) {
 	folder, _ := os.Getwd()
 	program, _ := os.Executable()
 	input, _ := io.ReadAll(os.Stdin)
-	said := started{os.Getpid(), os.Args, folder, program, string(input), os.Getenv("TC_APP_PARAM_KEY")}
+	said := started{os.Getpid(), os.Args, folder, program, string(input), os.Getenv("TC_APP_PARAM_KEY"), parseLaunch(os.Getenv(launchVariable))}
 	if err := json.NewEncoder(os.Stdout).Encode(said); err != nil {
 		os.Exit(8)
 	}
@@ -36,6 +36,7 @@ type started struct {
 	Program string
 	Input   string
 	Key     string
+	Launch  Launch
 }
 
 func python() string {
@@ -103,13 +104,13 @@ func TestRunPy(t *testing.T) {
 		noExecInTemp = inPlaceFails + "import tempfile\nreal = os.execve\ndef picky(program, *a):\n" +
 			"    if os.readlink('/proc/self/fd/%d' % program).startswith(tempfile.gettempdir()): refuse()\n    real(program, *a)\nos.execve = picky\n"
 	)
-	for name, test := range map[string]struct{ before, program string }{
-		"in place":                       {"", "/001/app"},
-		"as a copy":                      {inPlaceFails, "/ms-sentinel-"},
-		"as a copy beside the original":  {noExecInTemp, "/001/ms-sentinel-"},
-		"from memory":                    {copyFails, "/memfd:app"},
-		"without any temporary folder":   {noTempFolder, "/001/app"},
-		"without one and not executable": {inPlaceFails + noTempFolder, "/001/ms-sentinel-"},
+	for name, test := range map[string]struct{ before, program, way string }{
+		"in place":                       {"", "/001/app", "in place"},
+		"as a copy":                      {inPlaceFails, "/ms-sentinel-", "as a temporary copy"},
+		"as a copy beside the original":  {noExecInTemp, "/001/ms-sentinel-", "as a copy in the App's folder"},
+		"from memory":                    {copyFails, "/memfd:app", "from memory"},
+		"without any temporary folder":   {noTempFolder, "/001/app", "in place"},
+		"without one and not executable": {inPlaceFails + noTempFolder, "/001/ms-sentinel-", "as a copy in the App's folder"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			dir := unpackedApp(t)
@@ -119,6 +120,10 @@ func TestRunPy(t *testing.T) {
 			}
 			if got.Folder != dir || !slices.Equal(got.Args, []string{filepath.Join(dir, "app"), "run"}) || !strings.Contains(got.Program, test.program) {
 				t.Errorf("it ran as %q %q in %q", got.Program, got.Args, got.Folder)
+			}
+			python := got.Launch.Python
+			if want := (Launch{true, python, test.way, "0", "another", "lost and set"}); got.Launch != want || !strings.HasPrefix(python, "3.") {
+				t.Errorf("the program was told %+v", got.Launch)
 			}
 			if info, err := os.Stat(filepath.Join(dir, "mappers")); err != nil || info.Mode()&0o111 != 0o111 {
 				t.Errorf("the mappers have mode %v, %v", info.Mode(), err)

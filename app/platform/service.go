@@ -24,6 +24,9 @@ const (
 	// first, with a better message.
 	handlerTimeout = 27 * time.Second
 	answerTimeout  = 30 * time.Second
+	// slowExtra is how much longer a request may take that [Options].Slow names: the doctor finds out how long the
+	// platform waits.
+	slowExtra = 30 * time.Second
 )
 
 const (
@@ -53,8 +56,11 @@ type service struct {
 	log     *slog.Logger
 	level   *slog.LevelVar
 	start   func()
-	told    func() // Options.Shutdown, once
+	slow    func(path string) bool // Options.Slow
+	told    func(reason string)    // Options.Shutdown
+	telling sync.Once              // of told
 	stop    func(ctx context.Context)
+	notes   *Recorder
 
 	queue         chan *call
 	refused       chan *call
@@ -74,6 +80,7 @@ type service struct {
 type call struct {
 	runService
 	received      time.Time
+	extra         time.Duration // beyond handlerTimeout and answerTimeout
 	ctx           context.Context
 	cancel        context.CancelFunc
 	answered      atomic.Bool
@@ -82,15 +89,12 @@ type call struct {
 
 func newService(in Inputs, handler http.Handler, store keyValueStore, broker publisher, o Options) *service {
 	s := &service{
-		in: in, handler: handler, store: store, broker: broker, log: o.Logger, level: o.Level, start: o.Start, stop: o.Stop,
-		told:       func() {},
+		in: in, handler: handler, store: store, broker: broker, log: o.Logger, level: o.Level, start: o.Start, stop: o.Stop, told: o.Shutdown, notes: o.Recorder,
+		slow:       o.Slow,
 		queue:      make(chan *call, requestQueue),
 		refused:    make(chan *call, requestQueue),
 		heartbeats: make(chan struct{}, heartbeatQueue),
 		shutdown:   make(chan string, 1),
-	}
-	if o.Shutdown != nil {
-		s.told = sync.OnceFunc(o.Shutdown)
 	}
 	s.calls, s.endCalls = context.WithCancelCause(context.Background())
 	s.accepting.Store(true)
@@ -106,6 +110,7 @@ func (s *service) dispatchMessage(payload []byte) {
 	}
 	switch c.Command {
 	case "heartbeat":
+		s.notes.noteHeartbeat(payload)
 		select {
 		case s.heartbeats <- struct{}{}:
 		default: // so many wait for their answer that one less makes no difference
@@ -123,6 +128,7 @@ func (s *service) dispatchMessage(payload []byte) {
 		s.log.Info("broker check came back")
 	default:
 		s.log.Warn("unknown command ignored", "command", string(c.Command))
+		s.notes.noteCommand(string(c.Command))
 	}
 }
 
@@ -137,7 +143,9 @@ func (s *service) changeLevel(name string) {
 }
 
 func (s *service) requestShutdown(reason string) {
-	s.told()
+	if s.told != nil {
+		s.telling.Do(func() { s.told(reason) })
+	}
 	select {
 	case s.shutdown <- reason:
 	default: // asked before
@@ -155,7 +163,12 @@ func (s *service) acceptRequest(payload []byte, message command) {
 	c := &call{received: time.Now()}
 	err := json.Unmarshal(payload, &c.runService)
 	c.RequestKey = message.RequestKey
-	c.ctx, c.cancel = context.WithTimeoutCause(withToken(s.calls, string(c.APIToken)), handlerTimeout, errTooSlow)
+	s.notes.noteRequest(payload, &c.runService)
+	if s.slow != nil && s.slow(string(c.Path)) {
+		c.extra = slowExtra
+	}
+	ctx := withCaller(withToken(s.calls, string(c.APIToken)), c.callerName())
+	c.ctx, c.cancel = context.WithTimeoutCause(ctx, handlerTimeout+c.extra, errTooSlow)
 
 	switch {
 	case err != nil:
@@ -246,6 +259,10 @@ func (s *service) callHandler(c *call) (answer response, err error) {
 			return response{}, fmt.Errorf("reading the request body: %w", err)
 		}
 	}
+	s.notes.noteBody(&c.runService, len(body))
+	if len(body) > 0 && s.notes.wantsLifetime() {
+		s.askLifetime(c)
+	}
 	defer func() {
 		if p := recover(); p != nil {
 			err = fmt.Errorf("panic: %v", p)
@@ -257,11 +274,24 @@ func (s *service) callHandler(c *call) (answer response, err error) {
 	return rec.finishResponse()
 }
 
+// askLifetime asks the store how long the body of a request stands there.
+func (s *service) askLifetime(c *call) {
+	redis, ok := s.store.(*redisStore)
+	if !ok {
+		return
+	}
+	ctx, cancel := context.WithTimeout(c.ctx, time.Second)
+	defer cancel()
+	if left, exists, err := redis.lifetime(ctx, string(c.RequestKey)); err == nil && exists {
+		s.notes.noteLifetime(left)
+	}
+}
+
 // expireCall runs when a request's context ends: by its answer, its time, or the end of the Service.
 func (s *service) expireCall(c *call) {
 	switch cause := context.Cause(c.ctx); {
 	case errors.Is(cause, errTooSlow):
-		s.answerCall(c, newMessage(http.StatusGatewayTimeout, "No answer within %v. Try again, or ask for less at once.", handlerTimeout))
+		s.answerCall(c, newMessage(http.StatusGatewayTimeout, "No answer within %v. Try again, or ask for less at once.", handlerTimeout+c.extra))
 	case errors.Is(cause, errStopping):
 		s.answerCall(c, newMessage(http.StatusServiceUnavailable, "The Service is stopping."))
 	}
@@ -275,7 +305,7 @@ func (s *service) answerCall(c *call, r response) {
 	}
 	defer s.openCalls.removeOne()
 	defer c.cancel()
-	ctx, cancel := context.WithDeadline(withToken(context.Background(), string(c.APIToken)), c.received.Add(answerTimeout))
+	ctx, cancel := context.WithDeadline(withToken(context.Background(), string(c.APIToken)), c.received.Add(answerTimeout+c.extra))
 	defer cancel()
 	r = r.withLength(c.requestMethod())
 	if len(r.body) > 0 {
@@ -284,6 +314,9 @@ func (s *service) answerCall(c *call, r response) {
 			s.log.Error("answer not stored", "error", err)
 			r = response{status: http.StatusInternalServerError}.withLength(c.requestMethod())
 		}
+	}
+	if len(r.body) > 0 {
+		s.notes.noteAnswered(string(c.RequestKey))
 	}
 	headers := r.headerPairs()
 	ack := encodeMessage(acknowledgement{

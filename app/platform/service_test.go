@@ -276,6 +276,29 @@ func TestSlowHandler(t *testing.T) {
 	})
 }
 
+// What the doctor's page asks for may take longer than the platform waits, and is answered once all the same.
+func TestRequestThatMayTakeLong(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		started := time.Now()
+		f := newFixture(t, func(w http.ResponseWriter, _ *http.Request) {
+			time.Sleep(45 * time.Second)
+			io.WriteString(w, "at last")
+		})
+		f.service.slow = func(path string) bool { return path == "wait" }
+		f.request("long", `,"path":"wait"`)
+		f.request("other", `,"path":"other"`)
+		if ack := f.ack(t, "other"); ack["statusCode"] != "504" {
+			t.Errorf("another request got %v", ack)
+		}
+		if ack := f.ack(t, "long"); ack["statusCode"] != "200" || time.Since(started) != 45*time.Second {
+			t.Errorf("got %v after %v", ack, time.Since(started))
+		}
+		if body := f.store.values["long/response.body"]; string(body) != "at last" {
+			t.Errorf("got %q", body)
+		}
+	})
+}
+
 // Beyond what can wait, requests are refused rather than piled up.
 func TestTooManyRequests(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

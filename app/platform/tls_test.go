@@ -22,7 +22,7 @@ import (
 // handshake connects with the broker's configuration to a server that has a certificate of the authority.
 func handshake(t *testing.T, in Inputs, server *tcplatform.Certificates) error {
 	t.Helper()
-	config, err := brokerTLS(in, slog.New(slog.DiscardHandler))
+	config, err := brokerTLS(in, Options{Logger: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -144,12 +144,12 @@ func TestCommonNameBesideOtherNames(t *testing.T) {
 	refuse := func(err error) error { return err }
 	cert := &x509.Certificate{Subject: pkix.Name{CommonName: "broker"}, IPAddresses: []net.IP{net.IPv4(10, 0, 0, 9)}}
 	for host, trusted := range map[string]bool{"broker": true, "10.0.0.9": true, "10.0.0.8": false, "other": false} {
-		if err := (&certificateCheck{host: host, checkName: refuse, log: slog.New(slog.DiscardHandler)}).verifyName(cert); (err == nil) != trusted {
+		if _, err := (&certificateCheck{host: host, checkName: refuse, log: slog.New(slog.DiscardHandler)}).verifyName(cert); (err == nil) != trusted {
 			t.Errorf("%s: %v", host, err)
 		}
 	}
 	cert.DNSNames = []string{"other"}
-	if err := (&certificateCheck{host: "broker", checkName: refuse}).verifyName(cert); err == nil {
+	if _, err := (&certificateCheck{host: "broker", checkName: refuse}).verifyName(cert); err == nil {
 		t.Errorf("with a DNS name: %v", err)
 	}
 }
@@ -190,8 +190,8 @@ func TestBrokerCertificate(t *testing.T) {
 		"alternative name":               {"full", "full", "localhost", true},
 		"alternative address":            {"full", "full", "127.0.0.1", true},
 		"another name":                   {"full", "full", "broker.example.com", false},
-		"common name":                    {"common name", "common name", "127.0.0.1", true},
-		"another common name":            {"common name", "common name", "localhost", false},
+		"common name":                    {"common name", "common name", "localhost", true},
+		"another common name":            {"common name", "common name", "127.0.0.1", false},
 		"another authority":              {"full", "stranger", "127.0.0.1", false},
 		"another authority, common name": {"full", "common name", "127.0.0.1", false},
 	} {
@@ -242,11 +242,11 @@ func TestRefusedCertificateIsFinal(t *testing.T) {
 }
 
 func TestCAFile(t *testing.T) {
-	if config, err := brokerTLS(Inputs{}, nil); config != nil || err != nil {
+	if config, err := brokerTLS(Inputs{}, Options{}); config != nil || err != nil {
 		t.Errorf("without a CA file: %v, %v", config, err)
 	}
 	for _, file := range []string{"missing.pem", "tls_test.go"} {
-		if _, err := brokerTLS(Inputs{CAFile: file}, nil); err == nil {
+		if _, err := brokerTLS(Inputs{CAFile: file}, Options{}); err == nil {
 			t.Errorf("%s was accepted", file)
 		}
 	}

@@ -364,5 +364,8 @@ func TestThrottleHoldsEverybody(t *testing.T) {
 		if w := l.waited[0]; w.reason == "" || !w.until.Equal(start.Add(31*time.Second)) {
 			t.Errorf("told of %+v", w)
 		}
+		if f := l.client.Limit(); f.Count != 2 || !f.At.Equal(start) || f.RetryAfter != "seconds" || f.Body == "" {
+			t.Errorf("noted of the limit: %+v", f)
+		}
 	})
 }

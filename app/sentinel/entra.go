@@ -63,7 +63,7 @@ func entraError(status int, header http.Header, body []byte, now time.Time) erro
 		fmt.Sscanf(answer.Description, "AADSTS%d:", &code) //nolint:errcheck // 0 then
 	}
 	if known, ok := loginErrors[code]; ok && status < 500 {
-		known.Message += fmt.Sprintf(" (AADSTS%d)", code)
+		known.Message = fmt.Sprintf("%s (AADSTS%d).", strings.TrimSuffix(known.Message, "."), code)
 		return &known
 	}
 	passes, isEntras := oauthErrors[answer.Error]

@@ -72,7 +72,7 @@ func newLab(t *testing.T, s setup) *lab {
 	far := l.far.ListenInMemory()
 	t.Cleanup(func() { far.Close() })
 	o := s.options
-	o.AuthorityURL, o.UploadURL, o.Transport = far.URL, far.URL, far.Transport
+	o.AuthorityURL, o.UploadURL, o.LogAnalyticsURL, o.Transport = far.URL, far.URL, far.URL, far.Transport
 	o.TenantID, o.ClientID, o.WorkspaceID = tenant, clientID, workspace
 	if o.Secret == nil {
 		o.Secret = func() string { return secret }

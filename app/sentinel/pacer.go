@@ -38,10 +38,13 @@ type Pacer struct {
 	paused time.Time // no request starts before, because the server said so
 }
 
-// NewPacer makes a pacer of at most limit requests in any window. A limit of 0 or less means none; then slots may be
-// nil.
+// NewPacer makes a pacer of at most limit requests in any window. A limit of 0 or less means none. Without slots (nil) the
+// times do not outlive the process.
 func NewPacer(slots Slots, limit int, window time.Duration) *Pacer {
 	limit = max(limit, 0)
+	if slots == nil {
+		slots = lostSlots{}
+	}
 	p := &Pacer{
 		slots: slots, limit: limit, window: window,
 		free: make(chan time.Time, limit), unread: make(chan struct{}, 1),
@@ -49,6 +52,13 @@ func NewPacer(slots Slots, limit int, window time.Duration) *Pacer {
 	p.unread <- struct{}{}
 	return p
 }
+
+// lostSlots keep nothing.
+type lostSlots struct{}
+
+func (lostSlots) LoadSlots(context.Context, time.Time) ([]time.Time, error)  { return nil, nil }
+func (lostSlots) BeginSlot(context.Context, time.Time) (id int64, err error) { return 1, nil }
+func (lostSlots) EndSlot(context.Context, int64, time.Time) error            { return nil }
 
 // sleepFunc waits until an instant and says why. It returns an error when ctx ends before.
 type sleepFunc func(ctx context.Context, until time.Time, reason string) error
@@ -111,13 +121,16 @@ func (p *Pacer) pauseRequests(d time.Duration) {
 	}
 }
 
+// LimitReached begins the reason of a wait that Sentinel's limit alone causes.
+const LimitReached = "Sentinel's limit of requests is reached"
+
 // awaitStart returns when a slot is free and no pause is on. A pause may begin while it waits.
 func (p *Pacer) awaitStart(ctx context.Context, free time.Time, sleep sleepFunc) error {
 	for {
-		until, reason := free, "Sentinel's limit of requests is reached"
+		until, reason := free, LimitReached
 		p.mu.Lock()
 		if p.paused.After(until) {
-			until, reason = p.paused, "Sentinel's limit of requests is reached: it asked to wait"
+			until, reason = p.paused, LimitReached+": it asked to wait"
 		}
 		p.mu.Unlock()
 		if !until.After(time.Now()) {

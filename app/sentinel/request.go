@@ -83,6 +83,9 @@ func (c *Client) sendOnce(ctx context.Context, body []byte, n int, d *delivery) 
 		x.decision = decision{action: actionRetry, text: text.Line(err.Error(), maxLine), foreign: true, fault: broken}
 	} else {
 		x.decision = decide(status, header, redactSecret(answer, x.token), n, x.at)
+		if x.action == actionThrottle {
+			c.limit.note(header, answer, x.at)
+		}
 	}
 	c.logExchange(x, status, header, n, started)
 	return x, nil
@@ -92,10 +95,17 @@ func (c *Client) sendOnce(ctx context.Context, body []byte, n int, d *delivery) 
 func (c *Client) postBody(ctx context.Context, body []byte, token string) (int, http.Header, []byte, error) {
 	ctx, cancel := requestContext(ctx)
 	defer cancel()
-	request, err := http.NewRequestWithContext(ctx, http.MethodPost, c.url, bytes.NewReader(body))
+	return c.post(ctx, c.url, http.Header{}, body, token, maxAnswer)
+}
+
+// post sends JSON with a token and reads the answer: up to limit bytes, and one more where it is longer. Its error is the
+// cause of the end of ctx where that has ended.
+func (c *Client) post(ctx context.Context, address string, header http.Header, body []byte, token string, limit int64) (int, http.Header, []byte, error) {
+	request, err := http.NewRequestWithContext(ctx, http.MethodPost, address, bytes.NewReader(body))
 	if err != nil {
 		return 0, nil, nil, err
 	}
+	request.Header = header
 	request.Header.Set("Authorization", "Bearer "+token)
 	request.Header.Set("Content-Type", "application/json")
 	request.Header.Set("Accept", "application/json")
@@ -107,7 +117,7 @@ func (c *Client) postBody(ctx context.Context, body []byte, token string) (int, 
 		return 0, nil, nil, preferCause(ctx, err)
 	}
 	defer response.Body.Close()
-	answer, err := io.ReadAll(io.LimitReader(response.Body, maxAnswer+1))
+	answer, err := io.ReadAll(io.LimitReader(response.Body, limit+1))
 	if err != nil {
 		return 0, nil, nil, preferCause(ctx, fmt.Errorf("reading the answer: %w", err))
 	}

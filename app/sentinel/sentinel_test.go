@@ -102,6 +102,7 @@ func TestNewRefuses(t *testing.T) {
 		"tenant ID":                 func(o *Options) { o.TenantID = "" },
 		"client secret are needed":  func(o *Options) { o.Secret = nil },
 		"http:// on this machine":   func(o *Options) { o.UploadURL = "http://127.0.0.1.example" },
+		"http://query.example":      func(o *Options) { o.LogAnalyticsURL = "http://query.example" },
 		"neither https:// and":      func(o *Options) { o.UploadURL = "https://" },
 		"the workspace ID \"{bbbbb": func(o *Options) { o.WorkspaceID = "{" + workspace + "}" },
 	} {
@@ -114,10 +115,10 @@ func TestNewRefuses(t *testing.T) {
 }
 
 func TestClouds(t *testing.T) {
-	for name, want := range map[string][3]string{
-		"Public":        {"https://login.microsoftonline.com/", "https://api.ti.sentinel.azure.com/", "https://management.azure.com/.default"},
-		"US Government": {"https://login.microsoftonline.us/", "https://api.ti.sentinel.azure.us/", "https://management.usgovcloudapi.net/.default"},
-		"China":         {"https://login.partner.microsoftonline.cn/", "https://api.ti.sentinel.azure.cn/", "https://management.chinacloudapi.cn/.default"},
+	for name, want := range map[string][4]string{
+		"Public":        {"https://login.microsoftonline.com/", "https://api.ti.sentinel.azure.com/", "https://management.azure.com/.default", "https://api.loganalytics.io"},
+		"US Government": {"https://login.microsoftonline.us/", "https://api.ti.sentinel.azure.us/", "https://management.usgovcloudapi.net/.default", "https://api.loganalytics.us"},
+		"China":         {"https://login.partner.microsoftonline.cn/", "https://api.ti.sentinel.azure.cn/", "https://management.chinacloudapi.cn/.default", "https://api.loganalytics.azure.cn"},
 	} {
 		c, err := New(Options{Cloud: name, TenantID: tenant, ClientID: clientID, WorkspaceID: workspace, Secret: func() string { return secret }})
 		if err != nil {
@@ -125,6 +126,9 @@ func TestClouds(t *testing.T) {
 		}
 		if c.tokens.url != want[0]+tenant+"/oauth2/v2.0/token" || !strings.HasPrefix(c.url, want[1]+"workspaces/") || c.tokens.scope != want[2] {
 			t.Errorf("%s: %s %s %s", name, c.tokens.url, c.url, c.tokens.scope)
+		}
+		if c.queryURL != want[3]+"/v1/workspaces/"+workspace+"/query" || c.queryTokens.scope != want[3]+"/.default" || c.queryTokens.url != c.tokens.url {
+			t.Errorf("%s: %s %s %s", name, c.queryURL, c.queryTokens.scope, c.queryTokens.url)
 		}
 	}
 }

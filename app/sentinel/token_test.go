@@ -118,7 +118,7 @@ func TestRefusedLogin(t *testing.T) {
 		change func(*lab)
 		want   []string
 	}{
-		"wrong secret":       {func(l *lab) { l.far.SetSecret(clientID, "another") }, []string{"AADSTS7000215", "value, not its ID"}},
+		"wrong secret":       {func(l *lab) { l.far.SetSecret(clientID, "another") }, []string{"refuses the client secret (AADSTS7000215). Enter", "value, not its ID"}},
 		"expired secret":     {func(l *lab) { l.inject(sentinelserver.Fault{Kind: sentinelserver.TokenError, Code: 7000222}) }, []string{"AADSTS7000222", "expired", "Create a new one"}},
 		"unknown app":        {func(l *lab) { l.inject(sentinelserver.Fault{Kind: sentinelserver.TokenError, Code: 700016}) }, []string{"AADSTS700016", "Client ID"}},
 		"unknown tenant":     {func(l *lab) { l.inject(sentinelserver.Fault{Kind: sentinelserver.TokenError, Code: 90002}) }, []string{"AADSTS90002", "Tenant ID", "Azure Cloud"}},

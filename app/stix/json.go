@@ -8,7 +8,7 @@ import (
 
 // Envelope holds the times that are decided when an object is sent.
 type Envelope struct {
-	// Modified is the time of conversion.
+	// Modified is the time of conversion. Where that lies before Created, since the clock was put back, Created is written.
 	Modified time.Time
 	// ValidUntil is Modified plus the time to live of the type; it lies after Created.
 	ValidUntil time.Time
@@ -16,7 +16,11 @@ type Envelope struct {
 
 // AppendJSON appends the whole STIX 2.1 object. Times are UTC, in milliseconds.
 func (i *Indicator) AppendJSON(dst []byte, e Envelope) []byte {
-	dst = appendHead(dst, i.Pattern, i.Created, e.Modified)
+	modified := e.Modified
+	if modified.Before(i.Created) {
+		modified = i.Created // Sentinel rejects the object otherwise, app/docs/sentinel.md#members
+	}
+	dst = appendHead(dst, i.Pattern, i.Created, modified)
 	dst = AppendString(append(dst, `,"name":`...), i.Name)
 	dst = AppendString(append(dst, `,"description":`...), i.Description)
 	dst = appendList(dst, `,"indicator_types":`, i.IndicatorTypes, AppendString)

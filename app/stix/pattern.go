@@ -37,3 +37,12 @@ func Equal(path, value string) string {
 func Pattern(comparisons ...string) string {
 	return "[" + strings.Join(comparisons, " AND ") + "]"
 }
+
+// TypeOf is the type of object that a pattern of one observation looks at first, ipv4-addr for example; "" where there is none.
+func TypeOf(pattern string) string {
+	name, _, found := strings.Cut(strings.TrimPrefix(pattern, "["), ":")
+	if !found || strings.ContainsAny(name, " '[(") {
+		return ""
+	}
+	return name
+}

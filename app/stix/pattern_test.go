@@ -76,3 +76,13 @@ func TestIDIsForEver(t *testing.T) {
 		}
 	}
 }
+
+func TestTypeOf(t *testing.T) {
+	for pattern, want := range map[string]string{"[ipv4-addr:value = '192.0.2.1']": "ipv4-addr", "[file:hashes.'SHA-1' = 'a:b']": "file",
+		"[windows-registry-key:key = 'x' AND windows-registry-key:values[*].name = 'y']": "windows-registry-key",
+		"": "", "[x": "", "no pattern: at all": "", "[(a:b = 'c') OR d:e = 'f']": ""} {
+		if got := TypeOf(pattern); got != want {
+			t.Errorf("%s is of type %q, want %q", pattern, got, want)
+		}
+	}
+}

@@ -174,7 +174,7 @@ func (a *application) loadReported(ctx context.Context) error {
 	if len(indicators) == 0 {
 		return nil
 	}
-	rows, err := a.tx.QueryContext(ctx, `SELECT indicator, message, raw FROM problem
+	rows, err := a.tx.QueryContext(ctx, `SELECT indicator, message, raw FROM problem JOIN problem_raw ON problem_raw.id = problem.id
 		WHERE job = ? AND query = ? AND indicator IN (SELECT value FROM json_each(?))`, a.batch.Job, a.batch.Query, jsonList(indicators))
 	if err != nil {
 		return fmt.Errorf("reading what was reported before: %w", err)
@@ -300,9 +300,9 @@ func (s *Store) keepPayloads(b []byte) {
 }
 
 func (a *application) writeProblems(ctx context.Context) error {
-	var rows []any
+	var rows []newLine
 	for _, p := range a.set.Problems() {
-		rows = appendProblem(rows, a.batch.Job, a.batch.Query, p.Indicator, p.Problem)
+		rows = appendProblem(rows, a.batch.Job, a.batch.Query, p)
 	}
 	return addProblems(ctx, a.tx, rows)
 }

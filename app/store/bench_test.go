@@ -61,7 +61,7 @@ func cpu() time.Duration {
 func (b *bench) run(mode job.Mode, n int, rating int, at time.Time) {
 	ctx := context.Background()
 	var err error
-	if b.job, err = b.store.AddJob(ctx, job.AdHoc, mode, at); err != nil {
+	if b.job, err = b.store.AddJob(ctx, job.Request{Type: job.AdHoc, Mode: mode}, at); err != nil {
 		b.tb.Fatal(err)
 	}
 	for from := 0; from < n; from += benchBatch {
@@ -112,7 +112,7 @@ func newBench(tb testing.TB, dir string) *bench {
 	if _, err := s.SetDestination(ctx, "workspace", "source"); err != nil {
 		tb.Fatal(err)
 	}
-	if _, err := s.SaveQueries(ctx, []Query{{Owners: []string{"o"}, Types: []string{"Host"}, TQL: "x"}}, "", job.Full); err != nil {
+	if _, err := s.SaveQueries(ctx, []Query{{Owners: []string{"o"}, Types: []string{"Host"}, TQL: "x"}}, "", job.Full, ""); err != nil {
 		tb.Fatal(err)
 	}
 	queries, err := s.RunQueries(ctx)
@@ -150,6 +150,11 @@ func BenchmarkUpdate(b *testing.B) {
 					b.Fatal(err)
 				}
 				b.ReportMetric(float64((cpu() - start).Milliseconds()), "clean-ms")
+				start = cpu()
+				if err := x.store.KeepLiveTotals(context.Background(), at); err != nil {
+					b.Fatal(err)
+				}
+				b.ReportMetric(float64((cpu() - start).Milliseconds()), "count-live-ms")
 				x.run(job.Delta, 100, 3, at.Add(2*time.Hour))
 				b.ReportMetric(float64((x.applied+x.sent).Microseconds())/1000, "delta-ms")
 				b.ReportMetric(x.bytes(), "B/object")

@@ -185,6 +185,17 @@ func (s *Store) readOrigins(ctx context.Context, query string, args ...any) ([]l
 	return origins, nil
 }
 
+var hasVacant = fmt.Sprintf(`SELECT EXISTS (SELECT 1 FROM object
+	WHERE query = %d AND destination = (SELECT number FROM destination WHERE current))`, ledger.QueryVacant)
+
+// HasVacant says that the winner of some object went away: another takes its place, or it is retired.
+func (s *Store) HasVacant(ctx context.Context) (vacant bool, err error) {
+	if err := s.read.GetContext(ctx, &vacant, hasVacant); err != nil {
+		return false, fmt.Errorf("looking for objects without a winner: %w", err)
+	}
+	return vacant, nil
+}
+
 // selectVacant orders the candidates of vacant objects as [ledger.Best] does, so that the first of an object is the next one.
 var selectVacant = fmt.Sprintf(`SELECT o.number, c.query, c.indicator
 	FROM object o JOIN candidate c ON c.object = o.number AND c.object <> 0 JOIN query q ON q.number = c.query AND q.rank IS NOT NULL

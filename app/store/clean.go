@@ -16,6 +16,7 @@ const (
 	keptProblems = 30 * 24 * time.Hour
 	keptDays     = 400
 	keptSends    = 10
+	keptTaskDays = 31
 	// keptGone is how long the ledger remembers an object that stands nowhere.
 	keptGone = 30 * 24 * time.Hour
 	// keptSlots is longer than any window of Sentinel's limit.
@@ -39,6 +40,8 @@ func (s *Store) Clean(ctx context.Context, now time.Time) error {
 		{"jobs", `DELETE FROM job WHERE number IN (` + oldJobs + ` LIMIT ?)`, []any{keptJobs}},
 		{"daily totals", `DELETE FROM daily WHERE day IN (SELECT day FROM daily WHERE day < ? LIMIT ?)`, []any{dayNumber(now) - keptDays}},
 		{"waiting times", `DELETE FROM daily_wait WHERE day IN (SELECT day FROM daily_wait WHERE day < ? LIMIT ?)`, []any{dayNumber(now) - keptDays}},
+		{"durations of updates", `DELETE FROM daily_update WHERE day IN (SELECT day FROM daily_update WHERE day < ? LIMIT ?)`, []any{dayNumber(now) - keptDays}},
+		{"runs of tasks", `DELETE FROM daily_task WHERE (day, slug) IN (SELECT day, slug FROM daily_task WHERE day < ? LIMIT ?)`, []any{dayNumber(now) - keptTaskDays}},
 		{"requests", `DELETE FROM slot WHERE id IN (SELECT id FROM slot WHERE coalesce(ended, started) < ? LIMIT ?)`, []any{toMillis(now.Add(-keptSlots))}},
 		{"deleted queries", `DELETE FROM query WHERE number IN (SELECT number FROM query WHERE rank IS NULL
 			AND NOT EXISTS (SELECT 1 FROM job WHERE status IN (` + quoteStatuses(job.DownloadInProgress, job.DownloadComplete) + `))

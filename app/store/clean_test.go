@@ -61,6 +61,7 @@ func TestCleanDays(t *testing.T) {
 	f.do(f.Clean(ctx(), f.now))
 	f.wantNumber(2, "days", `SELECT count(*) FROM daily`)
 	f.wantNumber(2, "days of waiting", `SELECT count(*) FROM daily_wait`)
+	f.wantNumber(2, "days of updates", `SELECT count(*) FROM daily_update`)
 	f.wantNumber(1, "requests", `SELECT count(*) FROM slot`)
 }
 

@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -27,7 +28,7 @@ var (
 		AND object.indicator <= ? AND NOT EXISTS (SELECT 1 FROM candidate WHERE candidate.object = object.number AND candidate.object <> 0)`, ledger.QueryVacant)
 	mayStand   = fmt.Sprintf(` AND (object.state = %d AND object.valid_until > ? OR outbox.seq <= ? AND NOT outbox.retire)`, ledger.Live)
 	setCertain = `UPDATE object SET indicator = ? WHERE number IN (
-		SELECT object.number` + departed + ` AND object.indicator <> ? LIMIT ?)`
+		SELECT object.number` + departed + ` AND object.indicator > ? LIMIT ?)`
 	postpone = fmt.Sprintf(`UPDATE object SET left_in = ? WHERE query = %d AND destination = ? AND left_in > ? AND left_in <= ?
 		AND indicator > %d`, ledger.QueryVacant, ledger.Certain)
 	live = fmt.Sprintf(` FROM object WHERE destination = ? AND state = %d AND valid_until > ?`, ledger.Live)
@@ -64,8 +65,31 @@ func (s *Store) Retire(ctx context.Context, number int64, complete bool, now tim
 		r.Held, err = s.askOperator(ctx, &w, &d, now)
 		return r, err
 	}
-	r.Queued, err = s.departAll(ctx, number, d, w.departures(d.Generation), now)
+	if r.Queued, err = s.departAll(ctx, number, d, w.departures(d.Generation), ledger.Unselected, now); err != nil || w.most < ledger.Disputed {
+		return r, err
+	}
+	disputed, err := s.retireDisputed(ctx, number, d, now)
+	r.Queued += disputed
 	return r, err
+}
+
+// retireDisputed queues once more the retirements that Sentinel rejected under source names which the Service had before in the
+// present workspace. What is left there departed when the name was changed, and nobody is asked about it.
+func (s *Store) retireDisputed(ctx context.Context, number int64, d destination, now time.Time) (queued int64, err error) {
+	var former []destination
+	err = s.read.SelectContext(ctx, &former, `SELECT number, workspace, source, generation, asked, kept FROM destination
+		WHERE workspace = ? AND number <> ?`, d.Workspace, d.Number)
+	if err != nil {
+		return 0, fmt.Errorf("reading the former source names: %w", err)
+	}
+	for _, f := range former {
+		n, err := s.departAll(ctx, number, f, departures{0, f.Generation, ledger.Disputed}, ledger.Disputed, now)
+		queued += n
+		if err != nil {
+			return queued, err
+		}
+	}
+	return queued, nil
 }
 
 // scope is which departures a job may retire.
@@ -109,6 +133,22 @@ func (s *Store) needsConfirmation(ctx context.Context, tx *transaction, w *scope
 		err = tx.GetContext(ctx, &n, `SELECT count(*)`+live, d.Number, toMillis(now))
 		return n, err
 	})
+}
+
+// CountLive returns how many objects stand in the present destination and have not expired by now, as the ledger has it; 0
+// before there is a destination.
+func (s *Store) CountLive(ctx context.Context, now time.Time) (n int64, err error) {
+	d, err := currentDestination(ctx, s.read)
+	if errors.Is(err, errNoDestination) {
+		return 0, nil
+	}
+	if err == nil {
+		err = s.read.GetContext(ctx, &n, `SELECT count(*)`+live, d.Number, toMillis(now))
+	}
+	if err != nil {
+		return 0, fmt.Errorf("counting what stands: %w", err)
+	}
+	return n, nil
 }
 
 // isBesideQuestion says that a job beside an open question has not read again what that is about: a delta update, or one in
@@ -158,7 +198,7 @@ func (s *Store) askOperator(ctx context.Context, w *scope, d *destination, now t
 func (s *Store) makeCertain(ctx context.Context, w *scope, d *destination) error {
 	for more := w.most > ledger.Certain; more; {
 		err := s.inTransaction(ctx, func(ctx context.Context, tx *transaction) error {
-			result, err := tx.ExecContext(ctx, setCertain, ledger.Certain, d.Number, w.after, d.Generation, w.most, ledger.Certain, departChunk)
+			result, err := tx.ExecContext(ctx, setCertain, ledger.Unselected, d.Number, w.after, d.Generation, w.most, ledger.Certain, departChunk)
 			if err != nil {
 				return err
 			}
@@ -244,7 +284,7 @@ func (s *Store) AnswerRetirement(ctx context.Context, requestID string, confirm 
 	if err != nil {
 		return err
 	}
-	queued, err := s.departAll(ctx, j.Number, d, departures{0, d.Asked, ledger.Certain}, now)
+	queued, err := s.departAll(ctx, j.Number, d, departures{0, d.Asked, ledger.Certain}, ledger.Unselected, now)
 	if err != nil {
 		return err
 	}
@@ -275,12 +315,13 @@ func (s *Store) endQuestion(ctx context.Context, requestID string, end func(*job
 	})
 }
 
-// departAll queues the retirement of what departed, in transactions of bounded size. What does not stand is only noted as gone.
-func (s *Store) departAll(ctx context.Context, number int64, d destination, which departures, now time.Time) (queued int64, err error) {
+// departAll queues the retirement of what departed by at least a loss, in transactions of bounded size. What does not stand is only
+// noted as gone.
+func (s *Store) departAll(ctx context.Context, number int64, d destination, which departures, least ledger.Loss, now time.Time) (queued int64, err error) {
 	for last, more := int64(0), true; more; {
 		err := s.inTransaction(ctx, func(ctx context.Context, tx *transaction) error {
-			objects, err := readDepartures(ctx, tx, departed+` AND object.number > ? ORDER BY object.number LIMIT ?`,
-				d.Number, which.after, which.upTo, which.most, last, departChunk)
+			objects, err := readDepartures(ctx, tx, departed+` AND object.indicator >= ? AND object.number > ? ORDER BY object.number LIMIT ?`,
+				d.Number, which.after, which.upTo, which.most, least, last, departChunk)
 			if err != nil || len(objects) == 0 {
 				more = false
 				return err

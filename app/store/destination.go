@@ -79,6 +79,10 @@ func (s *Store) beginLedger(ctx context.Context, workspace, source string) error
 			args []any
 		}{
 			{`DELETE FROM candidate`, nil},
+			{`DELETE FROM difference`, nil},
+			{`DELETE FROM setting WHERE name = ?`, []any{settingVerification}},
+			{`DELETE FROM live_total`, nil},
+			{`DELETE FROM setting WHERE name = ?`, []any{settingLiveCounted}},
 			{`UPDATE destination SET current = 0`, nil},
 			{`INSERT INTO destination (workspace, source, current) VALUES (?, ?, 1)
 				ON CONFLICT (workspace, source) DO UPDATE SET current = 1, asked = 0, kept = 0`, []any{workspace, source}},

@@ -24,12 +24,31 @@ func TestBackToAWorkspace(t *testing.T) {
 	}
 }
 
+// What stands is counted for the present destination alone, and no longer than it is valid.
+func TestCountLive(t *testing.T) {
+	f := newFixture(t)
+	count := func(now time.Time) int64 {
+		t.Helper()
+		n, err := f.CountLive(ctx(), now)
+		f.do(err)
+		return n
+	}
+	before := count(f.now)
+	f.fill(3)
+	after := count(f.now)
+	late := count(f.now.Add(100 * 365 * 24 * time.Hour))
+	f.do(second(f.SetDestination(ctx(), "another", "source")))
+	if elsewhere := count(f.now); before != 0 || after != 3 || late != 0 || elsewhere != 0 {
+		t.Errorf("%d before, %d after, %d when they have expired, %d elsewhere", before, after, late, elsewhere)
+	}
+}
+
 // A source name that is put back before the change was through is a change as well: part of the ledger is gone.
 func TestDestinationPutBackHalfway(t *testing.T) {
 	f := newFixture(t)
 	f.fill(3)
 	f.do(f.SetMarks(ctx(), f.started(time.Now().Add(time.Hour)).Number, []int64{f.query}, f.now))
-	f.do(second(f.AddJob(ctx(), job.Scheduled, job.Full, f.now))) // takes up what was asked for until now
+	f.do(second(f.AddJob(ctx(), job.Request{Type: job.Scheduled, Mode: job.Full}, f.now))) // takes up what was asked for until now
 	old, err := currentDestination(ctx(), f.read)
 	f.do(err)
 	f.do(f.Store.leaveDestination(ctx(), old, SourceChanged))

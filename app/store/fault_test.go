@@ -32,7 +32,7 @@ func TestFault(t *testing.T) {
 	f.limitPages(0)
 	var err error
 	for range 1000 {
-		if _, err = f.AddJob(ctx(), job.AdHoc, job.Full, f.now); err != nil {
+		if _, err = f.AddJob(ctx(), job.Request{Type: job.Scheduled, Mode: job.Full}, f.now); err != nil {
 			break
 		}
 	}
@@ -48,9 +48,9 @@ func TestFault(t *testing.T) {
 	if f.Fault() != nil {
 		t.Error(f.Fault())
 	}
-	f.do(second(f.AddJob(ctx(), job.AdHoc, job.Full, f.now)))
+	f.do(second(f.AddJob(ctx(), job.Request{Type: job.Scheduled, Mode: job.Full}, f.now)))
 	f.do(second(f.Outgoing(ctx(), 0, 10)))
-	if _, err := f.AddJob(ctx(), job.AdHoc, "nonsense", f.now); err != nil && f.Fault() != nil {
+	if _, err := f.AddJob(ctx(), job.Request{Type: job.AdHoc, Mode: "nonsense"}, f.now); err != nil && f.Fault() != nil {
 		t.Error("another error counts as one of the disk")
 	}
 }

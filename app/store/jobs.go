@@ -33,6 +33,7 @@ type jobRow struct {
 	DateUploadComplete   sql.NullInt64 `db:"date_upload_complete"`
 	DateCompleted        sql.NullInt64 `db:"date_completed"`
 	DateFailed           sql.NullInt64 `db:"date_failed"`
+	Ranged               bool          `db:"ranged"`
 	WindowStart          sql.NullInt64 `db:"window_start"`
 	WindowEnd            sql.NullInt64 `db:"window_end"`
 	Attempt              int64         `db:"attempt"`
@@ -51,7 +52,7 @@ func (r *jobRow) toJob() job.Job {
 		DateConvertStart: fromNull(r.DateConvertStart), DateConvertComplete: fromNull(r.DateConvertComplete),
 		DateUploadStart: fromNull(r.DateUploadStart), DateUploadComplete: fromNull(r.DateUploadComplete),
 		DateCompleted: fromNull(r.DateCompleted), DateFailed: fromNull(r.DateFailed),
-		WindowStart: fromNull(r.WindowStart), WindowEnd: fromNull(r.WindowEnd),
+		Ranged: r.Ranged, WindowStart: fromNull(r.WindowStart), WindowEnd: fromNull(r.WindowEnd),
 		Attempt: r.Attempt, FailureCount: r.FailureCount, RetryAfter: fromNull(r.RetryAfter),
 		Counts: r.Counts, RetirementsHeld: r.RetirementsHeld, OtherErrors: r.OtherErrors,
 	}
@@ -59,7 +60,7 @@ func (r *jobRow) toJob() job.Job {
 
 func toRow(j *job.Job) jobRow {
 	return jobRow{
-		Number: j.Number, Mode: j.Mode, Status: j.Status, Message: text.Cut(mask.Text(j.Message), job.MaxMessage),
+		Number: j.Number, Mode: j.Mode, Status: j.Status, Message: boundMessage(j.Message),
 		DateQueued: toMillis(j.DateQueued), DateStarted: nullMillis(j.DateStarted),
 		DateDownloadStart: nullMillis(j.DateDownloadStart), DateDownloadComplete: nullMillis(j.DateDownloadComplete),
 		DateConvertStart: nullMillis(j.DateConvertStart), DateConvertComplete: nullMillis(j.DateConvertComplete),
@@ -70,8 +71,10 @@ func toRow(j *job.Job) jobRow {
 	}
 }
 
-// selectJob counts what no other count has: lines about an indicator, which are counted otherwise, name the query that gave it.
-const selectJob = `SELECT *, (SELECT count(*) FROM problem WHERE problem.job = job.number AND query IS NULL AND NOT note) AS count_other_errors FROM job`
+// selectJob counts what no other count has, of the last attempt: lines about an indicator, which are counted otherwise, name the
+// query that gave it.
+const selectJob = `SELECT *, (SELECT count(*) FROM problem WHERE problem.job = job.number AND query IS NULL AND NOT note
+	AND at >= coalesce(date_download_start, 0)) AS count_other_errors FROM job`
 
 // JobFilter selects jobs, newest first. Zero members select everything.
 type JobFilter struct {
@@ -79,7 +82,12 @@ type JobFilter struct {
 	RequestID string
 	Statuses  []job.Status
 	Type      job.Type
-	Offset    int
+	// Mode is the kind of update. Updates for a range are of a kind of their own: Ranged selects them, and Mode leaves them out.
+	Mode   job.Mode
+	Ranged bool
+	// Since and Before bound when a job was queued: Since included, Before not.
+	Since, Before time.Time
+	Offset        int
 	// Limit is 1 to 500; 0 means 50.
 	Limit int
 }
@@ -90,6 +98,16 @@ func (s *Store) Jobs(ctx context.Context, f JobFilter) (jobs []job.Job, total in
 	w.addContains("request_id", f.RequestID)
 	w.addAmong("status", f.Statuses)
 	w.addEqual("job_type", string(f.Type))
+	w.addEqual("mode", string(f.Mode))
+	if f.Mode != "" || f.Ranged {
+		w.addCondition("ranged = ?", f.Ranged)
+	}
+	if !f.Since.IsZero() {
+		w.addCondition("date_queued >= ?", toMillis(f.Since))
+	}
+	if !f.Before.IsZero() {
+		w.addCondition("date_queued < ?", toMillis(f.Before))
+	}
 	var rows []jobRow
 	if total, err = s.readPage(ctx, &rows, selectJob, `SELECT count(*) FROM job`, w, "number", f.Offset, f.Limit); err != nil {
 		return nil, 0, fmt.Errorf("reading the jobs: %w", err)
@@ -142,24 +160,39 @@ func (s *Store) JobDetails(ctx context.Context, requestID string) ([]job.Detail,
 }
 
 // AddJob queues a job. A scheduled one is what the last Save asked for: a full update that was asked for meanwhile is not
-// forgotten, whatever mode says.
-func (s *Store) AddJob(ctx context.Context, kind job.Type, mode job.Mode, now time.Time) (j job.Job, err error) {
+// forgotten, whatever r says. One that was asked for by hand and is like another that still waits is that other one: asking
+// twice does it once.
+func (s *Store) AddJob(ctx context.Context, r job.Request, now time.Time) (j job.Job, err error) {
 	err = s.inTransaction(ctx, func(ctx context.Context, tx *transaction) error {
-		if kind == job.Scheduled {
-			if mode, err = takeRequestedUpdate(ctx, tx, mode, now); err != nil {
+		if r.Type == job.Scheduled {
+			if r.Mode, err = takeRequestedUpdate(ctx, tx, r.Mode, now); err != nil {
 				return err
 			}
 		}
-		id := uuid.NewString()
-		_, err := tx.ExecContext(ctx, `INSERT INTO job (request_id, job_type, mode, status, date_queued) VALUES (?, ?, ?, ?, ?)`,
-			id, kind, mode, job.Pending, toMillis(now))
-		if err != nil {
-			return fmt.Errorf("queueing a job: %w", err)
-		}
-		j, err = readJob(ctx, tx, id)
+		j, err = insertJob(ctx, tx, r, now)
 		return err
 	})
 	return j, err
+}
+
+func insertJob(ctx context.Context, tx *transaction, r job.Request, now time.Time) (job.Job, error) {
+	var from, to sql.NullInt64
+	if r.HasRange() {
+		from, to = nullMillis(&r.From), nullMillis(&r.To)
+	}
+	var id string
+	err := tx.GetContext(ctx, &id, `SELECT request_id FROM job WHERE job_type = ? AND job_type = ? AND mode = ? AND status = ?
+		AND attempt = 0 AND ranged = ? AND window_start IS ? AND window_end IS ?`,
+		r.Type, job.AdHoc, r.Mode, job.Pending, r.HasRange(), from, to)
+	if errors.Is(err, sql.ErrNoRows) {
+		id = uuid.NewString()
+		_, err = tx.ExecContext(ctx, `INSERT INTO job (request_id, job_type, mode, status, date_queued, ranged, window_start, window_end)
+			VALUES (?, ?, ?, ?, ?, ?, ?, ?)`, id, r.Type, r.Mode, job.Pending, toMillis(now), r.HasRange(), from, to)
+	}
+	if err != nil {
+		return job.Job{}, fmt.Errorf("queueing a job: %w", err)
+	}
+	return readJob(ctx, tx, id)
 }
 
 // longestPause is longer than any job waits for its next attempt: what waits longer, waits since a clock that ran ahead was
@@ -234,12 +267,91 @@ func (s *Store) CompleteJob(ctx context.Context, requestID string, now time.Time
 		if err := j.Complete(now, message); err != nil {
 			return err
 		}
-		if err := writeJob(ctx, tx, &j); err != nil {
+		if err := endAttempt(ctx, tx, &j, now, ""); err != nil {
 			return err
 		}
 		return noteCompletion(ctx, tx, &j, now)
 	})
 	return j, err
+}
+
+// FailJob ends an attempt that failed, as [job.Job.Fail] has it; problems are put on REPORT with it.
+func (s *Store) FailJob(ctx context.Context, requestID string, now time.Time, message string, mayHeal bool, spread float64, problems ...job.Problem) (j job.Job, err error) {
+	err = s.inTransaction(ctx, func(ctx context.Context, tx *transaction) error {
+		if j, err = readJob(ctx, tx, requestID); err != nil {
+			return err
+		}
+		if err := j.Fail(now, message, mayHeal, spread); err != nil {
+			return err
+		}
+		if err := endAttempt(ctx, tx, &j, now, message); err != nil {
+			return err
+		}
+		var rows []newLine
+		for _, p := range problems {
+			rows = appendProblem(rows, j.Number, 0, p)
+		}
+		return addProblems(ctx, tx, rows)
+	})
+	return j, err
+}
+
+// endAttempt keeps a job whose present attempt is over, and why that failed, if it did.
+func endAttempt(ctx context.Context, tx *transaction, j *job.Job, now time.Time, failure string) error {
+	if err := addUpdate(ctx, tx, j, now); err != nil {
+		return err
+	}
+	_, err := tx.ExecContext(ctx, `UPDATE attempt SET ended = ?, failure = ? WHERE number = ?`, toMillis(now), boundMessage(failure), j.Attempt)
+	if err != nil {
+		return fmt.Errorf("keeping the end of an attempt at job %s: %w", j.RequestID, err)
+	}
+	return writeJob(ctx, tx, j)
+}
+
+// boundMessage is a message as it is kept and shown.
+func boundMessage(message string) string { return text.Cut(mask.Text(message), job.MaxMessage) }
+
+// maxAttempts bounds how many attempts at a job are listed.
+const maxAttempts = 100
+
+// Attempts are the last attempts at a job, at most 100, newest first; [ErrNotFound] where there is none of this request ID.
+func (s *Store) Attempts(ctx context.Context, requestID string) ([]job.Attempt, error) {
+	j, err := readJob(ctx, s.read, requestID)
+	if err != nil {
+		return nil, err
+	}
+	var rows []struct {
+		Number  int64         `db:"number"`
+		Started int64         `db:"started"`
+		Ended   sql.NullInt64 `db:"ended"`
+		Failure string        `db:"failure"`
+	}
+	err = s.read.SelectContext(ctx, &rows, `SELECT number, started, ended, failure FROM attempt WHERE job = ? ORDER BY number DESC LIMIT ?`, j.Number, maxAttempts)
+	if err != nil {
+		return nil, fmt.Errorf("reading the attempts at job %s: %w", requestID, err)
+	}
+	attempts := make([]job.Attempt, len(rows))
+	for i, r := range rows {
+		attempts[i] = job.Attempt{Number: r.Number, Started: fromMillis(r.Started), Ended: fromNull(r.Ended), Failure: r.Failure}
+	}
+	return attempts, nil
+}
+
+// LastEnded is the job that ended last, by its end; found is false where none has ended.
+func (s *Store) LastEnded(ctx context.Context) (j job.Job, found bool, err error) {
+	query, args, err := sqlx.In(selectJob+` WHERE status IN (?) ORDER BY coalesce(date_completed, date_failed) DESC, number DESC LIMIT 1`,
+		append([]job.Status{job.ConfirmationRequired}, job.EndedStatuses...))
+	if err != nil {
+		return job.Job{}, false, fmt.Errorf("reading the last update: %w", err)
+	}
+	var row jobRow
+	switch err := s.read.GetContext(ctx, &row, query, args...); {
+	case errors.Is(err, sql.ErrNoRows):
+		return job.Job{}, false, nil
+	case err != nil:
+		return job.Job{}, false, fmt.Errorf("reading the last update: %w", err)
+	}
+	return row.toJob(), true, nil
 }
 
 // CancelJob ends a job that is not over: what it queued is dropped, and its objects are vacant, so that the next update sends
@@ -256,7 +368,20 @@ func (s *Store) CancelJob(ctx context.Context, requestID string, now time.Time) 
 	if err := s.dropUnsent(ctx, `job = ?`, j.Number); err != nil {
 		return fmt.Errorf("cancelling: %w", err)
 	}
-	if _, err := s.UpdateJob(ctx, requestID, func(j *job.Job) error { return j.Cancel(now) }); err != nil {
+	err = s.inTransaction(ctx, func(ctx context.Context, tx *transaction) error {
+		if j, err = readJob(ctx, tx, requestID); err != nil {
+			return err
+		}
+		ran := j.Status.Active()
+		if err := j.Cancel(now); err != nil {
+			return err
+		}
+		if !ran {
+			return writeJob(ctx, tx, &j)
+		}
+		return endAttempt(ctx, tx, &j, now, "")
+	})
+	if err != nil {
 		return fmt.Errorf("cancelling: %w", err)
 	}
 	return nil

@@ -16,7 +16,7 @@ import (
 func TestNextJob(t *testing.T) {
 	f := newFixture(t)
 	add := func(kind job.Type) job.Job {
-		j, err := f.AddJob(ctx(), kind, job.Delta, f.now)
+		j, err := f.AddJob(ctx(), job.Request{Type: kind, Mode: job.Delta}, f.now)
 		f.do(err)
 		return j
 	}
@@ -43,6 +43,46 @@ func TestNextJob(t *testing.T) {
 	next(&scheduled)
 	f.wait(scheduled, later.AddDate(0, 1, 0)) // the clock ran ahead then
 	next(&scheduled)
+}
+
+// Asking twice by hand does it once, as long as the first one has not begun.
+func TestAskingTwice(t *testing.T) {
+	f := newFixture(t)
+	add := func(r job.Request) job.Job {
+		t.Helper()
+		j, err := f.AddJob(ctx(), r, f.now)
+		f.do(err)
+		return j
+	}
+	from, to := f.now.Add(-2*time.Hour), f.now.Add(-time.Hour)
+	requests := []job.Request{
+		{Type: job.AdHoc, Mode: job.Delta}, {Type: job.AdHoc, Mode: job.Full}, {Type: job.AdHoc, Mode: job.Reconcile},
+		{Type: job.AdHoc, Mode: job.Delta, From: from, To: to}, {Type: job.AdHoc, Mode: job.Delta, From: from, To: to.Add(time.Minute)},
+	}
+	first := map[job.Request]string{}
+	for _, r := range requests {
+		j := add(r)
+		first[r] = j.RequestID
+		if j.Ranged != r.HasRange() || r.HasRange() && (!j.WindowStart.Equal(r.From) || !j.WindowEnd.Equal(r.To)) {
+			t.Errorf("%+v was kept as %+v", r, j)
+		}
+	}
+	for _, r := range requests {
+		if again := add(r); again.RequestID != first[r] {
+			t.Errorf("%+v was queued a second time", r)
+		}
+	}
+	if _, total, err := f.Jobs(ctx(), JobFilter{}); err != nil || total != int64(len(requests)) {
+		t.Errorf("%d jobs, %v", total, err)
+	}
+	// A scheduled one is another thing, and so is one that has begun, whatever became of it.
+	if a, b := add(job.Request{Type: job.Scheduled, Mode: job.Delta}), add(job.Request{Type: job.Scheduled, Mode: job.Delta}); a.RequestID == b.RequestID {
+		t.Error("a scheduled update was not queued")
+	}
+	f.do(second(f.BeginAttempt(ctx(), first[requests[0]], f.now, f.now)))
+	if again := add(requests[0]); again.RequestID == first[requests[0]] {
+		t.Error("a delta was not queued behind one that runs")
+	}
 }
 
 func (f *fixture) wait(update job.Job, until time.Time) {
@@ -88,8 +128,9 @@ func TestJobs(t *testing.T) {
 		if i%2 == 0 {
 			kind = job.AdHoc
 		}
-		update, err := f.AddJob(ctx(), kind, job.Delta, f.now)
+		update, err := f.AddJob(ctx(), job.Request{Type: kind, Mode: job.Delta}, f.now)
 		f.do(err)
+		f.status(update, job.UploadComplete) // so that the next one is another
 		jobs = append(jobs, update)
 	}
 	f.status(jobs[2], job.Failed)
@@ -227,9 +268,15 @@ func TestProblems(t *testing.T) {
 		{ProblemFilter{Code: "query"}, "2 of 1"},
 		{ProblemFilter{Text: "50%"}, "1 of 1"},
 		{ProblemFilter{Text: "e_c"}, "2 of 1"},
-		{ProblemFilter{Text: "summary"}, "1 of 1"},
+		{ProblemFilter{Text: "summary"}, "of 0"}, // of the object concerned,
 		{ProblemFilter{Text: "%"}, "1 of 1"},
 		{ProblemFilter{Text: `\`}, "of 0"},
+		{ProblemFilter{Code: "QUERY"}, "2 of 1"},
+		{ProblemFilter{Severity: Notes}, "2 of 1"},
+		{ProblemFilter{Severity: Errors}, "4 3 1 of 3"},
+		{ProblemFilter{Newest: 3, Limit: 1}, "3 of 3"},
+		{ProblemFilter{Since: noon.Add(-time.Hour), Before: noon.Add(time.Millisecond)}, "1 of 1"},
+		{ProblemFilter{Before: noon}, "of 0"},
 	} {
 		got, total, err := f.Problems(ctx(), c.filter)
 		f.do(err)
@@ -239,6 +286,11 @@ func TestProblems(t *testing.T) {
 		}
 		if s := strings.TrimSpace(strings.Join(ids, " ") + fmt.Sprintf(" of %d", total)); s != c.want {
 			t.Errorf("%+v: %s, want %s", c.filter, s, c.want)
+		}
+	}
+	for since, want := range map[time.Time]int64{{}: 3, noon: 3, noon.Add(time.Millisecond): 2} {
+		if n, err := f.CountErrors(ctx(), since); err != nil || n != want {
+			t.Errorf("%d errors since %s, want %d: %v", n, since, want, err)
 		}
 	}
 	p, err := f.Problem(ctx(), 1)
@@ -257,6 +309,121 @@ func TestProblems(t *testing.T) {
 	}
 	if _, err := f.Problem(ctx(), 99); !errors.Is(err, ErrNotFound) {
 		t.Errorf("no such line: %v", err)
+	}
+}
+
+// Lines about indicators name them, from wherever they come, and are counted by step, code and type.
+func TestProblemsByKind(t *testing.T) {
+	f := newFixture(t)
+	j := f.begin(job.Full)
+	b := ledger.Batch{Job: j.Number, Mode: j.Mode, Query: f.query, Now: f.now}
+	for id := range int64(5) {
+		found := f.found(id, 0)
+		if id > 1 {
+			found.Objects = nil
+			found.Problems = []job.Problem{{Step: job.StepConvert, Code: job.CodeInvalidValue, Message: fmt.Sprint("wrong ", id), Raw: "{}",
+				Note: id == 4, Subject: job.Subject{Type: "Host", Value: fmt.Sprintf("bad%d", id), Owner: "o"}}}
+		}
+		b.Found = append(b.Found, found)
+	}
+	f.do(second(f.Apply(ctx(), b)))
+	out, err := f.Outgoing(ctx(), 0, 10)
+	f.do(err)
+	f.now = f.now.Add(time.Minute)
+	f.do(f.Settle(ctx(), Settlement{At: f.now, Accepted: out[:1], Rejected: []RejectedObject{{Outgoing: out[1], Code: "sentinel-rejected", Message: "no"}}}))
+	groups, newest, err := f.ProblemGroups(ctx(), ProblemFilter{})
+	f.do(err)
+	want := []ProblemGroup{
+		{Step: job.StepConvert, Code: job.CodeInvalidValue, Type: "Host", Count: 2, Retriable: 2, Newest: noon},
+		{Step: job.StepUpload, Code: "sentinel-rejected", Type: "Host", Count: 1, Retriable: 1, Newest: f.now},
+		{Step: job.StepConvert, Code: job.CodeInvalidValue, Type: "Host", Note: true, Count: 1, Newest: noon},
+	}
+	if diff := cmp.Diff(want, groups); diff != "" || newest != 4 {
+		t.Errorf("newest %d, groups (-want +got):\n%s", newest, diff)
+	}
+	for filter, want := range map[string]ProblemFilter{
+		"4 1.example v0|2 o": {Step: job.StepUpload}, "3 bad4|5 o 2 bad3|4 o 1 bad2|3 o": {Code: "Invalid-Value", Type: "host", Owner: "O"},
+		"": {Type: "File"}, "2 bad3|4 o": {Text: "AD3"}, "1 bad2|3 o": {Indicators: []int64{3, 99}},
+	} {
+		var got []string
+		f.do(f.EachProblem(ctx(), want, 100, func(p job.Problem) error {
+			got = append(got, fmt.Sprintf("%d %s|%d %s", p.ID, p.Value, p.Indicator, p.Owner))
+			return nil
+		}))
+		if strings.ReplaceAll(strings.Join(got, " "), "4 1.example v0|2 ", "4 1.example v0|2 o") != filter {
+			t.Errorf("%+v gives %q, want %q", want, got, filter)
+		}
+	}
+	stop := errors.New("enough")
+	if err := f.EachProblem(ctx(), ProblemFilter{Offset: 1}, 2, func(job.Problem) error { return stop }); !errors.Is(err, stop) {
+		t.Errorf("ended by %v", err)
+	}
+}
+
+// Notes, updates that failed and lines of deleted queries are not retried.
+func TestRetriable(t *testing.T) {
+	f := newFixture(t)
+	j := f.begin(job.Full)
+	b := ledger.Batch{Job: j.Number, Mode: j.Mode, Query: f.query, Now: f.now}
+	for id := range int64(retryChunk + 10) {
+		found := f.found(id, 0)
+		found.Objects = nil
+		found.Problems = []job.Problem{{Step: job.StepConvert, Code: job.CodeInvalidValue, Message: "wrong", Note: id < 3}}
+		b.Found = append(b.Found, found)
+	}
+	f.do(second(f.Apply(ctx(), b)))
+	f.do(f.AddProblems(ctx(), j.Number, []job.Problem{{Step: job.StepDownload, Code: job.CodeUpdateFailed, Message: "failed"}}))
+	want := func(retriable, lines int64) {
+		t.Helper()
+		groups, _, err := f.ProblemGroups(ctx(), ProblemFilter{})
+		f.do(err)
+		var n int64
+		for _, g := range groups {
+			n += g.Retriable
+		}
+		if n != retriable {
+			t.Errorf("%d lines can be retried, want %d", n, retriable)
+		}
+		f.wantNumber(lines, "lines", `SELECT count(*) FROM problem`)
+		f.wantNumber(lines, "objects concerned", `SELECT count(*) FROM problem_raw`)
+	}
+	want(retryChunk+7, retryChunk+11)
+	if n, err := f.RetryProblems(ctx(), ProblemFilter{Indicators: []int64{20, 30}}); n != 2 || err != nil {
+		t.Errorf("%d, %v", n, err)
+	}
+	if n, err := f.RetryProblems(ctx(), ProblemFilter{}); n != retryChunk+5 || err != nil {
+		t.Errorf("%d, %v", n, err)
+	}
+	want(0, 4)
+	f.reopen()
+	var all []ledger.Origin
+	for after := (ledger.Origin{}); ; {
+		origins, err := f.Rechecks(ctx(), after, 500)
+		f.do(err)
+		if len(origins) == 0 {
+			break
+		}
+		all, after = append(all, origins...), origins[len(origins)-1]
+	}
+	if len(all) != retryChunk+7 {
+		t.Errorf("%d indicators are asked for", len(all))
+	}
+	f.do(f.DropRechecks(ctx(), all[1:]))
+	f.wantNumber(1, "left", `SELECT count(*) FROM recheck`)
+
+	// A query that was deleted is not asked any more.
+	b.Found = b.Found[5:6]
+	b.Job = f.begin(job.Full).Number
+	f.do(second(f.Apply(ctx(), b)))
+	f.save()
+	want(0, 5)
+}
+
+func TestSplitName(t *testing.T) {
+	for name, want := range map[string][2]string{"bad.example | Alpha": {"bad.example", "Alpha"}, "a | b | c": {"a | b", "c"}, "plain": {"plain", ""}, "": {"", ""}} {
+		if value, owner := splitName(name); value != want[0] || owner != want[1] {
+			t.Errorf("%q is %q of %q", name, value, owner)
+		}
 	}
 }
 
@@ -279,5 +446,41 @@ func TestCancelledObjectsAreAskedForAgain(t *testing.T) {
 	}
 	if got := f.retire(delta); got != (Retirement{}) {
 		t.Errorf("retired %+v", got)
+	}
+}
+
+// The filters of jobs combine. An update for a range is of a kind of its own.
+func TestJobKindsAndTimes(t *testing.T) {
+	f := newFixture(t)
+	add := func(r job.Request) string {
+		j, err := f.AddJob(ctx(), r, f.now)
+		f.do(err)
+		f.now = f.now.Add(time.Hour)
+		return j.RequestID
+	}
+	names := map[string]string{
+		add(job.Request{Type: job.AdHoc, Mode: job.Delta}):                                      "delta",
+		add(job.Request{Type: job.AdHoc, Mode: job.Delta, From: noon, To: noon.Add(time.Hour)}): "range",
+		add(job.Request{Type: job.AdHoc, Mode: job.Full}):                                       "full",
+		add(job.Request{Type: job.AdHoc, Mode: job.Reconcile}):                                  "reconcile",
+	}
+	for _, c := range []struct {
+		filter JobFilter
+		want   string
+	}{
+		{JobFilter{}, "reconcile full range delta"}, {JobFilter{Mode: job.Delta}, "delta"}, {JobFilter{Ranged: true}, "range"}, {JobFilter{Mode: job.Full}, "full"},
+		{JobFilter{Since: noon.Add(time.Hour)}, "reconcile full range"}, {JobFilter{Before: noon.Add(time.Hour)}, "delta"},
+		{JobFilter{Since: noon.Add(time.Hour), Before: noon.Add(3 * time.Hour), Mode: job.Full, Type: job.AdHoc, Statuses: []job.Status{job.Pending}}, "full"},
+		{JobFilter{Mode: job.Full, Type: job.Scheduled}, ""},
+	} {
+		jobs, total, err := f.Jobs(ctx(), c.filter)
+		f.do(err)
+		var got []string
+		for _, j := range jobs {
+			got = append(got, names[j.RequestID])
+		}
+		if strings.Join(got, " ") != c.want || total != int64(len(got)) {
+			t.Errorf("%+v selects %v of %d, want %s", c.filter, got, total, c.want)
+		}
 	}
 }

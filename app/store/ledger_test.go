@@ -19,7 +19,7 @@ import (
 var drawOrigin = rapid.Custom(func(t *rapid.T) ledger.Origin {
 	query := rapid.Int64Range(-1, 3).Draw(t, "query")
 	if query <= 0 {
-		return ledger.Origin{Query: query, Indicator: rapid.Int64Range(int64(ledger.Certain), int64(ledger.Disputed)).Draw(t, "loss")}
+		return ledger.Origin{Query: query, Indicator: rapid.Int64Range(int64(ledger.Unselected), int64(ledger.Disputed)).Draw(t, "loss")}
 	}
 	return ledger.Origin{Query: query, Indicator: rapid.Int64Range(1, 2).Draw(t, "indicator")}
 })
@@ -103,7 +103,7 @@ func TestDeparturesFollowTheLedger(t *testing.T) {
 			newest = ledger.Row{Seq: o.Queued, Retire: rapid.Bool().Draw(t, "retire")}
 		}
 		candidates := rapid.IntRange(0, 1).Draw(t, "candidates")
-		most := ledger.Loss(rapid.Int64Range(int64(ledger.Certain), int64(ledger.Disputed)).Draw(t, "most"))
+		most := ledger.Loss(rapid.Int64Range(int64(ledger.Unselected), int64(ledger.Disputed)).Draw(t, "most"))
 		after, upTo := rapid.Int64Range(0, 6).Draw(t, "after"), rapid.Int64Range(0, 6).Draw(t, "up to")
 		now, handed := rapid.Int64Range(0, 6).Draw(t, "now"), rapid.Int64Range(0, 6).Draw(t, "handed")
 		var hasDeparted, stands int64
@@ -151,7 +151,7 @@ func TestQuestionsFollowTheLedger(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		o := drawObject.Draw(t, "object")
 		kept, generation := rapid.Int64Range(0, 3).Draw(t, "kept"), rapid.Int64Range(1, 6).Draw(t, "generation")
-		most := ledger.Loss(rapid.Int64Range(int64(ledger.Certain), int64(ledger.Disputed)).Draw(t, "most"))
+		most := ledger.Loss(rapid.Int64Range(int64(ledger.Unselected), int64(ledger.Disputed)).Draw(t, "most"))
 		want := o
 		if want.HasDeparted(kept, generation, most) && most > ledger.Certain {
 			want.MakeCertain()
@@ -162,7 +162,7 @@ func TestQuestionsFollowTheLedger(t *testing.T) {
 			if err := f.put(ctx, tx, &o); err != nil {
 				return err
 			}
-			if _, err := tx.ExecContext(ctx, setCertain, ledger.Certain, 1, kept, generation, most, ledger.Certain, 10); err != nil {
+			if _, err := tx.ExecContext(ctx, setCertain, ledger.Unselected, 1, kept, generation, most, ledger.Certain, 10); err != nil {
 				return err
 			}
 			if _, err := tx.ExecContext(ctx, postpone, generation+1, 1, kept, generation); err != nil {
@@ -233,8 +233,15 @@ func TestIndexesAreUsed(t *testing.T) {
 		args             []any
 	}{
 		{"object_vacant", `SELECT count(*)` + departed + mayStand, []any{1, 0, 1, 0, 0, 0}},
-		{"object_vacant", setCertain, []any{ledger.Certain, 1, 0, 1, 0, ledger.Certain, 1}},
+		{"object_vacant", selectHeld, []any{1, 0, 1, 0, 0, 0, 0}},
+		{"object_vacant", setCertain, []any{ledger.Unselected, 1, 0, 1, 0, ledger.Certain, 1}},
 		{"object_vacant", postpone, []any{2, 1, 0, 1}},
+		{"problem_by_indicator", selectProblem + ` WHERE problem.indicator IN (SELECT value FROM json_each(?))`, []any{"[1]"}},
+		{"COVERING INDEX problem_by_time", countErrors, []any{1, MaxCounted}},
+		{"COVERING INDEX problem_by_kind", countGroups + ` GROUP BY note, step, code, type`, nil},
+		{"object_by_key", `SELECT number, pattern FROM object WHERE key = ? AND destination = ?`, []any{1, 1}},
+		{"candidate_by_object", countLeaving, []any{0, 1, 1, 0, "[1]", "[1]"}},
+		{"object_by_key", selectRecorded, []any{0, 1, 1, 1}},
 		{"object_without_winner", selectGone, []any{ledger.QueryVacant, 0, 0, 1}},
 	} {
 		var plan []struct {

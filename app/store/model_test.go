@@ -198,7 +198,7 @@ func (w *ledgerWorld) saveQueries() {
 		}
 		queries = append(queries, q)
 	}
-	w.must(second(w.store.SaveQueries(ctx(), queries, "", job.Delta)))
+	w.must(second(w.store.SaveQueries(ctx(), queries, "", job.Delta, "")))
 	saved, err := w.store.RunQueries(ctx())
 	w.must(err)
 	w.queries = nil
@@ -212,7 +212,7 @@ func (w *ledgerWorld) saveQueries() {
 // found is an indicator as a mapper answers for it.
 func (w *ledgerWorld) found(id int64) ledger.Found {
 	i := w.indicators[id]
-	f := ledger.Found{Indicator: id, Owner: "o", Type: "File", Modified: i.modified, Unconverted: i.broken}
+	f := ledger.Found{Indicator: id, Owner: ownerOf(id), Type: "File", Modified: i.modified, Unconverted: i.broken}
 	if i.broken {
 		f.Problems = []job.Problem{{Step: "Convert", Code: "mapper", Message: fmt.Sprint("mapper died of ", id)}}
 		return f
@@ -276,7 +276,7 @@ func (w *ledgerWorld) takeJob() job.Job {
 		return j
 	}
 	mode := rapid.SampledFrom([]job.Mode{job.Delta, job.Full, job.Reconcile}).Draw(w.T, "mode")
-	j, err := w.store.AddJob(ctx(), job.AdHoc, mode, w.now)
+	j, err := w.store.AddJob(ctx(), job.Request{Type: job.AdHoc, Mode: mode}, w.now)
 	w.must(err)
 	return j
 }
@@ -602,7 +602,51 @@ func (w *ledgerWorld) compare() {
 	if diff := cmp.Diff(w.expected(), w.actual()); diff != "" {
 		w.Fatalf("the ledger differs from the rules (-rules +store):\n%s", diff)
 	}
+	w.compareLive()
 }
+
+// compareLive holds what is counted of the live objects to the rules.
+func (w *ledgerWorld) compareLive() {
+	w.Helper()
+	want := LiveTotals{AsOf: w.now}
+	owners := map[string]int64{}
+	for _, o := range w.rules.objects {
+		if o.state != ledger.Live || !o.expires.After(w.now) {
+			continue
+		}
+		want.Total++
+		if o.winner.query > 0 {
+			owners[ownerOf(o.winner.indicator)]++
+		} else {
+			want.Unowned++
+		}
+	}
+	if want.Total > 0 {
+		want.Types = []NameTotal{{"File", want.Total}}
+	}
+	for name, n := range owners {
+		want.Owners = append(want.Owners, NameTotal{name, n})
+	}
+	slices.SortFunc(want.Owners, func(a, b NameTotal) int {
+		if a.Objects == b.Objects {
+			return strings.Compare(a.Name, b.Name)
+		}
+		return int(b.Objects - a.Objects)
+	})
+	w.must(w.store.KeepLiveTotals(ctx(), w.now))
+	got, err := w.store.LiveTotals(ctx())
+	w.must(err)
+	if diff := cmp.Diff(want, got); diff != "" {
+		w.Fatalf("live objects (-rules +store):\n%s", diff)
+	}
+	total, asOf, err := w.store.LiveObjects(ctx())
+	if w.must(err); total != want.Total || !asOf.Equal(w.now) {
+		w.Fatalf("%d live objects at %s, want %d at %s", total, asOf, want.Total, w.now)
+	}
+}
+
+// ownerOf is the owner of an indicator.
+func ownerOf(indicator int64) string { return fmt.Sprint("owner ", indicator%2) }
 
 func (w *ledgerWorld) expected() []string {
 	r := w.rules

@@ -195,7 +195,7 @@ func TestDiskFull(t *testing.T) {
 	if got := f.get(j).Queued; got != 10 {
 		t.Errorf("%d are counted", got)
 	}
-	if _, err := f.AddJob(ctx(), job.AdHoc, job.Full, f.now); err != nil && !Unavailable(err) {
+	if _, err := f.AddJob(ctx(), job.Request{Type: job.AdHoc, Mode: job.Full}, f.now); err != nil && !Unavailable(err) {
 		t.Errorf("another write: %v", err)
 	}
 	f.do(second(f.write.Exec(`PRAGMA max_page_count = 100000`)))
@@ -226,7 +226,7 @@ func TestDiskReadOnly(t *testing.T) {
 // A transaction is over with its error, and a context that ended before it began is heeded.
 func TestTransactionEnds(t *testing.T) {
 	f := newFixture(t)
-	f.do(second(f.AddJob(ctx(), job.AdHoc, job.Full, f.now)))
+	f.do(second(f.AddJob(ctx(), job.Request{Type: job.AdHoc, Mode: job.Full}, f.now)))
 	func() {
 		defer func() { recover() }()
 		f.inTransaction(ctx(), func(ctx context.Context, tx *transaction) error { //nolint:errcheck // it does not return
@@ -237,10 +237,10 @@ func TestTransactionEnds(t *testing.T) {
 	f.wantNumber(1, "jobs", `SELECT count(*) FROM job`)
 	ended, end := context.WithCancel(ctx())
 	end()
-	if _, err := f.AddJob(ended, job.AdHoc, job.Full, f.now); err == nil {
+	if _, err := f.AddJob(ended, job.Request{Type: job.AdHoc, Mode: job.Full}, f.now); err == nil {
 		t.Error("a context that has ended was not heeded")
 	}
-	f.do(second(f.AddJob(ctx(), job.AdHoc, job.Full, f.now)))
+	f.do(second(f.AddJob(ctx(), job.Request{Type: job.AdHoc, Mode: job.Full}, f.now)))
 }
 
 // Numbers of owners and types that a transaction gave are not believed after it was rolled back.

@@ -184,6 +184,10 @@ func (s *Store) dropRows(ctx context.Context, tx *transaction, seqs []int64) err
 	if err != nil {
 		return err
 	}
+	left, err := readUnderWay(ctx, tx, s.handed, numbers)
+	if err != nil {
+		return err
+	}
 	changed := make([]*ledger.Object, 0, len(rows))
 	for i := range rows {
 		r := &rows[i]
@@ -191,7 +195,7 @@ func (s *Store) dropRows(ctx context.Context, tx *transaction, seqs []int64) err
 		if o == nil {
 			continue
 		}
-		o.DropRow(r.Seq, d.Generation)
+		o.DropRow(r.Seq, left[o.Number].Seq, d.Generation)
 		if !r.Retire && r.Seq <= s.handed {
 			o.AssumeAccepted(r.Row)
 		}

@@ -16,47 +16,109 @@ type problemRow struct {
 	At        int64          `db:"at"`
 	Step      job.Step       `db:"step"`
 	Code      job.Code       `db:"code"`
+	Indicator sql.NullInt64  `db:"indicator"`
+	Type      string         `db:"type"`
+	Value     string         `db:"value"`
+	Owner     string         `db:"owner"`
 	Message   string         `db:"message"`
 	Raw       string         `db:"raw"`
 	Note      bool           `db:"note"`
 }
 
 const (
-	problemTables = ` FROM problem LEFT JOIN job ON job.number = problem.job`
-	selectProblem = `SELECT problem.id, job.request_id, problem.at, problem.step, problem.code, problem.message, problem.raw, problem.note` + problemTables
+	problemTables = ` FROM problem JOIN problem_raw ON problem_raw.id = problem.id LEFT JOIN job ON job.number = problem.job`
+	selectProblem = `SELECT problem.id, job.request_id, problem.at, problem.step, problem.code, problem.indicator, problem.type,
+		problem.value, problem.owner, problem.message, problem_raw.raw, problem.note` + problemTables
 )
 
 func (r problemRow) toProblem() job.Problem {
 	return job.Problem{ID: r.ID, RequestID: r.RequestID.String, DateAdded: fromMillis(r.At), Step: r.Step, Code: r.Code,
+		Subject: job.Subject{Indicator: r.Indicator.Int64, Type: r.Type, Value: r.Value, Owner: r.Owner},
 		Message: r.Message, Raw: r.Raw, Note: r.Note}
 }
 
-// ProblemFilter selects lines of REPORT, newest first.
+// MaxCounted bounds what [Store.CountErrors] counts.
+const MaxCounted = 100_000
+
+// countErrors has the unary plus so that the lines of other days are not looked at.
+const countErrors = `SELECT count(*) FROM (SELECT 1 FROM problem WHERE at >= ? AND +note = 0 LIMIT ?)`
+
+// CountErrors is how many lines of REPORT were added since an instant, notes left out: at most [MaxCounted].
+func (s *Store) CountErrors(ctx context.Context, since time.Time) (n int64, err error) {
+	if err := s.read.GetContext(ctx, &n, countErrors, toMillis(since), MaxCounted); err != nil {
+		return 0, fmt.Errorf("counting the errors: %w", err)
+	}
+	return n, nil
+}
+
+// Severity tells errors from notes.
+type Severity string
+
+// The severities; "" is both.
+const (
+	Errors Severity = "errors"
+	Notes  Severity = "notes"
+)
+
+// ProblemFilter selects lines of REPORT, newest first. Zero members select everything.
 type ProblemFilter struct {
 	// RequestID is part of a request ID.
 	RequestID string
 	Step      job.Step
-	Code      job.Code
-	// Text is part of the message or the raw object.
-	Text   string
+	// Code, Type and Owner are compared without regard to case.
+	Code        job.Code
+	Type, Owner string
+	Severity    Severity
+	// Since and Before bound when a line was added: Since included, Before not.
+	Since, Before time.Time
+	// Indicators are ThreatConnect's ids of those that it is about.
+	Indicators []int64
+	// Text is part of the message or the value. The raw objects are not searched: they are some hundred times as long.
+	Text string
+	// Newest is the number of the newest line to be looked at; 0 means all. Pages of a list that grows fit together by it.
+	Newest int64
 	Offset int
 	// Limit is 1 to 500; 0 means 50.
 	Limit int
 }
 
-// Problems are the lines of REPORT that f selects, newest first, and how many there are in all.
-func (s *Store) Problems(ctx context.Context, f ProblemFilter) (problems []job.Problem, total int64, err error) {
-	var w where
+// conditions are those of the statement that carries the filter out.
+func (f *ProblemFilter) conditions() (w where) {
 	if f.RequestID != "" {
 		w.addCondition(`problem.job IN (SELECT number FROM job WHERE request_id LIKE ? ESCAPE '\')`, likePart(f.RequestID))
 	}
 	w.addEqual("problem.step", string(f.Step))
-	w.addEqual("problem.code", string(f.Code))
-	if f.Text != "" {
-		w.addCondition(`problem.message LIKE ? ESCAPE '\' OR problem.raw LIKE ? ESCAPE '\'`, likePart(f.Text), likePart(f.Text))
+	for column, value := range map[string]string{"problem.code": string(f.Code), "problem.type": f.Type, "problem.owner": f.Owner} {
+		w.addEqual(column+" COLLATE NOCASE", value)
 	}
+	if f.Severity != "" {
+		w.addCondition("problem.note = ?", f.Severity == Notes)
+	}
+	// The unary plus keeps SQLite off the index by time: it would read and sort every line of a long time, where the newest are soon
+	// found in their order, and counted in the index by kind.
+	if !f.Since.IsZero() {
+		w.addCondition("+problem.at >= ?", toMillis(f.Since))
+	}
+	if !f.Before.IsZero() {
+		w.addCondition("+problem.at < ?", toMillis(f.Before))
+	}
+	if len(f.Indicators) > 0 {
+		w.addCondition(`problem.indicator IN (SELECT value FROM json_each(?))`, jsonList(f.Indicators))
+	}
+	if f.Newest != 0 {
+		w.addCondition("problem.id <= ?", f.Newest)
+	}
+	if f.Text != "" {
+		part := likePart(f.Text)
+		w.addCondition(`problem.message LIKE ? ESCAPE '\' OR problem.value LIKE ? ESCAPE '\'`, part, part)
+	}
+	return w
+}
+
+// Problems are the lines of REPORT that f selects, newest first, and how many there are in all.
+func (s *Store) Problems(ctx context.Context, f ProblemFilter) (problems []job.Problem, total int64, err error) {
 	var rows []problemRow
-	if total, err = s.readPage(ctx, &rows, selectProblem, `SELECT count(*) FROM problem`, w, "problem.id", f.Offset, f.Limit); err != nil {
+	if total, err = s.readPage(ctx, &rows, selectProblem, `SELECT count(*) FROM problem`, f.conditions(), "problem.id", f.Offset, f.Limit); err != nil {
 		return nil, 0, fmt.Errorf("reading the errors: %w", err)
 	}
 	problems = make([]job.Problem, len(rows))
@@ -64,6 +126,78 @@ func (s *Store) Problems(ctx context.Context, f ProblemFilter) (problems []job.P
 		problems[i] = r.toProblem()
 	}
 	return problems, total, nil
+}
+
+// listProblems first finds which lines are to be read, so that of those that are skipped the objects concerned are not.
+func listProblems(w where, offset, limit int) string {
+	return selectProblem + ` WHERE problem.id IN (SELECT problem.id FROM problem` + w.String() +
+		fmt.Sprintf(` ORDER BY problem.id DESC LIMIT %d OFFSET %d) ORDER BY problem.id DESC`, limit, max(offset, 0))
+}
+
+// EachProblem gives the lines of REPORT that f selects, newest first, one by one, at most limit of them from f.Offset on. It ends
+// with the first error of handle, which it returns as it is.
+func (s *Store) EachProblem(ctx context.Context, f ProblemFilter, limit int, handle func(job.Problem) error) error {
+	w := f.conditions()
+	rows, err := s.read.QueryxContext(ctx, listProblems(w, f.Offset, limit), w.args...)
+	if err != nil {
+		return fmt.Errorf("reading the errors: %w", err)
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var row problemRow
+		if err := rows.StructScan(&row); err != nil {
+			return fmt.Errorf("reading the errors: %w", err)
+		}
+		if err := handle(row.toProblem()); err != nil {
+			return err
+		}
+	}
+	return rows.Err()
+}
+
+// ProblemGroup counts the lines of a kind.
+type ProblemGroup struct {
+	Step  job.Step
+	Code  job.Code
+	Type  string
+	Note  bool
+	Count int64
+	// Retriable is how many of them can be retried.
+	Retriable int64
+	// Newest is when the last one was added.
+	Newest time.Time
+}
+
+// maxGroups bounds how many groups are told; there are as many as steps, codes and types come together, some dozens.
+const maxGroups = 2000
+
+const countGroups = `SELECT step, code, type, note, count(*) AS lines, count(*) FILTER (WHERE ` + retriable + `) AS again,
+	max(at) AS newest, max(id) AS last FROM problem`
+
+// ProblemGroups counts the lines of REPORT that f selects by step, code and type: errors before notes, the largest first. At most
+// 2,000 groups are told. newest is the number of the newest line, 0 for none.
+func (s *Store) ProblemGroups(ctx context.Context, f ProblemFilter) (groups []ProblemGroup, newest int64, err error) {
+	w := f.conditions()
+	var rows []struct {
+		Step   job.Step `db:"step"`
+		Code   job.Code `db:"code"`
+		Type   string   `db:"type"`
+		Note   bool     `db:"note"`
+		Count  int64    `db:"lines"`
+		Again  int64    `db:"again"`
+		Newest int64    `db:"newest"`
+		Last   int64    `db:"last"`
+	}
+	err = s.read.SelectContext(ctx, &rows, countGroups+w.String()+
+		fmt.Sprintf(` GROUP BY note, step, code, type ORDER BY note, lines DESC, step, code, type LIMIT %d`, maxGroups), w.args...)
+	if err != nil {
+		return nil, 0, fmt.Errorf("counting the errors: %w", err)
+	}
+	for _, r := range rows {
+		groups = append(groups, ProblemGroup{Step: r.Step, Code: r.Code, Type: r.Type, Note: r.Note, Count: r.Count, Retriable: r.Again, Newest: fromMillis(r.Newest)})
+		newest = max(newest, r.Last)
+	}
+	return groups, newest, nil
 }
 
 // Problem is one line of REPORT; [ErrNotFound] where there is none of this number.
@@ -82,27 +216,75 @@ func (s *Store) Problem(ctx context.Context, id int64) (job.Problem, error) {
 // AddProblems puts lines on REPORT for a job, 0 for none. A line without a date gets the present one.
 func (s *Store) AddProblems(ctx context.Context, number int64, problems []job.Problem) error {
 	return s.inTransaction(ctx, func(ctx context.Context, tx *transaction) error {
-		var rows []any
+		var rows []newLine
 		for _, p := range problems {
 			if p.DateAdded.IsZero() {
 				p.DateAdded = time.Now()
 			}
-			rows = appendProblem(rows, number, nil, nil, p)
+			rows = appendProblem(rows, number, 0, p)
 		}
 		return addProblems(ctx, tx, rows)
 	})
 }
 
-var insertProblems = newBulk(9, `INSERT INTO problem (job, query, indicator, at, step, code, message, raw, note) VALUES `, ``)
+var (
+	insertProblems = newBulk(13, `INSERT INTO problem (id, job, query, indicator, type, value, owner, at, step, code, message, note, retry) VALUES `, ``)
+	insertRaws     = newBulk(2, `INSERT INTO problem_raw (id, raw) VALUES `, ``)
+)
 
-func appendProblem(rows []any, number int64, query, indicator any, p job.Problem) []any {
-	p = p.Bounded()
-	return append(rows, nullValue(sql.NullInt64{Int64: number, Valid: number != 0}), query, indicator, toMillis(p.DateAdded), string(p.Step), string(p.Code),
-		p.Message, p.Raw, p.Note)
+// newLine is a line of REPORT that is not written yet.
+type newLine struct {
+	job, query int64
+	job.Problem
 }
 
-func addProblems(ctx context.Context, tx *transaction, rows []any) error {
-	if err := insertProblems.execRows(ctx, tx, rows); err != nil {
+// appendProblem appends a line; number and query are 0 for none. What a query gave is about an indicator, even one without an id.
+func appendProblem(lines []newLine, number, query int64, p job.Problem) []newLine {
+	return append(lines, newLine{number, query, p.Bounded()})
+}
+
+// values are those of insertProblems.
+func (l *newLine) values(id int64) []any {
+	indicator := nullNumber(l.Indicator)
+	if l.query != 0 {
+		indicator = l.Indicator
+	}
+	return []any{id, nullNumber(l.job), nullNumber(l.query), indicator, l.Type, l.Value, l.Owner, toMillis(l.DateAdded), string(l.Step),
+		string(l.Code), l.Message, l.Note, l.retry()}
+}
+
+// retry is the column of that name.
+func (l *newLine) retry() int64 {
+	switch {
+	case l.Note:
+		return 0
+	case l.Step == job.StepUpload && l.Raw != "":
+		return -1
+	case l.Indicator > 0:
+		return l.query
+	}
+	return 0
+}
+
+// nullNumber is NULL for 0.
+func nullNumber(n int64) any { return nullValue(sql.NullInt64{Int64: n, Valid: n != 0}) }
+
+// addProblems writes lines under the numbers that follow the last one.
+func addProblems(ctx context.Context, tx *transaction, lines []newLine) error {
+	if len(lines) == 0 {
+		return nil
+	}
+	var last int64
+	err := tx.GetContext(ctx, &last, `SELECT coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'problem'), 0)`)
+	if err != nil {
+		return fmt.Errorf("numbering what was not sent: %w", err)
+	}
+	rows, raws := make([]any, 0, insertProblems.columns*len(lines)), make([]any, 0, insertRaws.columns*len(lines))
+	for i := range lines {
+		last++
+		rows, raws = append(rows, lines[i].values(last)...), append(raws, last, lines[i].Raw)
+	}
+	if err := errors.Join(insertProblems.execRows(ctx, tx, rows), insertRaws.execRows(ctx, tx, raws)); err != nil {
 		return fmt.Errorf("keeping what was not sent: %w", err)
 	}
 	return nil

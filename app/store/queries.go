@@ -99,16 +99,24 @@ func (s *Store) Queries(ctx context.Context) (queries []Query, version string, e
 		return nil, "", fmt.Errorf("reading the queries: %w", err)
 	}
 	defer tx.Rollback() //nolint:errcheck // nothing was written
-	saved, err := savedQueries(ctx, tx)
-	if err != nil {
+	if queries, err = plainQueries(ctx, tx); err != nil {
 		return nil, "", err
-	}
-	queries = make([]Query, len(saved))
-	for i, q := range saved {
-		queries[i] = q.Query
 	}
 	version, err = listVersion(ctx, tx)
 	return queries, version, err
+}
+
+// plainQueries are the saved queries in rank order, as people know them.
+func plainQueries(ctx context.Context, q querier) ([]Query, error) {
+	saved, err := savedQueries(ctx, q)
+	if err != nil {
+		return nil, err
+	}
+	queries := make([]Query, len(saved))
+	for i, s := range saved {
+		queries[i] = s.Query
+	}
+	return queries, nil
 }
 
 // listVersion is the version of the list of queries. One that was never saved has a version as well, so that two first
@@ -124,8 +132,8 @@ func listVersion(ctx context.Context, tx querier) (string, error) {
 // SaveQueries replaces the whole list; the order given is the order of precedence. A query whose ID is known keeps its
 // identity, one without gets a new one. The next scheduled update becomes due at once, in the mode given; a full one that
 // is already asked for stays. version is the list's as the caller read it, "" for whatever it is; [ErrOutdated] means that
-// it is another by now, and nothing was changed.
-func (s *Store) SaveQueries(ctx context.Context, queries []Query, version string, next job.Mode) (newVersion string, err error) {
+// it is another by now, and nothing was changed. by names who saves it, "" where that is not known; see [Store.ListVersions].
+func (s *Store) SaveQueries(ctx context.Context, queries []Query, version string, next job.Mode, by string) (newVersion string, err error) {
 	newVersion = uuid.NewString()
 	err = s.inTransaction(ctx, func(ctx context.Context, tx *transaction) error {
 		current, err := listVersion(ctx, tx)
@@ -135,7 +143,14 @@ func (s *Store) SaveQueries(ctx context.Context, queries []Query, version string
 		if version != "" && version != current {
 			return ErrOutdated
 		}
+		before, err := plainQueries(ctx, tx)
+		if err != nil {
+			return err
+		}
 		if err := replaceQueries(ctx, tx, queries); err != nil {
+			return err
+		}
+		if err := keepVersion(ctx, tx, before, by, next); err != nil {
 			return err
 		}
 		if err := putSetting(ctx, tx, settingQueryVersion, newVersion); err != nil {

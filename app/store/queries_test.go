@@ -17,9 +17,9 @@ func TestSaveQueries(t *testing.T) {
 	b := Query{Owners: []string{"x"}, Types: []string{"File", "URL"}, TQL: "b"}
 	_, empty, err := f.Queries(ctx())
 	f.do(err)
-	_, err = f.SaveQueries(ctx(), []Query{a, b}, empty, job.Full)
+	_, err = f.SaveQueries(ctx(), []Query{a, b}, empty, job.Full, "")
 	f.do(err)
-	if _, err := f.SaveQueries(ctx(), []Query{b}, empty, job.Full); empty == "" || !errors.Is(err, ErrOutdated) {
+	if _, err := f.SaveQueries(ctx(), []Query{b}, empty, job.Full, ""); empty == "" || !errors.Is(err, ErrOutdated) {
 		t.Errorf("a second first list, on version %q: %v", empty, err)
 	}
 	saved, version, err := f.Queries(ctx())
@@ -30,10 +30,10 @@ func TestSaveQueries(t *testing.T) {
 	if saved[0].Rank != 1 || saved[1].Rank != 2 || saved[0].ID == saved[1].ID || saved[0].Version == "" {
 		t.Errorf("saved %+v", saved)
 	}
-	if _, err := f.SaveQueries(ctx(), nil, "older", job.Delta); !errors.Is(err, ErrOutdated) {
+	if _, err := f.SaveQueries(ctx(), nil, "older", job.Delta, ""); !errors.Is(err, ErrOutdated) {
 		t.Errorf("an outdated version: %v", err)
 	}
-	if _, err := f.SaveQueries(ctx(), []Query{saved[0], saved[0]}, version, job.Delta); err == nil {
+	if _, err := f.SaveQueries(ctx(), []Query{saved[0], saved[0]}, version, job.Delta, ""); err == nil {
 		t.Error("the same query was saved twice")
 	}
 	if again, same, _ := f.Queries(ctx()); same != version || len(again) != 2 {
@@ -44,7 +44,7 @@ func TestSaveQueries(t *testing.T) {
 	sorted, other := saved[0], saved[1]
 	sorted.SortDirection = "ASC"
 	other.TQL = "c"
-	next, err := f.SaveQueries(ctx(), []Query{other, {Owners: []string{"z"}, Types: []string{"URL"}, TQL: "new"}, sorted}, version, job.Delta)
+	next, err := f.SaveQueries(ctx(), []Query{other, {Owners: []string{"z"}, Types: []string{"URL"}, TQL: "new"}, sorted}, version, job.Delta, "")
 	f.do(err)
 	now, current, err := f.Queries(ctx())
 	f.do(err)
@@ -103,7 +103,7 @@ func TestMarks(t *testing.T) {
 // started is a job that began at a time.
 func (f *fixture) started(at time.Time) job.Job {
 	f.Helper()
-	update, err := f.AddJob(ctx(), job.AdHoc, job.Delta, f.now)
+	update, err := f.AddJob(ctx(), job.Request{Type: job.AdHoc, Mode: job.Delta}, f.now)
 	f.do(err)
 	f.do(second(f.UpdateJob(ctx(), update.RequestID, func(j *job.Job) error { j.DateStarted = &at; return nil })))
 	return update
@@ -135,7 +135,7 @@ func TestSchedule(t *testing.T) {
 	want("at first", Schedule{HasWork: true, NextMode: job.Full})
 	f.save(f.mark("one").Query)
 	want("a full update that is asked for stays", Schedule{HasWork: true, NextMode: job.Full})
-	update, err := f.AddJob(ctx(), job.Scheduled, job.Delta, noon)
+	update, err := f.AddJob(ctx(), job.Request{Type: job.Scheduled, Mode: job.Delta}, noon)
 	f.do(err)
 	if update.Mode != job.Full || update.Status != job.Pending || update.Number == 0 {
 		t.Errorf("queued %+v", update)
@@ -148,9 +148,9 @@ func TestSchedule(t *testing.T) {
 	})))
 	f.do(second(f.CompleteJob(ctx(), update.RequestID, done, "")))
 	want("completed", Schedule{HasWork: true, LastScheduled: noon, LastFullRead: done, Completed: true})
-	f.do(second(f.SaveQueries(ctx(), nil, "", job.Delta)))
+	f.do(second(f.SaveQueries(ctx(), nil, "", job.Delta, "")))
 	want("no queries", Schedule{NextMode: job.Delta, LastScheduled: noon, LastFullRead: done, Completed: true})
-	f.do(second(f.AddJob(ctx(), job.AdHoc, job.Full, noon.Add(2*time.Hour))))
+	f.do(second(f.AddJob(ctx(), job.Request{Type: job.AdHoc, Mode: job.Full}, noon.Add(2*time.Hour))))
 	want("ad hoc", Schedule{NextMode: job.Delta, LastScheduled: noon, LastFullRead: done, Completed: true})
 }
 
@@ -158,7 +158,7 @@ func TestSchedule(t *testing.T) {
 func TestScheduleAfterTheLastQuery(t *testing.T) {
 	f := newFixture(t)
 	f.apply(f.begin(job.Full), 0, 3)
-	f.do(second(f.SaveQueries(ctx(), nil, "", job.Full)))
+	f.do(second(f.SaveQueries(ctx(), nil, "", job.Full, "")))
 	s, err := f.Schedule(ctx())
 	f.do(err)
 	if !s.HasWork || s.NextMode != job.Full {

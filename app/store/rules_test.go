@@ -390,6 +390,11 @@ func (r *rules) cancel(j int64) {
 		o := r.objects[row.pattern]
 		if o.queued == row.seq {
 			o.queued, o.content, o.winner = 0, "", refCandidate{query: ledger.QueryVacant} // lost as it was
+			for _, left := range r.outbox {                                                // what is under way still decides
+				if left.pattern == row.pattern {
+					o.queued = left.seq
+				}
+			}
 		}
 		if !row.retire && row.seq <= r.handed {
 			o.mayHold(row)

@@ -87,8 +87,12 @@ func takeRequestedUpdate(ctx context.Context, tx *transaction, mode job.Mode, no
 	return mode, putTime(ctx, tx, settingScheduled, now)
 }
 
-// noteCompletion keeps that an update completed, and when everything was last read.
+// noteCompletion keeps that an update completed, and when everything was last read. One for a range says nothing about the
+// updates that the schedule is about.
 func noteCompletion(ctx context.Context, tx *transaction, j *job.Job, now time.Time) error {
+	if j.Ranged {
+		return nil
+	}
 	if err := putSetting(ctx, tx, settingCompleted, j.RequestID); err != nil {
 		return err
 	}

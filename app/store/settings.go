@@ -20,6 +20,9 @@ const (
 	settingFullRead     = "last_full_read"
 	settingCompleted    = "completed"
 	settingWindowEnd    = "last_window_end"
+	settingNotified     = "notified"
+	settingVerification = "verification"
+	settingLiveCounted  = "live_counted"
 )
 
 func putSetting(ctx context.Context, tx *transaction, name, value string) error {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"mssentinel/app/job"
@@ -63,7 +64,7 @@ type settlement struct {
 	accepted, retired, rejected, sends []any
 	// mayStand are the rejected ones that may stand all the same, disputed the rejected retirements.
 	mayStand, disputed []any
-	problems           []any
+	problems           []newLine
 }
 
 func (x *settlement) takeRows(ctx context.Context) error {
@@ -151,9 +152,23 @@ func (x *settlement) rejectRow(ctx context.Context, o *RejectedObject) error {
 	default:
 		x.rejected = append(x.rejected, r.object, r.Seq)
 	}
-	x.problems = appendProblem(x.problems, r.job, r.Query, r.Indicator, job.Problem{DateAdded: x.At, Step: job.StepUpload, Code: o.Code,
-		Message: o.Message, Raw: string(o.Payload)})
+	typ, err := x.store.names.typeName(ctx, x.tx, r.typ)
+	if err != nil {
+		return err
+	}
+	subject := job.Subject{Indicator: r.Indicator, Type: typ}
+	subject.Value, subject.Owner = splitName(r.Name)
+	x.problems = appendProblem(x.problems, r.job, r.Query, job.Problem{DateAdded: x.At, Step: job.StepUpload, Code: o.Code,
+		Message: o.Message, Subject: subject, Raw: string(o.Payload)})
 	return nil
+}
+
+// splitName gives the value and the owner of which the mappers make an object's name. A name of another form is a value.
+func splitName(name string) (value, owner string) {
+	if at := strings.LastIndex(name, " | "); at >= 0 {
+		return name[:at], name[at+len(" | "):]
+	}
+	return name, ""
 }
 
 // departsAgain is when an object departs once more because its retirement was rejected.

@@ -9,8 +9,10 @@ import (
 	"database/sql"
 	"database/sql/driver"
 	_ "embed"
+	"encoding/binary"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"maps"
 	"net/url"
@@ -63,13 +65,27 @@ type Store struct {
 	// departures is held by who decides what becomes of those, since that takes more than one transaction.
 	departures sync.Mutex
 	closed     atomic.Bool
+	// commit stands between the end of a transaction and its COMMIT; see [Options].
+	commit func(commit func() error) error
 	// fault is why a transaction could not be written; nil until then, and once the disk takes something again.
 	fault atomic.Pointer[error]
+}
+
+// Options are what a simulation puts in the place of the disk and of the end of the process; the zero value is the real thing.
+type Options struct {
+	// Commit ends each transaction: it calls commit, which is COMMIT, once or not at all, and returns its error, or that of
+	// the disk in its place. Nothing else is written meanwhile. nil calls commit and no more.
+	Commit func(commit func() error) error
 }
 
 // Open opens or creates the database in dir and takes the lock on it. The errors name the remedy: another process that
 // holds the lock, a file that is not ours or of a newer version, a folder that cannot be written.
 func Open(ctx context.Context, dir string) (*Store, error) {
+	return OpenWith(ctx, dir, Options{})
+}
+
+// OpenWith is [Open] with options.
+func OpenWith(ctx context.Context, dir string, o Options) (*Store, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("creating the state folder: %w", err)
 	}
@@ -80,7 +96,10 @@ func Open(ctx context.Context, dir string) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Store{lock: lock}
+	s := &Store{lock: lock, commit: o.Commit}
+	if s.commit == nil {
+		s.commit = func(commit func() error) error { return commit() }
+	}
 	if err := s.openFile(ctx, filepath.Join(dir, FileName)); err != nil {
 		return nil, errors.Join(err, s.Close())
 	}
@@ -119,6 +138,9 @@ func (s *Store) openFile(ctx context.Context, path string) error {
 	if err := createFile(path); err != nil {
 		return err
 	}
+	if err := checkSize(path); err != nil {
+		return openError(path, err)
+	}
 	version, err := readVersion(ctx, path, reading)
 	if readOnly(err) {
 		version, err = readVersion(ctx, path, mending)
@@ -143,6 +165,37 @@ func createFile(path string) error {
 		return fmt.Errorf("%s cannot be written (%w); make the folder and the file writable for this user", path, err)
 	}
 	return f.Close()
+}
+
+// checkSize refuses a file that was cut within a page. SQLite takes what is missing for zeros: a file of a few bytes would pass
+// for an empty one, and a first run. Where there is a log, SQLite may have been stopped while it wrote the page, and mends it.
+func checkSize(path string) error {
+	for _, suffix := range []string{"-wal", "-journal"} {
+		if info, err := os.Stat(path + suffix); err == nil && info.Size() > 0 {
+			return nil
+		}
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil || info.Size() == 0 {
+		return err
+	}
+	var head [18]byte // the last two are the size of a page, 1 for 65,536
+	if _, err := f.ReadAt(head[:], 0); err != nil && !errors.Is(err, io.EOF) {
+		return err
+	}
+	page := int64(binary.BigEndian.Uint16(head[16:]))
+	if page == 1 {
+		page = 1 << 16
+	}
+	if page == 0 || info.Size()%page != 0 {
+		return fmt.Errorf("its %d bytes are not whole pages: %w", info.Size(), sqlite3.Error{Code: sqlite3.ErrCorrupt})
+	}
+	return nil
 }
 
 // readVersion says which version of the schema a file has, 0 for an empty one. One of a newer version, or of another program,
@@ -351,10 +404,14 @@ func (s *Store) runTransaction(ctx context.Context, fn func(context.Context, *tr
 	if err := fn(ctx, &transaction{conn}); err != nil {
 		return err
 	}
-	if _, err := conn.ExecContext(ctx, `COMMIT`); err != nil {
+	err = s.commit(func() error {
+		_, err := conn.ExecContext(ctx, `COMMIT`)
+		done = err == nil
+		return err
+	})
+	if err != nil {
 		return fmt.Errorf("committing: %w", err)
 	}
-	done = true
 	return nil
 }
 

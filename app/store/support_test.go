@@ -61,7 +61,7 @@ func (f *fixture) reopen() {
 
 func (f *fixture) save(queries ...Query) []RunQuery {
 	f.Helper()
-	f.do(second(f.SaveQueries(ctx(), queries, "", job.Delta)))
+	f.do(second(f.SaveQueries(ctx(), queries, "", job.Delta, "")))
 	saved, err := f.RunQueries(ctx())
 	f.do(err)
 	return saved
@@ -70,7 +70,7 @@ func (f *fixture) save(queries ...Query) []RunQuery {
 // begin queues a job and begins to read.
 func (f *fixture) begin(mode job.Mode) job.Job {
 	f.Helper()
-	j, err := f.AddJob(ctx(), job.AdHoc, mode, f.now)
+	j, err := f.AddJob(ctx(), job.Request{Type: job.AdHoc, Mode: mode}, f.now)
 	f.do(err)
 	return f.beginAgain(j)
 }

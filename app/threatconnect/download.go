@@ -83,6 +83,9 @@ func (r *reader) readByOffset(ctx context.Context, handle func(Page) error) erro
 	total := int64(-1)
 	for start := 0; ; {
 		p, err := r.readPage(ctx, pageRequest{sorting: r.sortOrder(), start: start, count: start == 0})
+		if err != nil && start > 0 && refusesOffset(err) {
+			return nil // rows have disappeared: the same query was taken before
+		}
 		if err != nil {
 			return err
 		}

@@ -93,6 +93,17 @@ func (e *Error) isTimeout() bool {
 	return strings.Contains(message, "timeout") || strings.Contains(message, "timed out") || strings.Contains(message, "time out")
 }
 
+// refusesOffset reports whether an error can mean that an offset lies behind the last row, where that is no empty page
+// (app/docs/threatconnect.md#paging).
+func refusesOffset(err error) bool {
+	var refused *Error
+	if !errors.As(err, &refused) || refused.foreign || refused.isTimeout() {
+		return false
+	}
+	status := refused.effectiveStatus()
+	return status == http.StatusBadRequest || status == http.StatusNotFound
+}
+
 // maxSkew is how far ThreatConnect lets clocks differ (app/docs/threatconnect.md#authentication).
 const maxSkew = 5 * time.Minute
 
@@ -202,6 +213,8 @@ func (c *Client) explainFailure(err error) error {
 	if errors.As(err, &failed) {
 		err = failed.Err // without the address, which holds the whole query
 	}
+	// What net/http says may repeat a header of the answer, of any length.
+	err = mask.HideInError(err, func(said string) string { return text.Line(said, maxMessageBytes) })
 	remedy := "Check the network, the firewall and the proxy settings."
 	var lookup *net.DNSError
 	var certificate *tls.CertificateVerificationError

@@ -47,8 +47,8 @@ func (l loneRow) Unwrap() error { return l.error }
 
 // readLoneRow reads the row that a page begins with and that cannot be read as it is: with those fields alone with which it
 // can. Where it cannot be read without any, it is named by its id, if that was seen, or else stepped over as one without an
-// id. Unless its size is the cause, what the row is to blame for strikes no other one: where the next one cannot be read
-// either, the failure counts.
+// id. Unless its size is the cause, what the row is to blame for strikes no other one, and strikes it whenever it is read:
+// where the next one cannot be read either, the failure counts, and once that one can be read, this one is tried again.
 func (r *reader) readLoneRow(ctx context.Context, q pageRequest, lone loneRow) (pageAnswer, error) {
 	if len(r.fields) > 0 {
 		if p, err := r.readWithoutFields(ctx, q); err == nil || ctx.Err() != nil {
@@ -56,17 +56,25 @@ func (r *reader) readLoneRow(ctx context.Context, q pageRequest, lone loneRow) (
 		}
 	}
 	row, named := r.nameRow(lone)
-	r.client.options.Logger.Warn("an indicator cannot be read", "id", row.ID, "error", lone.error)
 	if named && errors.Is(lone, errTooLarge) {
+		r.warnUnreadable(row, lone)
 		return pageAnswer{Page: Page{Indicators: []Indicator{row}, Total: -1}, limit: 1, more: true}, nil
 	}
 	p, err := r.readNext(ctx, q)
 	if err != nil {
 		return p, lone.error
 	}
+	if again, err := r.readWith(ctx, q, r.fields); err == nil || ctx.Err() != nil {
+		return again, err // an outage that has ended
+	}
+	r.warnUnreadable(row, lone)
 	p.Indicators = slices.Insert(p.Indicators, 0, row)
 	p.limit, p.Total = p.limit+1, -1
 	return p, nil
+}
+
+func (r *reader) warnUnreadable(row Indicator, lone loneRow) {
+	r.client.options.Logger.Warn("an indicator cannot be read", "id", row.ID, "error", lone.error)
 }
 
 // readNext reads the page that begins with the row after this one. Tries enough were made before it.
@@ -82,19 +90,14 @@ func (r *reader) readNext(ctx context.Context, q pageRequest) (pageAnswer, error
 
 // readWithoutFields reads a row with as many of the fields as can be read, one by one and together.
 func (r *reader) readWithoutFields(ctx context.Context, q pageRequest) (pageAnswer, error) {
-	readWith := func(fields []string) (pageAnswer, error) {
-		probe := *r
-		probe.size.limit, probe.policy, probe.fields = 1, retryPolicy{tries: 2, budget: r.policy.budget}, fields
-		return probe.fetchPage(ctx, q)
-	}
-	best, err := readWith(nil)
+	best, err := r.readWith(ctx, q, nil)
 	if err != nil {
 		return best, err
 	}
 	var readable []string
 	for _, field := range r.fields {
 		more := append(slices.Clone(readable), field)
-		if p, err := readWith(more); err == nil {
+		if p, err := r.readWith(ctx, q, more); err == nil {
 			readable, best = more, p
 		} else if ctx.Err() != nil {
 			return p, err
@@ -107,6 +110,13 @@ func (r *reader) readWithoutFields(ctx context.Context, q pageRequest) (pageAnsw
 	r.client.options.Logger.Warn("an indicator cannot be read with all its parts; it is sent without",
 		"indicators", readableIDs(best.Page), "without", leftOut)
 	return best, nil
+}
+
+// readWith reads a row with these fields.
+func (r *reader) readWith(ctx context.Context, q pageRequest, fields []string) (pageAnswer, error) {
+	probe := *r
+	probe.size.limit, probe.policy, probe.fields = 1, retryPolicy{tries: 2, budget: r.policy.budget}, fields
+	return probe.fetchPage(ctx, q)
 }
 
 // nameRow is the row that cannot be read, as far as the beginning of the answer tells: named, if that is its id.

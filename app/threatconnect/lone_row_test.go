@@ -98,6 +98,34 @@ func TestAnOutageIsNoFaultOfARow(t *testing.T) {
 	}
 }
 
+// An outage passes over no row, wherever it ends: what it broke off fails, or comes complete.
+func TestAnOutageThatEnds(t *testing.T) {
+	for failures := range 45 {
+		synctest.Test(t, func(t *testing.T) {
+			f, l := newFake(30), newLedger()
+			f.before = func(n int, _ url.Values) *http.Response {
+				if n == 1 || n > 1+failures {
+					return nil
+				}
+				return reply(500, refusal("0x1007", "Internal error"))
+			}
+			f.most = 10
+			var spoilt []Indicator
+			err := client(f).Download(t.Context(), Selection{Query: hosts}, func(p Page) error {
+				for _, i := range p.Indicators {
+					if i.ID == 0 || i.Unreadable != "" || len(i.LeftOut) > 0 {
+						spoilt = append(spoilt, i)
+					}
+				}
+				return l.handle(p)
+			}, l.unseen)
+			if len(spoilt) > 0 || err == nil && len(l.seen) != 30 {
+				t.Errorf("after %d failures: %v, read %d rows, and %+v as if they were to blame", failures, err, len(l.seen), spoilt)
+			}
+		})
+	}
+}
+
 // While someone waits, a failure is told and not looked into, but for the size.
 func TestALargeRowInAPreview(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -27,9 +27,12 @@ const (
 // is an *Error where ThreatConnect refused.
 func (c *Client) Owners(ctx context.Context) ([]Owner, error) {
 	var owners []Owner
-	known := map[int64]bool{}
+	known, more := map[int64]bool{}, true
 	for start := 0; start < maxOwners; {
 		page, err := c.readOwners(ctx, start)
+		if err != nil && !more && refusesOffset(err) {
+			break
+		}
 		if err != nil {
 			return nil, fmt.Errorf("list owners: %w", err)
 		}
@@ -44,7 +47,8 @@ func (c *Client) Owners(ctx context.Context) ([]Owner, error) {
 				owners = append(owners, o)
 			}
 		}
-		if start += len(page.items); !fresh || page.next == "" && len(page.items) < ownersPerPage {
+		more = page.next != ""
+		if start += len(page.items); !fresh || !more && len(page.items) < ownersPerPage {
 			break
 		}
 	}

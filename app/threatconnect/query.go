@@ -7,7 +7,6 @@ import (
 	"strconv"
 	"strings"
 	"time"
-	"unicode"
 )
 
 // Query selects indicators as an analyst does on CONFIGURE.
@@ -25,8 +24,8 @@ var SortFields = []string{"id", "dateAdded", "lastModified", "summary", "typeNam
 	"threatAssessScore", "calScore", "firstSeen", "lastSeen", "lastObserved", "observationCount", "falsePositiveCount",
 	"externalDateAdded", "externalLastModified", "externalDateExpires"}
 
-// Check says what is wrong with the query in itself, before ThreatConnect is asked. TQL that passes cannot reach beyond
-// the parentheses that are put around it.
+// Check says what is wrong with the query in itself, before ThreatConnect is asked; a fault in the TQL is a [TQLFault]. TQL
+// that passes cannot reach beyond the parentheses that are put around it.
 func (q Query) Check() error {
 	switch {
 	case len(q.Owners) == 0:
@@ -38,95 +37,7 @@ func (q Query) Check() error {
 	case q.SortDirection != "" && !strings.EqualFold(q.SortDirection, "ASC") && !strings.EqualFold(q.SortDirection, "DESC"):
 		return fmt.Errorf("%q is not a sort direction: choose ASC or DESC", q.SortDirection)
 	}
-	code, err := withoutLiterals(q.TQL)
-	if err != nil {
-		return err
-	}
-	if err := checkQuotes(code); err != nil {
-		return err
-	}
-	if err := checkParentheses(code); err != nil {
-		return err
-	}
-	isBoundary := func(r rune) bool { return r != '_' && !unicode.IsLetter(r) && !unicode.IsDigit(r) }
-	for word := range strings.FieldsFuncSeq(code, isBoundary) {
-		if strings.EqualFold(word, "ownerName") {
-			return errors.New("the TQL names ownerName: leave it out, the owners are those chosen in Owners to Query")
-		}
-		if strings.EqualFold(word, "typeName") {
-			return errors.New("the TQL names typeName: leave it out, the types are those chosen in Indicator Types to Retrieve")
-		}
-	}
-	return nil
-}
-
-// typographicQuotes are what word processors and chats make of the quotes of a string. TQL knows none of them.
-const typographicQuotes = "“”„‟‘’‚‛«»‹›″′‶‵´＂＇「」『』〝〞〟❝❞❛❜"
-
-// checkQuotes refuses typographic quotes in what is no string: within one they are text.
-func checkQuotes(code string) error {
-	for _, r := range code {
-		if strings.ContainsRune(typographicQuotes, r) {
-			return fmt.Errorf("the TQL has %c: use straight quotes", r)
-		}
-	}
-	return nil
-}
-
-// withoutLiterals puts a blank in the place of each string of a TQL query (app/docs/threatconnect.md#tql).
-func withoutLiterals(tql string) (string, error) {
-	var code strings.Builder
-	for i := 0; i < len(tql); i++ {
-		quote := tql[i]
-		if quote != '"' && quote != '\'' && quote != '`' {
-			code.WriteByte(quote)
-			continue
-		}
-		start := i
-		for i++; i < len(tql) && tql[i] != quote; i++ {
-			if tql[i] == '\\' {
-				i++
-			}
-		}
-		if i >= len(tql) {
-			// Perhaps it begins within typographic quotes, or its end is one.
-			if err := checkQuotes(code.String() + tql[start:]); err != nil {
-				return "", err
-			}
-			return "", fmt.Errorf("the TQL has a string that does not end: close the %c at character %d",
-				quote, characterPosition(tql, start))
-		}
-		code.WriteByte(' ')
-	}
-	return code.String(), nil
-}
-
-// characterPosition counts characters from 1, as a person does.
-func characterPosition(tql string, offset int) int { return len([]rune(tql[:offset])) + 1 }
-
-// checkParentheses refuses what could end the parentheses that are put around the TQL, or hide them.
-func checkParentheses(code string) error {
-	for _, mark := range []string{"--", "//", "/*", "#"} {
-		if strings.Contains(code, mark) {
-			return fmt.Errorf("the TQL has %s outside of a string: TQL knows no comments, leave it out", mark)
-		}
-	}
-	depth := 0
-	for _, r := range code {
-		switch r {
-		case '(':
-			depth++
-		case ')':
-			depth--
-		}
-		if depth < 0 {
-			return errors.New("the TQL closes a parenthesis that it did not open: remove it, or add the missing one")
-		}
-	}
-	if depth > 0 {
-		return errors.New("the TQL opens a parenthesis that it does not close: close it, or remove it")
-	}
-	return nil
+	return checkTQL(q.TQL)
 }
 
 // Selection is what a download reads.

@@ -152,14 +152,15 @@ func (c *Client) tryList(ctx context.Context, r request, expectedBytes int) (ans
 	return a, err
 }
 
-func (c *Client) sendRequest(ctx context.Context, r request, expectedBytes int) (answer, error) {
+// buildRequest makes a request that only lacks the proof of who asks.
+func (c *Client) buildRequest(ctx context.Context, r request) (*http.Request, error) {
 	target := c.base + r.path
 	if r.query != "" {
 		target += "?" + r.query
 	}
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, target, bytes.NewReader(r.body))
 	if err != nil {
-		return answer{}, err
+		return nil, err
 	}
 	req.Header.Set("Accept", "application/json")
 	if r.body != nil {
@@ -167,6 +168,14 @@ func (c *Client) sendRequest(ctx context.Context, r request, expectedBytes int) 
 	}
 	if c.options.UserAgent != "" {
 		req.Header.Set("User-Agent", c.options.UserAgent)
+	}
+	return req, nil
+}
+
+func (c *Client) sendRequest(ctx context.Context, r request, expectedBytes int) (answer, error) {
+	req, err := c.buildRequest(ctx, r)
+	if err != nil {
+		return answer{}, err
 	}
 	if err := c.authorizeRequest(req); err != nil {
 		return answer{}, err

@@ -28,9 +28,12 @@ func (c *Client) authorizeRequest(req *http.Request) error {
 // SignRequest signs a request as an API user, at this moment (app/docs/threatconnect.md#authentication). The key is used
 // as it stands, blanks included. Nothing that the signature covers, method, path and query, may change afterwards.
 func SignRequest(req *http.Request, accessID, secretKey string) {
-	now := time.Now().Unix()
-	signature := computeSignature(secretKey, req.Method, req.URL.RequestURI(), now)
-	req.Header.Set("Timestamp", strconv.FormatInt(now, 10))
+	signAt(req, accessID, secretKey, time.Now())
+}
+
+func signAt(req *http.Request, accessID, secretKey string, at time.Time) {
+	signature := computeSignature(secretKey, req.Method, req.URL.RequestURI(), at.Unix())
+	req.Header.Set("Timestamp", strconv.FormatInt(at.Unix(), 10))
 	req.Header.Set("Authorization", "TC "+accessID+":"+signature)
 }
 

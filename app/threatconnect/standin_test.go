@@ -80,6 +80,30 @@ func TestDownloadFromStandin(t *testing.T) {
 	}
 }
 
+// A date is read with a blank behind it and without.
+func TestTrailingBlankOfStandin(t *testing.T) {
+	for _, written := range []bool{false, true} {
+		s, c, q := against(t, tcserver.Options{TrailingBlank: written})
+		q.SortField, q.SortDirection = "", ""
+		want, blanks := active(s), 0
+		l := newLedger()
+		err := c.Download(t.Context(), Selection{Query: q}, func(p Page) error {
+			for _, i := range p.Indicators {
+				if strings.Contains(string(i.Raw), `Z "`) {
+					blanks++
+				}
+				if !want[i.ID].LastModified.Equal(i.LastModified) {
+					t.Fatalf("%d was modified at %v, not at %v", i.ID, i.LastModified, want[i.ID].LastModified)
+				}
+			}
+			return l.handle(p)
+		}, l.unseen)
+		if err != nil || len(l.seen) != len(want) || written != (blanks > 0) {
+			t.Errorf("blanks %v: %d of %d, %d with a blank, %v", written, len(l.seen), len(want), blanks, err)
+		}
+	}
+}
+
 func TestWindowFromStandin(t *testing.T) {
 	s, c, q := against(t, tcserver.Options{})
 	var times []time.Time
@@ -274,5 +298,109 @@ func TestRefusalsOfStandin(t *testing.T) {
 	c.options.SecretKey = func() string { return "wrong" }
 	if _, err := c.Owners(t.Context()); !errors.As(err, &refused) || refused.Status != 401 || !strings.Contains(err.Error(), "Secret Key") {
 		t.Error(err)
+	}
+}
+
+// What is not known about the API costs no indicator, whichever way it is.
+func TestUnknownsOfStandin(t *testing.T) {
+	for name, u := range map[string]tcserver.Unknowns{
+		"lenient":        {Lenient: true},
+		"withheld":       {Withheld: []string{"tags", "associatedGroups"}},
+		"zone":           {Zone: time.FixedZone("far", 7*3600)},
+		"units":          {NowUnits: []string{"HOUR"}},
+		"clock":          {ClockAhead: 4 * time.Minute},
+		"offsets":        {RefusePastEnd: true},
+		"inactive":       {HideInactive: true},
+		"authentication": {AuthFailure: tcserver.AuthPage},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s, c, q := against(t, tcserver.Options{Unknowns: u})
+			want := active(s)
+			for _, field := range []string{"", "lastModified"} {
+				q.SortField = field
+				l := newLedger()
+				if err := l.download(c, Selection{Query: q, From: time.Unix(0, 0)}); err != nil || len(l.seen) != len(want) {
+					t.Errorf("sorted by %q: %d of %d, %v", field, len(l.seen), len(want), err)
+				}
+			}
+		})
+	}
+}
+
+// Rows that disappear during a download lead behind the last one, where an offset may be refused.
+func TestOffsetsBehindTheEnd(t *testing.T) {
+	for _, refused := range []bool{false, true} {
+		s, c, q := against(t, tcserver.Options{Unknowns: tcserver.Unknowns{RefusePastEnd: refused}})
+		q.SortField = "lastModified"
+		rows := s.Rows()
+		s.BetweenPages(func(page int) {
+			if page != 2 {
+				return
+			}
+			for _, r := range rows[:len(rows)-100] {
+				s.Delete(r.ID) //nolint:errcheck // it is there
+			}
+		})
+		l := newLedger()
+		if err := l.download(c, Selection{Query: q}); err != nil {
+			t.Errorf("refused %v: %v", refused, err)
+		}
+		for id := range active(s) {
+			if l.seen[id] == 0 {
+				t.Fatalf("refused %v: %d was missed", refused, id)
+			}
+		}
+	}
+}
+
+// A list of owners that fills its last page is asked for once more.
+func TestOwnersFillTheirPage(t *testing.T) {
+	for _, refused := range []bool{false, true} {
+		_, c, _ := against(t, tcserver.Options{Unknowns: tcserver.Unknowns{RefusePastEnd: refused}, MoreOwners: tcserver.ManyOwners(495)[180:]})
+		if owners, err := c.Owners(t.Context()); err != nil || len(owners) != ownersPerPage {
+			t.Errorf("refused %v: %d owners, %v", refused, len(owners), err)
+		}
+	}
+}
+
+// Whatever a failed authentication looks like, it is one.
+func TestAuthFailuresOfStandin(t *testing.T) {
+	for _, form := range []string{tcserver.AuthPlain, tcserver.AuthCode, tcserver.AuthVersion, tcserver.AuthPage} {
+		_, c, _ := against(t, tcserver.Options{Unknowns: tcserver.Unknowns{AuthFailure: form}})
+		c.options.SecretKey = func() string { return "wrong" }
+		var refused *Error
+		if _, err := c.Owners(t.Context()); !errors.As(err, &refused) || refused.Status != 401 || !refused.Permanent() {
+			t.Errorf("%q: %v", form, err)
+		}
+	}
+	_, c, _ := against(t, tcserver.Options{Unknowns: tcserver.Unknowns{ClockAhead: 10 * time.Minute}})
+	if _, err := c.Owners(t.Context()); err == nil || !strings.Contains(err.Error(), "clock") {
+		t.Error(err)
+	}
+}
+
+// What the help of CONFIGURE offers is what ThreatConnect takes, each example as it stands.
+func TestKeywordsAreKnown(t *testing.T) {
+	_, c, q := against(t, tcserver.Options{})
+	seen := map[string]bool{}
+	for _, group := range KeywordGroups() {
+		conditions := []string{group.Example}
+		for _, keyword := range group.Keywords {
+			condition := keyword + " is not null"
+			if strings.HasPrefix(keyword, "has") {
+				condition = keyword + "(id > 0)"
+			}
+			conditions = append(conditions, condition)
+			if seen[keyword] {
+				t.Errorf("%s is there twice", keyword)
+			}
+			seen[keyword] = true
+		}
+		for _, q.TQL = range conditions {
+			if _, err := c.Count(t.Context(), q); err != nil {
+				t.Errorf("%s: %v", q.TQL, err)
+			}
+		}
 	}
 }

@@ -58,3 +58,6 @@ func New(o Options) *Client {
 	}
 	return c
 }
+
+// Host is the host that is asked, with its port where the address has one.
+func (c *Client) Host() string { return c.host }

@@ -35,6 +35,8 @@ type jobView struct {
 	DateUploadComplete   *time.Time `json:"date_upload_complete"`
 	DateCompleted        *time.Time `json:"date_completed"`
 	DateFailed           *time.Time `json:"date_failed"`
+	// Ranged says that the window is a range that was asked for.
+	Ranged bool `json:"ranged"`
 	// WindowStart and WindowEnd bound lastModified: start included, end not. An update that reads everything has no
 	// start.
 	WindowStart *time.Time `json:"last_modified_filter_start"`
@@ -73,11 +75,25 @@ type progressView struct {
 	Queued           int64   `json:"queued"`
 	Uploaded         int64   `json:"uploaded"`
 	ObjectsPerSecond float64 `json:"objects_per_second"`
+	// DateStarted is when the attempt began. The counts of indicators are those of this attempt.
+	DateStarted time.Time `json:"date_started"`
+	// ExpectsMore says that Expected may still grow; ExpectedUploads is null while it is not known.
+	ExpectsMore     bool   `json:"expects_more"`
+	ExpectedUploads *int64 `json:"expected_uploads"`
+	// The shares are from 0 to 1, and never become smaller while an attempt lasts; that of the upload is null while it is not
+	// known.
+	DownloadShare float64  `json:"download_share"`
+	ConvertShare  float64  `json:"convert_share"`
+	UploadShare   *float64 `json:"upload_share"`
+	// Blocked says why nothing can be told of the time left; "" where it can.
+	Blocked string `json:"blocked"`
 	// WaitUntil is null where it is not known how long the job waits; WaitReason is "" while it does not wait.
 	WaitUntil  *time.Time `json:"wait_until"`
 	WaitReason string     `json:"wait_reason"`
 	// RemainingSeconds is null while the time left is unknown.
 	RemainingSeconds *int64 `json:"remaining_seconds"`
+	// RemainingAtLeast says that it may be longer, since not everything is known yet.
+	RemainingAtLeast bool `json:"remaining_at_least"`
 }
 
 // jobsView is the answer of GET api/job/request, newest first.
@@ -88,9 +104,12 @@ type jobsView struct {
 	TotalCount int64     `json:"total_count"`
 }
 
-// submitBody is what POST api/job/request takes.
+// submitBody is what POST api/job/request takes. From and To, as [parseInstant] reads them, make a delta update one for a
+// range.
 type submitBody struct {
 	Mode job.Mode `json:"mode"`
+	From string   `json:"from"`
+	To   string   `json:"to"`
 }
 
 // answerBody is what POST api/job/request/<id>/retirement takes: whether the objects that wait shall be retired.
@@ -105,7 +124,7 @@ func newJobView(j job.Job) jobView {
 		DateDownloadStart: j.DateDownloadStart, DateDownloadComplete: j.DateDownloadComplete,
 		DateConvertStart: j.DateConvertStart, DateConvertComplete: j.DateConvertComplete,
 		DateUploadStart: j.DateUploadStart, DateUploadComplete: j.DateUploadComplete,
-		DateCompleted: j.DateCompleted, DateFailed: j.DateFailed, WindowStart: j.WindowStart, WindowEnd: j.WindowEnd,
+		DateCompleted: j.DateCompleted, DateFailed: j.DateFailed, Ranged: j.Ranged, WindowStart: j.WindowStart, WindowEnd: j.WindowEnd,
 		FailureCount: j.FailureCount, RetryAfter: j.RetryAfter,
 		countsView: countsView(j.Counts), OtherErrors: j.OtherErrors, RetirementsHeld: j.Question(),
 	}
@@ -113,7 +132,12 @@ func newJobView(j job.Job) jobView {
 
 func newProgressView(p pipeline.Progress) *progressView {
 	view := &progressView{Stage: p.Stage, Expected: p.Expected, Downloaded: p.Downloaded, Converted: p.Converted,
-		Queued: p.Queued, Uploaded: p.Uploaded, ObjectsPerSecond: p.Rate, WaitReason: p.WaitReason}
+		Queued: p.Queued, Uploaded: p.Uploaded, ObjectsPerSecond: p.Rate, WaitReason: p.WaitReason,
+		DateStarted: p.Started, ExpectsMore: p.ExpectsMore, DownloadShare: p.DownloadShare, ConvertShare: p.ConvertShare, Blocked: p.Blocked,
+		RemainingAtLeast: p.AtLeast}
+	if p.AllQueued || p.ExpectedUploads > 0 {
+		view.ExpectedUploads, view.UploadShare = &p.ExpectedUploads, &p.UploadShare
+	}
 	if !p.WaitUntil.IsZero() {
 		view.WaitUntil = &p.WaitUntil
 	}
@@ -173,7 +197,34 @@ func readJobFilter(c echo.Context) (store.JobFilter, error) {
 		return filter, httpErrorf(http.StatusBadRequest,
 			"There is no job type %s: use %s or %s.", quoteValue(kind), job.Scheduled, job.AdHoc)
 	}
+	kind, err := readName(c, "kind", updateKinds)
+	if err != nil {
+		return filter, err
+	}
+	if filter.Ranged = kind == rangeRun; !filter.Ranged {
+		filter.Mode = job.Mode(kind)
+	}
+	if filter.Since, err = readInstant(c, "since"); err != nil {
+		return filter, err
+	}
+	if filter.Before, err = readInstant(c, "before"); err != nil {
+		return filter, err
+	}
+	if !filter.Since.IsZero() && !filter.Before.IsZero() && !filter.Since.Before(filter.Before) {
+		return filter, httpErrorf(http.StatusBadRequest, "The time ends before it begins: let before be later than since.")
+	}
 	return filter, nil
+}
+
+// updateKinds are the kinds of updates that the filters tell apart.
+var updateKinds = []string{string(job.Delta), rangeRun, string(job.Full), string(job.Reconcile)}
+
+// kindOf is the kind of update that a filter selects, "" for all.
+func kindOf(f store.JobFilter) string {
+	if f.Ranged {
+		return rangeRun
+	}
+	return string(f.Mode)
 }
 
 func (s *server) submitJob(c echo.Context) error {
@@ -181,21 +232,36 @@ func (s *server) submitJob(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := checkMode(body.Mode); err != nil {
+	request, err := readRequest(body.Mode, body.From, body.To)
+	if err != nil {
 		return err
 	}
-	j, err := s.Pipeline.Submit(c.Request().Context(), body.Mode)
+	j, err := s.Pipeline.Submit(c.Request().Context(), request)
 	if err != nil {
 		return err
 	}
 	return c.JSON(http.StatusOK, newJobView(j))
 }
 
-func checkMode(mode job.Mode) error {
-	if slices.Contains(job.Modes, mode) {
-		return nil
+// readRequest reads what a job is asked for with; its error says what to change.
+func readRequest(mode job.Mode, from, to string) (job.Request, error) {
+	r := job.Request{Mode: mode}
+	for name, part := range map[string]struct {
+		text    string
+		instant *time.Time
+	}{"from": {from, &r.From}, "to": {to, &r.To}} {
+		if part.text == "" {
+			continue
+		}
+		var err error
+		if *part.instant, err = parseInstant(part.text); err != nil {
+			return r, badInstant(name, part.text)
+		}
 	}
-	return httpErrorf(http.StatusBadRequest, "There is no mode %s: send delta, full or reconcile.", quoteValue(mode))
+	if err := r.Check(time.Now()); err != nil {
+		return r, httpErrorf(http.StatusBadRequest, "%s", text.Sentence(err.Error()))
+	}
+	return r, nil
 }
 
 func (s *server) answerRetirement(c echo.Context) error {

@@ -28,6 +28,10 @@ type taskView struct {
 	NextRun                 *time.Time `json:"next_run"`
 	// Detail says what the task does just now.
 	Detail string `json:"detail"`
+	// Runs counts those that ended in the last 30 days; the seconds are null where there were none.
+	Runs              int64    `json:"runs"`
+	AverageRunSeconds *float64 `json:"average_run_seconds"`
+	LongestRunSeconds *float64 `json:"longest_run_seconds"`
 }
 
 // tasksView is the answer of GET api/task, in the order in which a job meets the tasks.
@@ -36,12 +40,17 @@ type tasksView struct {
 	Data  []taskView `json:"data"`
 }
 
-func newTaskView(t pipeline.Task) taskView {
-	return taskView{
+func newTaskView(t pipeline.Task, runs pipeline.Runs) taskView {
+	view := taskView{
 		Name: t.Name, Slug: t.Slug, Description: t.Description, Status: t.Status, Paused: t.Paused, Schedule: t.Schedule,
 		HeartbeatTimeoutMinutes: t.HeartbeatTimeout.Minutes(), LastHeartbeat: optionalTime(t.LastHeartbeat),
-		LastRun: optionalTime(t.LastRun), NextRun: optionalTime(t.NextRun), Detail: t.Detail,
+		LastRun: optionalTime(t.LastRun), NextRun: optionalTime(t.NextRun), Detail: t.Detail, Runs: runs.Count,
 	}
+	if runs.Count > 0 {
+		average, longest := runs.Average.Seconds(), runs.Longest.Seconds()
+		view.AverageRunSeconds, view.LongestRunSeconds = &average, &longest
+	}
+	return view
 }
 
 // optionalTime is t in UTC, nil for the zero time.
@@ -54,9 +63,13 @@ func optionalTime(t time.Time) *time.Time {
 }
 
 func (s *server) listTasks(c echo.Context) error {
+	runs, err := s.Pipeline.TaskRuns(c.Request().Context())
+	if err != nil {
+		return err
+	}
 	data := []taskView{}
 	for _, t := range s.Pipeline.Tasks() {
-		data = append(data, newTaskView(t))
+		data = append(data, newTaskView(t, runs[t.Slug]))
 	}
 	return c.JSON(http.StatusOK, tasksView{Count: len(data), Data: data})
 }
@@ -92,7 +105,12 @@ func (s *server) explainTask(slug string, err error) error {
 	if errors.Is(err, job.ErrState) {
 		return httpErrorf(http.StatusConflict, "The task %s is paused. Resume it first.", quoteValue(slug))
 	}
-	if !errors.Is(err, store.ErrNotFound) {
+	switch {
+	case errors.Is(err, pipeline.ErrRunOnly):
+		return httpErrorf(http.StatusConflict, "The task %s starts on command alone: there is nothing to pause.", quoteValue(slug))
+	case errors.Is(err, pipeline.ErrAtWork):
+		return httpErrorf(http.StatusConflict, "The task %s is at work already. Wait for its end, or kill it.", quoteValue(slug))
+	case !errors.Is(err, store.ErrNotFound):
 		return err
 	}
 	var slugs []string

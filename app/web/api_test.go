@@ -74,11 +74,21 @@ var routes = []struct {
 	{"PUT", "/api/task/download?pause=true", "", true},
 	{"DELETE", "/api/task/download", "", true},
 	{"GET", "/api/report/batch-error", "", false},
+	{"GET", "/api/verify", "", false},
+	{"POST", "/api/verify", `{"scope":"all"}`, true},
+	{"DELETE", "/api/verify", "", true},
+	{"POST", "/api/verify/repair", `{"action":"retire","confirm":true}`, true},
+	{"GET", "/api/doctor", "", false},
+	{"GET", "/api/doctor.txt", "", false},
+	{"POST", "/api/doctor", `{"indicator":"bad.example"}`, true},
+	{"GET", "/api/doctor/pages", "", false},
+	{"GET", "/api/activity", "", false},
+	{"GET", "/api/content", "", false},
 }
 
 // What makes any call a bad one, whatever it is about.
 func TestEveryRoute(t *testing.T) {
-	w := newWorld()
+	w := newWorld().withDoctor()
 	w.jobs = []job.Job{{RequestID: jobID}}
 	h := w.handler()
 	refused := func(status int, says, method, target, body string, headers ...string) {
@@ -121,6 +131,9 @@ func TestEveryRoute(t *testing.T) {
 			if strings.HasPrefix(r.target, "/api/task/") {
 				says = `The task "download" is paused. Resume it first.`
 			}
+			if r.target == "/api/doctor" {
+				says = `The task "doctor" is paused. Resume it first.`
+			}
 			refused(409, says, r.method, r.target, r.body)
 		}
 	}
@@ -130,6 +143,7 @@ func TestEveryRoute(t *testing.T) {
 func TestMembers(t *testing.T) {
 	w := newWorld()
 	w.queries = []store.Query{oneSaved("a", "rating > 3")}
+	w.saved = []savedVersion{{store.ListVersion{Number: 1}, w.queries}}
 	w.jobs = []job.Job{{RequestID: jobID}}
 	w.progress = pipeline.Progress{RequestID: jobID, WaitUntil: noon, Remaining: time.Minute}
 	w.problems = someProblems()
@@ -137,16 +151,26 @@ func TestMembers(t *testing.T) {
 	const jobMembers = "count_downloaded count_duplicate count_invalid count_other_errors count_queued count_rejected count_retired count_retirement_held count_unchanged count_uploaded " +
 		"date_completed date_convert_complete date_convert_start date_download_complete date_download_start date_failed date_queued date_started " +
 		"date_upload_complete date_upload_start failure_count job_type last_modified_filter_end last_modified_filter_start message mode"
+	const verifyMembers = "count_agreed count_compared count_expected count_kept count_strangers count_too_new date_completed date_started differences " +
+		"examples message queries repairable repairs scope share state types"
+	w.verified = someVerification()
 	for _, tt := range []struct{ method, target, body, list, members, of string }{
 		{"GET", "/api/health", "", "", "status uptime_seconds version", ""},
 		{"GET", "/api/tc_info", "", "", "owners sort_fields types", ""},
 		{"GET", "/api/tql-config", "", "data", "count data version", "id owners rank sort_direction sort_field tql types version"},
+		{"GET", "/api/tql-config/versions", "", "data", "count data", "added changed count deleted mode moved number saved_at saved_by"},
+		{"GET", "/api/tql-config/versions/1", "", "data", "added changed count data deleted mode moved number saved_at saved_by", "id owners rank sort_direction sort_field tql types version"},
 		{"POST", "/api/tql-config/test", routes[4].body, "", "count status", ""},
 		{"POST", "/api/tql-config/preview", routes[4].body, "stix_objects", "cap errors returned_count stix_objects total_count truncated", "name pattern"},
-		{"GET", "/api/job/request", "", "data", "count data total_count", jobMembers + " progress request_id retry_after status"},
-		{"GET", "/api/task", "", "data", "count data", "description detail heartbeat_timeout_minutes last_heartbeat last_run name next_run paused schedule slug status"},
-		{"GET", "/api/report/batch-error", "", "data", "count data total_count", "code date_added id message note raw request_id step"},
-		{"POST", "/api/job/request", `{"mode":"delta"}`, "", jobMembers + " request_id retry_after status", ""},
+		{"GET", "/api/job/request", "", "data", "count data total_count", jobMembers + " progress ranged request_id retry_after status"},
+		{"GET", "/api/task", "", "data", "count data", "average_run_seconds description detail heartbeat_timeout_minutes last_heartbeat last_run longest_run_seconds name next_run paused runs schedule slug status"},
+		{"GET", "/api/report/batch-error", "", "data", "count data total_count", "code date_added id indicator_id message note owner raw request_id step type value"},
+		{"GET", "/api/verify", "", "examples", verifyMembers, "difference id in_workspace last_accepted name pattern stranger valid_until workspace_valid_until"},
+		{"GET", "/api/verify", "", "types", verifyMembers, "count_active count_expired count_live last_accepted newest_row type"},
+		{"GET", "/api/verify", "", "repairs", verifyMembers, "action count_objects date request_id"},
+		{"GET", "/api/verify", "", "queries", verifyMembers, "kql title"},
+		{"POST", "/api/verify/repair", `{"action":"send_again"}`, "", "count_objects request_id", ""},
+		{"POST", "/api/job/request", `{"mode":"delta"}`, "", jobMembers + " ranged request_id retry_after status", ""},
 		{"POST", "/api/tql-config?reset=false&version=v1", "[]", "", "saved version", ""},
 	} {
 		rec := call(t, h, tt.method, tt.target, tt.body)
@@ -223,6 +247,14 @@ func TestBadCalls(t *testing.T) {
 		{"DELETE", "/api/task/nothing", "", 404, "nothing"},
 		{"GET", "/api/report/batch-error?step=Dance", "", 400, "Download, Convert, Upload"},
 		{"GET", "/api/nothing", "", 404, "no such page"},
+		{"GET", "/api/doctor", "", 404, "has not run yet"},
+		{"GET", "/api/doctor.txt", "", 404, "has not run yet"},
+		{"POST", "/api/doctor", `{"variable":"` + strings.Repeat("x", 201) + `"}`, 400, "The variable is not what this takes"},
+		{"POST", "/api/doctor", `{"indicator":"a\nb"}`, 400, "The indicator is not what this takes"},
+		{"POST", "/api/doctor", `{"large_bodies":"yes"}`, 400, `holds string in the place of bool (member "large_bodies")`},
+		{"POST", "/api/doctor", `{}`, 404, `There is no task "doctor"`},
+		{"GET", "/api/doctor/pages?waits=5,x", "", 400, `"x" is no number of seconds from 0 to 45`},
+		{"POST", "/api/doctor/pages", `{"token":"x","results":[]}`, 403, "reload the page"},
 	} {
 		rec := call(t, h, tt.method, tt.target, tt.body)
 		if got := message(t, rec); rec.Code != tt.status || got == "" || !strings.Contains(got, tt.says) {

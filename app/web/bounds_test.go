@@ -294,7 +294,7 @@ func TestLongValuesFromOutside(t *testing.T) {
 	h := w.handler()
 	long := strings.Repeat("7", 60_000)
 	for _, name := range []string{"request_id", "status", "job_type", "offset", "limit", "code", "text", "step", "id", "ask", "mode", "done", "task", "window", "version", "other"} {
-		for _, page := range []string{"/ui/jobs", "/ui/report", "/ui/tasks", "/ui/edit", "/ui/preview", "/api/job/request", "/api/report/batch-error", "/api/task"} {
+		for _, page := range []string{"/ui/jobs", "/ui/report", "/ui/tasks", "/ui/edit", "/ui/preview", "/api/job/request", "/api/report/batch-error", "/api/task", "/ui/activity", "/api/activity"} {
 			rec := call(t, h, http.MethodGet, page+"?"+name+"="+long, "")
 			if rec.Code != http.StatusBadRequest || rec.Body.Len() > 20_000 || strings.Contains(rec.Body.String(), long[:1000]) {
 				t.Errorf("%s?%s: %d, %d bytes", page, name, rec.Code, rec.Body.Len())
@@ -410,6 +410,8 @@ func TestTextsFromOutsideAreMasked(t *testing.T) {
 	w.trouble = said
 	w.progress = pipeline.Progress{RequestID: "running", Stage: "Upload", WaitReason: said}
 	w.tasks[0].Detail = said
+	w.verified = someVerification()
+	w.verified.Message, w.verified.Types[0].Type, w.verified.Examples[0].Name, w.verified.Examples[0].Pattern = said, said, said, said
 	w.owners = func(context.Context) ([]threatconnect.Owner, error) {
 		return nil, &threatconnect.Error{Status: 403, Message: said}
 	}
@@ -422,7 +424,7 @@ func TestTextsFromOutsideAreMasked(t *testing.T) {
 	h := w.handler()
 	query := `{"owners":["Demo Organization"],"types":["Host"],"tql":"x"}`
 	for _, c := range []struct{ method, target, body string }{
-		{"GET", "/ui/", ""}, {"GET", "/ui/jobs", ""}, {"GET", "/ui/jobs?id=running", ""}, {"GET", "/ui/tasks", ""}, {"GET", "/ui/edit?window=add", ""},
+		{"GET", "/ui/", ""}, {"GET", "/ui/jobs", ""}, {"GET", "/ui/jobs?id=running", ""}, {"GET", "/ui/tasks", ""}, {"GET", "/ui/edit?window=add", ""}, {"GET", "/ui/verify", ""}, {"GET", "/api/verify", ""},
 		{"GET", "/ui/preview?id=a", ""}, {"GET", "/api/health", ""}, {"GET", "/api/job/request", ""}, {"GET", "/api/task", ""}, {"GET", "/api/tc_info", ""},
 		{"POST", "/api/tql-config/test", query}, {"POST", "/api/tql-config/preview", query}, {"POST", "/api/tql-config", "[" + query + "]"},
 	} {

@@ -3,6 +3,7 @@ package web
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"slices"
@@ -12,6 +13,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/mattn/go-sqlite3"
 	"golang.org/x/net/html"
 
 	"mssentinel/app/job"
@@ -49,7 +51,7 @@ func (w *world) mustHaveDone(t *testing.T, calls ...string) {
 func TestFirstQuery(t *testing.T) {
 	w := newWorld()
 	v := w.visit(t, "")
-	v.sees("Microsoft Sentinel", "Version: 1.0.0 | Source: ThreatConnect-Demo", "CONFIGURE JOBS TASKS REPORT", "No queries yet")
+	v.sees("Microsoft Sentinel", "Version: 1.0.0 | Source: ThreatConnect-Demo", "CONFIGURE JOBS TASKS REPORT", "First steps")
 	v.follow("Edit")
 	v.sees("No queries in the list")
 	v.press("Add")
@@ -123,7 +125,7 @@ func TestEditing(t *testing.T) {
 	order("rating = 5")
 
 	v.press("Save")
-	v.sees("A delta update reads them from the last update on")
+	v.sees("1 query is new or changed: a delta update reads them from the last update on.", "1 query is deleted: 591 live objects are no longer selected.", "Recommended")
 	v.press("Back to editing")
 	order("rating = 5")
 	v.press("Save")
@@ -382,6 +384,19 @@ func TestSavingOnAFullDisk(t *testing.T) {
 	w.mustHaveDone(t, "save 2 delta", "due")
 }
 
+// The first write that fails, before anything else has noticed, is told with what to do as well.
+func TestSavingOnADiskJustFull(t *testing.T) {
+	w := twoSaved()
+	v := w.visit(t, "ui/edit")
+	v.press("Move query 1 down")
+	v.press("Save")
+	w.refuse = fmt.Errorf("saving: %w", sqlite3.Error{Code: sqlite3.ErrFull})
+	v.press("Save and Run Delta Update")
+	v.status(http.StatusServiceUnavailable)
+	v.sees("Not saved, and your edits are still here. The Service could not write its database. Free some space on its disk", "Unsaved changes.")
+	w.mustHaveDone(t)
+}
+
 func TestExportAndImport(t *testing.T) {
 	w := twoSaved()
 	exported := call(t, w.handler(), http.MethodGet, "/ui/export", "")
@@ -445,15 +460,15 @@ func TestFocus(t *testing.T) {
 		t.Helper()
 		if got := attr(v.find("focus", func(n *html.Node) bool {
 			return slices.ContainsFunc(n.Attr, func(a html.Attribute) bool { return a.Key == "autofocus" })
-		}), "id"); got != want {
+		}), "value"); got != want {
 			t.Errorf("the focus is on %q, want %q", got, want)
 		}
 	}
 	focus("add")
 	v.press("Move query 1 down")
-	focus("down-a")
+	focus("down:1")
 	for _, w := range []struct{ opens, closes, id string }{
-		{"Add", "Cancel", "add"}, {"Edit query 2", "Cancel", "edit-a"}, {"Delete query 2", "Cancel", "delete-a"},
+		{"Add", "Cancel", "add"}, {"Edit query 2", "Cancel", "edit:1"}, {"Delete query 2", "Cancel", "delete:1"},
 		{"Import", "Cancel", "import"}, {"Save", "Back to editing", "save"}, {"Cancel", "Keep editing", "cancel"},
 	} {
 		v.press(w.opens)
@@ -470,7 +485,7 @@ func TestFocus(t *testing.T) {
 	focus("submit")
 	v.fill("tql", "rating > 4")
 	v.press("Submit")
-	focus("edit-a")
+	focus("edit:1")
 }
 
 func TestPreviewPage(t *testing.T) {
@@ -527,4 +542,21 @@ func TestDamagedDraft(t *testing.T) {
 	v.press("Save")
 	v.status(http.StatusRequestEntityTooLarge)
 	v.sees("longer than 4 MiB")
+}
+
+// Each line says what its query last gave, and the page of when that is. What is not known is no number.
+func TestWhatQueriesGave(t *testing.T) {
+	w := twoSaved()
+	v := w.visit(t, "ui/")
+	v.sees("They come with the first full update or reconcile.")
+	w.totals = store.QueryTotals{ReadAt: noon, CountedAt: noon.Add(time.Minute), Queries: map[string]store.QueryTotal{
+		"a": {Read: true, Matched: 24_871, Invalid: 20, Won: 24_001, Lost: 850, Live: 23_990}, "b": {Live: 7}}}
+	v.open("ui/")
+	heads := v.heads()
+	for i, want := range map[string][]string{"Matches": {"24,871", "–"}, "Won": {"24,001", "–"}, "Lost": {"850", "–"}, "Invalid": {"20", "–"}, "Live": {"23,990", "7"}} {
+		if got := v.column(slices.Index(heads, i)); !slices.Equal(got, want) {
+			t.Errorf("%s: %q, want %q", i, got, want)
+		}
+	}
+	v.sees("They are of the last full update or reconcile, 2026-11-24 12:00:00", "Live was counted at 2026-11-24 12:01:00")
 }

@@ -2,11 +2,14 @@ package web
 
 import (
 	"bytes"
+	"compress/flate"
 	"crypto/sha256"
+	"encoding/base64"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"slices"
 	"strconv"
@@ -14,7 +17,6 @@ import (
 
 	"mssentinel/app/store"
 	"mssentinel/app/text"
-	"mssentinel/templates"
 )
 
 // draft is the list of queries as an operator has edited it and not saved. It lives in the page, not in the Service.
@@ -24,7 +26,7 @@ type draft struct {
 	Version, Base string
 }
 
-// draftQuery is a query with a key that a new one has too.
+// draftQuery is a query with a key that a new one has too. Keys are short: the page has several of each.
 type draftQuery struct {
 	Key string
 	store.Query
@@ -38,8 +40,8 @@ type draftView struct {
 
 func newDraft(queries []store.Query, version string) *draft {
 	d := &draft{Version: version}
-	for _, q := range queries {
-		d.Queries = append(d.Queries, draftQuery{Key: q.ID, Query: tidyQuery(q)})
+	for i, q := range queries {
+		d.Queries = append(d.Queries, draftQuery{Key: strconv.Itoa(i + 1), Query: tidyQuery(q)})
 	}
 	d.Base = d.fingerprint()
 	return d
@@ -47,14 +49,23 @@ func newDraft(queries []store.Query, version string) *draft {
 
 // parseDraft reads a draft from the fields of its page. One that is larger than our pages make it is refused before
 // anything is made of it.
-func parseDraft(encoded, version, base string) (*draft, error) {
-	if len(encoded) > maxList {
-		return nil, httpErrorf(http.StatusRequestEntityTooLarge,
-			"The unsaved list is longer than %d MiB. Open CONFIGURE again, and shorten the queries.", maxList>>20)
+func parseDraft(packed, version, base string) (*draft, error) {
+	tooLong := httpErrorf(http.StatusRequestEntityTooLarge,
+		"The unsaved list is longer than %d MiB. Open CONFIGURE again, and shorten the queries.", maxList>>20)
+	if len(packed) > maxPacked {
+		return nil, tooLong
 	}
 	damaged := httpErrorf(http.StatusBadRequest, "The unsaved list did not arrive whole. Open CONFIGURE again.")
+	content := base64.NewDecoder(base64.RawURLEncoding, strings.NewReader(packed))
+	encoded, err := io.ReadAll(io.LimitReader(flate.NewReader(content), maxList+1))
+	switch {
+	case err != nil:
+		return nil, damaged
+	case len(encoded) > maxList:
+		return nil, tooLong
+	}
 	var views boundedList[draftView]
-	err := json.Unmarshal([]byte(encoded), &views)
+	err = json.Unmarshal(encoded, &views)
 	switch {
 	case errors.Is(err, errTooMany):
 		return nil, httpErrorf(http.StatusRequestEntityTooLarge, "%s", text.Sentence(err.Error()))
@@ -71,17 +82,36 @@ func parseDraft(encoded, version, base string) (*draft, error) {
 	return d, nil
 }
 
-// encodeQueries gives the list in the form that parseDraft reads.
-func (d *draft) encodeQueries() (string, error) {
+// packQueries gives the list in the form that parseDraft reads: JSON, compressed, since the page carries it beside the
+// table and sends it back with each button.
+func (d *draft) packQueries() (string, error) {
 	views := make([]draftView, 0, len(d.Queries))
 	for _, q := range d.Queries {
+		q.Rank, q.Version = 0, "" // both follow from the list
 		views = append(views, draftView{Key: q.Key, queryView: queryView(q.Query)})
 	}
 	encoded, err := json.Marshal(views)
 	if err != nil {
 		return "", fmt.Errorf("writing the unsaved list: %w", err)
 	}
-	return string(encoded), nil
+	packed, err := packText(encoded)
+	if err != nil {
+		return "", fmt.Errorf("packing the unsaved list: %w", err)
+	}
+	return packed, nil
+}
+
+// packText compresses, into characters that need no escape in a page or a form.
+func packText(content []byte) (string, error) {
+	var packed strings.Builder
+	characters := base64.NewEncoder(base64.RawURLEncoding, &packed)
+	compressed, err := flate.NewWriter(characters, flate.DefaultCompression)
+	if err != nil {
+		return "", err
+	}
+	_, err = compressed.Write(content)
+	err = errors.Join(err, compressed.Close(), characters.Close())
+	return packed.String(), err
 }
 
 // fingerprint changes with anything that a save would keep.
@@ -100,12 +130,31 @@ func (d *draft) findQuery(key string) int {
 	return slices.IndexFunc(d.Queries, func(q draftQuery) bool { return q.Key == key })
 }
 
-// moveQuery shifts a query by one place, and stops at the ends.
-func (d *draft) moveQuery(key string, by int) {
+// moveQuery puts a query at the index to, or at the end of the list that is nearest to it. The others keep their order.
+func (d *draft) moveQuery(key string, to int) {
 	from := d.findQuery(key)
-	if to := from + by; from >= 0 && to >= 0 && to < len(d.Queries) {
-		d.Queries[from], d.Queries[to] = d.Queries[to], d.Queries[from]
+	if from < 0 {
+		return
 	}
+	q := d.Queries[from]
+	d.Queries = slices.Delete(d.Queries, from, from+1)
+	d.Queries = slices.Insert(d.Queries, max(0, min(to, len(d.Queries))), q)
+}
+
+// orderBy puts the queries into the order of keys, as a page does by itself. Those that are not named come last, in
+// the order that they have.
+func (d *draft) orderBy(keys []string) {
+	places := make(map[string]int, len(keys))
+	for i, key := range keys {
+		places[key] = i
+	}
+	place := func(q draftQuery) int {
+		if i, named := places[q.Key]; named {
+			return i
+		}
+		return len(keys)
+	}
+	slices.SortStableFunc(d.Queries, func(a, b draftQuery) int { return place(a) - place(b) })
 }
 
 func (d *draft) removeQuery(key string) {
@@ -168,14 +217,13 @@ func parseImport(content []byte) ([]store.Query, error) {
 func (d *draft) replaceQueries(queries, saved []store.Query) {
 	known := queriesByID(saved)
 	d.Queries = nil
-	for _, q := range queries {
+	for i, q := range queries {
 		q = tidyQuery(q)
-		if _, found := known[q.ID]; found && d.findQuery(q.ID) < 0 {
-			d.Queries = append(d.Queries, draftQuery{Key: q.ID, Query: q})
-			continue
+		if _, found := known[q.ID]; !found {
+			q.ID = ""
 		}
-		q.ID = ""
-		d.Queries = append(d.Queries, draftQuery{Key: d.newKey(), Query: q})
+		delete(known, q.ID) // what has the same id beyond the first is a query of its own
+		d.Queries = append(d.Queries, draftQuery{Key: "new-" + strconv.Itoa(i+1), Query: q})
 	}
 }
 
@@ -197,20 +245,4 @@ func (d *draft) queryList() []store.Query {
 		queries = append(queries, q.Query)
 	}
 	return queries
-}
-
-// queryRows shows the draft, with a mark on what differs from the saved list.
-func (d *draft) queryRows(saved []store.Query) []templates.Query {
-	known := queriesByID(saved)
-	rows := make([]templates.Query, 0, len(d.Queries))
-	for i, q := range d.Queries {
-		row := queryRow(q.Key, i, q.Query)
-		if before, found := known[q.ID]; !found {
-			row.Mark = "New"
-		} else if !sameQuery(q.Query, tidyQuery(before)) {
-			row.Mark = "Changed"
-		}
-		rows = append(rows, row)
-	}
-	return rows
 }

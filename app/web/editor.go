@@ -18,6 +18,8 @@ type editor struct {
 	// saved is the list as it stands in the store, under version.
 	saved   []store.Query
 	version string
+	// arrived is the draft as it came, in the order that the page shows. What is not changed need not be drawn again.
+	arrived string
 	view    templates.Editor
 	status  int
 }
@@ -45,16 +47,41 @@ func (e *editor) reloadSaved() (err error) {
 	return err
 }
 
-// renderDraft answers with the page as it stands now. The page carries the draft.
+// renderDraft answers with the page as it stands now, or with the part of it that the page needs. The page carries the
+// draft.
 func (e *editor) renderDraft() error {
-	encoded, err := e.draft.encodeQueries()
+	packed, err := e.draft.packQueries()
 	if err != nil {
 		return err
 	}
-	e.view.Draft, e.view.Version, e.view.Base = encoded, e.draft.Version, e.draft.Base
-	e.view.Seal = e.s.sealDraft(encoded, e.draft.Version, e.draft.Base)
-	e.view.Queries = e.draft.queryRows(e.saved)
+	e.view.Draft, e.view.Version, e.view.Base = packed, e.draft.Version, e.draft.Base
+	e.view.Seal = e.s.sealDraft(packed, e.draft.Version, e.draft.Base)
 	e.view.Dirty = e.draft.isDirty()
 	e.view.Outdated = e.draft.Version != e.version
+	if e.needsWindow(packed) {
+		return renderPage(e.c, e.status, templates.EditorWindow(e.view))
+	}
+	e.view.Queries = e.queryRows()
 	return renderPage(e.c, e.status, templates.EditorPage(e.view))
+}
+
+// needsWindow says that the page can go on with the window alone: its script asked, and nothing else on it changes.
+func (e *editor) needsWindow(packed string) bool {
+	return e.c.Request().Header.Get("HX-Request") == "true" && packed == e.arrived && len(e.view.Notices) == 0 && !e.view.Outdated
+}
+
+// queryRows shows the draft, with a mark on what differs from the saved list.
+func (e *editor) queryRows() []templates.Query {
+	known := queriesByID(e.saved)
+	rows := make([]templates.Query, 0, len(e.draft.Queries))
+	for i, q := range e.draft.Queries {
+		row := e.s.queryRow(q.Key, i, q.Query)
+		if before, found := known[q.ID]; !found {
+			row.Mark = "New"
+		} else if !sameQuery(q.Query, tidyQuery(before)) {
+			row.Mark = "Changed"
+		}
+		rows = append(rows, row)
+	}
+	return rows
 }

@@ -101,8 +101,15 @@ func httpMessage(e *echo.HTTPError) string {
 // renderError shows the sentence in the frame of the screen that failed.
 func (s *server) renderError(c echo.Context, status int, message string) error {
 	depth := strings.Count(strings.TrimPrefix(c.Request().URL.Path, "/"), "/")
-	frame := s.newFrame(c, "Error", strings.TrimPrefix(c.Request().URL.Path, "/ui/"))
+	section := strings.TrimPrefix(c.Request().URL.Path, "/ui/")
+	if section == "doctor" { // which stands behind TASKS
+		section = "tasks"
+	}
+	frame := s.newFrame(c, "Error", section)
 	frame.Root = strings.Repeat("../", depth)
+	if depth != 1 { // a strip that redraws itself has the links of a page below ui/
+		frame.Overview = nil
+	}
 	return renderPage(c, status, templates.Failure(frame, status, message))
 }
 

@@ -66,6 +66,9 @@ func TestHeaders(t *testing.T) {
 		"/ui/edit":                {http.StatusOK, "text/html; charset=UTF-8", "no-store"},
 		"/ui/jobs":                {http.StatusOK, "text/html; charset=UTF-8", "no-store"},
 		"/ui/tasks":               {http.StatusOK, "text/html; charset=UTF-8", "no-store"},
+		"/ui/help":                {http.StatusOK, "text/html; charset=UTF-8", "no-store"},
+		"/ui/doctor":              {http.StatusOK, "text/html; charset=UTF-8", "no-store"},
+		"/api/doctor/echo/x":      {http.StatusOK, "application/json", "no-store"},
 		"/ui/report":              {http.StatusOK, "text/html; charset=UTF-8", "no-store"},
 		"/ui/nothing":             {http.StatusNotFound, "text/html; charset=UTF-8", "no-store"},
 		"/api/health":             {http.StatusOK, "application/json", "no-store"},
@@ -93,7 +96,7 @@ func TestTroubleOnEveryScreen(t *testing.T) {
 	w := twoSaved()
 	w.problems = []job.Problem{{ID: 1, RequestID: jobID}}
 	v := w.visit(t, "ui/")
-	pages := []string{"ui/", "ui/edit", "ui/preview?id=a", "ui/jobs", "ui/jobs?id=" + jobID, "ui/tasks", "ui/report", "ui/report?id=1", "ui/nothing"}
+	pages := []string{"ui/", "ui/edit", "ui/preview?id=a", "ui/jobs", "ui/jobs?id=" + jobID, "ui/tasks", "ui/report", "ui/report?id=1", "ui/doctor", "ui/nothing"}
 	for _, page := range pages {
 		v.open(page)
 		v.misses("trouble")
@@ -124,6 +127,7 @@ func TestFormTokens(t *testing.T) {
 		"dismiss": {"ui/jobs?ask=dismiss&id=asking", "Keep the objects"},
 		"pause":   {"ui/tasks?ask=pause&task=cleaner", "Pause Task"},
 		"start":   {"ui/tasks?ask=run&task=cleaner", "Run Task"},
+		"doctor":  {"ui/doctor", "Run"},
 		"kill":    {"ui/tasks?ask=kill&task=download", "Kill Task"},
 		"arrow":   {"ui/edit", "Move query 1 down"},
 		"save":    {"ui/edit", "Save"},

@@ -11,6 +11,8 @@ import (
 	"github.com/labstack/echo/v4"
 
 	"mssentinel/app/job"
+	"mssentinel/app/pipeline"
+	"mssentinel/app/store"
 	"mssentinel/app/text"
 	"mssentinel/templates"
 )
@@ -28,22 +30,38 @@ func (s *server) showJob(c echo.Context, id string) error {
 	}
 	view := templates.JobPage{
 		Frame: s.newFrame(c, "Job Details", "jobs"), Self: pageURL("jobs", url.Values{"id": {id}}),
-		Job: jobRow(j), Facts: jobFacts(j), Details: details,
+		List: listURL("jobs", c.QueryParam("list")), Job: jobRow(j), Facts: jobFacts(j), Stages: jobStages(j, time.Now()), Funnel: jobFunnel(j.Counts), Details: details,
 	}
 	if p := s.jobProgress(); p != nil && p.RequestID == id {
 		view.Progress = p
 	}
+	view.Ended = describeEnd(j)
+	attempts, err := s.Store.Attempts(ctx, id)
+	if err != nil {
+		return err
+	}
+	view.Attempts = attemptRows(j, attempts)
 	if view.Job.CanCancel { // it waits or runs
 		view.Paused = s.pausedTasks()
 	}
-	view.Ask = askJob(c.QueryParam("ask"), view.Job)
+	asked, err := s.askedAbout(ctx, j)
+	if err != nil {
+		return err
+	}
+	if asked != nil {
+		if view.Held, err = s.heldView(c, j, asked); err != nil {
+			return err
+		}
+		view.Self = view.Held.Self
+	}
+	view.Ask = askJob(c.QueryParam("ask"), view.Job, asked)
 	return renderPage(c, http.StatusOK, templates.JobDetails(view))
 }
 
 // jobRow is a job's line on JOBS.
 func jobRow(j job.Job) templates.Job {
 	row := templates.Job{
-		RequestID: j.RequestID, Type: typeLabel(j.Type), Mode: modeLabel(j.Mode),
+		RequestID: j.RequestID, Type: typeLabel(j.Type), Mode: modeLabel(j),
 		Status: string(j.Status), Message: j.Message,
 		Started: j.DateStarted, Ended: j.DateCompleted, Downloaded: j.Downloaded, Uploaded: j.Uploaded,
 		Retired: j.Retired, Errors: j.Invalid + j.Rejected + j.OtherErrors, Held: j.Question(),
@@ -54,10 +72,40 @@ func jobRow(j job.Job) templates.Job {
 	if row.Ended == nil {
 		row.Ended = j.DateFailed
 	}
+	row.Duration, row.Parts = jobDuration(j, row.Ended), jobParts(j.Counts)
+	row.Flawed = j.Status == job.UploadComplete && row.Errors > 0
 	if j.Status == job.Pending {
 		row.RetryAfter = j.RetryAfter
 	}
 	return row
+}
+
+// jobDuration is how long a job took from the first attempt to its end, or takes so far.
+func jobDuration(j job.Job, ended *time.Time) time.Duration {
+	switch {
+	case j.DateStarted == nil:
+		return 0
+	case j.Status.Active():
+		return time.Since(*j.DateStarted)
+	case ended == nil:
+		return 0
+	}
+	return ended.Sub(*j.DateStarted)
+}
+
+// jobParts are the outcomes of what a job read, those that there are. Retirements are of what it did not read.
+func jobParts(c job.Counts) []templates.Part {
+	var parts []templates.Part
+	for _, p := range []templates.Part{
+		{Kind: "sent", Label: "uploaded", Count: c.Uploaded}, {Kind: "waiting", Label: "waiting", Count: c.Queued - c.Answered()},
+		{Kind: "unchanged", Label: "unchanged", Count: c.Unchanged}, {Kind: "duplicate", Label: "duplicate", Count: c.Duplicate},
+		{Kind: "invalid", Label: "invalid", Count: c.Invalid}, {Kind: "rejected", Label: "rejected", Count: c.Rejected},
+	} {
+		if p.Count > 0 {
+			parts = append(parts, p)
+		}
+	}
+	return parts
 }
 
 func typeLabel(t job.Type) string {
@@ -67,7 +115,12 @@ func typeLabel(t job.Type) string {
 	return "Scheduled"
 }
 
-func modeLabel(m job.Mode) string { return text.Capital(string(m)) }
+func modeLabel(j job.Job) string {
+	if j.Ranged {
+		return "Delta for a range"
+	}
+	return text.Capital(string(j.Mode))
+}
 
 // jobProgress shows how far the running job is; nil when none runs.
 func (s *server) jobProgress() *templates.Progress {
@@ -75,17 +128,11 @@ func (s *server) jobProgress() *templates.Progress {
 	if p.RequestID == "" {
 		return nil
 	}
-	convert := templates.Bar{Label: "Convert", Unit: "objects made", Value: p.Converted}
-	if p.Stage == "Upload" { // only then it is known how many objects the indicators give
-		convert.Max = p.Converted
-	}
-	view := &templates.Progress{RequestID: p.RequestID, Stage: p.Stage, Rate: p.Rate, Remaining: p.Remaining,
-		Bars: []templates.Bar{
-			{Label: "Download", Unit: "indicators", Value: p.Downloaded, Max: max(p.Expected, p.Downloaded)},
-			convert,
-			{Label: "Upload", Unit: "objects", Value: p.Uploaded, Max: max(p.Queued, p.Uploaded)},
-		}}
+	view := &templates.Progress{RequestID: p.RequestID, Title: updateTitle(p.Mode, p.Ranged), Started: p.Started, Ago: time.Since(p.Started),
+		Stages: stageBars(p), Rate: p.Rate, Remaining: p.Remaining, AtLeast: p.AtLeast, Blocked: p.Blocked != ""}
 	switch left := time.Until(p.WaitUntil); {
+	case p.Blocked != "" && p.Blocked != p.WaitReason:
+		view.Wait = text.Sentence(p.Blocked)
 	case p.WaitUntil.IsZero():
 		view.Wait = p.WaitReason
 	case left > 0:
@@ -93,17 +140,90 @@ func (s *server) jobProgress() *templates.Progress {
 	default:
 		view.Wait = text.Sentence(p.WaitReason) + " The next request is under way."
 	}
-	if len(s.pausedTasks()) > 0 {
-		view.Remaining = 0
-	}
 	return view
 }
+
+// updateTitle names an update by its kind.
+func updateTitle(mode job.Mode, ranged bool) string {
+	switch {
+	case ranged:
+		return "Delta update for a range"
+	case mode == job.Reconcile:
+		return "Reconcile"
+	}
+	return text.Capital(string(mode)) + " update"
+}
+
+// stageBars are the three stages of a job as far as they are.
+func stageBars(p pipeline.Progress) []templates.StageBar {
+	download := templates.Number(p.Downloaded) + " indicators"
+	switch {
+	case p.Expected > 0 && p.ExpectsMore:
+		download = fmt.Sprintf("%s of at least %s indicators", templates.Number(p.Downloaded), templates.Number(p.Expected))
+	case p.Expected > 0:
+		download = fmt.Sprintf("%s of %s indicators", templates.Number(p.Downloaded), templates.Number(p.Expected))
+	}
+	upload, uploaded := templates.Number(p.Uploaded)+" objects", int64(-1)
+	switch {
+	case p.AllQueued:
+		upload = fmt.Sprintf("%s of %s objects", templates.Number(p.Uploaded), templates.Number(p.ExpectedUploads))
+		uploaded = percent(p.UploadShare)
+	case p.ExpectedUploads > 0:
+		upload = fmt.Sprintf("%s of about %s objects", templates.Number(p.Uploaded), templates.Number(p.ExpectedUploads))
+		uploaded = percent(p.UploadShare)
+	}
+	bars := []templates.StageBar{{Label: "Download", Text: download, Percent: percent(p.DownloadShare)},
+		{Label: "Convert", Text: templates.Number(p.Converted) + " objects made", Percent: percent(p.ConvertShare)},
+		{Label: "Upload", Text: upload, Percent: uploaded}}
+	for i := range bars {
+		if bars[i].Percent >= 0 {
+			bars[i].Text += fmt.Sprintf(" · %d %%", bars[i].Percent)
+		}
+	}
+	return bars
+}
+
+// percent is a share in whole per cent, rounded down.
+func percent(share float64) int64 { return int64(100 * share) }
+
+// justEnded is for how long the end of an update is told to listeners.
+const justEnded = time.Minute
+
+// describeEnd tells listeners how a job ended that did so a moment ago, else "".
+func describeEnd(j job.Job) string {
+	ended := j.DateCompleted
+	if j.DateFailed != nil && (ended == nil || j.DateFailed.After(*ended)) {
+		ended = j.DateFailed
+	}
+	if ended == nil || time.Since(*ended) > justEnded || j.Status.Active() {
+		return ""
+	}
+	title := updateTitle(j.Mode, j.Ranged)
+	counts := fmt.Sprintf(": %s uploaded, %s", templates.Number(j.Uploaded), templates.Amount(j.Invalid+j.Rejected+j.OtherErrors, "error", "errors"))
+	switch j.Status {
+	case job.UploadComplete:
+		if j.Invalid+j.Rejected+j.OtherErrors == 0 {
+			return title + " complete" + counts + "."
+		}
+		return title + " complete with errors" + counts + "."
+	case job.ConfirmationRequired:
+		return title + " needs your answer" + counts + ", " + templates.Amount(j.Question(), "object", "objects") + " to confirm."
+	case job.Cancelled:
+		return title + " cancelled" + counts + "."
+	case job.Pending:
+		return title + " failed and is tried again. " + text.Cut(j.Message, maxAnnounced)
+	}
+	return title + " failed. " + text.Cut(j.Message, maxAnnounced)
+}
+
+// maxAnnounced bounds in bytes what is told to listeners of a message.
+const maxAnnounced = 200
 
 // pausedTasks names the tasks that jobs pass through and that are paused.
 func (s *server) pausedTasks() []string {
 	var names []string
 	for _, t := range s.Pipeline.Tasks() {
-		if t.Paused && slices.Contains([]string{"download", "convert", "upload"}, t.Slug) {
+		if t.Paused && slices.Contains(jobTasks, t.Slug) {
 			names = append(names, t.Name)
 		}
 	}
@@ -137,13 +257,153 @@ func (s *server) jobDetails(ctx context.Context, id string) ([]templates.Detail,
 			Duplicate: d.Duplicate, Unchanged: d.Unchanged, Queued: d.Queued, Uploaded: d.Uploaded,
 			Rejected: d.Rejected, Retired: d.Retired})
 	}
-	return rows, nil
+	return addTotals(rows), nil
+}
+
+// addTotals puts the sum of a query before its types where there are several, and the sum of all at the end.
+func addTotals(rows []templates.Detail) []templates.Detail {
+	var all []templates.Detail
+	sum, queries := templates.Detail{Query: "All queries", Total: true}, 0
+	for len(rows) > 0 {
+		n := 1
+		for n < len(rows) && rows[n].Query == rows[0].Query {
+			n++
+		}
+		total := templates.Detail{Query: rows[0].Query, Type: "All types", Total: true}
+		for _, r := range rows[:n] {
+			addDetail(&total, r)
+		}
+		addDetail(&sum, total)
+		if n > 1 {
+			all = append(all, total)
+		}
+		all, rows, queries = append(all, rows[:n]...), rows[n:], queries+1
+	}
+	if queries > 1 {
+		all = append(all, sum)
+	}
+	return all
+}
+
+func addDetail(sum *templates.Detail, d templates.Detail) {
+	sum.Downloaded += d.Downloaded
+	sum.Invalid += d.Invalid
+	sum.Duplicate += d.Duplicate
+	sum.Unchanged += d.Unchanged
+	sum.Queued += d.Queued
+	sum.Uploaded += d.Uploaded
+	sum.Rejected += d.Rejected
+	sum.Retired += d.Retired
+}
+
+// jobStages are when each stage of a job worked, and from when to when it waited.
+func jobStages(j job.Job, now time.Time) []templates.JobStage {
+	var stages []templates.JobStage
+	add := func(label string, from, to *time.Time) {
+		if from == nil {
+			return
+		}
+		if to == nil && !j.Status.Active() { // cut off by the end of the attempt
+			to = j.DateFailed
+		}
+		until := now
+		if to != nil && to.After(*from) {
+			until = *to
+		} else if to != nil || !j.Status.Active() {
+			until, to = *from, from
+		}
+		stages = append(stages, templates.JobStage{Label: label, Started: *from, Ended: to, Runtime: until.Sub(*from)})
+	}
+	if j.DateStarted != nil {
+		add("Waiting", &j.DateQueued, j.DateStarted)
+	}
+	add("Download", j.DateDownloadStart, j.DateDownloadComplete)
+	add("Convert", j.DateConvertStart, j.DateConvertComplete)
+	add("Upload", j.DateUploadStart, j.DateUploadComplete)
+	return placeStages(stages)
+}
+
+// placeStages gives each stage its place between the first beginning and the last end.
+func placeStages(stages []templates.JobStage) []templates.JobStage {
+	if len(stages) == 0 {
+		return nil
+	}
+	first, last := stages[0].Started, stages[0].Started
+	for _, s := range stages {
+		if s.Started.Before(first) {
+			first = s.Started
+		}
+		if end := s.Started.Add(s.Runtime); end.After(last) {
+			last = end
+		}
+	}
+	whole := max(last.Sub(first).Seconds(), 0.001)
+	for i := range stages {
+		from := stages[i].Started.Sub(first).Seconds()
+		stages[i].From, stages[i].To = 100*from/whole, 100*(from+stages[i].Runtime.Seconds())/whole
+	}
+	return stages
+}
+
+// jobFunnel is what became of what a job read, step by step; nil before it read anything.
+func jobFunnel(c job.Counts) []templates.FunnelStep {
+	if c == (job.Counts{}) {
+		return nil
+	}
+	steps := []templates.FunnelStep{
+		{Kind: "read", Label: "Downloaded", Count: c.Downloaded, Means: "indicators, once for each query that returned them"},
+		{Kind: "invalid", Label: "Invalid", Count: c.Invalid, Means: "indicators that give no object; REPORT says why"},
+		{Kind: "duplicate", Label: "Duplicate", Count: c.Duplicate, Means: "objects that a better copy wins"},
+		{Kind: "unchanged", Label: "Unchanged", Count: c.Unchanged, Means: "objects that stand in Sentinel as they are"},
+		{Kind: "queued", Label: "Queued", Count: c.Queued, Means: "objects handed to Upload"},
+		{Kind: "sent", Label: "Uploaded", Count: c.Uploaded, Means: "objects that Sentinel accepted"},
+		{Kind: "rejected", Label: "Rejected", Count: c.Rejected, Means: "objects that Sentinel refused; REPORT says why"},
+		{Kind: "retired", Label: "Retired", Count: c.Retired, Means: "objects ended in Sentinel, since no query gives them any more"},
+	}
+	largest := int64(1)
+	for _, s := range steps {
+		largest = max(largest, s.Count)
+	}
+	for i := range steps {
+		steps[i].Share = 100 * float64(steps[i].Count) / float64(largest)
+	}
+	return steps
+}
+
+// attemptRows are the attempts at a job where one of them came to nothing; the only one that went well says what the facts
+// say.
+func attemptRows(j job.Job, attempts []job.Attempt) []templates.Attempt {
+	if len(attempts) == 0 || len(attempts) == 1 && attempts[0].Failure == "" {
+		return nil
+	}
+	rows := make([]templates.Attempt, len(attempts))
+	for i, a := range attempts {
+		rows[i] = templates.Attempt{Started: a.Started, Ended: a.Ended, Outcome: describeAttempt(j, a)}
+	}
+	return rows
+}
+
+func describeAttempt(j job.Job, a job.Attempt) string {
+	last := a.Number == j.Attempt
+	switch {
+	case a.Failure != "" && last && j.RetryAfter != nil:
+		return a.Failure + " The next attempt begins at " + templates.Instant(*j.RetryAfter) + "."
+	case a.Failure != "":
+		return a.Failure
+	case a.Ended == nil && last && j.Status.Active():
+		return "Under way."
+	case a.Ended == nil:
+		return "Cut off by the end of the process; the next attempt went on."
+	case last && j.Status == job.Cancelled:
+		return "Cancelled by the operator."
+	}
+	return "Complete."
 }
 
 // jobFacts lists what is known of a job; what is not there yet is left out.
 func jobFacts(j job.Job) []templates.Fact {
 	facts := []templates.Fact{{Label: "Job Type", Value: typeLabel(j.Type)},
-		{Label: "Update", Value: modeLabel(j.Mode)}, {Label: "Date Queued", Time: &j.DateQueued}}
+		{Label: "Update", Value: modeLabel(j)}, {Label: "Date Queued", Time: &j.DateQueued}}
 	addTime := func(label string, t *time.Time) {
 		if t != nil {
 			facts = append(facts, templates.Fact{Label: label, Time: t})
@@ -151,7 +411,7 @@ func jobFacts(j job.Job) []templates.Fact {
 	}
 	addRuntime := func(label string, from, to *time.Time) {
 		if from != nil && to != nil {
-			facts = append(facts, templates.Fact{Label: label, Value: templates.Duration(to.Sub(*from))})
+			facts = append(facts, templates.Fact{Label: label, Value: templates.Runtime(*from, *to)})
 		}
 	}
 	addTime("Modified From", j.WindowStart)
@@ -172,16 +432,13 @@ func jobFacts(j job.Job) []templates.Fact {
 	return append(facts, countFacts(j)...)
 }
 
-// countFacts lists what a job counted.
+// countFacts lists what a job counted beside what became of what it read.
 func countFacts(j job.Job) []templates.Fact {
 	counts := []struct {
 		label string
 		n     int64
 	}{
-		{"Total Retries", int64(j.FailureCount)},
-		{"Count Downloaded", j.Downloaded}, {"Count Invalid", j.Invalid}, {"Count Duplicate", j.Duplicate},
-		{"Count Unchanged", j.Unchanged}, {"Count Queued", j.Queued}, {"Count Uploaded", j.Uploaded},
-		{"Count Rejected", j.Rejected}, {"Count Retired", j.Retired}, {"Count Other Errors", j.OtherErrors},
+		{"Total Retries", int64(j.FailureCount)}, {"Count Other Errors", j.OtherErrors},
 	}
 	facts := make([]templates.Fact, 0, len(counts))
 	for _, c := range counts {
@@ -191,11 +448,11 @@ func countFacts(j job.Job) []templates.Fact {
 }
 
 // askJob asks before a command to a job; nil when the job does not take it now.
-func askJob(action string, j templates.Job) *templates.Question {
-	q := &templates.Question{Action: "jobs",
+func askJob(action string, j templates.Job, asked *store.HeldSummary) *templates.Question {
+	q := &templates.Question{Action: pageURL("jobs", url.Values{"id": {j.RequestID}}),
 		Back:   pageURL("jobs", url.Values{"id": {j.RequestID}}) + "#" + action + "-" + j.RequestID,
 		Fields: []templates.Field{{Name: "action", Value: action}, {Name: "id", Value: j.RequestID}}}
-	held := templates.Amount(j.Held, "object", "objects")
+	amount := templates.Amount(j.Held, "object", "objects")
 	switch {
 	case action == "cancel" && j.CanCancel:
 		q.Title, q.Button, q.Keep, q.Danger = "Cancel Job", "Cancel Job", "Keep the job", true
@@ -206,11 +463,17 @@ func askJob(action string, j templates.Job) *templates.Question {
 		q.Text = []string{"The job is queued again under the same Request ID, and repeats its update."}
 	case action == "confirm" && j.NeedsAnswer:
 		q.Title, q.Button, q.Danger = "Confirm Retirement", "Retire", true
+		if asked != nil {
+			amount = templates.Amount(asked.Objects, "object", "objects")
+		}
 		q.Text = []string{fmt.Sprintf("Retire %s in Microsoft Sentinel? What is retired stops matching "+
-			"as soon as that arrives there.", held)}
+			"as soon as that arrives there.", amount)}
+		if asked != nil && len(asked.Groups) > 0 {
+			q.Text = append(q.Text, describeHeld(asked.Groups))
+		}
 	case action == "dismiss" && j.NeedsAnswer:
 		q.Title, q.Button = "Dismiss Retirement", "Keep the objects"
-		q.Text = []string{fmt.Sprintf("Keep %s in Microsoft Sentinel? You are asked again only when the set changes.", held)}
+		q.Text = []string{fmt.Sprintf("Keep %s in Microsoft Sentinel? You are asked again only when the set changes.", amount)}
 	default:
 		return nil
 	}

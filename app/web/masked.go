@@ -5,6 +5,7 @@ import (
 
 	"mssentinel/app/mask"
 	"mssentinel/app/pipeline"
+	"mssentinel/app/store"
 	"mssentinel/app/text"
 	"mssentinel/app/threatconnect"
 )
@@ -17,7 +18,7 @@ func (p maskedPipeline) Trouble() string { return showText(p.Pipeline.Trouble())
 
 func (p maskedPipeline) Progress() pipeline.Progress {
 	progress := p.Pipeline.Progress()
-	progress.WaitReason = showText(progress.WaitReason)
+	progress.WaitReason, progress.Blocked = showText(progress.WaitReason), showText(progress.Blocked)
 	return progress
 }
 
@@ -29,12 +30,41 @@ func (p maskedPipeline) Tasks() []pipeline.Task {
 	return tasks
 }
 
+func (p maskedPipeline) Overview(ctx context.Context) (pipeline.Overview, error) {
+	v, err := p.Pipeline.Overview(ctx)
+	v.Silent = showText(v.Silent)
+	return v, err
+}
+
 func (p maskedPipeline) Preview(ctx context.Context, q threatconnect.Query) (pipeline.Preview, error) {
 	preview, err := p.Pipeline.Preview(ctx, q)
 	for i := range preview.Problems {
 		preview.Problems[i] = showText(preview.Problems[i])
 	}
+	for i := range preview.Rows {
+		preview.Rows[i].Reason = showText(preview.Rows[i].Reason)
+	}
 	return preview, err
+}
+
+func (p maskedPipeline) LastVerification(ctx context.Context) (store.Verification, error) {
+	v, err := p.Pipeline.LastVerification(ctx)
+	v.Message = showText(v.Message)
+	return v, err
+}
+
+// Verification masks what the workspace holds as well: somebody else may have uploaded it.
+func (p maskedPipeline) Verification(ctx context.Context) (pipeline.Verification, error) {
+	v, err := p.Pipeline.Verification(ctx)
+	v.Message = showText(v.Message)
+	for i := range v.Types {
+		v.Types[i].Type = showText(v.Types[i].Type)
+	}
+	for i := range v.Examples {
+		e := &v.Examples[i]
+		e.Name, e.Pattern = showText(e.Name), showText(e.Pattern)
+	}
+	return v, err
 }
 
 // maxShownText bounds in bytes a text of the pipeline.

@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/labstack/echo/v4"
 
@@ -68,6 +69,50 @@ func readRange(c echo.Context) (offset, limit int, err error) {
 	}
 	limit, err = readNumber(c, "limit", defaultLimit, 1, maxLimit)
 	return offset, limit, err
+}
+
+// readName is a parameter that is one of these names, however it is written; "" where it is missing.
+func readName[T ~string](c echo.Context, param string, names []T) (T, error) {
+	value := readParam(c, param)
+	if value == "" {
+		return "", nil
+	}
+	for _, name := range names {
+		if strings.EqualFold(string(name), value) {
+			return name, nil
+		}
+	}
+	return "", httpErrorf(http.StatusBadRequest, "There is no %s %s: use one of %s.", param, quoteValue(value), joinNames(names))
+}
+
+// readInstant is a parameter that is a time, as [parseInstant] reads it; zero where it is missing.
+func readInstant(c echo.Context, param string) (time.Time, error) {
+	value := readParam(c, param)
+	if value == "" {
+		return time.Time{}, nil
+	}
+	t, err := parseInstant(value)
+	if err != nil {
+		return t, badInstant(param, value)
+	}
+	return t, nil
+}
+
+func badInstant(param, value string) error {
+	return httpErrorf(http.StatusBadRequest, "%s is %s, which is no time: write it as 2026-05-31T14:30, in UTC.", param, quoteValue(value))
+}
+
+// instantForms are the forms in which a time may be written; one without a zone is UTC.
+var instantForms = []string{time.RFC3339, "2006-01-02T15:04:05", "2006-01-02T15:04", "2006-01-02 15:04:05", "2006-01-02 15:04", time.DateOnly}
+
+// parseInstant reads a time that a person or a script wrote; a date alone is its first moment.
+func parseInstant(s string) (t time.Time, err error) {
+	for _, form := range instantForms {
+		if t, err = time.Parse(form, strings.TrimSpace(s)); err == nil {
+			return t.UTC(), nil
+		}
+	}
+	return time.Time{}, err
 }
 
 // joinNames lists what a parameter may be.

@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"html"
 	"slices"
 	"strings"
 
@@ -23,11 +22,9 @@ const (
 	// maxWord bounds in bytes what is read of an id, a sort field or a sort direction. All that mean something are
 	// shorter.
 	maxWord = 64
-	// maxList bounds the list of queries in bytes of JSON, in which form the page of Edit mode sends it. maxDrawnList
-	// bounds the same with its characters escaped for HTML, in which form that page gets it: with the rest of the page
-	// it fits into an answer (app/docs/platform.md#requests).
-	maxList      = 1 << 20
-	maxDrawnList = 2 << 20
+	// maxList bounds the list of queries in bytes of JSON, maxPacked the same as the page of Edit mode carries it.
+	maxList   = 1 << 20
+	maxPacked = maxList/3*4 + 1<<12
 	// queryOverhead is what the page adds to a query, in bytes: identity, key and version.
 	queryOverhead = 3 * maxWord
 	// maxFaults bounds how many faults of a list are said at a time.
@@ -186,16 +183,15 @@ func checkSize(queries []store.Query) error {
 	if len(queries) > maxQueries {
 		return errTooMany
 	}
-	size, drawn := 0, 0
+	size := 0
 	for _, q := range queries {
 		encoded, err := json.Marshal(queryView(q))
 		if err != nil {
 			return fmt.Errorf("writing the list: %w", err)
 		}
 		size += len(encoded) + queryOverhead
-		drawn += len(html.EscapeString(string(encoded))) + queryOverhead
 	}
-	if size > maxList || drawn > maxDrawnList {
+	if size > maxList {
 		return errors.New("all queries together are longer than the page can carry: shorten their TQL, or remove some")
 	}
 	return nil

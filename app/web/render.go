@@ -3,11 +3,14 @@ package web
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"fmt"
 	"maps"
 	"net/http"
 	"net/url"
+	"regexp"
 	"slices"
 	"strconv"
 
@@ -21,22 +24,37 @@ import (
 // pageSize is how many lines a screen shows at a time.
 const pageSize = 20
 
-// renderPage renders a page whole before it answers, so that a fault on the way can still become an error.
+// renderPage renders a page whole before it answers, so that a fault on the way can still become an error. A part of a page
+// that asks for itself again, and has seen this page already, gets 204.
 func renderPage(c echo.Context, status int, page templ.Component) error {
 	var buf bytes.Buffer
 	// The page that says that the time is over has to be rendered as well.
 	if err := page.Render(context.WithoutCancel(c.Request().Context()), &buf); err != nil {
 		return fmt.Errorf("rendering the page: %w", err)
 	}
-	return c.HTMLBlob(status, buf.Bytes())
+	seen := fingerprintPage(buf.Bytes())
+	if status == http.StatusOK && c.QueryParam("seen") == seen {
+		return c.NoContent(http.StatusNoContent)
+	}
+	return c.HTMLBlob(status, bytes.ReplaceAll(buf.Bytes(), []byte(templates.SeenMark), []byte(seen)))
+}
+
+// tokenValue finds what is another in each rendering of the same page.
+var tokenValue = regexp.MustCompile(`(name="token" value|data-token)="[^"]*"`)
+
+// fingerprintPage is the same for pages that show the same.
+func fingerprintPage(page []byte) string {
+	sum := sha256.Sum256(tokenValue.ReplaceAll(page, nil))
+	return hex.EncodeToString(sum[:8])
 }
 
 // newFrame is what a page under ui/ stands in, with the notice that the last command left in the address.
 func (s *server) newFrame(c echo.Context, title, section string) templates.Frame {
 	f := templates.Frame{
 		Title: title, Section: section, Root: "../", Version: s.Version, Source: s.Source,
-		Trouble: s.Pipeline.Trouble(), Token: s.newToken(),
+		Trouble: s.Pipeline.Trouble(), Token: s.newToken(), Overview: s.readOverview(c.Request().Context()),
 	}
+	f.OverviewSeen = fingerprintOverview(f)
 	if message, found := doneTexts[c.QueryParam("done")]; found {
 		f.Notices = append(f.Notices, templates.Notice{Kind: "success", Text: message})
 	}
@@ -53,12 +71,21 @@ var doneTexts = map[string]string{
 	"submitted": "The job is queued.",
 	"cancel":    "The job is cancelled.",
 	"retry":     "The job is queued again.",
+	"retried":   "The lines are retried by this update. What fails again is on REPORT again.",
 	"confirm":   "Confirmed: the objects are being retired.",
 	"dismiss":   "Dismissed: the objects stay.",
 	"run":       "The task runs.",
 	"pause":     "The task is paused.",
 	"resume":    "The task goes on.",
 	"kill":      "The task was killed.",
+	"sample":    "The verification was started.",
+	"all":       "The verification was started.",
+	"stop":      "The verification is cancelled.",
+	"again":     "This update sends again what Microsoft Sentinel should hold and does not.",
+	"retire":    "This update retires what Microsoft Sentinel holds and nobody gives.",
+	"nothing":   "Nothing had to be done: the objects are on their way, or no query gives them any more.",
+	"doctor":    "The doctor asks its questions. This page shows the answers as they come.",
+	"pages":     "What this browser found is in the report.",
 }
 
 // seeOther leads a browser on after a command. The target is relative.
@@ -88,10 +115,16 @@ func newPager(page string, params url.Values, offset, shown int, total int64) te
 
 // withOffset is a copy of params that names the offset, which is 0 where it is left out.
 func withOffset(params url.Values, offset int) url.Values {
-	params = maps.Clone(params)
-	if offset > 0 {
-		params.Set("offset", strconv.Itoa(offset))
+	if offset <= 0 {
+		return maps.Clone(params)
 	}
+	return withNumber(params, "offset", int64(offset))
+}
+
+// withNumber is a copy of params with one more.
+func withNumber(params url.Values, name string, n int64) url.Values {
+	params = maps.Clone(params)
+	params.Set(name, strconv.FormatInt(n, 10))
 	return params
 }
 

@@ -40,7 +40,7 @@ func (s *server) saveList(ctx context.Context, queries []store.Query, version st
 	if len(faults) > 0 {
 		return saveResult{Faults: faults}, nil
 	}
-	version, err = s.Store.SaveQueries(ctx, queries, version, next)
+	version, err = s.Store.SaveQueries(ctx, queries, version, next, s.callerName(ctx))
 	if err != nil {
 		return saveResult{}, err
 	}
@@ -52,6 +52,14 @@ func (s *server) saveList(ctx context.Context, queries []store.Query, version st
 			"A fault in them will show on REPORT or in the job's message."
 	}
 	return result, nil
+}
+
+// callerName names who made a request, "" where that is not known.
+func (s *server) callerName(ctx context.Context) string {
+	if s.Caller == nil {
+		return ""
+	}
+	return s.Caller(ctx)
 }
 
 // checkChanged lets ThreatConnect check the queries that differ from the saved ones. That it cannot be asked is no

@@ -12,11 +12,16 @@ import (
 
 func (s *server) showTasks(c echo.Context) error {
 	view := templates.Tasks{Frame: s.newFrame(c, "TASKS", "tasks")}
+	runs, err := s.Pipeline.TaskRuns(c.Request().Context())
+	if err != nil {
+		return err
+	}
 	for _, t := range s.Pipeline.Tasks() {
-		row := templates.Task(t)
+		r := runs[t.Slug]
+		row := templates.TaskLine{Task: templates.Task(t), Runs: r.Count, Average: r.Average, Longest: r.Longest}
 		view.Tasks = append(view.Tasks, row)
 		if row.Slug == c.QueryParam("task") {
-			view.Ask = askTask(c.QueryParam("ask"), row)
+			view.Ask = askTask(c.QueryParam("ask"), row.Task)
 		}
 	}
 	return renderPage(c, http.StatusOK, templates.TasksPage(view))
@@ -28,8 +33,15 @@ func askTask(action string, t templates.Task) *templates.Question {
 		return nil
 	}
 	question := taskQuestions[action]
+	if t.RunOnly && action == "run" {
+		question.text = "Run %s now? It starts on command alone."
+	}
+	text := fmt.Sprintf(question.text, t.Name)
+	if action == "kill" {
+		text += " " + t.KillEffect
+	}
 	return &templates.Question{
-		Title: question.title, Text: []string{fmt.Sprintf(question.text, t.Name)}, Button: question.title,
+		Title: question.title, Text: []string{text}, Button: question.title,
 		Danger: action == "kill", Action: "tasks", Back: "tasks#" + action + "-" + t.Slug,
 		Fields: []templates.Field{{Name: "action", Value: action}, {Name: "task", Value: t.Slug}},
 	}
@@ -40,8 +52,11 @@ var taskQuestions = map[string]struct{ title, text string }{
 	"run":    {"Run Task", "Run %s now? Tasks run by themselves; by hand is needed only where you do not want to wait."},
 	"pause":  {"Pause Task", "Pause %s? It stops taking up work until it is resumed, also after a restart of the Service."},
 	"resume": {"Resume Task", "Resume %s? It takes up work again."},
-	"kill":   {"Kill Task", "%s is at work. Kill it? What is in its hands is done again later; nothing is lost."},
+	"kill":   {"Kill Task", "%s is at work. Kill it?"},
 }
+
+// jobTasks are the tasks that a job passes through.
+var jobTasks = []string{"download", "convert", "upload"}
 
 // submitTaskForm takes the answer of a window on TASKS.
 func (s *server) submitTaskForm(c echo.Context) error {

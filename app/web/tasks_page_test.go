@@ -20,16 +20,21 @@ func threeTasks() *world {
 }
 
 func TestTasks(t *testing.T) {
-	v := threeTasks().visit(t, "ui/")
+	w := threeTasks()
+	w.runs = map[string]pipeline.Runs{"download": {Count: 3, Average: 90500 * time.Millisecond, Longest: 2 * time.Hour}, "cleaner": {Count: 1, Average: 1, Longest: 1}}
+	v := w.visit(t, "ui/")
 	v.follow("TASKS")
-	if diff := cmp.Diff([]string{"State", "Name", "Description", "Schedule", "Last Run", "Next Run", "Last Heartbeat", "Heartbeat Timeout (Minutes)", "Actions"}, v.heads()); diff != "" {
+	v.sees("Average and longest run are of the last 30 days.")
+	if diff := cmp.Diff([]string{"State", "Name", "Description", "Schedule", "Last Run", "Next Run", "Average Run", "Longest Run", "Last Heartbeat", "Heartbeat Timeout (Minutes)", "Actions"}, v.heads()); diff != "" {
 		t.Errorf("columns (-want +got):\n%s", diff)
 	}
 	for i, want := range map[int][]string{
-		0: {"Running", "Idle", "Paused"},
-		1: {"Download", "Cleaner", "Upload"},
-		7: {"20", "30", "1.5"},
-		8: {"Kill Pause", "Run Pause", "Resume"},
+		0:  {"Running", "Idle", "Paused"},
+		1:  {"Download", "Cleaner", "Upload"},
+		6:  {"1 min 31 s", "under 1 s", "–"},
+		7:  {"2 h 0 min", "under 1 s", "–"},
+		9:  {"20", "30", "1.5"},
+		10: {"Kill Pause", "Run Pause", "Resume"},
 	} {
 		if got := v.column(i); !slices.Equal(got, want) {
 			t.Errorf("column %d is %q, want %q", i, got, want)
@@ -90,4 +95,40 @@ func TestTaskCommandsTooLate(t *testing.T) {
 		v.sees(tt.says)
 	}
 	w.mustHaveDone(t)
+}
+
+// Who kills a task is told what becomes of the work in hand, in the words of the task, which app/pipeline holds to what it does.
+func TestKillSaysWhatHappens(t *testing.T) {
+	w := threeTasks()
+	w.tasks[0].KillEffect = "The update <in hand> fails."
+	v := w.visit(t, "ui/tasks?ask=kill&task=download")
+	v.sees("Download is at work. Kill it? The update <in hand> fails.")
+}
+
+// A task that starts on command alone can be run and killed, and offers nothing to pause.
+func TestRunOnlyTask(t *testing.T) {
+	w := threeTasks().withDoctor()
+	v := w.visit(t, "ui/tasks")
+	if got := v.column(10)[3]; got != "Report Run" {
+		t.Errorf("an idle Doctor offers %q", got)
+	}
+	w.task("doctor").Status = "Running"
+	v.open("ui/tasks")
+	if got := v.column(10)[3]; got != "Report Kill" {
+		t.Errorf("a Doctor at work offers %q", got)
+	}
+	w.task("doctor").Status = "Idle"
+	v.open("ui/tasks?ask=run&task=doctor")
+	v.sees("It starts on command alone.")
+	for refusal, says := range map[error]string{
+		pipeline.ErrRunOnly: `The task "doctor" starts on command alone: there is nothing to pause.`,
+		pipeline.ErrAtWork:  `The task "doctor" is at work already. Wait for its end, or kill it.`,
+	} {
+		w.refuse = nil
+		v.open("ui/tasks?ask=run&task=doctor")
+		w.refuse = refusal
+		v.press("Run Task")
+		v.status(http.StatusConflict)
+		v.sees(says)
+	}
 }

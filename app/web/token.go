@@ -44,6 +44,10 @@ func (s *server) checkToken(c echo.Context) tokenState {
 	if token == "" {
 		token = formValue(c, "token")
 	}
+	return s.verifyToken(token)
+}
+
+func (s *server) verifyToken(token string) tokenState {
 	raw, err := base64.RawURLEncoding.DecodeString(token)
 	if err != nil || len(raw) != 8+sha256.Size || !hmac.Equal(s.signToken(raw[:8]), raw[8:]) {
 		return tokenForeign

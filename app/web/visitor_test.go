@@ -251,10 +251,25 @@ func (v *visitor) misses(none ...string) {
 	}
 }
 
-// heads gives the headings of the first table.
-func (v *visitor) heads() []string {
+// part is a part of a table: of the one in the element of this id, or of the first one.
+func (v *visitor) part(name string, id ...string) *html.Node {
+	return v.find("table", func(n *html.Node) bool {
+		if n.Data != name {
+			return false
+		}
+		for p := n; p != nil; p = p.Parent {
+			if len(id) == 0 || attr(p, "id") == id[0] {
+				return true
+			}
+		}
+		return false
+	})
+}
+
+// heads gives the headings of a table.
+func (v *visitor) heads(id ...string) []string {
 	var heads []string
-	for n := range v.find("table", func(n *html.Node) bool { return n.Data == "thead" }).Descendants() {
+	for n := range v.part("thead", id...).Descendants() {
 		if n.Data == "th" {
 			heads = append(heads, words(n))
 		}
@@ -262,10 +277,10 @@ func (v *visitor) heads() []string {
 	return heads
 }
 
-// column gives a column of the first table, counted from 0.
-func (v *visitor) column(i int) []string {
+// column gives a column of a table, counted from 0.
+func (v *visitor) column(i int, id ...string) []string {
 	var cells []string
-	for row := range v.find("table", func(n *html.Node) bool { return n.Data == "tbody" }).ChildNodes() {
+	for row := range v.part("tbody", id...).ChildNodes() {
 		cells = append(cells, words(slices.Collect(row.ChildNodes())[i]))
 	}
 	return cells
@@ -276,7 +291,7 @@ func (v *visitor) labels() []string {
 	var all []string
 	for n := range v.page.Descendants() {
 		if n.Data == "legend" || n.Data == "label" && attr(n, "for") != "" {
-			all = append(all, strings.TrimSuffix(words(n), " *"))
+			all = append(all, strings.TrimSuffix(words(n), " (required)"))
 		}
 	}
 	return all
@@ -307,7 +322,9 @@ func textOf(n *html.Node) string {
 }
 
 // words is the text as it is read, in one line.
-func words(n *html.Node) string { return strings.Join(strings.Fields(textOf(n)), " ") }
+func words(n *html.Node) string {
+	return strings.ReplaceAll(strings.Join(strings.Fields(textOf(n)), " "), " , ", ", ")
+}
 
 func hidden(n *html.Node) bool {
 	for a := range n.Ancestors() {

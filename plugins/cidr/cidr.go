@@ -41,6 +41,7 @@ func parseBlock(value string) (netip.Prefix, error) {
 	if !found {
 		return netip.Prefix{}, fmt.Errorf("the block %q has no prefix length", value)
 	}
+	length = mapper.Trim(length)
 	if strings.Contains(length, "/") {
 		return netip.Prefix{}, fmt.Errorf("%q is a URL or a path, not a block", value)
 	}

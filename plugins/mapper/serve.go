@@ -13,13 +13,17 @@ import (
 	"mssentinel/plugins/mapper/wire"
 )
 
+// ContractVersion is the version of the contract, mapper.proto and the rules in plugins/README.md, that this package
+// speaks. The App refuses mappers of any other. It goes up with every change that a mapper built before would notice.
+const ContractVersion = 1
+
 // MaxMessage bounds a request and a response, in bytes.
 const MaxMessage = 16 << 20
 
 // Handshake tells a mapper that was started by hand from one that the App started. It is no
 // secret and protects nothing: checksums and mutual TLS do.
 var Handshake = plugin.HandshakeConfig{
-	ProtocolVersion:  1,
+	ProtocolVersion:  ContractVersion,
 	MagicCookieKey:   "MS_SENTINEL_MAPPER",
 	MagicCookieValue: "threatconnect-to-stix",
 }
@@ -108,13 +112,16 @@ func (s *server) mapRecord(raw []byte, now time.Time) (answer Answer) {
 	return checkAnswer(ind, s.mapper.Map(ind, now))
 }
 
+// UnfitObject begins the problem that stands for an object which cannot be sent, whoever finds that: Serve or the App.
+const UnfitObject = "the mapper made an object that cannot be sent: "
+
 // checkAnswer gives the answer without the objects that cannot be sent, which become problems, and with the notes that do not depend
 // on the mapper.
 func checkAnswer(ind *Indicator, a Answer) Answer {
 	var sound []Object
 	for _, o := range a.Objects {
 		if err := o.Check(); err != nil {
-			a.Problems = append(a.Problems, fmt.Sprintf("the mapper made an object that cannot be sent: %s", err))
+			a.Problems = append(a.Problems, UnfitObject+err.Error())
 			continue
 		}
 		if n := len(o.Pattern); n > stix.MaxMatched {

@@ -29,7 +29,7 @@ func (s Single) Map(ind *Indicator, now time.Time) Answer {
 	if err != nil {
 		return Problem("%s", err)
 	}
-	answer := Answer{Objects: []Object{ind.Object(pattern, ind.Written(s.Member), now)}, Notes: Notes(value)}
+	answer := Answer{Objects: []Object{ind.Object(pattern, ind.Written(s.Member), now)}, Notes: notesOn(value, pattern)}
 	if s.Note != nil {
 		if note := s.Note(value); note != "" {
 			answer.Notes = append(answer.Notes, note)

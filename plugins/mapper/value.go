@@ -97,9 +97,13 @@ var invisible = &unicode.RangeTable{
 
 // Notes say what is odd about a value, without [Trim]'s margins, that is sent all the same: it contains what does not show, or it
 // looks defanged. A plain blank is nothing odd.
-func Notes(value string) []string {
+func Notes(value string) []string { return notesOn(value, value) }
+
+// notesOn are the notes on a value that is compared as a pattern says: what does not stand in that either, because the canonical
+// form is without it, is not worth one.
+func notesOn(value, pattern string) []string {
 	var notes []string
-	if odd := oddCharacters(value); len(odd) > 0 {
+	if odd := oddCharacters(value, pattern); len(odd) > 0 {
 		notes = append(notes, fmt.Sprintf("the value contains %s, which does not show: it matches only where that stands too", strings.Join(odd, ", ")))
 	}
 	if mark := Defanged(value); mark != "" {
@@ -111,8 +115,8 @@ func Notes(value string) []string {
 // maxOdd is how many different characters a note lists.
 const maxOdd = 5
 
-// oddCharacters lists, each once, the characters within a value that would be margins around it.
-func oddCharacters(value string) []string {
+// oddCharacters lists, each once, the characters within a value that would be margins around it, and stand in its pattern.
+func oddCharacters(value, pattern string) []string {
 	var odd []string
 	before := rune(0)
 	for n, r := range value {
@@ -120,7 +124,7 @@ func oddCharacters(value string) []string {
 			before = r
 			continue
 		}
-		if r != ' ' && isMargin(before, r) && !makesEmoji(r, value[n+utf8.RuneLen(r):]) {
+		if r != ' ' && isMargin(before, r) && !makesEmoji(r, value[n+utf8.RuneLen(r):]) && strings.ContainsRune(pattern, r) {
 			if name := fmt.Sprintf("%U", r); !slices.Contains(odd, name) && len(odd) < maxOdd {
 				odd = append(odd, name)
 			}

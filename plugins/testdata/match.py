@@ -5,11 +5,12 @@ that has another pattern, unless that one asks for all that this one does, and m
 by OASIS' own parser, not by the code under test; the subject of an email, which is sent as given, from the object's name, so that
 a pattern that is quoted wrongly is found.
 """
+import functools
 import json
 import multiprocessing
 import sys
 
-from stix2matcher.matcher import match
+from stix2matcher.matcher import Pattern as Matcher
 from stix2patterns.v21.pattern import Pattern
 
 SEEN = "2026-11-28T12:00:00Z"
@@ -25,6 +26,7 @@ def text_of(literal):
     return text
 
 
+@functools.lru_cache(maxsize=64)  # each pattern is its own, and its neighbour's neighbour
 def comparisons_of(pattern):
     [(kind, comparisons)] = Pattern(pattern).inspect().comparisons.items()
     return kind, comparisons
@@ -66,23 +68,30 @@ def observation_of(pattern):
     return {"type": "bundle", "id": "bundle--00000000-0000-4000-8000-000000000003", "objects": [observed, observable]}
 
 
-def observation_of_own(pattern, name):
+def given_value(indicator):
+    """The value as the name has it, before the bar and the owner, who may have bars as well."""
+    owner = json.loads(indicator.get("description", "{}")).get("ownerName", "o")
+    value, bar, _ = indicator["name"].rpartition(" | " + owner)
+    return value if bar else ""
+
+
+def observation_of_own(pattern, given):
     observation = observation_of(pattern)
     observable = observation["objects"][1]
     if "subject" in observable:
-        given = name.rsplit(" | ", 1)[0]
-        if given.isascii() and given.isprintable() and given.strip() == given:  # else its margins are no part of it
+        if given and given.isascii() and given.isprintable() and given.strip() == given:  # else its margins are no part of it
             observable["subject"] = given
     return observation
 
 
 def findings(case):
-    own, name, neighbour = case
+    own, given, neighbour = case
     found = []
     try:
-        if not match(own, [observation_of_own(own, name)], stix_version="2.1"):
+        matcher = Matcher(own, "2.1")
+        if not matcher.match([observation_of_own(own, given)]):
             found.append(f"{own[:200]} does not match its own value")
-        if neighbour and not asks_for_more(neighbour, own) and match(own, [observation_of(neighbour)], stix_version="2.1"):
+        if neighbour and not asks_for_more(neighbour, own) and matcher.match([observation_of(neighbour)]):
             found.append(f"{own[:200]} matches {neighbour[:200]}")
     except Exception as e:  # whatever the matcher dies of is a finding
         found.append(f"{own[:200]}: {type(e).__name__}: {e}")
@@ -97,7 +106,7 @@ def cases(lines):
         kind = pattern.split(":")[0]
         if last.get(kind) != pattern:
             last[kind], neighbour[kind] = pattern, last.get(kind)
-        yield pattern, indicator["name"], neighbour[kind]
+        yield pattern, given_value(indicator), neighbour[kind]
 
 
 if __name__ == "__main__":

@@ -148,7 +148,7 @@ func Mosquitto(dir string, certificates *tcplatform.Certificates) (*Daemon, *tcp
 	lines := []string{"allow_anonymous false", "plugin " + plugin, "log_dest stdout", "user root", fmt.Sprintf("listener %d 127.0.0.1", port)}
 	if certificates != nil {
 		lines = append(lines, "cafile "+certificates.CAFile, "certfile "+certificates.ServerCertFile, "keyfile "+certificates.ServerKeyFile)
-		at.CAFile = certificates.CAFile
+		at.Host, at.CAFile = certificates.Host, certificates.CAFile
 	}
 	config := filepath.Join(dir, "mosquitto.conf")
 	if err := os.WriteFile(config, []byte(strings.Join(lines, "\n")+"\n"), 0o600); err != nil {
@@ -186,7 +186,7 @@ func Redis(dir string, certificates *tcplatform.Certificates) (*Daemon, *tcplatf
 	if certificates == nil {
 		command = append(command, "--port", fmt.Sprint(port))
 	} else {
-		at.TLS, at.DB = true, 5
+		at.Host, at.TLS, at.DB = certificates.Host, true, 5
 		at.CAFile, at.CertFile, at.KeyFile = certificates.CAFile, certificates.ClientCertFile, certificates.ClientKeyFile
 		command = append(command, "--port", "0", "--tls-port", fmt.Sprint(port), "--tls-ca-cert-file", certificates.CAFile,
 			"--tls-cert-file", certificates.ServerCertFile, "--tls-key-file", certificates.ServerKeyFile)

@@ -1,6 +1,7 @@
 package sentinelserver
 
 import (
+	"encoding/json"
 	"encoding/pem"
 	"net/http/httptest"
 	"os"
@@ -8,6 +9,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/google/go-cmp/cmp"
 )
 
 const uploadPath = "/workspaces/" + workspace + "/threat-intelligence-stix-objects:upload"
@@ -41,12 +44,27 @@ func TestAzureLibraries(t *testing.T) {
 // deliverByAzure delivers 250 objects in 3 requests over TLS, and gives the statuses of the answers.
 func deliverByAzure(t *testing.T, s *Server) string {
 	t.Helper()
+	var lines strings.Builder
+	for first := 0; first < 250; first += 100 {
+		var objects []map[string]any
+		for n := first; n < min(first+100, 250); n++ {
+			objects = append(objects, indicator(n))
+		}
+		lines.WriteString(bodyOf(objects...) + "\n")
+	}
+	out := runAzure(t, s, lines.String(), "deliver.py", tenant, clientID, secret, uploadPath)
+	return strings.Join(strings.Fields(out), " ")
+}
+
+// runAzure serves the stand-in over TLS to a program that uses Microsoft's libraries, and gives what it writes.
+func runAzure(t *testing.T, s *Server, input, program string, arguments ...string) string {
+	t.Helper()
 	python := os.Getenv("MS_SENTINEL_PYTHON")
 	if python == "" {
 		python = filepath.Join("..", "..", "..", ".tools", "venv", "bin", "python")
 	}
-	if err := exec.Command(python, "-c", "import azure.core, azure.identity").Run(); err != nil {
-		t.Fatalf("%s has no azure-core and azure-identity (%v): run ./package.sh test once, which installs them, "+
+	if err := exec.Command(python, "-c", "import azure.core, azure.identity, azure.monitor.query").Run(); err != nil {
+		t.Fatalf("%s has no azure-core, azure-identity and azure-monitor-query (%v): run ./package.sh test once, which installs them, "+
 			"or name a Python that has them in MS_SENTINEL_PYTHON", python, err)
 	}
 	server := httptest.NewTLSServer(s)
@@ -56,22 +74,14 @@ func deliverByAzure(t *testing.T, s *Server) string {
 	if err := os.WriteFile(authority, block, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	var lines strings.Builder
-	for first := 0; first < 250; first += 100 {
-		var objects []map[string]any
-		for n := first; n < min(first+100, 250); n++ {
-			objects = append(objects, indicator(n))
-		}
-		lines.WriteString(bodyOf(objects...) + "\n")
-	}
-	cmd := exec.Command(python, filepath.Join("testdata", "deliver.py"), server.URL, tenant, clientID, secret, uploadPath)
-	cmd.Stdin, cmd.Stderr = strings.NewReader(lines.String()), os.Stderr
+	cmd := exec.Command(python, append([]string{filepath.Join("testdata", program), server.URL}, arguments...)...)
+	cmd.Stdin, cmd.Stderr = strings.NewReader(input), os.Stderr
 	cmd.Env = append(os.Environ(), "REQUESTS_CA_BUNDLE="+authority, "SSL_CERT_FILE="+authority, "NO_PROXY=127.0.0.1")
 	out, err := cmd.Output()
 	if err != nil {
 		t.Fatal(err)
 	}
-	return strings.Join(strings.Fields(string(out)), " ")
+	return string(out)
 }
 
 // An unknown tenant has no document; a known one leads to its own token endpoint.
@@ -108,4 +118,50 @@ func TestContentType(t *testing.T) {
 			t.Errorf("no Content-Type, NoContentType %v: %d, want %d", taken, w.Code, want)
 		}
 	}
+}
+
+// Microsoft's own client of the query API reads the answers of the stand-in: the values of each type, a part of an answer,
+// and errors.
+func TestAzureQueryLibrary(t *testing.T) {
+	s := New(testOptions())
+	call{body: bodyOf(indicator(1, "confidence", 7), indicator(2))}.do(s)
+	page := strings.NewReplacer("‹after›", "''", "‹limit›", "5", "‹source›", "'"+source+"'").Replace(knownQueries[1].text)
+	said := queryByAzure(t, s, countsOfTest, page, "ThreatIntelIndicators | count")
+	want := []string{
+		`{"status": "success", "name": "PrimaryResult", "rows": 1, "kinds": {"PatternType": ["str"], "Active": ["int"], ` +
+			`"Expired": ["int"], "Newest": ["datetime"]}, "first": "ipv4-addr"}`,
+		`{"status": "success", "name": "PrimaryResult", "rows": 2, "kinds": {"StixId": ["str"], "TimeGenerated": ["datetime"], ` +
+			`"Pattern": ["str"], "Name": ["str"], "Labels": ["str"], "Confidence": ["int"], "Created": ["datetime"], ` +
+			`"Modified": ["datetime"], "ValidFrom": ["datetime"], "ValidUntil": ["datetime"], "Revoked": ["bool"], "IsActive": ["bool"], ` +
+			`"IsDeleted": ["bool"], "LastUpdateMethod": ["str"], "Standing": ["bool"]}, "first": "indicator--00000000-0000-5000-8000-000000000001"}`,
+		`{"status": 400, "code": "BadArgumentError"}`,
+	}
+	if diff := cmp.Diff(want, said); diff != "" {
+		t.Error(diff)
+	}
+	if err := s.Inject(Fault{Kind: QueryPartial}); err != nil {
+		t.Fatal(err)
+	}
+	if got := queryByAzure(t, s, page)[0]; got != `{"status": "partial", "code": "PartialError", "rows": 1}` {
+		t.Error(got)
+	}
+	s.SetReadRight(clientID, false)
+	if got := queryByAzure(t, s, page)[0]; got != `{"status": 403, "code": "InsufficientAccessError"}` {
+		t.Error(got)
+	}
+	if queries := s.Queries(); queries[0].Prefer != "wait=20" {
+		t.Errorf("Prefer %q", queries[0].Prefer)
+	}
+}
+
+// queryByAzure sends queries over TLS, and gives what came of each.
+func queryByAzure(t *testing.T, s *Server, queries ...string) []string {
+	t.Helper()
+	var lines strings.Builder
+	for _, query := range queries {
+		line, _ := json.Marshal(query) // a text always encodes
+		lines.Write(append(line, '\n'))
+	}
+	out := runAzure(t, s, lines.String(), "query.py", tenant, clientID, secret, workspace)
+	return strings.Split(strings.TrimSpace(out), "\n")
 }

@@ -3,8 +3,10 @@ package sentinelserver
 import (
 	"encoding/json"
 	"net/http"
+	"net/url"
 	"slices"
 	"strconv"
+	"time"
 )
 
 // serveControl serves the stand-in's own routes:
@@ -16,7 +18,11 @@ import (
 //	POST   /_standin/fault      a Fault, or a list of them
 //	DELETE /_standin/fault      ends all faults
 //	POST   /_standin/role?client_id=&granted=true|false
+//	POST   /_standin/read-right?client_id=&granted=true|false              whether it may query
 //	POST   /_standin/expire-tokens, /_standin/republish
+//	POST   /_standin/delete?source=&id=, /_standin/lose?source=&id=        an object, with a row that says so, or with all of its rows
+//	POST   /_standin/age?seconds=                                          everything that is there
+//	GET    /_standin/queries?limit=                                        the calls of the query API
 func (s *Server) serveControl(w http.ResponseWriter, r *http.Request, name string) {
 	query := r.URL.Query()
 	limit, err := strconv.Atoi(query.Get("limit"))
@@ -50,14 +56,34 @@ func (s *Server) serveControl(w http.ResponseWriter, r *http.Request, name strin
 	case "POST role":
 		s.SetRole(query.Get("client_id"), query.Get("granted") == "true")
 		w.WriteHeader(http.StatusNoContent)
+	case "POST read-right":
+		s.SetReadRight(query.Get("client_id"), query.Get("granted") == "true")
+		w.WriteHeader(http.StatusNoContent)
 	case "POST expire-tokens":
 		s.ExpireTokens()
 		w.WriteHeader(http.StatusNoContent)
-	case "POST republish":
-		s.Republish()
+	case "GET queries":
+		writeJSON(w, http.StatusOK, map[string]any{"queries": limitNewest(s.Queries(), limit)})
+	case "POST delete", "POST lose", "POST age", "POST republish":
+		s.controlStored(name, query)
 		w.WriteHeader(http.StatusNoContent)
 	default:
 		writeGatewayError(w, http.StatusNotFound, "The stand-in has no "+r.Method+" /_standin/"+name)
+	}
+}
+
+// controlStored changes what is stored.
+func (s *Server) controlStored(name string, query url.Values) {
+	switch name {
+	case "delete":
+		s.Delete(query.Get("source"), query.Get("id"))
+	case "lose":
+		s.Lose(query.Get("source"), query.Get("id"))
+	case "age":
+		seconds, _ := strconv.Atoi(query.Get("seconds"))
+		s.Age(time.Duration(seconds) * time.Second)
+	case "republish":
+		s.Republish()
 	}
 }
 

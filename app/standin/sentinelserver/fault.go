@@ -42,6 +42,15 @@ const (
 	TokenShort  Kind = "token-short"  // the token lives for Seconds
 )
 
+// Faults of the query API.
+const (
+	QueryStatus  Kind = "query-status"  // answers Status (503, 429 with Seconds …) with an error of the API, in a shape of Status, as no-read or no-table, or with Body
+	QueryPartial Kind = "query-partial" // answers with the first half of the rows, and an error beside them
+	QuerySlow    Kind = "query-slow"    // waits Seconds, then goes on
+	QueryHang    Kind = "query-hang"    // answers nothing
+	QueryCut     Kind = "query-cut"     // breaks the connection
+)
+
 var (
 	tokenKinds = []Kind{TokenStatus, TokenError, TokenCut, TokenSlow, TokenHang, TokenShort}
 	accessKind = []Kind{Unauthorized, Forbidden}
@@ -49,6 +58,7 @@ var (
 	callKinds  = []Kind{Status, Throttle, Reply, CutBefore, CutAfter}
 	batchKinds = []Kind{RefuseBatch}
 	recordKind = []Kind{RefuseRecord, RefuseStored}
+	queryKinds = []Kind{QueryStatus, QueryPartial, QuerySlow, QueryHang, QueryCut}
 )
 
 // Fault is one way to fail, and for how long.
@@ -78,7 +88,7 @@ func (f Fault) hitsRecord(o *record) bool {
 
 // Inject adds a fault. Several stand side by side; of those that could strike a request, the oldest does.
 func (s *Server) Inject(f Fault) error {
-	all := slices.Concat(tokenKinds, accessKind, delayKinds, callKinds, batchKinds, recordKind)
+	all := slices.Concat(tokenKinds, accessKind, delayKinds, callKinds, batchKinds, recordKind, queryKinds)
 	if !slices.Contains(all, f.Kind) {
 		return fmt.Errorf("unknown kind of fault %q: use one of %q", f.Kind, all)
 	}
@@ -91,7 +101,7 @@ func (s *Server) Inject(f Fault) error {
 	if f.Status < 100 || f.Status > 999 || f.Rate < 0 || f.Rate > 1 || f.Seconds < 0 {
 		return fmt.Errorf("fault %q: status must be an HTTP status, rate within 0 and 1, seconds not negative", f.Kind)
 	}
-	if (f.Kind == Slow || f.Kind == TokenSlow || f.Kind == TokenShort) && f.Seconds == 0 {
+	if slices.Contains([]Kind{Slow, TokenSlow, TokenShort, QuerySlow}, f.Kind) && f.Seconds == 0 {
 		return fmt.Errorf("fault %q: give the seconds", f.Kind)
 	}
 	s.faults.Add(f)

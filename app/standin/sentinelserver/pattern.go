@@ -24,14 +24,14 @@ type parsed struct {
 var errPattern = errors.New("not a STIX pattern")
 
 // readObservables returns the comparisons that become columns: those of a pattern of equalities, alone or joined by OR.
-// A conjunction gives none. app/docs/sentinel.md#observables
-func readObservables(pattern string) []comparison {
+// A conjunction gives none. everyOperator takes comparisons of other operators, too. app/docs/sentinel.md#observables
+func readObservables(pattern string, everyOperator bool) []comparison {
 	p, err := parsePattern(pattern)
 	if err != nil || p.and || p.qualified {
 		return nil
 	}
 	for _, c := range p.comparisons {
-		if c.Operator != "=" {
+		if c.Operator != "=" && !everyOperator {
 			return nil
 		}
 	}

@@ -155,7 +155,7 @@ func TestObservables(t *testing.T) {
 		"[" + strings.Repeat("(", 50):                                            ``,
 	} {
 		var got []string
-		for _, c := range readObservables(pattern) {
+		for _, c := range readObservables(pattern, false) {
 			got = append(got, c.Path+"="+c.Value)
 		}
 		if text := strings.Join(got, " "); text != want {

@@ -87,27 +87,36 @@ func (s *Server) ObjectRows() []ObjectRow {
 }
 
 func (v version) rowID() string {
-	return base64.StdEncoding.EncodeToString([]byte(v.source)) + "---" + gjson.Get(v.raw, "id").Str
+	return base64.StdEncoding.EncodeToString([]byte(v.source)) + "---" + v.id
 }
 
 // makeRows makes one row for every comparison that can be extracted, or one without an observable.
 func (v version) makeRows() []Row {
+	u := v.unknowns
 	o := gjson.Parse(v.raw)
 	row := Row{
 		TimeGenerated: v.at, ID: v.rowID(), WorkspaceID: v.workspace, SourceSystem: v.source, LastUpdateMethod: v.method,
 		Pattern: o.Get("pattern").Str, Created: timeOf(o, "created"), Modified: timeOf(o, "modified"),
 		ValidFrom: timeOf(o, "valid_from"), ValidUntil: timeOf(o, "valid_until"), Revoked: o.Get("revoked").Bool(),
+		IsDeleted:        v.deleted,
 		AdditionalFields: v.additionalFields(), Data: v.dataColumn(), Type: "ThreatIntelIndicators",
 	}
-	if c := o.Get("confidence"); c.Type == gjson.Number {
+	isVersion2 := u.MissingVersionIs2 && !o.Get("spec_version").Exists()
+	if c := o.Get("confidence"); c.Type == gjson.Number && !isVersion2 {
 		n := int(c.Int())
 		row.Confidence = &n
 	}
-	row.IsActive = !row.Revoked && (row.ValidUntil == nil || v.at.Before(*row.ValidUntil)) &&
-		(row.ValidFrom == nil || !v.at.Before(*row.ValidFrom))
+	if u.CutPatterns {
+		row.Pattern = u.cutText(row.Pattern)
+	}
+	if u.TagsFromLabels {
+		row.Tags = o.Get("labels").Raw
+	}
+	isValid := (row.ValidUntil == nil || v.at.Before(*row.ValidUntil)) && (row.ValidFrom == nil || !v.at.Before(*row.ValidFrom))
+	row.IsActive = !row.Revoked && !v.deleted && (isValid || u.ExpiredActive)
 	var rows []Row
 	if o.Get("pattern_type").Str == "stix" {
-		for _, c := range readObservables(row.Pattern) {
+		for _, c := range u.observables(o.Get("pattern").Str) {
 			row.ObservableKey, row.ObservableValue = c.Path, c.Value
 			rows = append(rows, row)
 		}
@@ -120,10 +129,17 @@ func (v version) makeRows() []Row {
 
 // dataColumn is the object without what has a column, without what is empty, and cut where Log Analytics cuts.
 func (v version) dataColumn() map[string]any {
+	u := v.unknowns
+	if u.DataDropped {
+		return nil
+	}
 	var data map[string]any
 	json.Unmarshal([]byte(v.raw), &data) //nolint:errcheck // checked when it came in
 	for _, name := range columned {
 		delete(data, name)
+	}
+	if _, named := data["spec_version"]; u.MissingVersionIs2 && !named {
+		delete(data, "indicator_types")
 	}
 	if v.method == "LogARepublisher" {
 		delete(data, "external_references")
@@ -147,8 +163,8 @@ func (v version) dataColumn() map[string]any {
 		}
 	}
 	for _, name := range []string{"description", "pattern"} {
-		if s, ok := data[name].(string); ok && len([]rune(s)) > maxData {
-			data[name] = string([]rune(s)[:maxData])
+		if s, ok := data[name].(string); ok {
+			data[name] = u.cutText(s)
 		}
 	}
 	return data

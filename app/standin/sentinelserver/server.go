@@ -1,5 +1,5 @@
-// Package sentinelserver stands in for Microsoft Sentinel's STIX objects upload API and the Microsoft Entra login
-// before it.
+// Package sentinelserver stands in for Microsoft Sentinel's STIX objects upload API, the query API by which its tables
+// are read, and the Microsoft Entra login before both.
 //
 // It answers as the service is documented to answer, down to the order of its checks and what it rejects, keeps what
 // was uploaded the way Log Analytics would show it, and can be told to fail in every way a client has to survive. What
@@ -57,28 +57,33 @@ const (
 // App is an application registered with the stand-in's Entra.
 type App struct {
 	TenantID, ClientID, ClientSecret string
-	NoRole                           bool // tokens are issued, but the workspace refuses them
+	NoRole                           bool // tokens are issued, but the workspace refuses its uploads
+	NoRead                           bool // tokens are issued, but the workspace refuses its queries
 }
 
 // Options describe a stand-in. The zero value of every member is a usable default, except that without Apps nobody can
 // log in and without Workspaces nothing can be uploaded.
 type Options struct {
-	Apps          []App
-	Workspaces    []string      // GUIDs
-	Audiences     []string      // accepted besides the public cloud's four spellings, for the other clouds
-	Window        time.Duration // of the throttle, 60 s
-	Limit         int           // calls per subject and window, 100; Unlimited for none
-	MaxBody       int64         // bytes, 4 MiB
-	TokenLifetime time.Duration // 3,599 s
-	Lag           time.Duration // between an upload and its rows' TimeGenerated
-	MessageKey    MessageKey    // errorMessages
-	NoRoleStatus  int           // 403; Microsoft documents 401 alone, app/docs/sentinel.md#missing-role
-	NoRoleSeen    bool          // tell a missing role by the body that was seen, whatever the status
-	ByteOrderMark bool          // before every body of the service
-	NoContentType bool          // take an upload without Content-Type, app/docs/sentinel.md#address-and-headers
-	StrictVersion bool          // refuse objects without spec_version, which otherwise only count as a warning
-	Keep          Keep
-	Seed          uint64 // of faults that strike at random
+	Apps       []App
+	Workspaces []string // GUIDs
+	Audiences  []string // accepted besides the public cloud's four spellings, for the other clouds
+	// QueryAudiences are accepted by the query API besides that of the public cloud, for the other clouds.
+	QueryAudiences []string
+	Window         time.Duration // of the throttle, 60 s
+	Limit          int           // calls per subject and window, 100; Unlimited for none
+	MaxBody        int64         // bytes, 4 MiB
+	TokenLifetime  time.Duration // 3,599 s
+	Lag            time.Duration // between an upload and its rows' TimeGenerated; a query finds them from then on
+	MessageKey     MessageKey    // errorMessages
+	NoRoleStatus   int           // 403; Microsoft documents 401 alone, app/docs/sentinel.md#missing-role
+	NoRoleSeen     bool          // tell a missing role by the body that was seen, whatever the status
+	ByteOrderMark  bool          // before every body of the service
+	NoContentType  bool          // take an upload without Content-Type, app/docs/sentinel.md#address-and-headers
+	NoReadInner    bool          // tell a missing right to read with its innererror, app/docs/sentinel.md#right-to-read
+	StrictVersion  bool          // refuse objects without spec_version, which otherwise only count as a warning
+	Unknowns
+	Keep Keep
+	Seed uint64 // of faults that strike at random
 }
 
 func (o *Options) setDefaults() {
@@ -100,9 +105,11 @@ func (o *Options) setDefaults() {
 	if o.NoRoleStatus == 0 {
 		o.NoRoleStatus = http.StatusForbidden
 	}
+	o.Unknowns.setDefaults()
 }
 
-// Server is the stand-in: an http.Handler that serves the login, the upload API and the queries under /_standin/.
+// Server is the stand-in: an http.Handler that serves the login, the upload API, the query API and what is under
+// /_standin/.
 // Its methods may be called while it serves.
 type Server struct {
 	options Options
@@ -110,10 +117,11 @@ type Server struct {
 	closed  chan struct{}
 	close   func()
 
-	faults *faults.List[Fault]
-	table  table
-	log    faults.Log[Request]
-	meter  throttle
+	faults  *faults.List[Fault]
+	table   table
+	log     faults.Log[Request]
+	queries faults.Log[Query]
+	meter   throttle
 
 	mu        sync.Mutex
 	apps      []App
@@ -130,7 +138,8 @@ func New(o Options) *Server {
 		apps:    append([]App(nil), o.Apps...),
 		faults:  faults.NewList(o.Seed, whenOf),
 		log:     faults.Log[Request]{Most: maxLog},
-		table:   newTable(o.Keep),
+		queries: faults.Log[Query]{Most: maxLog},
+		table:   newTable(o.Keep, o.Unknowns),
 		meter:   throttle{window: o.Window, limit: o.Limit},
 	}
 	s.close = sync.OnceFunc(func() { close(s.closed) })
@@ -159,6 +168,10 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		s.serveOpenID(w, r, tenant)
 		return
 	}
+	if rest, ok := strings.CutPrefix(path, "/v1/workspaces/"); ok && strings.HasSuffix(rest, "/query") {
+		s.serveQuery(w, r, strings.TrimSuffix(rest, "/query"))
+		return
+	}
 	rest, ok := strings.CutPrefix(path, "/workspaces/")
 	workspace, action, _ := strings.Cut(rest, "/")
 	// To the letter: a colon that is percent-encoded leads nowhere, app/docs/sentinel.md#address-and-headers.
@@ -173,6 +186,11 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // SetRole gives an application the Sentinel role on the workspaces, or takes it away.
 func (s *Server) SetRole(clientID string, granted bool) {
 	s.changeApp(clientID, func(a *App) { a.NoRole = !granted })
+}
+
+// SetReadRight lets an application query the workspaces, or not any more.
+func (s *Server) SetReadRight(clientID string, granted bool) {
+	s.changeApp(clientID, func(a *App) { a.NoRead = !granted })
 }
 
 // SetSecret changes an application's secret. Tokens that were issued stay valid.

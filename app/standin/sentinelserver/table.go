@@ -37,14 +37,18 @@ func (e *entry) isExpired(now time.Time) bool { return !e.until.IsZero() && !e.u
 // version is one stored version of an object: what rows are made from when someone asks.
 type version struct {
 	place
-	raw    string
-	kind   string
-	at     time.Time
-	method string
+	raw      string
+	kind     string
+	id       string
+	at       time.Time
+	method   string
+	deleted  bool
+	unknowns *Unknowns // set when rows are to be made
 }
 
 type table struct {
-	keep Keep
+	keep     Keep
+	unknowns Unknowns
 
 	mu       sync.Mutex
 	live     map[place]map[string]*entry
@@ -53,8 +57,8 @@ type table struct {
 	journal  *os.File // nil for none
 }
 
-func newTable(keep Keep) table {
-	return table{keep: keep, live: map[place]map[string]*entry{}}
+func newTable(keep Keep, u Unknowns) table {
+	return table{keep: keep, unknowns: u, live: map[place]map[string]*entry{}}
 }
 
 // putRecords stores the good records of one request.
@@ -77,10 +81,21 @@ func (t *table) putRecords(workspace, source string, at time.Time, records []rec
 		}
 		t.upsertRecord(objects, r, at)
 		if t.keep == KeepRows {
-			t.versions = append(t.versions, version{p, r.raw, r.kind, at, "UploadApi"})
+			t.addVersion(version{place: p, raw: r.raw, kind: r.kind, id: strings.Clone(r.id), at: at, method: t.unknowns.UpdateMethod})
 		}
 	}
 	t.stats.Accepted += len(records)
+}
+
+// addVersion keeps a version of which there are to be rows.
+func (t *table) addVersion(v version) {
+	if until, ok := validUntil(v.raw); t.unknowns.ExpiredNoRow && ok && !until.After(v.at) {
+		return
+	}
+	if t.unknowns.RowsOfLastAlone {
+		t.versions = slices.DeleteFunc(t.versions, func(old version) bool { return old.place == v.place && old.id == v.id })
+	}
+	t.versions = append(t.versions, v)
 }
 
 // holds says whether an object was stored.
@@ -88,6 +103,16 @@ func (t *table) holds(workspace, source, id string) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	return t.live[place{workspace, source}][id] != nil
+}
+
+// standing is the version of an object that stands; "" for none, or where it is not kept.
+func (t *table) standing(workspace, source, id string) string {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if e := t.live[place{workspace, source}][id]; e != nil {
+		return e.raw
+	}
+	return ""
 }
 
 func (t *table) upsertRecord(objects map[string]*entry, r record, at time.Time) {
@@ -190,29 +215,83 @@ func (s *Server) Republish() {
 	}
 	now := time.Now()
 	for p, objects := range t.live {
-		for _, e := range objects {
+		for id, e := range objects {
 			if !e.isExpired(now) {
-				t.versions = append(t.versions, version{p, e.raw, kindOf(e.raw), now, "LogARepublisher"})
+				t.versions = append(t.versions, version{place: p, raw: e.raw, kind: kindOf(e.raw), id: id, at: now, method: "LogARepublisher"})
 			}
 		}
 	}
+}
+
+// Delete appends a row that says of an object that it was deleted, as the portal does. It does nothing unless rows are
+// kept. What the method of such a row is called is not known.
+func (s *Server) Delete(source, id string) {
+	s.table.removeObject(source, id, func(p place, e *entry) {
+		s.table.versions = append(s.table.versions,
+			version{place: p, raw: e.raw, kind: kindOf(e.raw), id: id, at: time.Now(), method: "Portal", deleted: true})
+	})
+}
+
+// Lose drops an object with all of its rows, as if it had never been there.
+func (s *Server) Lose(source, id string) {
+	s.table.removeObject(source, id, func(p place, _ *entry) {
+		s.table.versions = slices.DeleteFunc(s.table.versions, func(v version) bool { return v.place == p && v.id == id })
+	})
+}
+
+// removeObject takes an object out of those that stand, in each workspace.
+func (t *table) removeObject(source, id string, note func(place, *entry)) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for p, objects := range t.live {
+		if e := objects[id]; e != nil && p.source == source {
+			note(p, e)
+			delete(objects, id)
+		}
+	}
+}
+
+// Age makes everything that is there older, as if it had been uploaded that much earlier.
+func (s *Server) Age(by time.Duration) {
+	t := &s.table
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for i := range t.versions {
+		t.versions[i].at = t.versions[i].at.Add(-by)
+	}
+	for _, objects := range t.live {
+		for _, e := range objects {
+			e.at = e.at.Add(-by)
+		}
+	}
+}
+
+// arrivedVersions are those of the indicators of a source that a query finds, in the order in which they came.
+func (t *table) arrivedVersions(of place, now time.Time) []version {
+	return slices.DeleteFunc(t.storedVersions(), func(v version) bool {
+		return v.place != of || v.kind != "indicator" || v.at.After(now) || v.at.Before(now.Add(-lookBack))
+	})
 }
 
 // storedVersions returns the versions that rows are made from: all of them, or the current ones.
 func (t *table) storedVersions() []version {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if t.keep == KeepRows {
-		return slices.Clone(t.versions)
-	}
 	var current []version
-	for p, objects := range t.live {
-		for _, e := range objects {
-			if e.raw != "" {
-				current = append(current, version{p, e.raw, kindOf(e.raw), e.at, "UploadApi"})
+	if t.keep == KeepRows {
+		current = slices.Clone(t.versions)
+	} else {
+		for p, objects := range t.live {
+			for id, e := range objects {
+				if e.raw != "" {
+					current = append(current, version{place: p, raw: e.raw, kind: kindOf(e.raw), id: id, at: e.at, method: t.unknowns.UpdateMethod})
+				}
 			}
 		}
+		slices.SortFunc(current, func(a, b version) int { return a.at.Compare(b.at) })
 	}
-	slices.SortFunc(current, func(a, b version) int { return a.at.Compare(b.at) })
+	for i := range current {
+		current[i].unknowns = &t.unknowns
+	}
 	return current
 }

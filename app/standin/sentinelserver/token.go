@@ -26,6 +26,9 @@ var scopes = map[string]string{
 	"https://graph.microsoft.com/.default":           "https://graph.microsoft.com",
 	"https://management.usgovcloudapi.net//.default": "https://management.usgovcloudapi.net/",
 	"https://management.chinacloudapi.cn//.default":  "https://management.chinacloudapi.cn/",
+	"https://api.loganalytics.io/.default":           "https://api.loganalytics.io",
+	"https://api.loganalytics.us/.default":           "https://api.loganalytics.us",
+	"https://api.loganalytics.azure.cn/.default":     "https://api.loganalytics.azure.cn",
 }
 
 // publicAudiences are the ones the upload API is documented to accept, letter by letter,
@@ -39,6 +42,7 @@ type claims struct {
 	Audience  string `json:"aud"`
 	Tenant    string `json:"tid"`
 	AppID     string `json:"appid"`
+	ObjectID  string `json:"oid"` // of the application in its tenant
 	IssuedAt  int64  `json:"iat"`
 	ExpiresAt int64  `json:"exp"`
 	ID        string `json:"uti"`
@@ -176,6 +180,7 @@ func (s *Server) issueToken(app App, audience string, lifetime time.Duration) st
 	now := time.Now()
 	body, _ := json.Marshal(claims{
 		Audience: audience, Tenant: app.TenantID, AppID: app.ClientID, ID: uuid.NewString(),
+		ObjectID: uuid.NewSHA1(uuid.Nil, []byte(app.TenantID+app.ClientID)).String(),
 		IssuedAt: now.Unix(), IssuedNS: now.UnixNano(), ExpiresAt: now.Add(lifetime).Unix(),
 	})
 	text := encodedHeader + "." + base64.RawURLEncoding.EncodeToString(body)
@@ -198,36 +203,38 @@ type access int
 
 const (
 	fullAccess    access = iota
-	noAccess             // the token is missing, not ours or expired
+	noAccess             // the token is missing or not ours
+	expiredToken         // it was ours
 	otherAudience        // it is for another audience
 )
 
-// readBearer finds out which application calls, and what its token opens.
-func (s *Server) readBearer(r *http.Request) (subject string, role bool, opens access) {
+// readBearer finds out which application calls, and what its token opens where these audiences are accepted.
+func (s *Server) readBearer(r *http.Request, audiences []string) (caller App, opens access) {
 	scheme, text, _ := strings.Cut(r.Header.Get("Authorization"), " ")
 	i := strings.LastIndexByte(text, '.')
 	if !strings.EqualFold(scheme, "Bearer") || i < 0 {
-		return "", false, noAccess
+		return App{}, noAccess
 	}
 	signature, err := base64.RawURLEncoding.DecodeString(text[i+1:])
 	if err != nil || !hmac.Equal(signature, s.signText(text[:i])) {
-		return "", false, noAccess
+		return App{}, noAccess
 	}
 	_, payload, _ := strings.Cut(text[:i], ".")
 	body, err := base64.RawURLEncoding.DecodeString(payload)
 	var c claims
 	if err != nil || json.Unmarshal(body, &c) != nil {
-		return "", false, noAccess
+		return App{}, noAccess
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	i = slices.IndexFunc(s.apps, func(a App) bool { return a.ClientID == c.AppID })
-	expired := time.Now().Unix() >= c.ExpiresAt || c.IssuedNS < s.notBefore.UnixNano() && !s.notBefore.IsZero()
 	switch {
-	case i < 0 || expired:
-		return "", false, noAccess
-	case !slices.Contains(publicAudiences, c.Audience) && !slices.Contains(s.options.Audiences, c.Audience):
-		return "", false, otherAudience
+	case i < 0:
+		return App{}, noAccess
+	case time.Now().Unix() >= c.ExpiresAt || c.IssuedNS < s.notBefore.UnixNano() && !s.notBefore.IsZero():
+		return App{}, expiredToken
+	case !slices.Contains(audiences, c.Audience):
+		return App{}, otherAudience
 	}
-	return c.AppID, !s.apps[i].NoRole, fullAccess
+	return s.apps[i], fullAccess
 }

@@ -6,6 +6,7 @@ import (
 	"io"
 	"mime"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -54,8 +55,8 @@ func (s *Server) serveUpload(w http.ResponseWriter, r *http.Request, workspace s
 
 // admitCall checks the token and the throttle.
 func (s *Server) admitCall(w http.ResponseWriter, r *http.Request, entry *Request) bool {
-	subject, role, access := s.readBearer(r)
-	entry.Subject = subject
+	app, access := s.readBearer(r, append(slices.Clone(publicAudiences), s.options.Audiences...))
+	entry.Subject = app.ClientID
 	fault, struck := s.takeFault(accessKind, nil)
 	if struck {
 		entry.Fault = fault.Kind
@@ -64,15 +65,15 @@ func (s *Server) admitCall(w http.ResponseWriter, r *http.Request, entry *Reques
 	case access == otherAudience, fault.Kind == Unauthorized && fault.Form == "empty":
 		writeOtherAudience(w)
 		return false
-	case access == noAccess, fault.Kind == Unauthorized:
+	case access != fullAccess, fault.Kind == Unauthorized:
 		writeUnauthorized(w)
 		return false
-	case !role || fault.Kind == Forbidden:
+	case app.NoRole || fault.Kind == Forbidden:
 		s.writeNoRole(w)
 		return false
 	}
 	entry.Counted = true
-	if wait := s.meter.takeCall(subject, entry.Time); wait > 0 {
+	if wait := s.meter.takeCall(app.ClientID, entry.Time); wait > 0 {
 		seconds := wholeSeconds(wait)
 		writeThrottled(w, Fault{Seconds: float64(seconds)})
 		return false
@@ -151,8 +152,12 @@ func (s *Server) openEnvelope(w http.ResponseWriter, r *http.Request, workspace 
 		writeBadRequest(w, "The request body is not valid JSON.")
 		return in, false
 	}
-	if message := in.fillMembers(gjson.ParseBytes(body)); message != "" {
+	if message := in.fillMembers(gjson.ParseBytes(body), &s.options.Unknowns); message != "" {
 		writeBadRequest(w, message)
+		return in, false
+	}
+	if status := s.options.countStatus(len(in.records)); status > 0 {
+		writeEnvelopeError(w, status, "BadRequest", "stixobjects must hold 1 to 100 objects.")
 		return in, false
 	}
 	return in, true
@@ -168,7 +173,7 @@ func (s *Server) acceptsContentType(values []string) bool {
 
 // fillMembers reads the envelope's two members, and says what is wrong with them, app/docs/sentinel.md#source-system
 // and app/docs/sentinel.md#body.
-func (in *envelope) fillMembers(root gjson.Result) string {
+func (in *envelope) fillMembers(root gjson.Result, u *Unknowns) string {
 	var source, objects gjson.Result
 	if !root.IsObject() {
 		return "The request body must be a JSON object."
@@ -183,7 +188,7 @@ func (in *envelope) fillMembers(root gjson.Result) string {
 		return true
 	})
 	in.source = source.Str
-	switch name := strings.ToLower(strings.TrimSpace(in.source)); {
+	switch name := strings.TrimSpace(in.source); {
 	case !source.Exists():
 		return "sourcesystem is required."
 	case source.Type != gjson.String || name == "":
@@ -192,15 +197,12 @@ func (in *envelope) fillMembers(root gjson.Result) string {
 		return "stixobjects is required."
 	case !objects.IsArray():
 		return "stixobjects must be an array."
-	case name == "microsoft sentinel" || name == "azure sentinel" || name == "securitygraph":
+	case u.isReserved(in.source):
 		return "sourcesystem is reserved."
 	case utf8.RuneCountInString(in.source) > maxSource:
 		return "sourcesystem must not be longer than 256 characters."
 	}
 	in.records = objects.Array()
-	if len(in.records) == 0 || len(in.records) > maxObjects {
-		return "stixobjects must hold 1 to 100 objects."
-	}
 	return ""
 }
 
@@ -218,31 +220,29 @@ func (s *Server) storeRecords(w http.ResponseWriter, in envelope, entry *Request
 	check := checker{strictVersion: s.options.StrictVersion, seed: contentSeed}
 	good := make([]record, 0, len(in.records))
 	var bad []recordFault
+	ignored := 0
 	for i, value := range in.records {
 		r, messages := check.checkRecord(value)
-		concerns := func(f Fault) bool {
-			return (f.Source == "" || f.Source == in.source) && f.hitsRecord(&r) &&
-				(f.Kind != RefuseStored || s.table.holds(in.workspace, in.source, r.id))
-		}
-		if f, struck := s.takeFault(batchKinds, concerns); struck {
-			entry.Fault, f.index = f.Kind, i
+		f, struck := s.strikeRecord(in, &r, &messages, entry)
+		if struck {
+			f.index = i
 			writeFault(w, f)
 			return
-		}
-		if f, struck := s.takeFault(recordKind, concerns); struck {
-			entry.Fault = f.Kind
-			messages = append(messages, "Error for Property=pattern: Value is not accepted. Actual value: "+shortenValue(r.pattern)+".")
 		}
 		if r.unnamed {
 			entry.Warnings++
 		}
-		if len(messages) > 0 {
+		treatment := s.treatRecord(in, good, &r, &messages)
+		switch {
+		case len(messages) > 0:
 			bad = append(bad, recordFault{i, messages})
-			continue
+		case treatment == Ignored:
+			ignored++
+		default:
+			good = append(good, r)
 		}
-		good = append(good, r)
 	}
-	entry.Objects, entry.Accepted, entry.Rejected = len(in.records), len(good), len(bad)
+	entry.Objects, entry.Accepted, entry.Rejected = len(in.records), len(good)+ignored, len(bad)
 	s.table.putRecords(in.workspace, in.source, time.Now().Add(s.options.Lag), good)
 	switch {
 	case after.Kind == CutAfter:
@@ -250,13 +250,58 @@ func (s *Server) storeRecords(w http.ResponseWriter, in envelope, entry *Request
 	case after.Kind == Reply:
 		w.WriteHeader(after.Status)
 		w.Write([]byte(after.Body)) //nolint:errcheck // the reader may be gone
-	case len(good) == 0:
-		s.writeRecordErrors(w, http.StatusBadRequest, bad)
+	case len(bad) > 0 && len(bad) == len(in.records):
+		s.writeRecordErrors(w, s.options.AllInvalidStatus, bad)
 	case len(bad) > 0:
 		s.writeRecordErrors(w, http.StatusOK, bad)
 	default:
 		w.WriteHeader(http.StatusOK)
 	}
+}
+
+// strikeRecord has the faults strike that look at a record: one that refuses the batch is returned, one that refuses the
+// record adds a message.
+func (s *Server) strikeRecord(in envelope, r *record, messages *[]string, entry *Request) (f Fault, refusesBatch bool) {
+	concerns := func(f Fault) bool {
+		return (f.Source == "" || f.Source == in.source) && f.hitsRecord(r) &&
+			(f.Kind != RefuseStored || s.table.holds(in.workspace, in.source, r.id))
+	}
+	if f, struck := s.takeFault(batchKinds, concerns); struck {
+		entry.Fault = f.Kind
+		return f, true
+	}
+	if f, struck := s.takeFault(recordKind, concerns); struck {
+		entry.Fault = f.Kind
+		*messages = append(*messages, "Error for Property=pattern: Value is not accepted. Actual value: "+shortenValue(r.pattern)+".")
+	}
+	return Fault{}, false
+}
+
+// treatRecord applies the switches for what is not documented to a record in whose form nothing is wrong, in view of the
+// earlier ones of its request.
+func (s *Server) treatRecord(in envelope, earlier []record, r *record, messages *[]string) Treatment {
+	if len(*messages) > 0 {
+		return Taken
+	}
+	u := &s.options.Unknowns
+	if u.MaxLabels > 0 || u.MaxLabel > 0 {
+		*messages = u.treatLabels(r)
+	}
+	if u.OlderModified == Taken && u.SecondVersion == Taken && u.Unrevoked == Taken {
+		return Taken
+	}
+	standing, isSecond := s.table.standing(in.workspace, in.source, r.id), false
+	for _, e := range earlier {
+		if e.id == r.id {
+			standing, isSecond = e.raw, true
+		}
+	}
+	treatment, property := u.treatVersion(r, standing, isSecond)
+	if treatment == Refused {
+		*messages = append(*messages, "Error for Property="+property+": Value is not accepted. Actual value: "+
+			shortenValue(gjson.Get(r.raw, property).Raw)+".")
+	}
+	return treatment
 }
 
 // contentSeed is one for the process, so that hashes can be compared between requests.

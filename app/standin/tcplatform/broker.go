@@ -31,9 +31,9 @@ func startBroker(o Options, certificates *Certificates) (*broker, error) {
 	if o.Broker != nil {
 		return &broker{where: *o.Broker, external: true}, nil
 	}
-	b := &broker{where: Broker{Host: serverName, Token: rand.Text(), User: "core", Secret: rand.Text()}}
+	b := &broker{where: Broker{Host: serverAddress, Token: rand.Text(), User: "core", Secret: rand.Text()}}
 	if certificates != nil {
-		b.where.CAFile = certificates.CAFile
+		b.where.Host, b.where.CAFile = certificates.Host, certificates.CAFile
 		var err error
 		if b.tls, err = certificates.serverTLS(false); err != nil {
 			return nil, err
@@ -56,7 +56,9 @@ func (b *broker) startServer() error {
 	if err := server.AddHook(&login{where: b.where}, nil); err != nil {
 		return err
 	}
-	listener := listeners.NewTCP(listeners.Config{ID: "tcp", Address: net.JoinHostPort(b.where.Host, strconv.Itoa(b.where.Port)), TLSConfig: b.tls})
+	listener := &listener{server: server, TCP: listeners.NewTCP(listeners.Config{
+		ID: "tcp", Address: net.JoinHostPort(serverAddress, strconv.Itoa(b.where.Port)), TLSConfig: b.tls,
+	})}
 	if err := server.AddListener(listener); err != nil {
 		return fmt.Errorf("starting the broker: %w", err)
 	}
@@ -69,6 +71,21 @@ func (b *broker) startServer() error {
 	}
 	b.server = server
 	return server.Serve()
+}
+
+// listener closes its clients itself: the library reads its list of clients under a lock that it takes twice, and waits
+// for ever when a client leaves in between.
+type listener struct {
+	*listeners.TCP
+	server *mqtt.Server
+}
+
+func (l *listener) Close(listeners.CloseFn) {
+	l.TCP.Close(func(string) {
+		for _, client := range l.server.Clients.GetAll() {
+			l.server.DisconnectClient(client, packets.ErrServerShuttingDown) //nolint:errcheck // it is gone either way
+		}
+	})
 }
 
 func (b *broker) stopServer() {

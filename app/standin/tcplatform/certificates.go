@@ -18,6 +18,7 @@ import (
 
 // Certificates are the files of an authority of our own: one certificate for servers on this machine, one for clients.
 type Certificates struct {
+	Host                          string // of the servers, as their certificate names it
 	CAFile                        string
 	ServerCertFile, ServerKeyFile string
 	ClientCertFile, ClientKeyFile string
@@ -26,22 +27,25 @@ type Certificates struct {
 	dir                           string
 }
 
-// serverName is what the certificates of servers are for.
-const serverName = "127.0.0.1"
+// serverAddress is where broker and store listen.
+const serverAddress = "127.0.0.1"
 
 // NewCertificates writes the files to dir. commonNameOnly leaves the alternative names out of the server's, as many an
-// internal authority does.
+// internal authority does; the host is then a name, since Python takes no address from a common name.
 func NewCertificates(dir string, commonNameOnly bool) (*Certificates, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, err
 	}
-	c := &Certificates{dir: dir}
+	c := &Certificates{dir: dir, Host: serverAddress}
+	if commonNameOnly {
+		c.Host = "localhost"
+	}
 	if err := c.createAuthority(); err != nil {
 		return nil, fmt.Errorf("making a certificate authority: %w", err)
 	}
-	server := &x509.Certificate{Subject: pkix.Name{CommonName: serverName}, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}}
+	server := &x509.Certificate{Subject: pkix.Name{CommonName: c.Host}, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}}
 	if !commonNameOnly {
-		server.IPAddresses, server.DNSNames = []net.IP{net.ParseIP(serverName)}, []string{"localhost"}
+		server.IPAddresses, server.DNSNames = []net.IP{net.ParseIP(serverAddress)}, []string{"localhost"}
 	}
 	client := &x509.Certificate{Subject: pkix.Name{CommonName: "service"}, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}}
 	var err error

@@ -36,8 +36,7 @@ func (p *Platform) newHandler() http.Handler {
 
 // serveRequest carries a request to its Service and the answer back.
 func (p *Platform) serveRequest(w http.ResponseWriter, r *http.Request) {
-	path, rest, _ := strings.Cut(strings.TrimPrefix(r.URL.Path, "/api/services/"), "/")
-	version, rest, _ := strings.Cut(rest, "/")
+	path, version, rest := p.o.Front.splitPath(r.URL)
 	service := p.byPath(path)
 	if service == nil || version != service.App.Manifest.majorVersion() {
 		http.Error(w, "no Service has this path", http.StatusNotFound)
@@ -48,7 +47,16 @@ func (p *Platform) serveRequest(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, "the Service is not running", http.StatusServiceUnavailable)
 		return
 	}
-	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
+	if status, reason := p.refuseRequest(r); status != 0 {
+		http.Error(w, reason, status)
+		return
+	}
+	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, p.o.Front.MaxRequest))
+	var tooLarge *http.MaxBytesError
+	if errors.As(err, &tooLarge) && p.o.Front.MaxRequest < maxBody {
+		http.Error(w, "the body is too large", http.StatusRequestEntityTooLarge)
+		return
+	}
 	if err != nil {
 		http.Error(w, "the body cannot be read: "+err.Error(), http.StatusBadRequest)
 		return
@@ -57,7 +65,9 @@ func (p *Platform) serveRequest(w http.ResponseWriter, r *http.Request) {
 		r.URL.RawQuery, body = strings.Trim(r.URL.RawQuery+"&"+string(body), "&"), nil
 	}
 	key := uuid.NewString()
-	defer p.store.removeKey(key)
+	if !p.o.KeepBodies {
+		defer p.store.removeKey(key)
+	}
 	reply, status, err := l.exchangeRequest(r, key, rest, body)
 	if err != nil {
 		p.log.Warn("no answer", "path", r.URL.Path, "error", err)
@@ -65,6 +75,9 @@ func (p *Platform) serveRequest(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	l.checkLength(r.Method, key, reply)
+	if p.followRedirect(w, r, reply) {
+		return
+	}
 	p.writeAnswer(w, key, reply)
 }
 
@@ -88,13 +101,12 @@ func (l *launch) exchangeRequest(r *http.Request, key, path string, body []byte)
 		if err := p.store.putField(key, requestBody, body); err != nil {
 			return answer{}, http.StatusBadGateway, err
 		}
+		if err := p.store.limitLife(key, p.o.BodyLife); err != nil {
+			return answer{}, http.StatusBadGateway, err
+		}
 	}
 	wait := l.expectAnswer(key)
-	defer func() {
-		l.mu.Lock()
-		defer l.mu.Unlock()
-		delete(l.pending, key)
-	}()
+	defer l.giveUp(key)
 	request, err := json.Marshal(p.runService(r, key, path, len(body) > 0))
 	if err != nil {
 		return answer{}, http.StatusInternalServerError, err
@@ -110,7 +122,7 @@ func (l *launch) exchangeRequest(r *http.Request, key, path string, body []byte)
 	case <-l.ended:
 		return answer{}, http.StatusBadGateway, errors.New("the Service ended before it answered")
 	case <-limit.C:
-		return answer{}, http.StatusGatewayTimeout, errors.New("the Service did not answer in time")
+		return answer{}, p.o.Front.TimeoutStatus, errors.New("the Service did not answer in time")
 	case <-r.Context().Done():
 		return answer{}, http.StatusGatewayTimeout, r.Context().Err()
 	}
@@ -126,8 +138,14 @@ func (p *Platform) writeAnswer(w http.ResponseWriter, key string, reply answer) 
 		http.Error(w, "the answer has no status", http.StatusBadGateway)
 		return
 	}
+	if int64(len(body)) > p.o.Front.MaxAnswer {
+		http.Error(w, "the answer is too large", http.StatusBadGateway)
+		return
+	}
 	for _, h := range reply.headers {
-		w.Header().Add(h.Name, h.Value)
+		if !hasName(p.o.Front.DropAnswerHeaders, h.Name) {
+			w.Header().Add(h.Name, h.Value)
+		}
 	}
 	if body != nil && !p.o.OwnLength {
 		w.Header().Set("Content-Length", strconv.Itoa(len(body)))

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"os/exec"
@@ -27,12 +28,13 @@ type launch struct {
 	mu         sync.Mutex
 	isReady    bool
 	pending    map[string]chan answer // by requestKey
+	late       map[string]bool        // requestKeys that nobody waits for any more
 	unanswered time.Time              // of the first heartbeat without an answer; zero: none
 }
 
 // runOnce launches the App, waits for its end and brings that about when ctx ends.
 func (s *Service) runOnce(ctx context.Context) Exit {
-	l := &launch{service: s, ready: make(chan struct{}), ended: make(chan struct{}), pending: map[string]chan answer{}}
+	l := &launch{service: s, ready: make(chan struct{}), ended: make(chan struct{}), pending: map[string]chan answer{}, late: map[string]bool{}}
 	l.server, l.client = newTopics()
 	stop := s.platform.bus.readTopic(l.client, l.receiveMessage)
 	defer stop()
@@ -65,7 +67,11 @@ func (l *launch) startProcess() error {
 		"PATH=" + os.Getenv("PATH"), "HOME=" + os.Getenv("HOME"), "LANG=C.UTF-8", "TMPDIR=" + s.pathOf("tmp"),
 		"TC_APP_PARAM_FILE=" + file, "TC_APP_PARAM_KEY=" + key,
 	}, s.platform.o.Environ...)
-	l.command.Stdout, l.command.Stderr = &l.output, &l.output
+	var output io.Writer = &l.output
+	if more := s.platform.o.Output; more != nil {
+		output = io.MultiWriter(output, more)
+	}
+	l.command.Stdout, l.command.Stderr = output, output
 	l.command.WaitDelay = time.Second                           // for what the App's children still hold open
 	l.command.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // an interrupt at the terminal is for the platform alone
 	return l.command.Start()

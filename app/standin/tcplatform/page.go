@@ -70,6 +70,9 @@ func (p *Platform) showServices(w http.ResponseWriter, r *http.Request) {
 	for _, s := range p.Services() {
 		views = append(views, s.newView())
 	}
+	if p.o.Front.RequireSession {
+		http.SetCookie(w, &http.Cookie{Name: sessionCookie, Value: p.session, Path: "/", HttpOnly: true, SameSite: http.SameSiteLaxMode})
+	}
 	p.renderPage(w, http.StatusOK, "services.html", map[string]any{"Services": views, "Problem": r.URL.Query().Get("problem")})
 }
 
@@ -155,7 +158,7 @@ func (p *Platform) renderPage(w http.ResponseWriter, status int, name string, da
 	}
 	w.Header().Set("Content-Type", "text/html; charset=utf-8")
 	w.Header().Set("Cache-Control", "no-store")
-	w.Header().Set("Content-Security-Policy", "default-src 'none'; style-src 'self'; form-action 'self'; frame-ancestors 'none'")
+	w.Header().Set("Content-Security-Policy", "default-src 'none'; img-src data:; style-src 'self'; form-action 'self'; frame-ancestors 'none'")
 	w.WriteHeader(status)
 	w.Write([]byte(page.String())) //nolint:errcheck // the client may have gone
 }

@@ -44,8 +44,10 @@ func encryptParameters(plain, key []byte) ([]byte, error) {
 	return sealed, nil
 }
 
-// allInputs are everything that the App is told: the platform's own and the administrator's. Scalars come as text or as
-// themselves, what is not set as "", null or not at all, and there are keys that no App knows.
+// allInputs are everything that the App is told: the platform's own and the administrator's. The platform's scalars come
+// as text or as themselves, what is not set as "", null or not at all, and there are keys that no App knows. The vendor's
+// framework (tcex 5.0.0) ends at once where "" stands for a number, or a number for a text, so that neither is sent: not
+// even for digits that an administrator typed in, app/docs/platform.md#values-in-the-parameter-file.
 func (s *Service) allInputs(l *launch) map[string]any {
 	p := s.platform
 	in := map[string]any{
@@ -56,7 +58,7 @@ func (s *Service) allInputs(l *launch) map[string]any {
 		"tc_in_path":                s.pathOf("in"), "tc_out_path": s.pathOf("out"),
 		"tc_log_path": s.pathOf("log"), "tc_temp_path": s.pathOf("tmp"),
 		"tc_log_level": "info", "tc_log_file": "app.log", "tc_log_max_bytes": p.chance.numberForm(10 << 20),
-		"tc_log_to_api": p.chance.booleanForm(false), "tc_proxy_host": p.chance.unsetForm(), "tc_proxy_port": p.chance.unsetForm(),
+		"tc_log_to_api": p.chance.booleanForm(false), "tc_proxy_host": p.chance.unsetForm(), "tc_proxy_port": nil,
 		"tc_proxy_tc": p.chance.booleanForm(false), "tc_proxy_external": p.chance.booleanForm(false),
 		"tc_cache_kvstore_id": p.chance.numberForm(10), "tc_user_id": nil, "tc_playbook_out_variables": "",
 	}
@@ -67,10 +69,13 @@ func (s *Service) allInputs(l *launch) map[string]any {
 		in[parameter.Name] = p.chance.unsetForm()
 	}
 	for name, value := range s.Parameters() {
-		in[name] = p.chance.valueForm(value)
+		in[name] = value
 	}
 	for name, value := range mergedInputs(p.o.Inputs, s.o.Inputs) {
 		in[name] = value
+	}
+	for _, name := range p.o.Omit {
+		delete(in, name)
 	}
 	return in
 }
@@ -90,7 +95,7 @@ func (p *Platform) tokenInputs(in map[string]any) {
 		token, expires := p.tokens.issueToken(longToken)
 		in["tc_token"], in["tc_token_expires"] = token, p.chance.numberForm(expires.Unix())
 	case p.chance.oneIn(2):
-		in["tc_token"], in["tc_token_expires"] = p.chance.unsetForm(), p.chance.unsetForm()
+		in["tc_token"], in["tc_token_expires"] = p.chance.unsetForm(), nil
 	}
 }
 
@@ -137,17 +142,10 @@ func (c *chance) booleanForm(b bool) any {
 	return b
 }
 
+// unsetForm is what stands for a text that is not set.
 func (c *chance) unsetForm() any {
 	if c.oneIn(2) {
 		return nil
 	}
 	return ""
-}
-
-// valueForm writes what an administrator typed in, a number at times as a number.
-func (c *chance) valueForm(text string) any {
-	if n, err := strconv.ParseInt(text, 10, 32); err == nil && strconv.FormatInt(n, 10) == text {
-		return c.numberForm(n)
-	}
-	return text
 }

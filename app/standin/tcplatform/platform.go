@@ -12,6 +12,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"math/rand/v2"
 	"net"
@@ -21,6 +22,8 @@ import (
 	"slices"
 	"sync"
 	"time"
+
+	"github.com/google/uuid"
 )
 
 // Options describe a platform. The zero value of every member is a usable default.
@@ -31,6 +34,7 @@ type Options struct {
 	Python string       // python3
 	Layout []byte       // layout.json, which groups the parameters on the screen
 	Logger *slog.Logger // nothing is logged
+	Output io.Writer    // gets what Apps print as well; their exit keeps the end of it
 
 	Secure         bool    // embedded broker and store: TLS, the store also with user, password and client certificate
 	CommonNameOnly bool    // with Secure: the certificate names the host in its common name alone
@@ -41,19 +45,32 @@ type Options struct {
 	RawQuery       bool    // query parameters reach Apps as the browser wrote them instead of decoded
 	OwnLength      bool    // answers leave the front with the Content-Length of the App instead of a counted one
 	FormsAsQuery   bool    // forms reach Apps among the query parameters and without a body, as a servlet's
+	Front          Front   // what else the front does to requests and answers
+
+	Paths          string   // how the path of a request begins: "slash", "bare"; varied
+	CallerMember   string   // the member of a message that names the user, as "userName"; "" for none
+	CallerName     string   // what CallerMember holds
+	RequestURLs    string   // what requestUrl is: "whole" address, "host" alone, "none"; varied
+	DroppedHeaders []string // of callers, which do not reach Apps
+
+	StoreVersion string        // what the embedded store says of itself; 7.2.4
+	StoreRefuses []string      // commands of the embedded store, in upper case, to which Apps have no right
+	BodyLife     time.Duration // after which the store drops the bodies of a request by itself, whole seconds; never
+	KeepBodies   bool          // the bodies of a request stay in the store after its answer
 
 	Inputs  map[string]string // platform inputs that are added or replaced, such as tc_proxy_host
+	Omit    []string          // inputs that are left out
 	Environ []string          // added to the environment of the Apps, NAME=value
 
 	StartToken          bool              // Apps get a token with their parameters, which a Service must not expect
 	Variables           map[string]string // what references such as &{TC:TEXT:name} stand for, by TC/name
-	APIUsers            map[string]string // whose signed requests may read variables: Secret Key by Access ID
+	APIUsers            map[string]string // whose signed requests are taken as those with a token: Secret Key by Access ID
 	NoTokenForVariables bool              // tokens do not open variables: they are for signed requests alone
 
 	HeartbeatEvery   time.Duration // 5 s
 	HeartbeatTimeout time.Duration // tc_svc_hb_timeout_seconds, whole seconds, and for the App's answers; 20 s
 	ReadyTimeout     time.Duration // from launch to Ready; 60 s
-	AnswerTimeout    time.Duration // of a request; 30 s
+	AnswerTimeout    time.Duration // of a request; 30 s. What an App answers later is dropped
 	StopTimeout      time.Duration // from Shutdown to the end of the process, before it is killed; 10 s
 	RestartFailures  bool          // a Service that ended with code 0 by itself is not started again
 	RestartPause     time.Duration // before a failed Service is started again; 5 s
@@ -90,7 +107,9 @@ func (o *Options) setDefaults() {
 	o.HeartbeatTimeout = cmp.Or(o.HeartbeatTimeout, 20*time.Second)
 	o.ReadyTimeout = cmp.Or(o.ReadyTimeout, time.Minute)
 	o.AnswerTimeout = cmp.Or(o.AnswerTimeout, 30*time.Second)
+	o.Front.setDefaults()
 	o.StopTimeout = cmp.Or(o.StopTimeout, 10*time.Second)
+	o.StoreVersion = cmp.Or(o.StoreVersion, "7.2.4")
 	o.RestartPause = cmp.Or(o.RestartPause, 5*time.Second)
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
@@ -111,6 +130,7 @@ type Platform struct {
 	listener net.Listener
 	server   *http.Server
 	served   chan error
+	session  string // of everybody who was on the Services page
 
 	mu       sync.Mutex
 	services []*Service // in the order of AddService
@@ -119,7 +139,7 @@ type Platform struct {
 // Start brings up broker, store and front.
 func Start(o Options) (_ *Platform, err error) {
 	o.setDefaults()
-	p := &Platform{o: o, dir: o.Dir, log: o.Logger, served: make(chan error, 1)}
+	p := &Platform{o: o, dir: o.Dir, log: o.Logger, served: make(chan error, 1), session: uuid.NewString()}
 	p.chance.source = rand.New(rand.NewPCG(o.Seed, 5))
 	defer func() {
 		if err != nil {

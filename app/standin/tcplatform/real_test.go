@@ -85,3 +85,23 @@ func TestRealBrokerRefuses(t *testing.T) {
 	s := add(t, p, tcplatform.ServiceOptions{MaxRestarts: -1, Inputs: map[string]string{"tc_svc_broker_token": "a-wrong-token"}})
 	has(t, failed(t, s).Exit.Message, "refused the login: bad token (CONNACK code 5)")
 }
+
+// The vendor's own framework works with both as well; without TLS it has no password for a Redis that asks for one.
+func TestVendorFrameworkOnRealBrokerAndStore(t *testing.T) {
+	t.Parallel()
+	tests := map[string]func(*testing.T){}
+	for _, v := range vendors {
+		tests[v.version] = func(t *testing.T) {
+			certificates, err := tcplatform.NewCertificates(t.TempDir(), false)
+			if err != nil {
+				t.Fatal(err)
+			}
+			_, brokerAt := mosquitto(t, certificates)
+			_, storeAt := redis(t, certificates)
+			s := v.vendorService(t, tcplatform.Options{Broker: brokerAt, Store: storeAt, RawQuery: true}, false)
+			exchange(t, s, 70, true, false)
+			endInOrder(t, s, 70)
+		}
+	}
+	sideBySide(t, tests)
+}

@@ -68,7 +68,12 @@ func (l *launch) takeAcknowledgement(m message) {
 	l.mu.Lock()
 	wait, found := l.pending[m.RequestKey]
 	delete(l.pending, m.RequestKey)
+	late := l.late[m.RequestKey]
+	delete(l.late, m.RequestKey)
 	l.mu.Unlock()
+	if late { // the App could not know
+		return
+	}
 	if !found {
 		l.recordStray("an answer to no open request: %s", m.RequestKey)
 		return
@@ -92,6 +97,16 @@ func (l *launch) recordStray(format string, args ...any) {
 			l.service.status.Strays = append(l.service.status.Strays, text)
 		}
 	})
+}
+
+// giveUp closes a request. What may still be answered is known as late.
+func (l *launch) giveUp(requestKey string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if _, open := l.pending[requestKey]; open {
+		delete(l.pending, requestKey)
+		l.late[requestKey] = true
+	}
 }
 
 // expectAnswer opens a request; the channel gets its answer.

@@ -26,15 +26,20 @@ func TestStrays(t *testing.T) {
 		"answered":               {[]string{answered}, ""},
 		"answered twice":         {[]string{answered, answered}, "an answer to no open request: k"},
 		"another request":        {[]string{strings.Replace(answered, `"k"`, `"l"`, 1)}, "an answer to no open request: l"},
-		"status as a number":     {[]string{strings.Replace(answered, `"200"`, `200`, 1)}, "the status code is no string"},
-		"status out of range":    {[]string{strings.Replace(answered, `"200"`, `"99"`, 1)}, "not complete"},
-		"no phrase":              {[]string{without(`"status":"OK",`)}, "not complete"},
-		"no headers":             {[]string{without(`"headers":[],`)}, "not complete"},
-		"no body variable":       {[]string{without(`,"bodyVariable":"response.body"`)}, "not complete"},
+		"answered too late":      {[]string{strings.Replace(answered, `"k"`, `"late"`, 1)}, ""},
+		"twice too late": {[]string{strings.Replace(answered, `"k"`, `"late"`, 1), strings.Replace(answered, `"k"`, `"late"`, 1)},
+			"an answer to no open request: late"},
+		"status as a number":  {[]string{strings.Replace(answered, `"200"`, `200`, 1)}, "the status code is no string"},
+		"status out of range": {[]string{strings.Replace(answered, `"200"`, `"99"`, 1)}, "not complete"},
+		"no phrase":           {[]string{without(`"status":"OK",`)}, "not complete"},
+		"no headers":          {[]string{without(`"headers":[],`)}, "not complete"},
+		"no body variable":    {[]string{without(`,"bodyVariable":"response.body"`)}, "not complete"},
 	} {
 		s := &Service{platform: &Platform{log: slog.New(slog.DiscardHandler)}, status: Status{Received: map[string]int{}}, changed: make(chan struct{})}
-		l := &launch{service: s, ready: make(chan struct{}), pending: map[string]chan answer{}}
+		l := &launch{service: s, ready: make(chan struct{}), pending: map[string]chan answer{}, late: map[string]bool{}}
 		l.expectAnswer("k")
+		l.expectAnswer("late")
+		l.giveUp("late")
 		for _, m := range test.messages {
 			l.receiveMessage([]byte(m))
 		}

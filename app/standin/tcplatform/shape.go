@@ -15,8 +15,8 @@ func (p *Platform) runService(r *http.Request, key, path string, hasBody bool) m
 	token, expires := p.tokens.issueToken(requestToken)
 	m := map[string]any{
 		"command": c.pickText("RunService", "RunService", "runService"), "appId": c.numberForm(95), "requestKey": key,
-		"method": c.pickText(r.Method, r.Method, strings.ToLower(r.Method)), "path": c.pathForm(path),
-		"queryParams": queryPairs(r.URL.RawQuery, p.o.RawQuery), "headers": c.headerPairs(r),
+		"method": c.pickText(r.Method, r.Method, strings.ToLower(r.Method)), "path": c.pathForm(path, p.o.Paths),
+		"queryParams": queryPairs(r.URL.RawQuery, p.o.RawQuery), "headers": p.keptHeaders(c.headerPairs(r)),
 		"apiToken": token, "expireSeconds": c.numberForm(expires.Unix()),
 	}
 	if hasBody {
@@ -26,13 +26,24 @@ func (p *Platform) runService(r *http.Request, key, path string, hasBody bool) m
 	}
 	c.maybeSet(m, "userConfig", []header{}, []header{{"tlpExportSetting", "TLP:RED"}})
 	full := "https://" + r.Host + r.URL.EscapedPath()
-	c.maybeSet(m, "requestUrl", full, full+"?"+r.URL.RawQuery, "https://"+r.Host)
+	switch p.o.RequestURLs {
+	case "whole":
+		m["requestUrl"] = full
+	case "host":
+		m["requestUrl"] = "https://" + r.Host
+	case "none":
+	default:
+		c.maybeSet(m, "requestUrl", full, full+"?"+r.URL.RawQuery, "https://"+r.Host)
+	}
 	host, _, err := net.SplitHostPort(r.RemoteAddr)
 	if err == nil {
 		c.maybeSet(m, "remoteAddress", host)
 	}
+	if p.o.CallerMember != "" {
+		m[p.o.CallerMember] = p.o.CallerName
+	}
 	c.maybeSet(m, "appXid", "651ed5f2-2a76-4e84-8a50-43031515d3c7")
-	// Never "": it is no number, and the vendor's framework (tcex 5.0.0) ends the thread that listens when it reads one.
+	// Never "": it is no number, and the last message that TcEx reads, app/docs/platform.md#commands.
 	c.maybeSet(m, "triggerId", nil)
 	return m
 }
@@ -54,12 +65,19 @@ func (c *chance) maybeSet(m map[string]any, name string, values ...any) {
 	}
 }
 
-// pathForm is what follows the version, mostly without a leading slash.
-func (c *chance) pathForm(path string) any {
+// keptHeaders are those that reach Apps.
+func (p *Platform) keptHeaders(all []header) []header {
+	return slices.DeleteFunc(all, func(h header) bool {
+		return slices.ContainsFunc(p.o.DroppedHeaders, func(name string) bool { return strings.EqualFold(name, h.Name) })
+	})
+}
+
+// pathForm is what follows the version, mostly without a leading slash, unless form says how.
+func (c *chance) pathForm(path, form string) any {
 	if path == "" {
 		return []any{"", "/", nil}[c.numberBelow(3)]
 	}
-	if c.oneIn(3) {
+	if slash := c.oneIn(3); form == "slash" || form == "" && slash {
 		return "/" + path
 	}
 	return path

@@ -1,15 +1,19 @@
 package tcplatform
 
 import (
+	"cmp"
 	"crypto/rand"
 	"crypto/tls"
 	"errors"
 	"net"
+	"slices"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 
 	"github.com/alicebob/miniredis/v2"
+	"github.com/alicebob/miniredis/v2/server"
 	"github.com/gomodule/redigo/redis"
 )
 
@@ -19,17 +23,21 @@ type store struct {
 	embedded *miniredis.Miniredis // nil: a real one
 	tls      *tls.Config
 	pool     *redis.Pool
+	version  string   // of the embedded one
+	refuses  []string // commands of the embedded one
+	known    sync.Map // connections to the embedded one that have logged in, as *server.Peer
 
 	mu sync.Mutex
 	up bool
 }
 
 func startStore(o Options, certificates *Certificates) (*store, error) {
-	s := &store{where: Store{Host: serverName}}
+	s := &store{where: Store{Host: serverAddress}}
 	if o.Store != nil {
 		s.where = *o.Store
 	} else {
 		s.embedded = miniredis.NewMiniRedis()
+		s.version, s.refuses = o.StoreVersion, o.StoreRefuses
 		if err := s.requireLogin(certificates); err != nil {
 			return nil, err
 		}
@@ -51,6 +59,7 @@ func (s *store) requireLogin(certificates *Certificates) error {
 	}
 	s.tls = config
 	s.where.TLS, s.where.DB, s.where.User, s.where.Password = true, 3, "service", rand.Text()
+	s.where.Host = certificates.Host
 	s.where.CAFile, s.where.CertFile, s.where.KeyFile = certificates.CAFile, certificates.ClientCertFile, certificates.ClientKeyFile
 	s.embedded.RequireUserAuth(s.where.User, s.where.Password)
 	return nil
@@ -66,7 +75,7 @@ func (s *store) startServer() error {
 	if s.up {
 		return nil
 	}
-	address := net.JoinHostPort(s.where.Host, strconv.Itoa(s.where.Port))
+	address := net.JoinHostPort(serverAddress, strconv.Itoa(s.where.Port))
 	var err error
 	if s.tls != nil {
 		err = s.embedded.StartAddrTLS(address, s.tls)
@@ -76,9 +85,40 @@ func (s *store) startServer() error {
 	if err != nil {
 		return err
 	}
+	s.embedded.Server().SetPreHook(s.answerFirst)
 	s.up = true
 	s.where.Port, err = strconv.Atoi(s.embedded.Port())
 	return err
+}
+
+// answerFirst answers what the embedded store itself does not, as a Redis does, and refuses what Apps have no right to.
+func (s *store) answerFirst(peer *server.Peer, command string, args ...string) bool {
+	switch {
+	case slices.Contains(s.refuses, command):
+		peer.WriteError("NOPERM User " + cmp.Or(s.where.User, "default") + " has no permissions to run the '" + strings.ToLower(command) + "' command")
+		return true
+	case command == "AUTH" && slices.Equal(args, []string{s.where.User, s.where.Password}):
+		s.known.Store(peer, true)
+		peer.OnDisconnect(func() { s.known.Delete(peer) })
+		return false
+	case command == "INFO" && len(args) == 1 && strings.EqualFold(args[0], "server"),
+		command == "ACL" && len(args) == 1 && strings.EqualFold(args[0], "whoami"):
+		s.tellAboutItself(peer, command)
+		return true
+	}
+	return false
+}
+
+func (s *store) tellAboutItself(peer *server.Peer, command string) {
+	_, known := s.known.Load(peer)
+	switch {
+	case s.where.Password != "" && !known:
+		peer.WriteError("NOAUTH Authentication required.")
+	case command == "INFO":
+		peer.WriteBulk("# Server\r\nredis_version:" + s.version + "\r\nredis_mode:standalone\r\nos:Linux 5.15.0 x86_64\r\n")
+	default:
+		peer.WriteBulk(cmp.Or(s.where.User, "default"))
+	}
 }
 
 func (s *store) stopServer() {
@@ -132,6 +172,15 @@ func (s *store) getField(key, field string) ([]byte, error) {
 
 func (s *store) putField(key, field string, value []byte) error {
 	_, err := s.runCommand("HSET", key, field, value)
+	return err
+}
+
+// limitLife has a key go by itself; 0 lets it stand.
+func (s *store) limitLife(key string, life time.Duration) error {
+	if life <= 0 {
+		return nil
+	}
+	_, err := s.runCommand("EXPIRE", key, int(life.Seconds()))
 	return err
 }
 

@@ -40,7 +40,7 @@ func (s *Server) checkSignature(r *http.Request, credentials string) error {
 	if err != nil {
 		return newRefusal(http.StatusUnauthorized, "", "Invalid timestamp")
 	}
-	if skew := time.Since(time.Unix(unix, 0)); skew > maxSkew || skew < -maxSkew {
+	if skew := s.now().Sub(time.Unix(unix, 0)); skew > maxSkew || skew < -maxSkew {
 		return newRefusal(http.StatusUnauthorized, "", "Timestamp out of acceptable time range")
 	}
 	secretKey, ok := s.secretKey(accessID)

@@ -26,6 +26,8 @@ import (
 //	DELETE /_standin/fault                                     ends all faults
 //	POST   /_standin/token?seconds=                            issues a token
 //	POST   /_standin/revoke-tokens
+//	GET    /_standin/notifications                             what people were sent
+//	POST   /_standin/notifications?refuse=true|false           answers each notification with 403, or no more
 func (s *Server) serveControl(w http.ResponseWriter, r *http.Request, name string) {
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
 	if err != nil {
@@ -103,7 +105,9 @@ var controls = map[string]func(*Server, controlCall) (any, error){
 	"POST permission": func(s *Server, c controlCall) (any, error) {
 		return nil, s.SetPermission(c.queryValue("owner"), c.queryValue("permission"))
 	},
-	"POST fault": (*Server).controlFault,
+	"GET notifications":  (*Server).controlNotifications,
+	"POST notifications": (*Server).controlRefuseNotifications,
+	"POST fault":         (*Server).controlFault,
 	"DELETE fault": func(s *Server, _ controlCall) (any, error) {
 		s.ClearFaults()
 		return nil, nil

@@ -1,6 +1,7 @@
 package tcserver
 
 import (
+	"fmt"
 	"net/http"
 	"slices"
 	"strconv"
@@ -36,10 +37,10 @@ func (s *Server) getIndicators(r *http.Request, p parameters, entry *Request) (a
 	shown = s.swapPage(shown, fault)
 	entry.Rows = len(shown)
 	count := -1
-	if p.firstValue("count") == "true" && w.first {
+	if p.isTrue("count") && w.first {
 		count = len(rows)
 	}
-	return answer{status: http.StatusOK, body: listBody(shown, want, w, count, fault.Kind == DamagedRow), pooled: true}, nil
+	return answer{status: http.StatusOK, body: s.listBody(shown, want, w, count, fault.Kind == DamagedRow), pooled: true}, nil
 }
 
 func (s *Server) callBetweenPages() {
@@ -72,14 +73,27 @@ func (s *Server) swapPage(rows []*row, f Fault) []*row {
 }
 
 func (s *Server) parseFields(p parameters) (fields, error) {
-	return parseFieldNames(p.values["fields"], s.options.LinkLimit, s.options.LinkLimitStatus)
+	names, status := p.values["fields"], s.options.LinkLimitStatus
+	for _, name := range s.options.Unknowns.Withheld {
+		if slices.Contains(names, name) {
+			return 0, newRefusal(status, statusCodes[status], fmt.Sprintf("The field %q is not available.", name))
+		}
+	}
+	if s.options.Unknowns.Lenient {
+		names = slices.DeleteFunc(slices.Clone(names), func(name string) bool {
+			first, _, _ := strings.Cut(name, ".")
+			_, known := fieldNamed(first)
+			return !known
+		})
+	}
+	return parseFieldNames(names, s.options.LinkLimit, status)
 }
 
 // rowSize is about what a row takes with the usual fields.
 const rowSize = 2600
 
 // listBody writes the envelope in the order in which the documentation shows it.
-func listBody(rows []*row, want fields, w window, count int, damaged bool) []byte {
+func (s *Server) listBody(rows []*row, want fields, w window, count int, damaged bool) []byte {
 	b := append(newBody(512+len(rows)*rowSize), '{')
 	if w.next != "" {
 		b = append(appendText(append(b, `"next":`...), w.next), ',')
@@ -93,7 +107,7 @@ func listBody(rows []*row, want fields, w window, count int, damaged bool) []byt
 			b = append(b, `{"id":"none","type":7}`...)
 			continue
 		}
-		b = r.appendDocument(b, want)
+		b = s.appendRow(b, r, want)
 	}
 	b = append(b, ']')
 	if w.prev != "" {
@@ -103,6 +117,22 @@ func listBody(rows []*row, want fields, w window, count int, damaged bool) []byt
 		b = strconv.AppendInt(append(b, `,"count":`...), int64(count), 10)
 	}
 	return append(b, `,"status":"Success"}`...)
+}
+
+// appendRow writes a row as the stand-in is set to show it.
+func (s *Server) appendRow(dst []byte, r *row, want fields) []byte {
+	start := len(dst)
+	dst = r.appendDocument(dst, want)
+	if s.options.TrailingBlank && r.id%7 == 0 {
+		eachMember(dst[start:], func(m member) bool { //nolint:errcheck // rows are objects
+			if string(m.name) != "lastModified" {
+				return true
+			}
+			dst = slices.Insert(dst, start+m.end-1, ' ')
+			return false
+		})
+	}
+	return dst
 }
 
 // getIndicator answers GET /v3/indicators/{id or summary}. A summary is looked for in one owner alone: the user's
@@ -121,7 +151,7 @@ func (s *Server) getIndicator(_ *http.Request, p parameters, entry *Request) (an
 		return answer{}, newRefusal(http.StatusNotFound, codeNotFound, "The requested item(s) were not found.")
 	}
 	entry.Rows = 1
-	body := append(r.appendDocument([]byte(`{"data":`), want), `,"status":"Success"}`...)
+	body := append(s.appendRow([]byte(`{"data":`), r, want), `,"status":"Success"}`...)
 	return answer{status: http.StatusOK, body: body}, nil
 }
 

@@ -71,10 +71,10 @@ func TestLinksAndCount(t *testing.T) {
 	s := newTest(t, Options{})
 	query := "tql=typeName%20in%20(%22Host%22)&count=true&fields=tags&fields=attributes&createActivityLog=false"
 	l := get(t, s, listPath+"?resultStart=5&resultLimit=10&"+query)
-	if want := "http://example.com" + listPath + "?resultStart=15&resultLimit=10&" + query; l.Next != want {
+	if want := "https://example.com" + listPath + "?resultStart=15&resultLimit=10&" + query; l.Next != want {
 		t.Errorf("next %s\nwant %s", l.Next, want)
 	}
-	if want := "http://example.com" + listPath + "?resultStart=0&resultLimit=10&" + query; l.Prev != want {
+	if want := "https://example.com" + listPath + "?resultStart=0&resultLimit=10&" + query; l.Prev != want {
 		t.Errorf("prev %s\nwant %s", l.Prev, want)
 	}
 	if l.Count != nil {

@@ -125,7 +125,7 @@ func relatedKeywords() []field {
 func emptyKeywords() (all []field) {
 	for typ, names := range map[tql.Type]string{
 		tql.Integer: "abuseIpdbConfidenceScore addressAsn commonId dtMalwareScore dtOverallScore dtPhishingScore dtSpamScore" +
-			" hasCustomAssociation riskIqReputationScore vtMaliciousCount",
+			" hasCustomAssociation riskIqReputationScore sameNameAs vtMaliciousCount",
 		tql.Text: "addressCity addressCountryCode addressCountryName addressRegisteringOrg addressState addressTimezone" +
 			" riskIqClassification associatedGroupSource associatedIndicatorSource",
 		tql.Boolean: "dtStatus",

@@ -5,6 +5,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"mssentinel/app/standin/tcserver/tql"
 )
 
 // getIndicatorTypes answers GET /v2/types/indicatorTypes, app/docs/threatconnect.md#types.
@@ -22,12 +24,12 @@ func (s *Server) getIndicatorTypes(_ *http.Request, p parameters, _ *Request) (a
 				label = t.labels[i]
 			}
 			keys["key"+strconv.Itoa(i+1)] = member
-			if i < 2 || p.firstValue("includeAdditional") == "true" {
+			if i < 2 || p.isTrue("includeAdditional") {
 				row["value"+strconv.Itoa(i+1)+"Label"] = label
 				row["value"+strconv.Itoa(i+1)+"Type"] = "text"
 			}
 		}
-		if p.firstValue("includeAdditional") == "true" {
+		if p.isTrue("includeAdditional") {
 			row["keys"] = keys
 		}
 		rows = append(rows, row)
@@ -68,16 +70,28 @@ func (s *Server) getFieldOptions(*http.Request, parameters, *Request) (answer, e
 
 // getTQLOptions answers OPTIONS /v3/indicators/tql.
 func (s *Server) getTQLOptions(*http.Request, parameters, *Request) (answer, error) {
+	return describeKeywords(indicatorKeywords()), nil
+}
+
+// getOwnerTQLOptions answers OPTIONS /v3/security/owners/tql.
+func (s *Server) getOwnerTQLOptions(*http.Request, parameters, *Request) (answer, error) {
+	return describeKeywords(ownerKeywords()), nil
+}
+
+func describeKeywords[T any](keywords []tql.Field[T]) answer {
 	rows := []map[string]any{}
-	for _, f := range indicatorKeywords() {
+	for _, f := range keywords {
 		typ := string(f.Type)
-		if f.Nested {
+		switch {
+		case f.Nested:
 			typ = "Undefined"
+		case f.Type == tql.Decimal:
+			typ = string(tql.Integer) // as ThreatConnect calls the rating
 		}
 		rows = append(rows, map[string]any{"keyword": f.Name, "name": f.Name, "type": typ})
 	}
 	slices.SortFunc(rows, func(a, b map[string]any) int { return strings.Compare(a["keyword"].(string), b["keyword"].(string)) })
-	return listAnswer(rows, window{}, len(rows)), nil
+	return listAnswer(rows, window{}, len(rows))
 }
 
 // memberTypes are the types of the members that hold no text.
@@ -90,7 +104,7 @@ var memberTypes = map[string]string{
 func (s *Server) getIndicatorOptions(_ *http.Request, p parameters, _ *Request) (answer, error) {
 	all := map[string]any{}
 	add := func(name string, readOnly bool, appliesTo ...string) {
-		if readOnly && p.firstValue("show") != "readonly" {
+		if readOnly && !strings.EqualFold(p.firstValue("show"), "readOnly") {
 			return
 		}
 		typ, ok := memberTypes[name]

@@ -6,7 +6,6 @@ import (
 	"slices"
 	"strings"
 	"sync"
-	"time"
 
 	"mssentinel/app/standin/tcserver/tql"
 )
@@ -104,8 +103,12 @@ func (t *table) readableOwner(name string) (string, error) {
 }
 
 // ownerSchema are the keywords of /v3/security/owners, app/docs/threatconnect.md#owners.
-var ownerSchema = sync.OnceValue(func() tql.Schema[Owner] {
+var ownerSchema = sync.OnceValue(func() tql.Schema[Owner] { return tql.NewSchema(ownerKeywords()) })
+
+// ownerKeywords are those of OPTIONS /v3/security/owners/tql.
+var ownerKeywords = sync.OnceValue(func() []tql.Field[Owner] {
 	all := []tql.Field[Owner]{
+		{Name: "id", Type: tql.Integer},
 		{Name: "ownerId", Type: tql.Integer, Number: func(o Owner) (int64, bool) { return o.ID, true }},
 		{Name: "ownerName", Type: tql.Text, Texts: func(o Owner, yield func(string) bool) { yield(o.Name) }},
 		{Name: "permIndicator", Type: tql.Text, Texts: func(o Owner, yield func(string) bool) { yield(o.effectivePermission()) }},
@@ -114,11 +117,12 @@ var ownerSchema = sync.OnceValue(func() tql.Schema[Owner] {
 	for _, name := range otherPermissions {
 		all = append(all, tql.Field[Owner]{Name: name, Type: tql.Text, Texts: func(_ Owner, yield func(string) bool) { yield("READ") }})
 	}
-	return tql.NewSchema(all)
+	return append(all, tql.Field[Owner]{Name: "permTrack", Type: tql.Text}) // no member of the rows
 })
 
-var otherPermissions = strings.Fields("permApps permArtifact permAttribute permCase permComment permGroup permInvite permMember" +
-	" permNotes permPlaybooks permPost permSecurityLabel permSettings permTag permTask permTimeline permTrack permUsers permVictim")
+var otherPermissions = strings.Fields("permApps permArtifact permAttribute permAttributeType permCaseTag permComment permCopyData permGroup" +
+	" permInvite permMembers permPlaybooks permPlaybooksExecute permPost permPublish permSecurityLabel permSettings permTag permTask" +
+	" permTimeline permUsers permVictim permWorkflowTemplate")
 
 func (o Owner) effectivePermission() string {
 	if o.Permission == "" {
@@ -135,7 +139,7 @@ func (s *Server) getOwners(r *http.Request, p parameters, entry *Request) (answe
 		if err != nil {
 			return answer{}, newTQLRefusal(err)
 		}
-		q, err := ownerSchema().Compile(tree, time.Now())
+		q, err := ownerSchema().Compile(tree, s.now())
 		if err != nil {
 			return answer{}, newTQLRefusal(err)
 		}
@@ -155,7 +159,7 @@ func (s *Server) getOwners(r *http.Request, p parameters, entry *Request) (answe
 	}
 	entry.Rows = len(rows)
 	count := -1
-	if p.firstValue("count") == "true" && w.first {
+	if p.isTrue("count") && w.first {
 		count = len(owners)
 	}
 	return listAnswer(rows, w, count), nil

@@ -13,9 +13,13 @@ type parameters struct {
 	values url.Values
 	raw    []string // pairs as they were sent, for the links to other pages
 	id     string   // last part of the path
+	body   []byte   // of a call whose body holds no parameters
 }
 
 func (p parameters) firstValue(name string) string { return p.values.Get(name) }
+
+// isTrue reads a truth value, which the vendor's client writes as Python does: True.
+func (p parameters) isTrue(name string) bool { return strings.EqualFold(p.firstValue(name), "true") }
 
 func queryParameters(raw string) (p parameters, err error) {
 	if p.values, err = url.ParseQuery(raw); err != nil {
@@ -61,6 +65,9 @@ func (s *Server) parsePaging(p parameters) (start, limit int, err error) {
 	if limit == 0 {
 		limit = defaultLimit
 	}
+	if s.options.MostRows > 0 {
+		limit = min(limit, s.options.MostRows)
+	}
 	return start, min(limit, maxLimit), nil
 }
 
@@ -77,6 +84,9 @@ func (s *Server) cutPage(r *http.Request, p parameters, length int) (window, err
 	if err != nil {
 		return window{}, err
 	}
+	if start > 0 && start >= length && s.options.Unknowns.RefusePastEnd {
+		return window{}, newRefusal(http.StatusBadRequest, codeBadRequest, "The parameter resultStart lies behind the last result.")
+	}
 	w := window{start: min(start, length), end: min(start+limit, length), first: start == 0}
 	if start+limit < length {
 		w.next = s.pageLink(r, p, start+limit, limit)
@@ -90,10 +100,7 @@ func (s *Server) cutPage(r *http.Request, p parameters, length int) (window, err
 func (s *Server) pageLink(r *http.Request, p parameters, start, limit int) string {
 	base := s.options.LinkBase
 	if base == "" {
-		base = "http://" + r.Host
-		if r.TLS != nil {
-			base = "https://" + r.Host
-		}
+		base = "https://" + r.Host
 	}
 	pairs := []string{"resultStart=" + strconv.Itoa(start), "resultLimit=" + strconv.Itoa(limit)}
 	for _, pair := range p.raw {

@@ -93,7 +93,7 @@ func TestAwkwardValuesAreThere(t *testing.T) {
 		}
 	}
 	for name, pattern := range map[string]string{
-		"blank after a date": `Z "`, "size as a string": `"size":"\d+"`, "size as a number": `"size":\d+`, "empty collection": `"tags":\{\}`,
+		"size as a string": `"size":"\d+"`, "size as a number": `"size":\d+`, "empty collection": `"tags":\{\}`,
 		"no rating": `"lastModified":"[^"]*","confidence"`, "two labels": `"securityLabels":\{"data":\[[^]]*\},\{`, "technique": `"techniqueId":"T1055.005"`,
 		"long description": `"description":"[^"]{1000,}`, "private": `"privateFlag":true`, "locked": `"activeLocked":true`,
 	} {

@@ -131,9 +131,6 @@ func (g *generator) writeHead(w *writer, r *row, id string) {
 	w.writeText("webLink", webBase+"/#/details/indicators/"+id+"/overview")
 	w.writeText("type", r.typ)
 	w.writeDate("lastModified", r.modified)
-	if r.number%400 == 13 { // as some samples of the documentation have it
-		w.b = append(w.b[:len(w.b)-1], ' ', '"')
-	}
 	if r.rating >= 0 {
 		w.writeRaw("rating", strconv.Itoa(int(r.rating/100))+".00")
 	}
@@ -191,17 +188,18 @@ func (g *generator) writeScores(w *writer, r *row, want fields) {
 	}
 	d := g.diceFor(n, forExtras)
 	external, observed, doubted := d.rollPercent(10), d.rollPercent(15), d.rollPercent(5)
+	observations, falsePositives := 1+d.rollBelow(50), 1+d.rollBelow(5) // rolled whatever is asked for
 	if external && want&wantExternal != 0 {
 		w.writeDate("externalDateAdded", r.added-86400)
 		w.writeDate("externalDateExpires", r.added+90*86400)
 		w.writeDate("externalLastModified", r.added-3600)
 	}
 	if observed && want&wantObserved != 0 {
-		w.writeNumber("observations", int64(1+d.rollBelow(50)))
+		w.writeNumber("observations", int64(observations))
 		w.writeDate("lastObserved", r.modified)
 	}
 	if doubted && want&wantFalse != 0 {
-		w.writeNumber("falsePositives", int64(1+d.rollBelow(5)))
+		w.writeNumber("falsePositives", int64(falsePositives))
 		w.writeDate("lastFalsePositive", r.modified)
 		w.writeBool("falsePositiveReportedByUser", false)
 	}

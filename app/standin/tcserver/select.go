@@ -33,7 +33,7 @@ func (s *Server) Select(q Query) ([]Row, error) {
 
 // selectRows is Select for rows. The slice must not be changed.
 func (s *Server) selectRows(q Query) ([]*row, error) {
-	p, err := newPlan(q, time.Now())
+	p, err := newPlan(q, s.now(), s.options.Unknowns)
 	if err != nil {
 		return nil, err
 	}
@@ -53,9 +53,9 @@ type plan struct {
 	sorting  string
 }
 
-func newPlan(q Query, now time.Time) (*plan, error) {
+func newPlan(q Query, now time.Time, u Unknowns) (*plan, error) {
 	orders, err := parseSorting(q.Sorting)
-	if err != nil {
+	if err != nil && !u.Lenient {
 		return nil, err
 	}
 	p := &plan{to: math.MaxInt64, orders: orders, sorting: strings.ToLower(q.Sorting)}
@@ -65,7 +65,10 @@ func newPlan(q Query, now time.Time) (*plan, error) {
 		if err != nil {
 			return nil, newTQLRefusal(err)
 		}
-		active = !tql.Mentions(tree, "indicatorActive")
+		if err := u.checkUnits(q.TQL); err != nil {
+			return nil, newTQLRefusal(err)
+		}
+		active = u.HideInactive || !tql.Mentions(tree, "indicatorActive")
 		if matches, err = p.compileRest(tree, now); err != nil {
 			return nil, newTQLRefusal(err)
 		}

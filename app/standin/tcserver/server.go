@@ -41,14 +41,18 @@ type Options struct {
 	Tokens     []string    // valid until RevokeTokens; more are issued by IssueToken
 	MoreOwners []Owner     // besides those of the population
 
-	LinkBase                string // scheme and host of next and prev; those of the request when empty
+	LinkBase                string // scheme and host of next and prev; https and the host of the request when empty
 	ClampLimit              bool   // a resultLimit above 10,000 counts as 10,000 instead of being refused
+	MostRows                int    // a page has at most so many rows, however many are asked for; 0 for no such bound
 	LinkLimit               int    // levels below a field that fields may name, 1; -1 for none
 	LinkLimitStatus         int    // answer beyond it, 400
 	StatusKeepsLastModified bool   // SetActive does not move lastModified
 	DeletedShowsAdded       bool   // dateAdded of a deleted indicator is when it was added, not when it was deleted
 	NoBody                  bool   // parameters in a JSON body are not understood, as before their introduction
+	RefuseNotifications     bool   // the API user may not notify people: 403
+	TrailingBlank           bool   // a blank stands behind lastModified in every seventh row, by the id
 	Seed                    uint64 // of faults that strike at random
+	Unknowns                Unknowns
 }
 
 func (o *Options) setDefaults() {
@@ -77,12 +81,13 @@ type Server struct {
 	faults *faults.List[Fault]
 	log    faults.Log[Request]
 
-	mu           sync.Mutex
-	users        []User
-	tokens       map[string]time.Time // when they expire
-	betweenPages func(pages int)
-	pages        int    // answered so far
-	lastPage     []*row // rows of the last one
+	mu            sync.Mutex
+	users         []User
+	tokens        map[string]time.Time // when they expire
+	betweenPages  func(pages int)
+	pages         int    // answered so far
+	lastPage      []*row // rows of the last one
+	notifications []Notification
 }
 
 // New makes a stand-in. Close ends the requests that a fault made hang.
@@ -121,6 +126,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		s.serveControl(w, r, name)
 		return
 	}
+	w.Header().Set("Date", s.now().UTC().Format(http.TimeFormat))
 	entry := Request{Time: time.Now(), Method: r.Method, Target: r.RequestURI}
 	defer func() {
 		entry.Ended = time.Now()
@@ -156,12 +162,15 @@ func (s *Server) answerRequest(r *http.Request, p parameters, entry *Request) (a
 		return answer{}, newRefusal(http.StatusNotFound, codeNotFound, "The requested resource was not found")
 	}
 	if err := s.checkCredentials(r); err != nil {
-		return answer{}, err
+		return s.authFailure(err)
 	}
 	route, ok := routes[path]
 	if id, found := strings.CutPrefix(path, "/v3/indicators/"); found && !ok {
 		p.id = id
 		route = map[string]handler{"GET": (*Server).getIndicator}
+	} else if name, found := strings.CutPrefix(path, "/internal/variable/runtime/TC/"); found {
+		p.id = name
+		route = map[string]handler{"GET": (*Server).getVariable}
 	} else if !ok {
 		return answer{}, newRefusal(http.StatusNotFound, codeNotFound, "The requested resource was not found")
 	}
@@ -180,11 +189,13 @@ var routes = map[string]map[string]handler{
 	"/v3/indicators/fields":    {"OPTIONS": (*Server).getFieldOptions},
 	"/v3/indicators/tql":       {"OPTIONS": (*Server).getTQLOptions},
 	"/v3/security/owners":      {"GET": (*Server).getOwners},
+	"/v3/security/owners/tql":  {"OPTIONS": (*Server).getOwnerTQLOptions},
 	"/v3/attributeTypes":       {"GET": (*Server).getAttributeTypes},
 	"/v2/owners":               {"GET": (*Server).getOwnersV2},
 	"/v2/owners/mine":          {"GET": (*Server).getOwnOwner},
 	"/v2/whoami":               {"GET": (*Server).getWhoAmI},
 	"/v2/types/indicatorTypes": {"GET": (*Server).getIndicatorTypes},
+	"/v2/notifications":        {"POST": (*Server).postNotification},
 }
 
 // maxBody bounds the parameters in a body.
@@ -198,18 +209,22 @@ func (s *Server) readParameters(w http.ResponseWriter, r *http.Request) (paramet
 			return parameters{}, newRefusal(http.StatusBadRequest, codeBadRequest, "The request was not properly formed")
 		}
 	}
+	if r.URL.Path == pathNotifications {
+		return parameters{body: body}, nil
+	}
 	if len(bytes.TrimSpace(body)) == 0 || s.options.NoBody {
 		return queryParameters(r.URL.RawQuery)
-	}
-	if r.URL.RawQuery != "" || !strings.HasPrefix(r.Header.Get("Content-Type"), "application/json") {
-		return parameters{}, newRefusal(http.StatusBadRequest, codeBadRequest, "The request was not properly formed")
 	}
 	var wrapped struct {
 		Data map[string]any `json:"data"`
 	}
 	d := json.NewDecoder(bytes.NewReader(body))
 	d.UseNumber()
-	if err := d.Decode(&wrapped); err != nil || wrapped.Data == nil {
+	err := d.Decode(&wrapped)
+	if err == nil && wrapped.Data == nil { // as the vendor's client sends it with a single indicator
+		return queryParameters(r.URL.RawQuery)
+	}
+	if err != nil || r.URL.RawQuery != "" || !strings.HasPrefix(r.Header.Get("Content-Type"), "application/json") {
 		return parameters{}, newRefusal(http.StatusBadRequest, codeBadRequest, "The request was not properly formed")
 	}
 	return bodyParameters(wrapped.Data), nil

@@ -1,4 +1,5 @@
-"""Reads patterns, one a line as JSON, and writes for each whether the grammar of OASIS takes it.
+"""Reads patterns, one a line as JSON, and writes for each whether the grammar of OASIS takes it. With the argument one-by-one it answers each
+line before it reads the next.
 
 These are the parts of OASIS' validator that look at grammar. The rest of it looks at values, and fails on some patterns.
 """
@@ -31,6 +32,10 @@ def valid(line):
 
 
 if __name__ == "__main__":
+    if sys.argv[1:] == ["one-by-one"]:
+        for line in iter(sys.stdin.readline, ""):
+            print("valid" if valid(line) else "invalid", flush=True)
+        sys.exit()
     with multiprocessing.Pool() as pool:
         for verdict in pool.imap(valid, sys.stdin, chunksize=50):
             print("valid" if verdict else "invalid")

@@ -60,6 +60,7 @@ func startApp(ctx context.Context, o options, threatConnect, sentinel string) (*
 	a.cmd.Env = []string{
 		"MS_SENTINEL_HTTP_ADDR=" + addr, "MS_SENTINEL_TC_API_PATH=" + threatConnect,
 		"MS_SENTINEL_AUTHORITY_URL=" + sentinel, "MS_SENTINEL_UPLOAD_URL=" + sentinel,
+		"MS_SENTINEL_LOG_ANALYTICS_URL=" + sentinel,
 		"MS_SENTINEL_UPLOAD_REQUESTS_PER_MINUTE=" + strconv.Itoa(o.limit),
 		"MS_SENTINEL_CLIENT_ID=" + clientID, "MS_SENTINEL_CLIENT_SECRET=" + clientSecret, "MS_SENTINEL_TENANT_ID=" + tenantID,
 		"MS_SENTINEL_SENTINEL_WORKSPACE_ID=" + workspaceID, "MS_SENTINEL_SENTINEL_SOURCE_NAME=Bench",

@@ -1,7 +1,12 @@
 // Command bench measures what updates of the packaged App cost, between stand-ins on the same machine that do not slow it
-// down: a full update, a second one, a reconcile that finds nothing changed, and a delta update of a few changes.
+// down: a full update, a second one, a reconcile that finds nothing changed, and a delta update of a few changes. With -screens it
+// measures every page through the front of the platform's stand-in beside a full update; with -load many requests come that way at
+// once; with -soak the App works for as long as it is told. Code 1 is the end where a page is above its bar, a request is not
+// answered, or something grows that must not.
 //
 //	./package.sh bench -count 100000
+//	./package.sh bench -load -count 1000000
+//	./package.sh bench -soak 1h
 //	./package.sh bench -cpuprofile target/cpu.pprof && go tool pprof -top target/cpu.pprof
 //
 // Processor time is what to compare: time that passes also depends on the stand-ins, and on who else uses the machine.
@@ -9,7 +14,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"flag"
 	"fmt"
@@ -33,6 +37,8 @@ type options struct {
 	changes    int
 	json       bool
 	cpu, mem   string // files for the App's profiles
+	screenOptions
+	loadOptions
 }
 
 func main() {
@@ -47,17 +53,13 @@ func main() {
 	flag.BoolVar(&o.json, "json", false, "print JSON")
 	flag.StringVar(&o.cpu, "cpuprofile", "", "file for the App's profile of processor time, for go tool pprof; its mappers are not in it")
 	flag.StringVar(&o.mem, "memprofile", "", "file for the App's profile of allocations, for go tool pprof")
+	addScreenFlags(&o.screenOptions)
+	addLoadFlags(&o.loadOptions)
 	flag.Parse()
 
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	r, err := measureApp(ctx, o)
-	if err == nil && o.json {
-		err = json.NewEncoder(os.Stdout).Encode(r)
-	} else if err == nil {
-		err = r.printTables(os.Stdout)
-	}
-	if err != nil {
+	if err := runBench(ctx, o); err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
 		os.Exit(1)
 	}

@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"io"
+	"strings"
 	"text/tabwriter"
 )
 
@@ -51,6 +52,50 @@ func (r report) printTables(w io.Writer) error {
 			fmt.Fprintf(t, "%s\t%.2f\t%.1f\t%.1f\t%.1f\t\n", p.Name, p.CPUSeconds, amountPer(p.CPUSeconds*1e6, u.Objects),
 				float64(p.PeakBytes)/mega, float64(p.PSSBytes)/mega)
 		}
+	}
+	return t.Flush()
+}
+
+// screenReport is what was measured of the screens.
+type screenReport struct {
+	State        screenState   `json:"state"`
+	Pages        []visit       `json:"pages"`
+	Interactions []interaction `json:"interactions"`
+}
+
+// checkBars names what is above its bars.
+func (r screenReport) checkBars() error {
+	var above []string
+	for _, v := range r.Pages {
+		if v.Above != "" {
+			above = append(above, v.Name+" ("+v.Above+")")
+		}
+	}
+	for _, i := range r.Interactions {
+		if i.Above {
+			above = append(above, i.Name)
+		}
+	}
+	if len(above) == 0 {
+		return nil
+	}
+	return fmt.Errorf("above the bars: %s", strings.Join(above, ", "))
+}
+
+func (r screenReport) printTables(w io.Writer) error {
+	fmt.Fprintf(w, "%d queries, %d jobs, %d errors, %d live objects; a full update runs\n\n", r.State.Queries, r.State.Jobs, r.State.Errors, r.State.Live)
+	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
+	fmt.Fprintln(t, "bytes\tp50 ms\tp99 ms\tmax ms\tabove\t page")
+	for _, v := range r.Pages {
+		fmt.Fprintf(t, "%d\t%.1f\t%.1f\t%.1f\t%s\t %s\n", v.Bytes, v.P50, v.P99, v.Max, v.Above, v.Name)
+	}
+	fmt.Fprintln(t, "\nleast ms\tmedian ms\tmost ms\tabove\t interaction in the browser, nothing else running")
+	for _, i := range r.Interactions {
+		above := ""
+		if i.Above {
+			above = "yes"
+		}
+		fmt.Fprintf(t, "%.0f\t%.0f\t%.0f\t%s\t %s\n", i.Least, i.Median, i.Most, above, i.Name)
 	}
 	return t.Flush()
 }

@@ -94,6 +94,7 @@ func runDemo(ctx context.Context, o options) (err error) {
 	}()
 	fmt.Printf("\n  Services page   %s/services\n  The screens     %s/\n\n", p.URL(), service.URL())
 	fmt.Printf("  Sentinel's limit of 100 requests a minute counts for every %v here, so that you wait seconds instead of minutes.\n", o.window)
+	fmt.Printf("  What people are notified of in ThreatConnect stands at %s/_standin/notifications.\n", p.URL())
 	fmt.Printf("  State and logs lie in %s. End with Ctrl-C.\n\n", service.Folder())
 	if o.off {
 		<-ctx.Done()
@@ -169,6 +170,7 @@ func startPlatform(o options, sentinelURL string) (_ *tcplatform.Platform, _ *tc
 		Logger: slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn})),
 		Environ: []string{
 			"MS_SENTINEL_AUTHORITY_URL=" + sentinelURL, "MS_SENTINEL_UPLOAD_URL=" + sentinelURL,
+			"MS_SENTINEL_LOG_ANALYTICS_URL=" + sentinelURL,
 			"MS_SENTINEL_UPLOAD_WINDOW_SECONDS=" + strconv.Itoa(int(o.window.Seconds())),
 		},
 	})

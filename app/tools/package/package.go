@@ -9,6 +9,8 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+
+	"mssentinel/app/tools/readme"
 )
 
 // maxSize bounds the archive, in bytes; larger ones would be a burden on TC Exchange.
@@ -100,11 +102,11 @@ func collectFiles(root, executables, version string, more []string) ([]content, 
 			return nil, err
 		}
 	}
-	readme, err := packageReadme(root, version)
+	text, err := readme.Read(root, version)
 	if err != nil {
 		return nil, err
 	}
-	files = append(files, content{"README.md", readme, false})
+	files = append(files, content{"README.md", text, false})
 	for _, name := range []string{"app", "mappers"} {
 		if err := add(name, filepath.Join(executables, name), true); err != nil {
 			return nil, fmt.Errorf("%w: build the executables first, as ./package.sh build does", err)
@@ -126,22 +128,6 @@ func collectFiles(root, executables, version string, more []string) ([]content, 
 	slices.SortFunc(files, func(a, b content) int { return strings.Compare(a.name, b.name) })
 	return files, nil
 }
-
-// packageReadme is the repository's README with the release notes, and without what refers to the repository.
-func packageReadme(root, version string) ([]byte, error) {
-	readme, err := os.ReadFile(filepath.Join(root, "README.md"))
-	if err != nil {
-		return nil, err
-	}
-	changelog, err := os.ReadFile(filepath.Join(root, "app", "docs", "CHANGELOG.md"))
-	if err != nil {
-		return nil, err
-	}
-	return addReleaseNotes(repositoryOnly.ReplaceAll(readme, nil), changelog, version)
-}
-
-// repositoryOnly are the passages of the README about what is not in the package.
-var repositoryOnly = regexp.MustCompile(`(?s)<!-- repository -->\n.*?<!-- /repository -->\n`)
 
 var mapperName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9_.-]*$`)
 

@@ -43,10 +43,16 @@ func runStandin() error {
 	flag.BoolVar(&o.StatusKeepsLastModified, "status-keeps-last-modified", false, "a change of active leaves lastModified alone")
 	flag.BoolVar(&o.DeletedShowsAdded, "deleted-shows-added", false, "dateAdded of a deleted indicator is when it was added")
 	flag.BoolVar(&o.NoBody, "no-body", false, "do not understand parameters in a JSON body")
+	flag.BoolVar(&o.RefuseNotifications, "refuse-notifications", false, "answer each notification with 403, as for an API user without the role for it")
+	flag.BoolVar(&o.TrailingBlank, "trailing-blank", false, "write a blank behind lastModified in every seventh indicator")
+	addUnknowns(&o.Unknowns)
 	faults := flag.String("faults", "", `faults from the start, as JSON: [{"kind":"status","status":503,"count":3}]`)
 	flag.Parse()
 
-	var err error
+	err := checkUnknowns(o.Unknowns)
+	if err != nil {
+		return err
+	}
 	if o.Population, err = readPopulation(*population, *count, o.Seed, *now); err != nil {
 		return err
 	}

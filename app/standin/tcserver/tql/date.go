@@ -7,9 +7,11 @@ import (
 	"time"
 )
 
-// dateLayouts are the spellings of a date that ThreatConnect's own clients send. Without a zone they are read as UTC.
+const utcLayout = "2006-01-02T15:04:05Z"
+
+// dateLayouts are the other spellings of a date that ThreatConnect's own clients send. They are read in the zone of now.
 var dateLayouts = []string{
-	"2006-01-02T15:04:05Z", "2006-01-02T15:04:05", "2006-01-02 15:04:05", "2006-01-02 15:04", "2006-01-02", "01-02-2006",
+	"2006-01-02T15:04:05", "2006-01-02 15:04:05", "2006-01-02 15:04", "2006-01-02", "01-02-2006",
 }
 
 var (
@@ -30,8 +32,11 @@ func (v Value) parseDate(now time.Time) (seconds int64, relative bool, err error
 	if m := dateFunction.FindStringSubmatch(text); m != nil {
 		return shiftTime(now, m[1], m[2], m[3], m[4]).Unix(), true, nil
 	}
+	if t, err := time.Parse(utcLayout, text); err == nil {
+		return t.Unix(), false, nil
+	}
 	for _, layout := range dateLayouts {
-		if t, err := time.Parse(layout, text); err == nil {
+		if t, err := time.ParseInLocation(layout, text, now.Location()); err == nil {
 			return t.Unix(), false, nil
 		}
 	}
@@ -39,9 +44,10 @@ func (v Value) parseDate(now time.Time) (seconds int64, relative bool, err error
 }
 
 func shiftTime(now time.Time, base, sign, count, unit string) time.Time {
-	t := now.UTC()
+	t := now
 	if strings.EqualFold(base, "TODAY") {
-		t = t.Truncate(24 * time.Hour)
+		year, month, day := t.Date()
+		t = time.Date(year, month, day, 0, 0, 0, 0, t.Location())
 	}
 	n, _ := strconv.Atoi(count) // at most six digits, or none for no shift
 	if sign == "-" {

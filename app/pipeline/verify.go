@@ -1,0 +1,175 @@
+package pipeline
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"maps"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"mssentinel/app/ledger"
+	"mssentinel/app/sentinel"
+	"mssentinel/app/store"
+)
+
+// StandingReader reads what stands in the workspace under a source name.
+type StandingReader interface {
+	CountStanding(ctx context.Context, source string) ([]sentinel.TypeCount, error)
+	ListStanding(ctx context.Context, source, afterID string, limit int) ([]sentinel.Standing, error)
+}
+
+// verifyStore is what the verifier needs of the store.
+type verifyStore interface {
+	ledgerPages
+	Schedule(ctx context.Context) (store.Schedule, error)
+	CountRecorded(ctx context.Context, now time.Time) ([]store.RecordedType, error)
+	BeginVerification(ctx context.Context, v store.Verification) error
+	KeepVerification(ctx context.Context, v store.Verification) error
+	Verification(ctx context.Context) (v store.Verification, found bool, err error)
+	Differences(ctx context.Context, kind ledger.Verdict, limit int) ([]store.Difference, error)
+	Repairable(ctx context.Context, now time.Time) (store.Repairable, error)
+	SendDifferencesAgain(ctx context.Context) (objects int64, err error)
+	RetireDifferences(ctx context.Context, now time.Time) (objects int64, err error)
+}
+
+// errVerifyCancelled ends a verification that an operator does not want any more.
+var errVerifyCancelled = errors.New("the verification was cancelled")
+
+// verifier is the task Verify: when somebody asks for it, it compares the ledger with what stands in the workspace. It changes
+// neither.
+type verifier struct {
+	*task
+	store  verifyStore
+	reader StandingReader
+	source string
+	disk   *disk
+	log    *slog.Logger
+	// hand holds a token while a verification waits or runs, or while what one found is put right.
+	hand chan struct{}
+	// pageSize is how many objects of either side are read at a time, sampleSize about how many a sample has.
+	pageSize   int
+	sampleSize int64
+	// cancelled says that the verification in hand is not wanted any more, even if it has not begun yet.
+	cancelled atomic.Bool
+
+	mu sync.Mutex
+	// running is how far the verification in hand is, nil while there is none; expected about how many objects it compares, 0 while
+	// that is not known.
+	running  *store.Verification
+	expected int64
+}
+
+// takeHand is [ErrAtWork] while another verification or repair is in hand.
+func (v *verifier) takeHand() (letGo func(), err error) {
+	select {
+	case v.hand <- struct{}{}:
+		return func() { <-v.hand }, nil
+	default:
+		return nil, fmt.Errorf("starting %s: %w", v.about.Name, ErrAtWork)
+	}
+}
+
+// requestVerification begins a verification of all ids or of a sample.
+func (v *verifier) requestVerification(all bool) error {
+	if _, err := v.takeHand(); err != nil { // until it has ended
+		return err
+	}
+	v.cancelled.Store(false)
+	v.noteProgress(&store.Verification{Began: time.Now().UTC(), State: store.VerificationRunning, All: all}, 0)
+	v.wake()
+	return nil
+}
+
+// awaitCommands works until ctx ends.
+func (v *verifier) awaitCommands(ctx context.Context) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-v.woken:
+		}
+		if running, _ := v.presentVerification(); running != nil {
+			workOnce(ctx, v.task, v.log, func(inHand context.Context) (time.Time, error) {
+				return time.Time{}, v.runVerification(ctx, inHand, running)
+			})
+			<-v.hand
+		}
+	}
+}
+
+// presentVerification is a copy of how far the verification in hand is, nil while there is none.
+func (v *verifier) presentVerification() (running *store.Verification, expected int64) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if v.running == nil {
+		return nil, 0
+	}
+	return copyVerification(v.running), v.expected
+}
+
+func copyVerification(v *store.Verification) *store.Verification {
+	c := *v
+	c.Differences, c.Types, c.Repairs = maps.Clone(v.Differences), slices.Clone(v.Types), slices.Clone(v.Repairs)
+	return &c
+}
+
+// noteProgress tells the screens how far the verification in hand is, nil for none; that is a sign of life as well.
+func (v *verifier) noteProgress(running *store.Verification, expected int64) {
+	v.noteActivity()
+	if running != nil {
+		running = copyVerification(running)
+		v.setDetail("Compared %d objects", running.Compared())
+	}
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.running, v.expected = running, expected
+}
+
+// runVerification sees one verification to its end, and keeps what came of it. One that the end of the process cuts off is not kept; the
+// next start says so.
+func (v *verifier) runVerification(ctx, inHand context.Context, result *store.Verification) error {
+	defer v.noteProgress(nil, 0)
+	r := &verification{verifier: v, ctx: inHand, result: result}
+	cause := errVerifyCancelled
+	if !v.cancelled.Load() {
+		cause = r.compareLedger()
+	}
+	if ctx.Err() != nil {
+		return nil
+	}
+	if inHand.Err() != nil {
+		cause = context.Cause(inHand)
+	}
+	concludeVerification(result, cause)
+	v.log.Info("verification ended", "state", result.State, "message", result.Message, "all", result.All, "agreed", result.Agreed,
+		"too_new", result.TooNew, "differences", result.CountDifferences(), "seconds", int(result.Ended.Sub(result.Began).Seconds()))
+	err := v.disk.retryWrite(ctx, func(ctx context.Context) error { return v.store.KeepVerification(ctx, *result) })
+	if err != nil && ctx.Err() == nil {
+		return fmt.Errorf("keeping what came of a verification: %w", err)
+	}
+	return nil
+}
+
+// concludeVerification says how a verification ended.
+func concludeVerification(result *store.Verification, cause error) {
+	var noRight *sentinel.NoReadRight
+	result.Ended = time.Now().UTC()
+	switch {
+	case cause == nil:
+		result.State = store.VerificationComplete
+		return
+	case errors.Is(cause, errVerifyCancelled), errors.Is(cause, errKilled):
+		result.State = store.VerificationCancelled
+	case errors.As(cause, &noRight):
+		result.State = store.VerificationRefused
+		result.Message = noRight.Error()
+		return
+	default:
+		result.State = store.VerificationFailed
+	}
+	result.Message = describeFailure(cause)
+}

@@ -1,0 +1,234 @@
+package simulation
+
+import (
+	"maps"
+	"slices"
+	"time"
+
+	"mssentinel/app/standin/tcserver"
+)
+
+// changed notes that an indicator was changed. nil is an indicator that is not there.
+func (h *watch) changed(before, after *tcserver.Row, s Step) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	ids := map[string]bool{}
+	for _, row := range []*tcserver.Row{before, after} {
+		if row != nil {
+			maps.Copy(ids, h.oracle.gives(*row))
+		}
+	}
+	for id := range ids {
+		h.touched[id] = time.Now()
+	}
+	h.noteGiven(before, after)
+	if h.deltaMisses(before, after, s) {
+		maps.Copy(h.blurred, ids)
+		if after != nil {
+			h.obscure[after.ID] = true
+		}
+	}
+}
+
+// noteGiven keeps what an indicator gave since the last update that was checked. ThreatConnect's list of what was deleted names its last
+// value alone.
+func (h *watch) noteGiven(before, after *tcserver.Row) {
+	for _, row := range []*tcserver.Row{before, after} {
+		if row == nil {
+			continue
+		}
+		if h.gave[row.ID] == nil {
+			h.gave[row.ID] = map[string]bool{}
+		}
+		maps.Copy(h.gave[row.ID], h.givenBy(row))
+	}
+	if before == nil || after != nil && after.ID == before.ID {
+		return
+	}
+	last := h.givenBy(before)
+	maps.Copy(h.departed, last)
+	for id := range h.gave[before.ID] {
+		h.blurred[id] = h.blurred[id] || !last[id]
+	}
+}
+
+// givenBy is what a row gives, nil for none.
+func (h *watch) givenBy(row *tcserver.Row) map[string]bool {
+	if row == nil {
+		return nil
+	}
+	return h.oracle.gives(*row)
+}
+
+// forgot notes that ThreatConnect does not tell any more what was deleted: a delta update need not see it.
+func (h *watch) forgot() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	maps.Copy(h.blurred, h.departed)
+}
+
+// deltaMisses says that a delta update need not see a change: lastModified stayed, or a query that selected the indicator does not
+// any more.
+func (h *watch) deltaMisses(before, after *tcserver.Row, s Step) bool {
+	switch {
+	case s.Do == Amend || (s.Do == Activate || s.Do == Deactivate) && h.world.history.Variant.StatusKeepsLastModified:
+		return before != nil
+	case before == nil || after == nil || !before.Active || !after.Active:
+		return false
+	}
+	return slices.ContainsFunc(h.queries, func(q Query) bool { return h.oracle.selects(q, *before) && !h.oracle.selects(q, *after) })
+}
+
+// look notes what is not given any more.
+func (h *watch) look() {
+	rows := h.world.tc.Rows()
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for _, row := range rows {
+		h.oracle.read(row)
+	}
+	steady := h.givenForSure(rows)
+	maps.DeleteFunc(h.steady, func(id string, _ bool) bool { return !steady[id] })
+	given := h.oracle.given(h.queries, rows)
+	maps.DeleteFunc(h.dismissed, func(id string, _ bool) bool { return given[id] })
+}
+
+// givenForSure is what the product has to know to be given: by rows that did not change behind its back, and by queries that have
+// selected them under each definition since the last complete update. Where a query may have failed since, only by rows that were
+// there then: what ThreatConnect lists as deleted is gone, and what came in its place was not read.
+func (h *watch) givenForSure(rows []tcserver.Row) map[string]bool {
+	ids := map[string]bool{}
+	for _, row := range rows {
+		selected := slices.ContainsFunc(h.queries, func(q Query) bool {
+			definitions := h.definitions[q.Number]
+			return len(definitions) > 0 && !slices.ContainsFunc(definitions, func(q Query) bool { return !h.oracle.selects(q, row) })
+		})
+		if selected && !h.obscure[row.ID] && (!h.troubled || h.rows[row.ID]) {
+			maps.Copy(ids, h.oracle.gives(row))
+		}
+	}
+	return ids
+}
+
+// saved notes that other queries are saved. One that cannot be read goes on to select what it did.
+func (h *watch) saved(queries []Query) {
+	h.mu.Lock()
+	var readable []Query
+	for _, q := range queries {
+		if q.Broken != "" {
+			h.troubled = true
+			i := slices.IndexFunc(h.queries, func(old Query) bool { return old.Number == q.Number })
+			if i < 0 {
+				continue
+			}
+			q = h.queries[i]
+		}
+		readable = append(readable, q)
+		if known := h.definitions[q.Number]; len(known) > 0 {
+			h.definitions[q.Number] = append(known, q)
+		}
+	}
+	h.queries, h.allBlurred, h.touchedAll = readable, true, time.Now()
+	h.mu.Unlock()
+	h.look()
+}
+
+// setTroubled notes that queries may fail.
+func (h *watch) setTroubled() {
+	h.mu.Lock()
+	h.troubled = true
+	h.mu.Unlock()
+	h.look()
+}
+
+// setResent notes that an operator has things sent again.
+func (h *watch) setResent() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.resent = true
+	clear(h.refused) // their lines were taken off REPORT
+}
+
+// keep notes that what was asked about shall stay, and what nobody gives by now: the ledger may know it as given.
+func (h *watch) keep(asked []string) {
+	objects := h.world.live()
+	rows := h.world.tc.Rows()
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for _, id := range asked {
+		h.kept[id] = true
+	}
+	given := h.oracle.given(h.queries, rows)
+	for id := range objects {
+		if !given[id] {
+			h.kept[id] = true
+		}
+	}
+}
+
+// restarted notes that the Service has another setting.
+func (h *watch) restarted(before, after Setting) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if before.Workspace != after.Workspace || before.Source != after.Source {
+		clear(h.steady)
+		clear(h.kept)
+		clear(h.dismissed)
+		clear(h.refused)
+		h.allBlurred, h.touchedAll = true, time.Now()
+	}
+	if before.Workspace == after.Workspace && before.Source != after.Source {
+		h.left[key{workspaces[before.Workspace], before.Source, ""}] = true
+	}
+	if before.Workspace != after.Workspace {
+		clear(h.left) // it is left to its times to live
+	}
+	delete(h.left, key{workspaces[after.Workspace], after.Source, ""})
+}
+
+// putBack notes that what was seen so far lies ahead of the clock.
+func (h *watch) putBack() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.exchanges, h.stepped = nil, true
+	for _, s := range h.standing {
+		s.unsure = true
+	}
+}
+
+// patternOf is a pattern that an indicator gives, "" for none.
+func (h *watch) patternOf(row tcserver.Row) string {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if objects := h.oracle.read(row).Objects; len(objects) > 0 {
+		return objects[0].Pattern
+	}
+	return ""
+}
+
+// settled notes what is certain after an update that was checked.
+func (h *watch) settled(complete bool) {
+	rows := h.world.tc.Rows()
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.resent = false
+	clear(h.refused)
+	clear(h.departed)
+	clear(h.gave)
+	if complete {
+		h.allBlurred = false
+		clear(h.blurred)
+		clear(h.obscure)
+		clear(h.definitions)
+		for _, q := range h.queries {
+			h.definitions[q.Number] = []Query{q}
+		}
+		h.troubled = false
+		clear(h.rows)
+		for _, row := range rows {
+			h.rows[row.ID] = true
+		}
+		h.steady = h.oracle.given(h.queries, rows)
+		maps.DeleteFunc(h.kept, func(id string, _ bool) bool { return h.steady[id] })
+	}
+}

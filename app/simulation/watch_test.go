@@ -1,0 +1,333 @@
+package simulation
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"mssentinel/app/expected"
+	"mssentinel/app/job"
+	"mssentinel/app/store"
+)
+
+// watch looks at every request to Sentinel, and knows what changed in ThreatConnect and on CONFIGURE.
+type watch struct {
+	world  *world
+	oracle *oracle
+
+	mu        sync.Mutex
+	exchanges []*exchange
+	underWay  map[key]*exchange
+	standing  map[key]*standing
+	created   map[key]time.Time
+	patterns  map[string]string // by id
+	refused   map[key]refusal   // the last answer of Sentinel was that
+
+	// queries are the saved ones as they could be read last, rows are those of the last look at ThreatConnect.
+	queries []Query
+	// steady is what was given all the time since the last complete update that was checked.
+	steady map[string]bool
+	// definitions are those that each query of that update has had since, obscure the rows that changed unseen since.
+	definitions map[int][]Query
+	obscure     map[int64]bool
+	// rows are those of that update, troubled says that a query may have failed since.
+	rows     map[int64]bool
+	troubled bool
+	// gave is what each row has given since the last update that was checked.
+	gave map[int64]map[string]bool
+	// departed is what was deleted since the last update that was checked.
+	departed map[string]bool
+	// blurred is what a delta update need not see, allBlurred says so of everything.
+	blurred    map[string]bool
+	allBlurred bool
+	// touched is when something was last changed about an object, touchedAll about all of them.
+	touched    map[string]time.Time
+	touchedAll time.Time
+	// resent says that an operator had things sent again.
+	resent bool
+	// left are sources that the Service left in the present workspace: nothing may stay there.
+	left map[key]bool
+	// stepped says that the clock was put back.
+	stepped bool
+	promises
+	// kept is what an operator wanted to stay.
+	kept map[string]bool
+}
+
+// key is an object in a workspace under a source name.
+type key struct{ workspace, source, id string }
+
+// standing is what was last sent of an object.
+type standing struct {
+	held
+	text    string
+	at      time.Time
+	unsure  bool // something was sent since and not answered
+	repeats int  // times it was sent again for no other reason than a full update
+	fulls   int64
+}
+
+// refusal is why and when Sentinel refused an object.
+type refusal struct {
+	reason string
+	at     time.Time
+}
+
+// exchange is one request to Sentinel.
+type exchange struct {
+	watch             *watch
+	process           *process
+	workspace, source string
+	began, ended      time.Time
+	answered          bool
+	status            int
+	objects           []held
+	rejected          map[int]string
+}
+
+func newWatch(w *world) *watch {
+	return &watch{world: w, promises: newPromises(), oracle: newOracle(), underWay: map[key]*exchange{}, standing: map[key]*standing{}, created: map[key]time.Time{}, patterns: map[string]string{},
+		refused: map[key]refusal{}, steady: map[string]bool{}, blurred: map[string]bool{}, touched: map[string]time.Time{}, kept: map[string]bool{}, left: map[key]bool{},
+		definitions: map[int][]Query{}, obscure: map[int64]bool{}, departed: map[string]bool{},
+		rows: map[int64]bool{}, gave: map[int64]map[string]bool{}}
+}
+
+// beginUpload looks at a request before it is sent.
+func (h *watch) beginUpload(p *process, path string, body []byte) *exchange {
+	e := &exchange{watch: h, process: p, began: time.Now(), rejected: map[int]string{}}
+	_, rest, _ := strings.Cut(path, "/workspaces/")
+	e.workspace, _, _ = strings.Cut(rest, "/")
+	var in struct {
+		Source  string            `json:"sourcesystem"`
+		Objects []json.RawMessage `json:"stixobjects"`
+	}
+	if err := json.Unmarshal(body, &in); err != nil {
+		h.world.fail("form", "a request is no JSON: %v", err)
+		return e
+	}
+	e.source = in.Source
+	// One without objects asks what gets through.
+	if len(in.Objects) > 100 || len(body) > 1<<20 {
+		h.world.fail("size", "a request has %d objects in %d bytes", len(in.Objects), len(body))
+	}
+	fulls := p.countFulls()
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.checkPace(e)
+	h.exchanges = append(h.exchanges, e)
+	for _, raw := range in.Objects {
+		var o held
+		d := json.NewDecoder(bytes.NewReader(raw))
+		d.DisallowUnknownFields()
+		if err := d.Decode(&o); err != nil {
+			h.world.fail("form", "an object is sent that the oracle cannot read: %v: %s", err, raw)
+			continue
+		}
+		e.objects = append(e.objects, o)
+		h.checkObject(e, &o, fulls)
+	}
+	return e
+}
+
+// countFulls is how many full updates ever began, as far as it can be told, each retry included.
+func (p *process) countFulls() int64 {
+	_, n, err := p.store.Jobs(context.Background(), store.JobFilter{Mode: job.Full, Statuses: begun, Limit: 1})
+	if err != nil {
+		return p.fulls.Load() // the process is just ending
+	}
+	n += p.world.retries.Load()
+	p.fulls.Store(n)
+	return n
+}
+
+// begun are the statuses of a job that began.
+var begun = slices.DeleteFunc(slices.Clone(job.Statuses), func(s job.Status) bool { return s == job.Pending })
+
+// checkPace holds the requests to the limit in any 60 s, wherever between its begin and its answer each is counted.
+func (h *watch) checkPace(e *exchange) {
+	n := 1
+	for _, other := range slices.Backward(h.exchanges) {
+		if other.ended.IsZero() || e.began.Sub(other.ended) < time.Minute {
+			n++
+		}
+		if e.began.Sub(other.began) > 2*time.Hour {
+			break
+		}
+	}
+	if n > e.process.limit {
+		h.world.fail("pace", "%d requests in a minute; the limit is %d", n, e.process.limit)
+	}
+}
+
+// checkObject holds one object that is about to be sent to what was sent before.
+func (h *watch) checkObject(e *exchange, o *held, fulls int64) {
+	k := key{e.workspace, e.source, o.ID}
+	if o.ID != expected.ID(o.Pattern) {
+		h.world.fail("identity", "%s is sent with the id %s instead of %s", o.Pattern, o.ID, expected.ID(o.Pattern))
+	}
+	if before, seen := h.patterns[o.ID]; seen && before != o.Pattern {
+		h.world.fail("identity", "%s has the pattern %s, and before %s", o.ID, o.Pattern, before)
+	}
+	h.patterns[o.ID] = o.Pattern
+	if first, seen := h.created[k]; seen && !first.Equal(o.Created) && !h.forgotten(k) {
+		h.world.fail("created", "%s is sent with created %v; it was %v before", o.Pattern, o.Created, first)
+	}
+	if _, seen := h.created[k]; !seen && !o.retired() && !o.Created.Equal(o.Modified) && !h.oracle.added[o.ID][o.Created.Unix()] {
+		h.world.fail("created", "%s is sent with created %v, when nothing that gives it was added", o.Pattern, o.Created)
+	}
+	if !o.Created.Equal(o.ValidFrom) || !o.ValidUntil.After(o.ValidFrom) {
+		h.world.fail("times", "%s is created %v, valid from %v until %v", o.Pattern, o.Created, o.ValidFrom, o.ValidUntil)
+	}
+	if other := h.underWay[k]; other != nil && !other.process.isDead() {
+		h.world.fail("order", "%s is under way twice at once", o.Pattern)
+	}
+	h.underWay[k] = e
+	if o.retired() && h.steady[o.ID] && !e.process.isDead() && e.source == h.world.setting.Source && e.workspace == workspaces[h.world.setting.Workspace] {
+		h.world.fail("retired", "%s is retired although it was given all the time", o.Pattern)
+	}
+	h.checkPromises(e, k, o)
+	h.checkRepeat(k, o, fulls)
+}
+
+// forgotten says that the ledger need not know an object any more.
+func (h *watch) forgotten(k key) bool {
+	s := h.standing[k]
+	return s != nil && time.Since(s.ValidUntil) > 29*24*time.Hour
+}
+
+// slack is by how much a change may come after the reading that has it, in the eyes of the watch.
+const slack = 15 * time.Minute
+
+// checkRepeat asks why an object is sent again that stands as it is.
+func (h *watch) checkRepeat(k key, o *held, fulls int64) {
+	s := h.standing[k]
+	if s == nil || s.unsure || h.resent || s.retired() != o.retired() {
+		return
+	}
+	if o.retired() {
+		h.world.fail("twice", "%s is retired again; it was at %v", o.Pattern, s.at)
+		return
+	}
+	last := s.Modified.Add(-slack)
+	if s.text != content(o.Members) || h.touchedAll.After(last) || h.touched[o.ID].After(last) {
+		return
+	}
+	s.repeats++
+	if int64(s.repeats) > fulls-s.fulls {
+		h.world.fail("twice", "%s is sent again without reason: as at %v", o.Pattern, s.at)
+	}
+}
+
+// answer notes what Sentinel answered, where that is an answer of Sentinel: nothing, or an object of errors and no more.
+func (e *exchange) answer(status int, body []byte) {
+	if e == nil {
+		return
+	}
+	e.watch.mu.Lock()
+	defer e.watch.mu.Unlock()
+	e.status = status
+	e.noteThrottle(status)
+	body = bytes.TrimSpace(bytes.TrimPrefix(body, []byte("\ufeff")))
+	var members map[string][]struct {
+		Index    *int     `json:"recordIndex"`
+		Messages []string `json:"errorMessages"`
+		Others   []string `json:"validationErrorMessages"`
+	}
+	if len(body) > 0 && json.Unmarshal(body, &members) != nil {
+		return
+	}
+	errors, isErrors := members["errors"]
+	if len(members) > 1 || len(members) == 1 && !isErrors || status != 200 && (status != 400 || len(errors) == 0) {
+		return
+	}
+	for _, r := range errors {
+		if r.Index == nil {
+			return // an error of the whole
+		}
+		e.rejected[*r.Index] = strings.Join(slices.Concat(r.Messages, r.Others), "; ")
+	}
+	e.answered = true
+}
+
+// end notes that nothing more comes of a request.
+func (e *exchange) end() {
+	h := e.watch
+	fulls := e.process.countFulls()
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if e.ended.IsZero() {
+		e.ended = time.Now()
+	}
+	for i, o := range e.objects {
+		k := key{e.workspace, e.source, o.ID}
+		if h.underWay[k] == e {
+			delete(h.underWay, k)
+		}
+		reason, isRejected := e.rejected[i]
+		switch {
+		case !e.answered:
+			if s := h.standing[k]; s != nil {
+				s.unsure = true
+			} else {
+				h.standing[k] = &standing{held: o, at: e.ended, unsure: true, fulls: fulls}
+			}
+			if e.status == 0 {
+				h.created[k] = o.Created
+			}
+		case isRejected:
+			h.refused[k] = refusal{reason, e.ended}
+		default:
+			delete(h.refused, k)
+			s := &standing{held: o, text: content(o.Members), at: e.ended, fulls: fulls}
+			if old := h.standing[k]; old != nil && old.text == s.text && !old.unsure {
+				s.repeats, s.fulls = old.repeats, old.fulls
+			}
+			h.standing[k] = s
+			h.created[k] = o.Created
+		}
+	}
+}
+
+// diskFailed notes that an answer which has just arrived may not be kept: if Upload is ended before the disk is well, it is lost.
+func (h *watch) diskFailed(p *process) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for _, e := range slices.Backward(h.exchanges) {
+		switch {
+		case e.ended.IsZero():
+			continue
+		case time.Since(e.ended) > time.Second:
+			return
+		}
+		for _, o := range e.objects {
+			if s := h.standing[key{e.workspace, e.source, o.ID}]; s != nil && e.process == p {
+				s.unsure = true
+			}
+		}
+	}
+}
+
+// processDied notes that what was under way will have no answer, and that answers which were not kept may be as none.
+func (h *watch) processDied(p *process) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for _, e := range h.exchanges {
+		if e.process != p || !e.ended.IsZero() && e.ended.Before(p.diedAt.Add(-time.Second)) {
+			continue
+		}
+		if e.ended.IsZero() {
+			e.ended = p.diedAt
+		}
+		for _, o := range e.objects {
+			k := key{e.workspace, e.source, o.ID}
+			delete(h.refused, k)
+			if s := h.standing[k]; s != nil {
+				s.unsure = true
+			}
+		}
+	}
+}

@@ -1,0 +1,124 @@
+package store
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"math"
+	"slices"
+	"time"
+
+	"github.com/google/uuid"
+
+	"mssentinel/app/ledger"
+	"mssentinel/app/stix"
+)
+
+// selectRecorded are objects of a destination by their keys. The last send is looked up in the order of the table of sends.
+const selectRecorded = `SELECT ` + objectColumns + `, object.pattern, coalesce((SELECT max(at) FROM send WHERE send.object = object.number), 0)
+	FROM object WHERE object.key BETWEEN ? AND ? AND object.destination = ? ORDER BY object.key LIMIT ?`
+
+// Recorded are at most limit objects of the current ledger in the order of their ids, those after one id and up to another. The page
+// is complete up to covered, which is upTo where there are no more.
+func (s *Store) Recorded(ctx context.Context, after, upTo uuid.UUID, limit int) (page []ledger.Recorded, covered uuid.UUID, err error) {
+	if bytes.Compare(after[:], upTo[:]) >= 0 {
+		return nil, upTo, nil
+	}
+	d, err := currentDestination(ctx, s.read)
+	if err != nil {
+		return nil, covered, err
+	}
+	from := ledger.Key(after)
+	if after == lastOfKey(after) {
+		from++ // which leads from the last key without the first bit to the first one with it
+	}
+	for _, keys := range keyRanges(from, ledger.Key(upTo)) {
+		if page, err = s.readRecorded(ctx, page, keys, d.Number, limit-len(page)); err != nil {
+			return nil, covered, fmt.Errorf("reading the ledger: %w", err)
+		}
+	}
+	covered = upTo
+	if len(page) == limit {
+		page, covered = dropLastKey(page)
+	}
+	slices.SortFunc(page, func(a, b ledger.Recorded) int { return bytes.Compare(a.ID[:], b.ID[:]) })
+	page = slices.DeleteFunc(page, func(r ledger.Recorded) bool {
+		return bytes.Compare(r.ID[:], after[:]) <= 0 || bytes.Compare(r.ID[:], upTo[:]) > 0
+	})
+	return page, covered, nil
+}
+
+// keyRanges are the keys from one to another in the order of the ids. Keys are signed, ids are not: those with the first bit set come
+// last.
+func keyRanges(from, to int64) [][2]int64 {
+	if from >= 0 && to < 0 {
+		return [][2]int64{{from, math.MaxInt64}, {math.MinInt64, to}}
+	}
+	return [][2]int64{{from, to}}
+}
+
+func (s *Store) readRecorded(ctx context.Context, page []ledger.Recorded, keys [2]int64, destination int64, limit int) ([]ledger.Recorded, error) {
+	if limit <= 0 {
+		return page, nil
+	}
+	rows, err := s.read.QueryContext(ctx, selectRecorded, keys[0], keys[1], destination, limit)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var r ledger.Recorded
+		var pattern string
+		if r.Object, err = scanObject(rows, &pattern, &r.Sent); err != nil {
+			return nil, err
+		}
+		r.Pattern, r.ID = pattern, stix.ID(pattern)
+		page = append(page, r)
+	}
+	return page, rows.Err()
+}
+
+// dropLastKey takes the last key off a page that is full: objects that share it may have been cut off. covered is the last id that
+// the page has all objects up to.
+func dropLastKey(page []ledger.Recorded) (_ []ledger.Recorded, covered uuid.UUID) {
+	last := page[len(page)-1].Key
+	rest := page
+	for len(rest) > 0 && rest[len(rest)-1].Key == last {
+		rest = rest[:len(rest)-1]
+	}
+	if len(rest) == 0 { // no two ids of a million share their first eight bytes, unless somebody looked for them
+		rest = page
+	}
+	return rest, lastOfKey(rest[len(rest)-1].ID)
+}
+
+// lastOfKey is the last id that has the same key.
+func lastOfKey(id uuid.UUID) uuid.UUID {
+	last := uuid.Max
+	copy(last[:8], id[:8])
+	return last
+}
+
+// RecordedType is how many objects of one type of pattern the ledger says are live.
+type RecordedType struct {
+	// Type is the STIX type of the pattern, such as ipv4-addr or file.
+	Type string `db:"type"`
+	Live int64  `db:"live"`
+	// Sent is when Sentinel last accepted a row of them, milliseconds since 1970.
+	Sent int64 `db:"sent"`
+}
+
+// CountRecorded counts what the current ledger says is live, by type, in the order of the types.
+func (s *Store) CountRecorded(ctx context.Context, now time.Time) ([]RecordedType, error) {
+	d, err := currentDestination(ctx, s.read)
+	if err != nil {
+		return nil, err
+	}
+	var types []RecordedType
+	err = s.read.SelectContext(ctx, &types, `SELECT substr(pattern, 2, instr(pattern, ':') - 2) AS type, count(*) AS live,
+		coalesce(max((SELECT max(at) FROM send WHERE send.object = object.number)), 0) AS sent`+live+` GROUP BY 1 ORDER BY 1`, d.Number, toMillis(now))
+	if err != nil {
+		return nil, fmt.Errorf("counting the ledger: %w", err)
+	}
+	return types, nil
+}

@@ -1,0 +1,158 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	_ "embed"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"time"
+)
+
+// explainedText lists the mutants that no test kills, each with the reason: file and function, the line before and after, and
+// why that is, divided by tabs.
+//
+//go:embed explained.txt
+var explainedText string
+
+// readExplained gives the reasons by [mutant.key].
+func readExplained() (map[string]string, error) {
+	reasons := map[string]string{}
+	for n, line := range strings.Split(explainedText, "\n") {
+		if line == "" || strings.HasPrefix(line, "#") {
+			continue
+		}
+		parts := strings.Split(line, "\t")
+		if len(parts) != 4 || parts[3] == "" {
+			return nil, fmt.Errorf("explained.txt, line %d: it has %d parts, want file and function, before, after, reason", n+1, len(parts))
+		}
+		reasons[strings.Join(parts[:3], "\t")] = parts[3]
+	}
+	return reasons, nil
+}
+
+// tryMutants runs the tests of each package with each of its mutants.
+func (s *settings) tryMutants(ctx context.Context, dir string, packages []string) error {
+	reasons, err := readExplained()
+	if err != nil {
+		return err
+	}
+	survived := 0
+	for n, path := range packages {
+		below := filepath.Join(dir, fmt.Sprint(n))
+		if err := os.Mkdir(below, 0o700); err != nil {
+			return err
+		}
+		left, err := s.tryPackage(ctx, below, path, reasons)
+		if err != nil {
+			return err
+		}
+		survived += left
+	}
+	if survived > 0 {
+		return fmt.Errorf("%d mutants survive: write a test for each, or a line of explained.txt", survived)
+	}
+	return nil
+}
+
+// shortestLimit is how long a test run with a mutant may last at least before it is taken to hang.
+const shortestLimit = 30 * time.Second
+
+func (s *settings) tryPackage(ctx context.Context, dir, path string, reasons map[string]string) (survived int, err error) {
+	pkg, mutants, err := findMutants(s.root, path)
+	if err != nil {
+		return 0, err
+	}
+	changes := make([]change, len(mutants))
+	for i, m := range mutants {
+		changes[i] = m.change
+	}
+	fmt.Printf("%s: building its tests with %d mutants\n", path, len(mutants))
+	suites, err := s.buildSuites(ctx, dir, pkg, changes)
+	if err != nil {
+		return 0, err
+	}
+	began := time.Now()
+	var mu sync.Mutex
+	var alive []mutant
+	explained := 0
+	s.eachAtOnce(len(mutants), func(i int) {
+		if ctx.Err() != nil {
+			return
+		}
+		for _, suite := range suites {
+			if s.kills(ctx, suite, mutants[i].name) {
+				return
+			}
+		}
+		mu.Lock()
+		defer mu.Unlock()
+		if reasons[mutants[i].key()] != "" {
+			explained++
+			return
+		}
+		alive = append(alive, mutants[i])
+	})
+	if ctx.Err() != nil {
+		return 0, context.Cause(ctx)
+	}
+	sortMutants(alive)
+	for _, m := range alive {
+		fmt.Println("SURVIVED", m)
+	}
+	fmt.Printf("%s: of %d mutants %d were killed, %d are explained, %d survive (%v)\n", path, len(mutants), len(mutants)-explained-len(alive), explained, len(alive),
+		time.Since(began).Round(time.Second))
+	return len(alive), nil
+}
+
+// suite is the tests of one package.
+type suite struct {
+	pkg, binary string
+	// limit is how long they may last with a mutant.
+	limit time.Duration
+}
+
+// buildSuites builds the tests of the package, and those of the packages of the option -with, which are tried after it.
+func (s *settings) buildSuites(ctx context.Context, dir, pkg string, changes []change) (suites []suite, err error) {
+	for _, name := range append([]string{pkg}, strings.FieldsFunc(s.with, func(r rune) bool { return r == ',' })...) {
+		binary, err := s.buildTest(ctx, dir, name, changes)
+		if err != nil {
+			return nil, err
+		}
+		one := suite{name, binary, 0}
+		began := time.Now()
+		if said, err := s.runTests(ctx, one, ""); err != nil {
+			return nil, fmt.Errorf("the tests of %s fail without a mutant: %w\n%s", name, err, said)
+		}
+		one.limit = max(shortestLimit, 20*time.Since(began))
+		suites = append(suites, one)
+	}
+	return suites, nil
+}
+
+// kills says that a suite fails with a mutant.
+func (s *settings) kills(ctx context.Context, one suite, name string) bool {
+	limited, cancel := context.WithTimeout(ctx, one.limit)
+	defer cancel()
+	_, err := s.runTests(limited, one, name)
+	return err != nil
+}
+
+// runTests runs a test binary with a mutant in force, "" for none.
+func (s *settings) runTests(ctx context.Context, one suite, name string) (said string, err error) {
+	run := exec.CommandContext(ctx, one.binary, "-test.failfast", "-test.timeout", "10m", "-test.run", s.run)
+	run.Dir = filepath.Join(s.root, one.pkg)
+	run.Env = append(os.Environ(), switchVariable+"="+name)
+	var out bytes.Buffer
+	run.Stdout, run.Stderr = &out, &out
+	err = run.Run()
+	if err != nil && ctx.Err() != nil {
+		err = errors.Join(err, ctx.Err())
+	}
+	return out.String(), err
+}

@@ -1,0 +1,87 @@
+package main
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+const root = "../../.."
+
+// The list does not rot: the text of each plant stands where it says, and the files with all plants in them are Go.
+func TestPlantsFitTheSource(t *testing.T) {
+	t.Parallel()
+	seen := map[string]bool{}
+	var changes []change
+	for _, p := range allPlants() {
+		c, err := p.locate(root)
+		if err != nil {
+			t.Error(err)
+			continue
+		}
+		if seen[p.name] || strings.Trim(p.name, "abcdefghijklmnopqrstuvwxyz0123456789-") != "" {
+			t.Errorf("the name %q is there twice, or is no name", p.name)
+		}
+		if p.find == p.replace || p.breaks == "" || p.seeds < 1 || p.seeds > 200 {
+			t.Errorf("%s changes nothing, breaks nothing, or may take any number of seeds", p.name)
+		}
+		seen[p.name] = true
+		changes = append(changes, c)
+	}
+	if len(changes) < 40 {
+		t.Errorf("%d plants", len(changes))
+	}
+	checkRewritten(t, changes)
+}
+
+// checkRewritten holds that the files with the changes in them are Go.
+func checkRewritten(t *testing.T, changes []change) {
+	t.Helper()
+	byFile := map[string][]change{}
+	for _, c := range changes {
+		byFile[c.file] = append(byFile[c.file], c)
+	}
+	for path, list := range byFile {
+		data, err := os.ReadFile(filepath.Join(root, path))
+		if err != nil {
+			t.Fatal(err)
+		}
+		s, err := parseSource(path, data)
+		if err != nil {
+			t.Fatal(err)
+		}
+		changed, err := s.addSwitches(list)
+		if err != nil {
+			t.Errorf("%s: %v", path, err)
+			continue
+		}
+		if _, err := parseSource(path, changed); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+// What is explained is still a mutant of the source, and the files with all mutants in them are Go.
+func TestExplainedMutantsFitTheSource(t *testing.T) {
+	t.Parallel()
+	reasons, err := readExplained()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, pkg := range []string{"app/job", "app/ledger"} {
+		_, mutants, err := findMutants(root, pkg)
+		if err != nil || len(mutants) < 50 {
+			t.Fatalf("%s has %d mutants: %v", pkg, len(mutants), err)
+		}
+		changes := make([]change, len(mutants))
+		for i, m := range mutants {
+			changes[i] = m.change
+			delete(reasons, m.key())
+		}
+		checkRewritten(t, changes)
+	}
+	for key := range reasons {
+		t.Errorf("explained.txt explains what is no mutant any more: %s", key)
+	}
+}
