@@ -11,7 +11,6 @@
 #   ./package.sh pictures                                  takes the README's pictures of the storybook, with Chromium
 #   ./package.sh generate                                  writes the generated code anew, from *.templ and *.proto, and Help from README and app/docs
 #   ./package.sh plants [options] [NAME ...]               plants faults and says which seed finds each; -h lists the options
-#   ./package.sh generate                                  writes the generated code anew, from *.templ and *.proto
 #   ./package.sh build                                     writes target/TCVA_-_Microsoft_Sentinel_v1.tcx
 #
 # MAPPERS='./my-mapper …' puts further mappers into the package. What this script installs for itself goes under .tools/,
@@ -297,7 +296,6 @@ fuzz) shift && fuzz "$@" ;;
 storybook) shift && storybook "$@" ;;
 build | generate | lint | pictures) without_arguments "$@" ;;
 plants) shift && plants "$@" ;;
-build | generate | lint) without_arguments "$@" ;;
 -h | --help | help) usage ;;
 *)
   usage >&2

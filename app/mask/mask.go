@@ -30,9 +30,13 @@ type maskedSecret struct {
 	form func() *regexp.Regexp
 }
 
-// New makes a mask for secrets of at least four bytes; shorter ones are left alone.
+// New makes a mask for secrets of at least four bytes; shorter ones are left alone. A secret with blanks around it is found
+// without them as well, since what repeats a text often trims it.
 func New(secrets ...string) *Mask {
 	secrets = slices.Clone(secrets)
+	for _, s := range secrets {
+		secrets = append(secrets, strings.TrimSpace(s))
+	}
 	// The longest come first, so that one inside another leaves no rest.
 	slices.SortFunc(secrets, func(a, b string) int {
 		if len(a) != len(b) {

@@ -78,15 +78,15 @@ func TestMaskLeavesTheRest(t *testing.T) {
 		secret := rapid.StringN(4, 30, -1).Draw(t, "secret")
 		before, after := rapid.StringMatching(`[a-z ]{0,9}`).Draw(t, "before"), rapid.StringMatching(`[a-z ]{0,9}`).Draw(t, "after")
 		got := string(New(secret).Replace([]byte(before+"|"+secret+"|"+after), "***"))
-		if strings.Contains(secret, "|") || strings.Contains(before+after, secret) {
+		if strings.Contains(secret, "|") || strings.Contains(before+after, strings.TrimSpace(secret)) {
 			return
 		}
 		if got != before+"|***|"+after && !strings.HasSuffix(secret, `\`) && !strings.HasPrefix(secret, `\`) {
 			t.Fatalf("%q became %q", before+"|"+secret+"|"+after, got)
 		}
 	})
-	m := New("abc", "", "s3cr+et", "s3cr+etLonger")
-	for text, want := range map[string]string{"abc stays": "abc stays", "s3cr+etLonger": "***", "s3cr%2BetLonger, s3cr%2bet": "***, ***", "s3cret": "s3cret"} {
+	m := New("abc", "", "s3cr+et", "s3cr+etLonger", " padded/key\t")
+	for text, want := range map[string]string{"abc stays": "abc stays", "\xffpadded/key,  padded/key\t": "\xff***, ***", "padded%2Fkey": "***", "s3cr+etLonger": "***", "s3cr%2BetLonger, s3cr%2bet": "***, ***", "s3cret": "s3cret"} {
 		if got := string(m.Replace([]byte(text), "***")); got != want {
 			t.Errorf("%q became %q", text, got)
 		}
