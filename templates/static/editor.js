@@ -35,7 +35,7 @@
   // What was typed into a window counts as unsaved until it closes.
   const hasTyped = () => editor()?.hasAttribute("data-typed");
   document.addEventListener("input", (event) => {
-    if (event.target.closest("#window")) editor().toggleAttribute("data-typed", true);
+    if (event.target.name && event.target.closest("#window")) editor().toggleAttribute("data-typed", true); // a search has no name
   });
   document.addEventListener("htmx:afterSwap", ({ detail }) => {
     if (detail.target.id !== "answer") editor()?.removeAttribute("data-typed");

@@ -75,15 +75,15 @@ func (s *screens) measureInteractions(ctx context.Context) (all []interaction, e
 	options := append(chromedp.DefaultExecAllocatorOptions[:], chromedp.NoSandbox, chromedp.DisableGPU, chromedp.WindowSize(1366, 768))
 	allocator, end := chromedp.NewExecAllocator(ctx, options...)
 	defer end()
-	tab, closeTab := chromedp.NewContext(allocator)
-	defer closeTab()
-	if err := chromedp.Do(tab); err != nil {
+	browser, closeBrowser := chromedp.NewContext(allocator)
+	defer closeBrowser()
+	if err := chromedp.Do(browser); err != nil {
 		return nil, fmt.Errorf("starting the browser: %w", err)
 	}
 	for _, g := range gestures {
 		took := make([]float64, interactionRounds)
 		for i := range took {
-			if took[i], err = s.doGesture(tab, g.path, g.before, g.press, g.keys, g.done); err != nil {
+			if took[i], err = s.doGesture(browser, g.path, g.before, g.press, g.keys, g.done); err != nil {
 				return nil, fmt.Errorf("%s: %w", g.name, err)
 			}
 		}
@@ -94,8 +94,11 @@ func (s *screens) measureInteractions(ctx context.Context) (all []interaction, e
 	return all, nil
 }
 
-// doGesture opens the page, does the gesture and gives the longest pause.
-func (s *screens) doGesture(tab context.Context, path, before, press, keys, done string) (float64, error) {
+// doGesture opens the page in a tab of its own, does the gesture and gives the longest pause. A page that is left with something
+// typed would ask whether it may be left.
+func (s *screens) doGesture(browser context.Context, path, before, press, keys, done string) (float64, error) {
+	tab, closeTab := chromedp.NewContext(browser)
+	defer closeTab()
 	ctx, cancel := context.WithTimeout(tab, interactionLimit)
 	defer cancel()
 	if err := chromedp.Do(ctx, chromedp.Navigate(s.service.URL()+"/"+path)); err != nil {
