@@ -108,7 +108,7 @@
 //	                                 Live      the object stands or may stand, until ValidUntil
 //	                                 Retired   its retirement was accepted
 //	what is on its way  [Passage]    None      no row is in the outbox
-//	                                 Waiting   its newest row was not handed to Upload: it may still be dropped
+//	                                 Waiting   its newest row was not handed to Upload, or taken back before it left: it may still be dropped
 //	                                 UnderWay  its newest row was handed to Upload: it may be at Sentinel and must be answered
 //	when it departs     [Departure]  Free      it may be retired
 //	                                 Asked     it waits for the operator's answer

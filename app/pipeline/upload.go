@@ -101,7 +101,7 @@ func (u *uploader) newSession(ctx context.Context) *uploadSession {
 // emptyOutbox sends what is in the outbox until something fails or Upload is suspended. What it does not get rid of
 // stays there, and the next session reads it again.
 func (s *uploadSession) emptyOutbox() error {
-	defer s.stopRequests()
+	defer s.letGo()
 	if err := s.outbox.recount(s.ctx); err != nil {
 		return s.fail(err, s.current.Load())
 	}
@@ -125,7 +125,7 @@ func (s *uploadSession) emptyOutbox() error {
 			s.more = true
 		case <-late:
 		case wish := <-s.suspensions:
-			s.stopRequests()
+			s.letGo()
 			wish.grant()
 			return errSuspended
 		}
@@ -265,6 +265,24 @@ func (s *uploadSession) stopRequests() {
 	s.endIdleWork()
 }
 
+// letGo ends the requests under way, and gives the store back what was read and never sent.
+func (s *uploadSession) letGo() {
+	s.stopRequests()
+	if err := s.store.TakeBack(context.WithoutCancel(s.ctx), s.sent.Load()); err != nil {
+		s.log.Warn("what was read from the outbox and not sent counts as under way", "error", err)
+	}
+}
+
+// noteSent says that a request with the batch begins.
+func (s *uploadSession) noteSent(b batch) {
+	newest := b.rows[len(b.rows)-1].Seq
+	for sent := s.sent.Load(); sent < newest; sent = s.sent.Load() {
+		if s.sent.CompareAndSwap(sent, newest) {
+			return
+		}
+	}
+}
+
 // deliverBatch sends a batch and settles each answer in the store. What is settled is final, even if the rest of the
 // batch fails.
 func (s *uploadSession) deliverBatch(b batch) error {
@@ -273,7 +291,7 @@ func (s *uploadSession) deliverBatch(b batch) error {
 		objects[i] = b.rows[i].Payload
 	}
 	settle := func(o sentinel.Outcome) error { return s.settleOutcome(s.ctx, b, o) }
-	return s.sentinel.Deliver(s.ctx, b.source, objects, sentinel.Report{Settle: settle, OnWait: s.reportWait})
+	return s.sentinel.Deliver(s.ctx, b.source, objects, sentinel.Report{Settle: settle, OnSend: func() { s.noteSent(b) }, OnWait: s.reportWait})
 }
 
 // noteFirstRequest dates the first request with objects of the job.

@@ -23,6 +23,7 @@ type Sentinel interface {
 // uploadStore is what the uploader needs of the store.
 type uploadStore interface {
 	Outgoing(ctx context.Context, after int64, limit int) ([]store.Outgoing, error)
+	TakeBack(ctx context.Context, sent int64) error
 	Settle(ctx context.Context, s store.Settlement) error
 	CancelJob(ctx context.Context, requestID string, now time.Time) error
 	AddWait(ctx context.Context, day time.Time, d time.Duration) error
@@ -38,6 +39,8 @@ type uploader struct {
 	log      *slog.Logger
 	// current is the attempt in hand, or nil.
 	current *atomic.Pointer[attempt]
+	// sent is the newest row of the outbox that was in a request.
+	sent atomic.Int64
 	// suspensions carries the wish that Upload lets go of the outbox for a while.
 	suspensions chan suspension
 	waits       sentinelWait

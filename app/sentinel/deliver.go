@@ -26,6 +26,10 @@ type Report struct {
 	// fails later. It may be called after the end of ctx. Its error ends Deliver.
 	Settle func(Outcome) error
 
+	// OnSend is called before each request, once nothing keeps it back any more, from the goroutine that called Deliver: from
+	// then on the objects may be at Sentinel. It may be nil.
+	OnSend func()
+
 	// OnWait is told until when deliveries wait and why, in one or more sentences, and the zero time when none waits any
 	// more. Where only an operator can heal the cause, the reason says how. During an outage a reason stands while the
 	// next attempt is under way; its time is past then. Of several waits it is the one that ends first, whichever delivery of the client it belongs to: deliveries that run at once give

@@ -75,6 +75,9 @@ func (c *Client) sendOnce(ctx context.Context, body []byte, n int, d *delivery) 
 	if x.token, err = c.tokens.validToken(ctx, d.sleepOutage); err != nil {
 		return x, errors.Join(err, c.pacer.recordEnd(ctx, slot, c.pacer.freeSlot()))
 	}
+	if d.report.OnSend != nil {
+		d.report.OnSend()
+	}
 	started := time.Now()
 	status, header, answer, err := c.postBody(ctx, body, x.token)
 	x.at = c.pacer.freeSlot()

@@ -484,3 +484,35 @@ func TestJobKindsAndTimes(t *testing.T) {
 		}
 	}
 }
+
+// What Upload was given and never sent need not be taken for what stands once its job is cancelled. What a process before this one
+// was given may have left.
+func TestTakeBack(t *testing.T) {
+	for _, tt := range []struct {
+		name      string
+		restarted bool
+		standing  int64
+	}{{"two of five left", false, 2}, {"a process before had all", true, 5}} {
+		t.Run(tt.name, func(t *testing.T) {
+			f := newFixture(t)
+			j := f.begin(job.Full)
+			f.apply(j, 0, 5)
+			away, err := f.Outgoing(ctx(), 0, 5)
+			f.do(err)
+			if tt.restarted {
+				f.reopen()
+			}
+			f.do(f.TakeBack(ctx(), away[1].Seq))
+			again, err := f.Outgoing(ctx(), 0, 5)
+			f.do(err)
+			for i := range again {
+				if want := int64(i) < tt.standing; again[i].repeated != want {
+					t.Errorf("row %d may have left: %t, want %t", i, again[i].repeated, want)
+				}
+			}
+			f.do(f.TakeBack(ctx(), away[1].Seq))
+			f.do(f.CancelJob(ctx(), j.RequestID, f.now))
+			f.wantNumber(tt.standing, "may stand", `SELECT count(*) FROM object WHERE state = ?`, ledger.Live)
+		})
+	}
+}

@@ -64,6 +64,23 @@ func (s *Store) Outgoing(ctx context.Context, after int64, limit int) (out []Out
 	return out, err
 }
 
+// TakeBack says that Upload knows nothing of the outbox any more: what it was given behind the row sent never left, and waits
+// again. What was given away before the database was opened stays under way, since nobody knows what became of it.
+func (s *Store) TakeBack(ctx context.Context, sent int64) error {
+	err := s.inTransaction(ctx, func(ctx context.Context, tx *transaction) error {
+		left := max(sent, s.handedBefore)
+		if left >= s.handed {
+			return nil
+		}
+		s.handed = left
+		return putSetting(ctx, tx, settingHanded, strconv.FormatInt(s.handed, 10))
+	})
+	if err != nil {
+		return fmt.Errorf("taking back what was not sent: %w", err)
+	}
+	return nil
+}
+
 // bufferSize is how many bytes of payloads share an allocation.
 const bufferSize = 128 << 10
 

@@ -58,8 +58,9 @@ type Store struct {
 	names      names
 	nextObject int64
 	nextSeq    int64
-	// handed is the newest row of the outbox that Outgoing gave away: it and those before it may be at Sentinel.
-	handed int64
+	// handed is the newest row of the outbox that Outgoing gave away: it and those before it may be at Sentinel. handedBefore
+	// is what it was when the database was opened.
+	handed, handedBefore int64
 	// payloads is room for the objects of a batch.
 	payloads []byte
 	// departures is held by who decides what becomes of those, since that takes more than one transaction.
@@ -234,7 +235,7 @@ func (s *Store) loadCounters(ctx context.Context) error {
 		return err
 	}
 	handed, err := numberSetting(ctx, s.write, settingHanded)
-	s.handed = handed
+	s.handed, s.handedBefore = handed, handed
 	return err
 }
 
