@@ -2,8 +2,10 @@ package sentinel
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"net/http"
 	"slices"
 	"strings"
 	"testing"
@@ -161,7 +163,7 @@ func TestFirewallThatRefusesEveryRecord(t *testing.T) {
 		l := newLab(t, setup{limit: 100})
 		l.inject(sentinelserver.Fault{Kind: sentinelserver.RefuseBatch, Status: 403, Form: "html", Count: -1})
 		g, err := l.deliver(t.Context(), objects(0, 100))
-		if !isConfig(err) || !strings.Contains(err.Error(), "stay queued") || g.calls > 0 {
+		if !isConfig(err) || !strings.Contains(err.Error(), "let this machine upload to Sentinel. The records stay queued") || g.calls > 0 {
 			t.Fatalf("got %v, settled %+v", err, g)
 		}
 		l.quiet()
@@ -302,4 +304,125 @@ func TestStopDuringAnOutage(t *testing.T) {
 		}
 		l.quiet()
 	})
+}
+
+// countObjects lets through what a transport does, and counts the objects of each upload: 0 for one that asks what gets through.
+type countObjects struct {
+	http.RoundTripper
+	sizes []int
+}
+
+func (c *countObjects) RoundTrip(r *http.Request) (*http.Response, error) {
+	if strings.HasSuffix(r.URL.Path, ":upload") {
+		body, err := r.GetBody()
+		if err != nil {
+			return nil, err
+		}
+		var sent struct{ StixObjects []json.RawMessage }
+		if err := json.NewDecoder(body).Decode(&sent); err != nil {
+			return nil, err
+		}
+		c.sizes = append(c.sizes, len(sent.StixObjects))
+	}
+	return c.RoundTripper.RoundTrip(r)
+}
+
+func (l *lab) countObjects() *countObjects {
+	c := &countObjects{RoundTripper: l.client.http.Transport}
+	l.client.http.Transport = c
+	return c
+}
+
+// Which requests a refusal costs: one that asks, which is enough for all batches of a delivery, and three for a record alone.
+func TestRequestsThatARefusedRecordCosts(t *testing.T) {
+	for name, tt := range map[string]struct {
+		n, bad int
+		fault  sentinelserver.Fault
+		want   string
+	}{
+		"alone":             {1, 0, sentinelserver.Fault{Status: 403, Form: "html"}, "[1 0 1 0 1 0]"},
+		"one of two":        {2, 1, sentinelserver.Fault{Status: 403, Form: "html"}, "[2 0 1 1 0 1 0 1 0]"},
+		"one of four":       {4, 0, sentinelserver.Fault{Status: 403, Form: "html"}, "[4 0 2 2 1 0 1 0 1 0 1]"},
+		"named by Sentinel": {8, 0, sentinelserver.Fault{}, "[8 4 4 2 2 1 1]"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				l, start := newLab(t, setup{limit: 100}), time.Now()
+				tt.fault.Kind, tt.fault.Count, tt.fault.Match = sentinelserver.RefuseBatch, -1, named(tt.bad)
+				l.inject(tt.fault)
+				requests := l.countObjects()
+				list := objects(0, tt.n)
+				g, err := l.deliver(t.Context(), list)
+				l.all(g, err, list, tt.bad)
+				if got := fmt.Sprint(requests.sizes); got != tt.want {
+					t.Errorf("requests of %s objects, want %s", got, tt.want)
+				}
+				if tt.fault.Form == "" {
+					return
+				}
+				// Between the tries of a record alone there is a short pause each time: others pass.
+				if took := time.Since(start); took > 2*outagePauses.First {
+					t.Errorf("took %v", took)
+				}
+				if !slices.ContainsFunc(l.waited, func(w wait) bool { return strings.Contains(w.reason, "refuses a record while others pass") }) {
+					t.Errorf("told of %v", l.waited)
+				}
+				if text := l.log.String(); !strings.Contains(text, "asked without objects") {
+					t.Errorf("the log says %s", text)
+				}
+			})
+		})
+	}
+}
+
+// Whatever Sentinel says of the request that asks what gets through, that one got through. A 429 holds everybody up all the same.
+func TestRequestThatAsksIsThrottled(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l, start := newLab(t, setup{limit: 100}), time.Now()
+		l.inject(sentinelserver.Fault{Kind: sentinelserver.Status, Status: 403, Form: "html"}, sentinelserver.Fault{Kind: sentinelserver.Throttle, Seconds: 37})
+		requests := l.countObjects()
+		list := objects(0, 2)
+		g, err := l.deliver(t.Context(), list)
+		l.all(g, err, list)
+		if got := fmt.Sprint(requests.sizes); got != "[2 0 1 1]" {
+			t.Errorf("requests of %s objects", got)
+		}
+		if took := time.Since(start); took != 38*time.Second {
+			t.Errorf("took %v", took)
+		}
+	})
+}
+
+// A stranger's answer to a request has others asked for after six in a row, and after two where others pass.
+func TestSuspicion(t *testing.T) {
+	strange, ours := decision{action: actionRetry, persists: true}, decision{action: actionRetry}
+	for name, tt := range map[string]struct {
+		blocked bool
+		answers []decision
+		want    []int // after which answers what gets through is asked
+	}{
+		"six in a row":       {false, slices.Repeat([]decision{strange}, 12), []int{6, 12}},
+		"soon":               {true, slices.Repeat([]decision{strange}, 5), []int{2, 4}},
+		"broken off":         {false, slices.Concat(slices.Repeat([]decision{strange}, 5), []decision{ours}, slices.Repeat([]decision{strange}, 6)), []int{12}},
+		"broken off, soon":   {true, []decision{strange, ours, strange, strange}, []int{4}},
+		"nothing but ours":   {true, slices.Repeat([]decision{ours}, 20), nil},
+		"something else yet": {true, []decision{{action: actionThrottle}, {action: actionFail}}, nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var a attempts
+			var got []int
+			for i, d := range tt.answers {
+				switch action := a.chooseAction(d, tt.blocked); action {
+				case actionProbe:
+					got = append(got, i+1)
+				case d.action:
+				default:
+					t.Errorf("answer %d: action %d", i+1, action)
+				}
+			}
+			if !slices.Equal(got, tt.want) {
+				t.Errorf("asked after %v, want %v", got, tt.want)
+			}
+		})
+	}
 }
