@@ -1,24 +1,21 @@
 package store
 
 import (
-	"bytes"
-	"encoding/binary"
 	"errors"
 	"flag"
 	"fmt"
-	"io/fs"
 	"math/rand/v2"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
-	"strconv"
 	"strings"
 	"syscall"
 	"testing"
 
 	"mssentinel/app/job"
 	"mssentinel/app/ledger"
+	"mssentinel/app/standin/disk"
 )
 
 // go test ./app/store -run TestPowerCuts -cuts 2000 has as many as one likes.
@@ -29,7 +26,8 @@ var (
 
 // powerCut is where a process worked that ended as by a power cut.
 type powerCut struct {
-	folder, log, shim string
+	*disk.Disk
+	folder string
 }
 
 // After a power cut the file is sound, whatever of what was not synced reached the disk, and holds what it held after one of the
@@ -43,24 +41,30 @@ func TestPowerCuts(t *testing.T) {
 	}
 	t.Logf("go test ./app/store -run TestPowerCuts -cuts %d -cut-seed %d draws the same instants", *cutCount, seed)
 	random := rand.New(rand.NewPCG(seed, 0))
-	shim := filepath.Join(t.TempDir(), "powercut.so")
-	if out, err := exec.Command("cc", "-shared", "-fPIC", "-O1", "-o", shim, filepath.Join("testdata", "powercut.c")).CombinedOutput(); err != nil {
-		t.Fatalf("compiling what notes the steps: %v: %s", err, out)
+	library := filepath.Join(t.TempDir(), "powercut.so")
+	if err := disk.Compile(library); err != nil {
+		t.Fatal(err)
 	}
 	base := t.TempDir()
 	prepareLedger(t, base)
-	whole := newPowerCut(t, base, shim)
+	whole := newPowerCut(t, base, library)
 	states, ended := whole.run(t, -1)
-	steps := whole.readSteps(t)
+	steps, err := whole.Steps()
+	if err != nil {
+		t.Fatal(err)
+	}
 	if !ended || len(states) < 20 || len(steps) < 100 {
 		t.Fatalf("%d states, %d steps, ended %t", len(states), len(steps), ended)
 	}
 	lost := 0
 	for range *cutCount {
 		after, kept := 1+random.IntN(len(steps)-1), []float64{0, 0.3, 0.9, 1}[random.IntN(4)]
-		cut := newPowerCut(t, base, shim)
+		cut := newPowerCut(t, base, library)
 		told, _ := cut.run(t, after)
-		state := openAfterCut(t, cut.rebuild(t, base, random, kept))
+		if err := cut.Cut(random, kept); err != nil {
+			t.Fatal(err)
+		}
+		state := openAfterCut(t, cut.folder)
 		at := slices.Index(states, state)
 		switch {
 		case at < 0:
@@ -83,20 +87,24 @@ func prepareLedger(t *testing.T, folder string) {
 	f.do(f.Close())
 }
 
-func newPowerCut(t *testing.T, base, shim string) powerCut {
+func newPowerCut(t *testing.T, base, library string) powerCut {
 	t.Helper()
-	c := powerCut{folder: filepath.Join(t.TempDir(), "state"), log: filepath.Join(t.TempDir(), "steps"), shim: shim}
-	if err := os.CopyFS(c.folder, os.DirFS(base)); err != nil {
+	folder := filepath.Join(t.TempDir(), "state")
+	if err := os.CopyFS(folder, os.DirFS(base)); err != nil {
 		t.Fatal(err)
 	}
-	return c
+	d, err := disk.New(folder, filepath.Join(t.TempDir(), "steps"), library)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return powerCut{d, folder}
 }
 
 // run works in another process until a step, -1 for none, and returns the states of the ledger that it told.
 func (c powerCut) run(t *testing.T, after int) (states []string, ended bool) {
 	t.Helper()
 	cmd := exec.Command(os.Args[0], "-test.run=^TestWorkUntilPowerCut$", "-test.v=false")
-	cmd.Env = append(os.Environ(), "LD_PRELOAD="+c.shim, "POWERCUT_FOLDER="+c.folder, "POWERCUT_LOG="+c.log, "POWERCUT_AFTER="+strconv.Itoa(after))
+	cmd.Env = append(os.Environ(), c.Env(after)...)
 	out, err := cmd.Output()
 	var exit *exec.ExitError
 	killed := errors.As(err, &exit) && exit.Sys().(syscall.WaitStatus).Signal() == syscall.SIGKILL
@@ -192,91 +200,4 @@ func openAfterCut(t *testing.T, folder string) string {
 		t.Fatalf("%d rows refer to one that is not there (%v)", astray, err)
 	}
 	return ledgerState(t, s)
-}
-
-// step is one thing that SQLite did to a file: it wrote ('w'), cut ('t'), synced ('s') or removed ('u') it.
-type step struct {
-	kind   byte
-	name   string
-	offset int64
-	data   []byte
-}
-
-func (c powerCut) readSteps(t *testing.T) (steps []step) {
-	t.Helper()
-	log, err := os.ReadFile(c.log)
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		t.Fatal(err)
-	}
-	for in := bytes.NewReader(log); in.Len() > 0; {
-		var head struct{ Kind, Name, Offset, Size uint64 }
-		if binary.Read(in, binary.NativeEndian, &head) != nil {
-			break // the process ended within it
-		}
-		text := make([]byte, head.Name+head.Size)
-		if n, _ := in.Read(text); n < len(text) {
-			break
-		}
-		steps = append(steps, step{byte(head.Kind), string(text[:head.Name]), int64(head.Offset), text[head.Name:]})
-	}
-	return steps
-}
-
-// rebuild makes the folder as it is found after the power cut: with what was synced, and of the rest with each step by a chance,
-// the last of which may have been written in part.
-func (c powerCut) rebuild(t *testing.T, base string, random *rand.Rand, kept float64) string {
-	t.Helper()
-	steps := c.readSteps(t)
-	synced := map[string]int{}
-	for i, s := range steps {
-		if s.kind == 's' {
-			synced[s.name] = i
-		}
-	}
-	files := map[string][]byte{}
-	for _, name := range []string{FileName, FileName + "-wal"} {
-		content, err := os.ReadFile(filepath.Join(base, name))
-		if err == nil {
-			files[name] = content
-		}
-	}
-	for i, s := range steps {
-		last, wasSynced := synced[s.name]
-		if (!wasSynced || i > last) && random.Float64() >= kept {
-			continue
-		}
-		if i == len(steps)-1 && s.kind == 'w' && kept < 1 {
-			s.data = s.data[:random.IntN(len(s.data)+1)/512*512]
-		}
-		s.do(files)
-	}
-	folder := filepath.Join(t.TempDir(), "after")
-	if err := os.Mkdir(folder, 0o700); err != nil {
-		t.Fatal(err)
-	}
-	for name, content := range files {
-		if err := os.WriteFile(filepath.Join(folder, name), content, 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
-	return folder
-}
-
-// do repeats a step.
-func (s step) do(files map[string][]byte) {
-	content := files[s.name]
-	switch s.kind {
-	case 'u':
-		delete(files, s.name)
-		return
-	case 't':
-		content = append(content[:min(int64(len(content)), s.offset):min(int64(len(content)), s.offset)], make([]byte, max(0, s.offset-int64(len(content))))...)
-	case 'w':
-		end := s.offset + int64(len(s.data))
-		content = append(content, make([]byte, max(0, end-int64(len(content))))...)
-		copy(content[s.offset:end], s.data)
-	default:
-		return
-	}
-	files[s.name] = content
 }

@@ -1,5 +1,5 @@
 // Loaded before the C library, this notes what SQLite does to the files of one folder, and ends the process at one of these
-// steps as a power cut would. What was not synced then is dropped by the test, app/store/powercut_test.go.
+// steps as a power cut would, if it is to. What was not synced then is dropped by the package that this lies in.
 //
 // A step in the log: kind, length of the name, offset and size as 64 bit numbers, the name, the data of a write.
 #define _GNU_SOURCE
