@@ -127,12 +127,15 @@ func (c *crasher) pause(d time.Duration) {
 	<-time.After(time.Duration(c.Int64N(int64(d))))
 }
 
-// crash kills the App alone, whose mappers die with it, or all of them at once.
+// crash kills the App alone, whose mappers die with it, all of them at once, or the mappers a moment before.
 func (c *crasher) crash() {
 	c.Helper()
-	if c.IntN(2) == 0 {
+	if victims := c.IntN(3); victims > 0 {
 		for _, mapper := range c.a.children() {
 			syscall.Kill(mapper, syscall.SIGKILL) //nolint:errcheck // it may be gone already
+		}
+		if victims == 2 {
+			c.pause(20 * time.Millisecond)
 		}
 	}
 	c.a.crash()
