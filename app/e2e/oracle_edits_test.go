@@ -87,6 +87,15 @@ func (d *editor) modify(id int64, members map[string]any) {
 
 func (d *editor) remove(id int64) {
 	d.t.Helper()
+	row, err := d.tc.Row(id)
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	gone := deletion{at: time.Now(), owner: row.Owner}
+	for _, obj := range d.convert(row).Objects {
+		gone.ids = append(gone.ids, obj.ID)
+	}
+	d.deleted = append(d.deleted, gone)
 	d.must(id, d.tc.Delete(id))
 	d.gone = append(d.gone, id)
 }

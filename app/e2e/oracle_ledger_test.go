@@ -27,8 +27,9 @@ type oracle struct {
 	entries map[string]*entry              // by STIX id
 	mark    time.Time                      // the end of the last window
 	// gone are the indicators that were deleted or set inactive since the last update.
-	gone []int64
-	made int // values that edits made up
+	gone    []int64
+	deleted []deletion
+	made    int // values that edits made up
 }
 
 // entry is one observable.
@@ -50,6 +51,14 @@ type entry struct {
 type claim struct {
 	query     int
 	indicator int64
+}
+
+// deletion is what ThreatConnect lists of an indicator that was deleted. The list has no id: a delta update asks for whatever
+// gives the same objects in that owner.
+type deletion struct {
+	at    time.Time
+	owner string
+	ids   []string
 }
 
 // tally is what JOBS has to say about an update.
@@ -259,11 +268,31 @@ func (o *oracle) delta(end time.Time) (n tally) {
 			}
 		}
 	}
+	o.askForDeleted(&n, selected, read, concerned)
 	for id := range concerned {
 		o.settle(&n, id, selected, read)
 	}
 	o.mark, o.gone = end, nil
 	return n
+}
+
+// askForDeleted asks for what gives the objects of indicators that are on the lists of what was deleted: it is still there.
+func (o *oracle) askForDeleted(n *tally, selected []map[int64]tcserver.Row, read map[claim]bool, concerned map[string]bool) {
+	since := o.mark.Add(-overlap)
+	for _, d := range o.deleted {
+		if d.at.Before(since) {
+			continue
+		}
+		for _, id := range d.ids {
+			for c := range o.entry(id).claims {
+				row, still := selected[c.query][c.indicator]
+				if still && row.Owner == d.owner && !read[c] {
+					n.downloaded++
+					read[c], concerned[id] = true, true
+				}
+			}
+		}
+	}
 }
 
 // settle finds who wins an observable in a delta update, and what that means.
