@@ -139,12 +139,13 @@ func (d *Disk) Cut(random *rand.Rand, kept float64) error {
 	return nil
 }
 
-// replay repeats the steps that reached the disk.
+// replay repeats the steps that reached the disk. What was removed stays so once anything was synced later: file systems keep
+// such changes in order. SQLite counts on that, and takes a journal that is back for one of a transaction that was cut.
 func (d *Disk) replay(steps []Step, random *rand.Rand, kept float64) map[string][]byte {
-	synced := map[string]int{}
+	synced, lastSync := map[string]int{}, -1
 	for i, s := range steps {
 		if s.Kind == 's' {
-			synced[s.Name] = i
+			synced[s.Name], lastSync = i, i
 		}
 	}
 	files := map[string][]byte{}
@@ -153,6 +154,9 @@ func (d *Disk) replay(steps []Step, random *rand.Rand, kept float64) map[string]
 	}
 	for i, s := range steps {
 		last, wasSynced := synced[s.Name]
+		if s.Kind == 'u' {
+			last, wasSynced = lastSync, true
+		}
 		if (!wasSynced || i > last) && random.Float64() >= kept {
 			continue
 		}
