@@ -20,12 +20,12 @@ type Query struct {
 	Mark string
 }
 
-// QueryGave is what a query gave when it was last read whole: indicators that matched and that cannot be sent, objects that
-// it won, and lost to other copies. Live is how many of its objects stood when they were last counted.
+// QueryGave is what a query gave when it was last read whole: indicators that matched, that its confidence floor kept out and that
+// cannot be sent, objects that it won, and lost to other copies. Live is how many of its objects stood when they were last counted.
 type QueryGave struct {
-	// Read says that the four first are known.
-	Read                              bool
-	Matched, Invalid, Won, Lost, Live int64
+	// Read says that all but the last are known.
+	Read                                          bool
+	Matched, BelowFloor, Invalid, Won, Lost, Live int64
 }
 
 // Configure is the CONFIGURE screen as it opens.

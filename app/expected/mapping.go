@@ -380,8 +380,6 @@ func killChainPhases(i *indicator) (all []Phase) {
 // tlpMarkings is the strictest of the labels, whatever separates their words; Sentinel knows the four of TLP 1. What begins with
 // TLP and is none of them counts as amber.
 func tlpMarkings(i *indicator) []string {
-	levels := []string{"613f2e26-407d-48c7-9eca-b8e91df99dc9", "34098fce-860f-48ae-8e50-ebd3cc5e41da",
-		"f88d31f6-486f-44da-b317-01333bde0b82", "5e57c739-391a-4eb3-b6be-7d15ca92d5ed"}
 	strictest := -1
 	for _, l := range i.Labels.Data {
 		rest, isTLP := strings.CutPrefix(regexp.MustCompile(`[-:_+ ]+`).ReplaceAllString(strings.ToUpper(l.Name), ""), "TLP")
@@ -397,8 +395,12 @@ func tlpMarkings(i *indicator) []string {
 	if strictest < 0 {
 		return nil
 	}
-	return []string{"marking-definition--" + levels[strictest]}
+	return []string{"marking-definition--" + tlpLevels[strictest]}
 }
+
+// tlpLevels are the markings that Sentinel knows, the least strict first.
+var tlpLevels = []string{"613f2e26-407d-48c7-9eca-b8e91df99dc9", "34098fce-860f-48ae-8e50-ebd3cc5e41da",
+	"f88d31f6-486f-44da-b317-01333bde0b82", "5e57c739-391a-4eb3-b6be-7d15ca92d5ed"}
 
 func indicatorType(i *indicator) string {
 	var texts []string

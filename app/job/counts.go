@@ -1,8 +1,10 @@
 package job
 
-// Counts is what a job did. Downloaded and Invalid count ThreatConnect indicators, the others STIX objects.
+// Counts is what a job did. Downloaded, BelowFloor and Invalid count ThreatConnect indicators, the others STIX objects.
 type Counts struct {
 	Downloaded int64 `db:"count_downloaded"`
+	// BelowFloor indicators do not reach the confidence floor of their query, and are not selected by it.
+	BelowFloor int64 `db:"count_below_floor"`
 	Invalid    int64 `db:"count_invalid"`
 	// Duplicate objects lost to a copy from a higher query, or an earlier row of the same.
 	Duplicate int64 `db:"count_duplicate"`
@@ -18,6 +20,7 @@ type Counts struct {
 // Add adds what another count says.
 func (c *Counts) Add(d Counts) {
 	c.Downloaded += d.Downloaded
+	c.BelowFloor += d.BelowFloor
 	c.Invalid += d.Invalid
 	c.Duplicate += d.Duplicate
 	c.Unchanged += d.Unchanged

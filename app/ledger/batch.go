@@ -21,6 +21,8 @@ type Found struct {
 	Modified time.Time
 	Objects  []FoundObject
 	Problems []job.Problem
+	// BelowFloor: it gives objects, and none reaches the confidence floor of the query, which does not select it.
+	BelowFloor bool
 	// Unconverted: the mapper failed, so that what the indicator gives is not known. What it gave before still stands.
 	Unconverted bool
 }
@@ -258,7 +260,10 @@ func (w *WorkingSet) countRead(f *Found, first bool) {
 	}
 	count := w.Tally.Of(w.batch.Job, w.batch.Query, f.Type)
 	count.Downloaded++
-	if len(f.Objects) == 0 || slices.ContainsFunc(f.Problems, func(p job.Problem) bool { return !p.Note }) {
+	switch {
+	case f.BelowFloor:
+		count.BelowFloor++
+	case len(f.Objects) == 0 || slices.ContainsFunc(f.Problems, func(p job.Problem) bool { return !p.Note }):
 		count.Invalid++
 	}
 }

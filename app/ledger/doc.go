@@ -30,6 +30,11 @@
 // stix.Indicator.ContentHash), in a full update always, once a job. A row that waits in the outbox and cannot have left yet is
 // replaced by a newer one.
 //
+// What a query says of the objects that it gives, its [Settings], is a part of their content, and decides with the winner: those of
+// the query that wins an object hold, and no others. A copy below the confidence floor of its query, or of no confidence, is not
+// selected by it: the query was asked for it and it gives no object, as one whose value was edited away. A query of other settings is
+// read whole by the next update, so that what stands of it is sent as they say now.
+//
 // An object keeps the created with which it was first sent, and with it valid_from, whichever copy wins later and whatever its
 // dateAdded: STIX wants created to stay for ever with an id. It is decided by the first row that Sentinel took or may have taken,
 // and kept as long as the ledger knows the object, retired or not. A row that never left decides nothing.
@@ -42,7 +47,7 @@
 //     delta update asks for these lists, owner by owner, and so does an update that reads everything where a query failed;
 //   - when an update read everything that its query selects, and the indicator was not among it. That it did not come counts only
 //     where the query was read to its end, with all of its owners there before and after, and without a row that nobody can read;
-//   - when the indicator is read again and does not give the object any more;
+//   - when the indicator is read again and does not give the object any more, which one below the confidence floor does not either;
 //   - with a deleted query, in the next update that reads everything and in which every query was read.
 //
 // Nothing departs because something could not be read. An answer is looked at in the light of the owners that the API user sees

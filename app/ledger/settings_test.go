@@ -6,6 +6,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"mssentinel/app/job"
 	"mssentinel/app/stix"
 )
 
@@ -94,5 +95,29 @@ func TestEqualSettings(t *testing.T) {
 	}
 	if none := (Settings{Labels: []string{}}); !none.Equal(&Settings{}) {
 		t.Error("an empty list of labels is not the same as none")
+	}
+}
+
+// A copy below the floor is counted as such and not as invalid, is remembered as read, and leaves what it gave like any other that
+// gives it no more: its object goes to the next candidate, or departs uncertainly.
+func TestBelowTheFloor(t *testing.T) {
+	below := Found{Indicator: 10, Type: "Host", Modified: noon.Add(time.Minute), BelowFloor: true}
+	for _, mode := range []job.Mode{job.Delta, job.Reconcile, job.Full} {
+		o := stands()
+		w := world(&Batch{Mode: mode, Query: 1, Found: []Found{below}}, o, candidate(first, 5, 0), candidate(second, 5, 0))
+		takeAll(w)
+		if o.Winner != vacant || o.Loss() != Uncertain || len(w.Queue()) != 0 || len(w.Problems()) != 0 {
+			t.Errorf("%s: %v wins, lost %v; %d rows, %v", mode, o.Winner, o.Loss(), len(w.Queue()), w.Problems())
+		}
+		if got, want := *w.Tally.Of(4, 1, "Host"), (job.Counts{Downloaded: 1, BelowFloor: 1}); got != want {
+			t.Errorf("%s: counted %+v", mode, got)
+		}
+		changed, gone := w.ChangedCandidates()
+		if len(gone) != 1 || gone[0].Origin != first || len(changed) != 1 || changed[0].Object != 0 || changed[0].Origin != first {
+			t.Errorf("%s: candidates %+v, gone %+v", mode, changed, gone)
+		}
+		if best := w.bestCandidate(o); mode == job.Delta && (best == nil || best.Origin != second) {
+			t.Errorf("%s: the next is %+v", mode, best)
+		}
 	}
 }

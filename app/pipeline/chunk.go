@@ -19,7 +19,9 @@ const chunkSize = 1000
 type chunk struct {
 	attempt *attempt
 	query   int64
-	mode    job.Mode
+	// settings are those of the query.
+	settings ledger.Settings
+	mode     job.Mode
 	// unread are the queries of which not everything was read.
 	unread []int64
 	// place is the place of the first indicator among those that the query returns.

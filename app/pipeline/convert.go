@@ -104,29 +104,39 @@ func (c *converter) mapIndicators(k *chunk, typ string, indexes []int) error {
 		count += len(answers[i].Objects)
 	}
 	objects := make([]ledger.FoundObject, 0, count)
-	until := k.now.Add(c.mappers.timeToLive(typ))
+	ttl := c.mappers.timeToLive(typ)
 	for n, i := range indexes {
 		first := len(objects)
-		objects = k.appendObjects(objects, &answers[n], until)
+		objects = k.appendObjects(objects, i, &answers[n], ttl)
 		k.found[i].Objects = objects[first:len(objects):len(objects)]
-		k.addProblems(i, &answers[n])
+		if k.found[i].BelowFloor = len(answers[n].Objects) > 0 && len(objects) == first; !k.found[i].BelowFloor {
+			k.addProblems(i, &answers[n])
+		}
 	}
 	k.attempt.converted.Add(int64(len(objects)))
 	c.noteActivity()
 	return nil
 }
 
-// appendObjects appends the objects of an answer, which were checked where they came from.
-func (k *chunk) appendObjects(objects []ledger.FoundObject, a *mapper.Answer, until time.Time) []ledger.FoundObject {
+// appendObjects appends the objects of an answer that the query selects. They were checked where they came from. ttl is the time to
+// live of their type.
+func (k *chunk) appendObjects(objects []ledger.FoundObject, i int, a *mapper.Answer, ttl time.Duration) []ledger.FoundObject {
 	for n := range a.Objects {
-		o := &a.Objects[n]
-		if o.Created.After(k.now) {
-			o.Created = k.now
+		if !k.settings.Selects(&a.Objects[n]) {
+			continue
 		}
-		objects = append(objects,
-			ledger.FoundObject{Indicator: o, ID: stix.ID(o.Pattern), Hash: o.ContentHash(), ValidUntil: until})
+		o, leftOut := k.settings.ShapeObject(&a.Objects[n], k.now, ttl)
+		if leftOut > 0 {
+			k.addNote(i, describeLabelsLeftOut(leftOut))
+		}
+		objects = append(objects, o)
 	}
 	return objects
+}
+
+// describeLabelsLeftOut says that the labels of a query left no room for others.
+func describeLabelsLeftOut(n int) string {
+	return fmt.Sprintf("the object has no room for %d of its labels beside those of its query, which are left out", n)
 }
 
 // addProblems keeps what the mapper says about an indicator.

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"mssentinel/app/job"
+	"mssentinel/app/ledger"
 	"mssentinel/app/threatconnect"
 )
 
@@ -48,7 +49,7 @@ func TestARecordBeyondTheSizeOfAnAnswer(t *testing.T) {
 					}
 					w.wantWinner("h13.example", "Alpha")
 				}
-				v, err := w.p.Preview(t.Context(), threatconnect.Query{Owners: q.Owners, Types: q.Types})
+				v, err := w.p.Preview(t.Context(), threatconnect.Query{Owners: q.Owners, Types: q.Types}, ledger.Settings{})
 				if w.must(err); len(v.Problems) > 1 {
 					t.Errorf("%v", v.Problems)
 				}

@@ -11,9 +11,11 @@ import (
 	"github.com/google/uuid"
 
 	"mssentinel/app/job"
+	"mssentinel/app/ledger"
 	"mssentinel/app/stix"
 	"mssentinel/app/store"
 	"mssentinel/app/threatconnect"
+	"mssentinel/plugins/mapper"
 )
 
 // previewCap is how many indicators a preview shows.
@@ -25,8 +27,10 @@ type Preview struct {
 	ReturnedCount int
 	Cap           int
 	Truncated     bool
-	Objects       []json.RawMessage
-	Problems      []string
+	// BelowFloor counts the indicators that do not reach the confidence floor of the query.
+	BelowFloor int
+	Objects    []json.RawMessage
+	Problems   []string
 	// Rows are the indicators in the order of the query, each once for each object that it gives.
 	Rows []PreviewRow
 }
@@ -34,9 +38,10 @@ type Preview struct {
 // PreviewRow is an indicator and an object that it would be sent as.
 type PreviewRow struct {
 	job.Subject
-	// Object is nil where the indicator gives none, for this Reason.
-	Object json.RawMessage
-	Reason string
+	// Object is nil where the indicator gives none, for this Reason. BelowFloor: the reason is the confidence floor of the query.
+	Object     json.RawMessage
+	Reason     string
+	BelowFloor bool
 	// Known is what the ledger knows of the object, nil for nothing. Same: its content is what was last sent or is on its way.
 	Known *store.Known
 	Same  bool
@@ -49,7 +54,7 @@ type PreviewRow struct {
 const lookupChunk = 50
 
 // compareRows looks up what the ledger knows of the objects.
-func (v *Preview) compareRows(ctx context.Context, ledger *store.Store, now time.Time) error {
+func (v *Preview) compareRows(ctx context.Context, s *store.Store, now time.Time) error {
 	rows := map[uuid.UUID][]*PreviewRow{}
 	var ids []uuid.UUID
 	for i := range v.Rows {
@@ -63,7 +68,7 @@ func (v *Preview) compareRows(ctx context.Context, ledger *store.Store, now time
 		rows[row.id] = append(rows[row.id], row)
 	}
 	for part := range slices.Chunk(ids, lookupChunk) {
-		known, err := ledger.Lookup(ctx, part, now)
+		known, err := s.Lookup(ctx, part, now)
 		if err != nil {
 			return err
 		}
@@ -76,8 +81,8 @@ func (v *Preview) compareRows(ctx context.Context, ledger *store.Store, now time
 	return nil
 }
 
-// Preview reads the first indicators of a query and converts them.
-func (p *Pipeline) Preview(ctx context.Context, q threatconnect.Query) (Preview, error) {
+// Preview reads the first indicators of a query with these settings and converts them.
+func (p *Pipeline) Preview(ctx context.Context, q threatconnect.Query, settings ledger.Settings) (Preview, error) {
 	page, err := p.ThreatConnect.First(ctx, q, previewCap)
 	if err != nil {
 		return Preview{}, fmt.Errorf("reading the first indicators: %w", err)
@@ -88,7 +93,7 @@ func (p *Pipeline) Preview(ctx context.Context, q threatconnect.Query) (Preview,
 	v.Truncated = v.TotalCount > v.ReturnedCount
 	now := time.Now().UTC()
 	for i := range indicators {
-		if err := v.addIndicator(ctx, p.mappers, i+1, &indicators[i], now); err != nil {
+		if err := v.addIndicator(ctx, p.mappers, &settings, i+1, &indicators[i], now); err != nil {
 			return Preview{}, err
 		}
 	}
@@ -98,8 +103,8 @@ func (p *Pipeline) Preview(ctx context.Context, q threatconnect.Query) (Preview,
 	return v, nil
 }
 
-func (v *Preview) addIndicator(ctx context.Context, mappers *mapperSet, line int, ind *threatconnect.Indicator,
-	now time.Time) error {
+func (v *Preview) addIndicator(ctx context.Context, mappers *mapperSet, settings *ledger.Settings, line int,
+	ind *threatconnect.Indicator, now time.Time) error {
 	name := fmt.Sprintf("Indicator %d (%s %d in %s)", line, ind.Type, ind.ID, ind.Owner)
 	row := PreviewRow{Subject: subjectOf(ind)}
 	leaveOut := func(reason string) {
@@ -122,11 +127,23 @@ func (v *Preview) addIndicator(ctx context.Context, mappers *mapperSet, line int
 	if err != nil {
 		return fmt.Errorf("converting the first indicators: %w", err)
 	}
-	until := now.Add(mappers.timeToLive(ind.Type))
+	ttl := mappers.timeToLive(ind.Type)
 	for _, a := range answers {
+		if len(a.Objects) > 0 && !slices.ContainsFunc(a.Objects, func(o mapper.Object) bool { return settings.Selects(&o) }) {
+			row.BelowFloor, row.Reason = true, describeFloor(settings.MinConfidence, a.Objects[0].Confidence)
+			v.Rows = append(v.Rows, row)
+			v.BelowFloor++
+			continue
+		}
 		for i := range a.Objects {
-			o := &a.Objects[i]
-			row.Object, row.id, row.hash = o.AppendJSON(nil, stix.Envelope{Modified: now, ValidUntil: until}), stix.ID(o.Pattern), int64(o.ContentHash())
+			if !settings.Selects(&a.Objects[i]) {
+				continue
+			}
+			o, leftOut := settings.ShapeObject(&a.Objects[i], now, ttl)
+			if leftOut > 0 {
+				a.Notes = append(a.Notes, describeLabelsLeftOut(leftOut))
+			}
+			row.Object, row.id, row.hash = o.AppendJSON(nil, stix.Envelope{Modified: now, ValidUntil: o.ValidUntil}), o.ID, int64(o.Hash)
 			v.Objects, v.Rows = append(v.Objects, row.Object), append(v.Rows, row)
 		}
 		for _, message := range append(a.Problems, a.Notes...) {
@@ -138,4 +155,12 @@ func (v *Preview) addIndicator(ctx context.Context, mappers *mapperSet, line int
 		}
 	}
 	return nil
+}
+
+// describeFloor says that an indicator of this confidence, nil for none, does not reach the confidence floor.
+func describeFloor(floor int, confidence *int) string {
+	if confidence == nil {
+		return fmt.Sprintf("it has no confidence, and the floor of the query is %d.", floor)
+	}
+	return fmt.Sprintf("its confidence is %d, and the floor of the query is %d.", *confidence, floor)
 }

@@ -95,7 +95,7 @@ func (p *pages) handlePage(page threatconnect.Page) error {
 		if p.ownError = p.r.download.awaitResume(p.r.ctx); p.ownError != nil {
 			return p.ownError
 		}
-		c := &chunk{attempt: p.r.attempt, query: p.query.Number, mode: p.mode, unread: p.unread,
+		c := &chunk{attempt: p.r.attempt, query: p.query.Number, settings: p.query.Settings(), mode: p.mode, unread: p.unread,
 			place: p.place, counted: p.counts, indicators: indicators}
 		if !wasDeleted(p.query) {
 			if p.ownError = p.r.sendChunk(c); p.ownError != nil {

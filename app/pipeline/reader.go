@@ -101,6 +101,10 @@ type queryText struct {
 	TQL           string   `json:"tql"`
 	SortField     string   `json:"sort_field"`
 	SortDirection string   `json:"sort_direction"`
+	MinConfidence int      `json:"min_confidence,omitempty"`
+	TTLHours      *int     `json:"ttl_hours,omitempty"`
+	Labels        []string `json:"labels,omitempty"`
+	TLP           string   `json:"tlp,omitempty"`
 	Version       string   `json:"version"`
 }
 

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"mssentinel/app/job"
+	"mssentinel/app/ledger"
 	"mssentinel/app/stix"
 	"mssentinel/app/store"
 )
@@ -599,7 +600,7 @@ func TestPreview(t *testing.T) {
 		}
 		w.put("Beta", "*.example")
 		w.put("Beta", "b.example")
-		v, err := w.p.Preview(t.Context(), toQuery(store.RunQuery{Query: query("", "Alpha")}))
+		v, err := w.p.Preview(t.Context(), toQuery(store.RunQuery{Query: query("", "Alpha")}), ledger.Settings{})
 		w.must(err)
 		if v.TotalCount != 120 || v.ReturnedCount != 100 || v.Cap != 100 || !v.Truncated || len(v.Objects) != 100 || len(v.Problems) != 0 {
 			t.Errorf("%d of %d, %d objects, %v", v.ReturnedCount, v.TotalCount, len(v.Objects), v.Problems)
@@ -609,7 +610,7 @@ func TestPreview(t *testing.T) {
 		if o["type"] != "indicator" || o["valid_until"] == "" {
 			t.Errorf("%v", o)
 		}
-		v, err = w.p.Preview(t.Context(), toQuery(store.RunQuery{Query: query("", "Beta")}))
+		v, err = w.p.Preview(t.Context(), toQuery(store.RunQuery{Query: query("", "Beta")}), ledger.Settings{})
 		w.must(err)
 		if len(v.Objects) != 1 || len(v.Problems) != 1 || v.Truncated || !strings.Contains(v.Problems[0], "Beta") {
 			t.Errorf("%d objects, %v", len(v.Objects), v.Problems)
@@ -618,7 +619,7 @@ func TestPreview(t *testing.T) {
 			v.Rows[1].Owner != "Beta" || v.Rows[1].Object == nil || v.Rows[1].Known != nil {
 			t.Errorf("%+v", v.Rows)
 		}
-		if _, err := w.p.Preview(t.Context(), toQuery(store.RunQuery{Query: query("nonsense", "Beta")})); err == nil {
+		if _, err := w.p.Preview(t.Context(), toQuery(store.RunQuery{Query: query("nonsense", "Beta")}), ledger.Settings{}); err == nil {
 			t.Error("nonsense was accepted")
 		}
 		if w.far.RequestCount() != 0 {
@@ -636,7 +637,7 @@ func TestPreviewBesideTheLedger(t *testing.T) {
 		}
 		w.done(w.save(job.Full, query("", "Alpha")))
 		w.put("Alpha", "new.example")
-		v, err := w.p.Preview(t.Context(), toQuery(store.RunQuery{Query: query("", "Alpha")}))
+		v, err := w.p.Preview(t.Context(), toQuery(store.RunQuery{Query: query("", "Alpha")}), ledger.Settings{})
 		w.must(err)
 		known, same := 0, 0
 		for _, row := range v.Rows {

@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -18,6 +19,7 @@ import (
 
 	"github.com/mattn/go-sqlite3"
 
+	"mssentinel/app/expected"
 	"mssentinel/app/job"
 	"mssentinel/app/mapping"
 	"mssentinel/app/sentinel"
@@ -435,12 +437,28 @@ func (w *world) candidates() map[string][]candidate {
 				continue
 			}
 			for _, o := range w.mappers.types[row.Type].Map(ind, time.Now()).Objects {
+				if !asGiven(&o, q) {
+					continue
+				}
 				id := "indicator--" + stix.ID(o.Pattern).String()
 				all[id] = append(all[id], candidate{n, row.ID, content(w.t, o.AppendJSON(nil, stix.Envelope{}))})
 			}
 		}
 	}
 	return all
+}
+
+// asGiven makes of an object what a query gives, without the product's rules; false where the query does not select it.
+func asGiven(o *mapper.Object, q store.Query) bool {
+	settings := expected.Settings{Floor: q.MinConfidence, Labels: q.Labels, TLP: q.TLP}
+	plain := expected.Object{Members: expected.Members{Labels: o.Labels, ObjectMarkingRefs: o.ObjectMarkingRefs}}
+	if o.Confidence != nil {
+		n := json.Number(strconv.Itoa(*o.Confidence))
+		plain.Confidence = &n
+	}
+	given, selected := settings.Apply(plain)
+	o.Labels, o.ObjectMarkingRefs = given.Labels, given.ObjectMarkingRefs
+	return selected
 }
 
 func sorting(q store.Query) string {

@@ -8,21 +8,21 @@ import (
 )
 
 const (
-	countColumns = `count_downloaded, count_invalid, count_duplicate, count_unchanged, count_queued, count_uploaded, count_rejected, count_retired`
-	addCounts    = `count_downloaded = count_downloaded + ?, count_invalid = count_invalid + ?, count_duplicate = count_duplicate + ?,
+	countColumns = `count_downloaded, count_below_floor, count_invalid, count_duplicate, count_unchanged, count_queued, count_uploaded, count_rejected, count_retired`
+	addCounts    = `count_downloaded = count_downloaded + ?, count_below_floor = count_below_floor + ?, count_invalid = count_invalid + ?, count_duplicate = count_duplicate + ?,
 		count_unchanged = count_unchanged + ?, count_queued = count_queued + ?, count_uploaded = count_uploaded + ?,
 		count_rejected = count_rejected + ?, count_retired = count_retired + ?`
 	addDetail = `INSERT INTO job_detail (job, query_id, type, ` + countColumns + `)
-		SELECT job.number, query.id, ?, ?, ?, ?, ?, ?, ?, ?, ? FROM job, query WHERE job.number = ? AND query.number = ?
+		SELECT job.number, query.id, ?, ?, ?, ?, ?, ?, ?, ?, ?, ? FROM job, query WHERE job.number = ? AND query.number = ?
 		ON CONFLICT DO UPDATE SET count_downloaded = count_downloaded + excluded.count_downloaded,
-			count_invalid = count_invalid + excluded.count_invalid, count_duplicate = count_duplicate + excluded.count_duplicate,
+			count_below_floor = count_below_floor + excluded.count_below_floor, count_invalid = count_invalid + excluded.count_invalid, count_duplicate = count_duplicate + excluded.count_duplicate,
 			count_unchanged = count_unchanged + excluded.count_unchanged, count_queued = count_queued + excluded.count_queued,
 			count_uploaded = count_uploaded + excluded.count_uploaded, count_rejected = count_rejected + excluded.count_rejected,
 			count_retired = count_retired + excluded.count_retired`
 )
 
 func countValues(c *job.Counts) []any {
-	return []any{c.Downloaded, c.Invalid, c.Duplicate, c.Unchanged, c.Queued, c.Uploaded, c.Rejected, c.Retired}
+	return []any{c.Downloaded, c.BelowFloor, c.Invalid, c.Duplicate, c.Unchanged, c.Queued, c.Uploaded, c.Rejected, c.Retired}
 }
 
 // writeTally adds counts to the jobs and their details. A job that is gone takes none.

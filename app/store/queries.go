@@ -9,9 +9,10 @@ import (
 	"slices"
 	"time"
 
-	"mssentinel/app/job"
-
 	"github.com/google/uuid"
+
+	"mssentinel/app/job"
+	"mssentinel/app/ledger"
 )
 
 // Query is one line of CONFIGURE. Its ID is its identity: it survives a change of rank, and the ledger refers to it.
@@ -23,8 +24,22 @@ type Query struct {
 	TQL           string
 	SortField     string
 	SortDirection string
-	// Version changes when what the query selects changes.
+	// The settings of the query, see [Query.Settings]. MinConfidence is 0 and TTLHours nil where it has none.
+	MinConfidence int
+	TTLHours      *int
+	Labels        []string
+	TLP           string
+	// Version changes when what the query gives changes.
 	Version string
+}
+
+// Settings are what the query says of the objects that it gives.
+func (q *Query) Settings() ledger.Settings {
+	s := ledger.Settings{MinConfidence: q.MinConfidence, Labels: q.Labels, TLP: q.TLP}
+	if q.TTLHours != nil {
+		s.TTL = time.Duration(*q.TTLHours) * time.Hour
+	}
+	return s
 }
 
 // RunQuery is a saved query as a job reads it.
@@ -32,7 +47,7 @@ type RunQuery struct {
 	Query
 	// Number is the query's identity in the ledger.
 	Number int64
-	// Mark is where a delta update starts; zero: the query was never read.
+	// Mark is where a delta update starts; zero: the query was never read, or not since its settings changed.
 	Mark time.Time
 }
 
@@ -45,20 +60,29 @@ type queryRow struct {
 	TQL           string        `db:"tql"`
 	SortField     string        `db:"sort_field"`
 	SortDirection string        `db:"sort_direction"`
+	MinConfidence int           `db:"min_confidence"`
+	TTLHours      *int          `db:"ttl_hours"`
+	Labels        string        `db:"labels"`
+	TLP           string        `db:"tlp"`
 	Version       string        `db:"version"`
 	Mark          sql.NullInt64 `db:"mark"`
 }
 
-const queryColumns = `number, id, rank, owners, types, tql, sort_field, sort_direction, version, mark`
+const queryColumns = `number, id, rank, owners, types, tql, sort_field, sort_direction, min_confidence, ttl_hours, labels, tlp, version, mark`
 
 func (r queryRow) toQuery() (RunQuery, error) {
 	q := RunQuery{Number: r.Number, Query: Query{ID: r.ID, Rank: int(r.Rank.Int64), TQL: r.TQL,
-		SortField: r.SortField, SortDirection: r.SortDirection, Version: r.Version}}
+		SortField: r.SortField, SortDirection: r.SortDirection, MinConfidence: r.MinConfidence, TTLHours: r.TTLHours, TLP: r.TLP, Version: r.Version}}
 	if r.Mark.Valid {
 		q.Mark = fromMillis(r.Mark.Int64)
 	}
-	if err := errors.Join(json.Unmarshal([]byte(r.Owners), &q.Owners), json.Unmarshal([]byte(r.Types), &q.Types)); err != nil {
-		return RunQuery{}, fmt.Errorf("reading query %s: %w", r.ID, err)
+	for _, list := range []struct {
+		text string
+		into *[]string
+	}{{r.Owners, &q.Owners}, {r.Types, &q.Types}, {r.Labels, &q.Labels}} {
+		if err := json.Unmarshal([]byte(list.text), list.into); err != nil {
+			return RunQuery{}, fmt.Errorf("reading query %s: %w", r.ID, err)
+		}
 	}
 	return q, nil
 }
@@ -188,7 +212,8 @@ func replaceQueries(ctx context.Context, tx *transaction, queries []Query) error
 	return nil
 }
 
-// saveQuery keeps one query. What it selects beyond end, the last update's, comes with the next complete read.
+// saveQuery keeps one query. What it selects beyond end, the last update's, comes with the next complete read. One that has other
+// settings is read whole by the next update: what stands of it is to be as they say now.
 func saveQuery(ctx context.Context, tx *transaction, q Query, rank int, end int64) error {
 	owners, err := json.Marshal(q.Owners)
 	if err != nil {
@@ -198,8 +223,12 @@ func saveQuery(ctx context.Context, tx *transaction, q Query, rank int, end int6
 	if err != nil {
 		return err
 	}
+	labels, err := json.Marshal(q.Labels)
+	if err != nil {
+		return err
+	}
 	row := queryRow{ID: q.ID, Owners: string(owners), Types: string(types), TQL: q.TQL, SortField: q.SortField,
-		SortDirection: q.SortDirection, Version: uuid.NewString(), Rank: sql.NullInt64{Int64: int64(rank), Valid: true}}
+		SortDirection: q.SortDirection, MinConfidence: q.MinConfidence, TTLHours: q.TTLHours, Labels: string(labels), TLP: q.TLP, Version: uuid.NewString(), Rank: sql.NullInt64{Int64: int64(rank), Valid: true}}
 	changed := true
 	var old queryRow
 	switch err := tx.GetContext(ctx, &old, `SELECT `+queryColumns+` FROM query WHERE id = ?`, q.ID); {
@@ -212,26 +241,37 @@ func saveQuery(ctx context.Context, tx *transaction, q Query, rank int, end int6
 		if err != nil {
 			return err
 		}
-		row.Mark = old.Mark
-		if changed = !sameSelection(before.Query, q); changed && old.Mark.Valid {
+		changed = !sameSelection(before.Query, q)
+		if row.Mark = old.Mark; changed && old.Mark.Valid {
 			row.Mark.Int64 = min(old.Mark.Int64, end)
+		}
+		if !sameSettings(before.Query, q) {
+			changed, row.Mark = true, sql.NullInt64{}
 		}
 		if !changed && old.SortField == q.SortField && old.SortDirection == q.SortDirection {
 			row.Version = old.Version
 		}
 	}
-	_, err = tx.ExecContext(ctx, `INSERT INTO query (id, rank, owners, types, tql, sort_field, sort_direction, version, mark, changed)
-		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+	_, err = tx.ExecContext(ctx, `INSERT INTO query (id, rank, owners, types, tql, sort_field, sort_direction, min_confidence, ttl_hours, labels, tlp, version, mark, changed)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 		ON CONFLICT (id) DO UPDATE SET rank = excluded.rank, owners = excluded.owners, types = excluded.types, tql = excluded.tql,
-			sort_field = excluded.sort_field, sort_direction = excluded.sort_direction, version = excluded.version,
+			sort_field = excluded.sort_field, sort_direction = excluded.sort_direction, min_confidence = excluded.min_confidence,
+			ttl_hours = excluded.ttl_hours, labels = excluded.labels, tlp = excluded.tlp, version = excluded.version,
 			mark = excluded.mark, changed = CASE WHEN ? THEN excluded.changed ELSE changed END`,
-		row.ID, row.Rank, row.Owners, row.Types, row.TQL, row.SortField, row.SortDirection, row.Version, row.Mark, toMillis(time.Now()), changed)
+		row.ID, row.Rank, row.Owners, row.Types, row.TQL, row.SortField, row.SortDirection,
+		row.MinConfidence, row.TTLHours, row.Labels, row.TLP, row.Version, row.Mark, toMillis(time.Now()), changed)
 	return err
 }
 
 // sameSelection tells whether two queries select the same; the order of owners and types does not matter for that.
 func sameSelection(a, b Query) bool {
 	return a.TQL == b.TQL && sameNames(a.Owners, b.Owners) && sameNames(a.Types, b.Types)
+}
+
+// sameSettings tells whether two queries say the same of what they give. The order of labels matters: they are sent in it.
+func sameSettings(a, b Query) bool {
+	x, y := a.Settings(), b.Settings()
+	return x.Equal(&y)
 }
 
 func sameNames(a, b []string) bool {

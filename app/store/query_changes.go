@@ -119,5 +119,5 @@ func stillQueries(old []int) []bool {
 
 // sameQuery says that two queries are the same but for their identity and their place.
 func sameQuery(a, b Query) bool {
-	return sameSelection(a, b) && a.SortField == b.SortField && a.SortDirection == b.SortDirection
+	return sameSelection(a, b) && sameSettings(a, b) && a.SortField == b.SortField && a.SortDirection == b.SortDirection
 }

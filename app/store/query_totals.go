@@ -23,11 +23,11 @@ type QueryTotals struct {
 
 // QueryTotal is what one query gave.
 type QueryTotal struct {
-	// Read says that the last update that read everything read the query as it is now. The four numbers below are of it:
-	// indicators that matched, those of them that cannot be sent, objects that the query won, and those that it lost to a
-	// query in a higher position or to another of its indicators.
-	Read                        bool
-	Matched, Invalid, Won, Lost int64
+	// Read says that the last update that read everything read the query as it is now. The five numbers below are of it:
+	// indicators that matched, those of them below its confidence floor, and that cannot be sent, objects that the query won,
+	// and those that it lost to a query in a higher position or to another of its indicators.
+	Read                                    bool
+	Matched, BelowFloor, Invalid, Won, Lost int64
 	// Live is how many objects stood in Sentinel that the query won.
 	Live int64
 }
@@ -84,19 +84,20 @@ func (t *QueryTotals) addRead(ctx context.Context, tx querier) error {
 	}
 	t.ReadAt = fromMillis(last.Completed)
 	var rows []struct {
-		ID      string `db:"id"`
-		Matched int64  `db:"matched"`
-		Invalid int64  `db:"invalid"`
-		Won     int64  `db:"won"`
-		Lost    int64  `db:"lost"`
+		ID         string `db:"id"`
+		Matched    int64  `db:"matched"`
+		BelowFloor int64  `db:"below_floor"`
+		Invalid    int64  `db:"invalid"`
+		Won        int64  `db:"won"`
+		Lost       int64  `db:"lost"`
 	}
-	err = tx.SelectContext(ctx, &rows, `SELECT query.id, coalesce(sum(count_downloaded), 0) AS matched, coalesce(sum(count_invalid), 0) AS invalid,
-			coalesce(sum(count_unchanged + count_queued), 0) AS won, coalesce(sum(count_duplicate), 0) AS lost
+	err = tx.SelectContext(ctx, &rows, `SELECT query.id, coalesce(sum(count_downloaded), 0) AS matched, coalesce(sum(count_below_floor), 0) AS below_floor,
+			coalesce(sum(count_invalid), 0) AS invalid, coalesce(sum(count_unchanged + count_queued), 0) AS won, coalesce(sum(count_duplicate), 0) AS lost
 		FROM query LEFT JOIN job_detail ON job_detail.job = ? AND job_detail.query_id = query.id
 		WHERE rank IS NOT NULL AND mark >= ? AND changed <= ? GROUP BY query.id`, last.Number, last.End, last.Started)
 	for _, r := range rows {
 		total := t.Queries[r.ID]
-		total.Read, total.Matched, total.Invalid, total.Won, total.Lost = true, r.Matched, r.Invalid, r.Won, r.Lost
+		total.Read, total.Matched, total.BelowFloor, total.Invalid, total.Won, total.Lost = true, r.Matched, r.BelowFloor, r.Invalid, r.Won, r.Lost
 		t.Queries[r.ID] = total
 	}
 	return err

@@ -54,9 +54,10 @@ type jobView struct {
 	Progress *progressView `json:"progress,omitempty"`
 }
 
-// countsView is what a job did. Downloaded and Invalid count ThreatConnect indicators, the others STIX objects.
+// countsView is what a job did. Downloaded, BelowFloor and Invalid count ThreatConnect indicators, the others STIX objects.
 type countsView struct {
 	Downloaded int64 `json:"count_downloaded"`
+	BelowFloor int64 `json:"count_below_floor"`
 	Invalid    int64 `json:"count_invalid"`
 	Duplicate  int64 `json:"count_duplicate"`
 	Unchanged  int64 `json:"count_unchanged"`

@@ -10,7 +10,6 @@ import (
 
 	"mssentinel/app/job"
 	"mssentinel/app/store"
-	"mssentinel/app/threatconnect"
 )
 
 // queryView is a query as the routes below api/tql-config take and give it. The file that CONFIGURE exports holds a
@@ -25,7 +24,12 @@ type queryView struct {
 	TQL           string   `json:"tql"`
 	SortField     string   `json:"sort_field"`
 	SortDirection string   `json:"sort_direction"`
-	// Version changes with what the query selects. What is sent does not matter.
+	// The settings are left out where the query has none.
+	MinConfidence int      `json:"min_confidence,omitempty"`
+	TTLHours      *int     `json:"ttl_hours,omitempty"`
+	Labels        []string `json:"labels,omitempty"`
+	TLP           string   `json:"tlp,omitempty"`
+	// Version changes with what the query gives. What is sent does not matter.
 	Version string `json:"version"`
 }
 
@@ -59,6 +63,8 @@ type testView struct {
 
 // previewView is the answer of POST api/tql-config/preview: what the first indicators of a query would be sent as.
 type previewView struct {
+	// BelowFloorCount is how many of the indicators do not reach the confidence floor.
+	BelowFloorCount int `json:"below_floor_count"`
 	// Cap is how many indicators a preview reads at most.
 	Cap int `json:"cap"`
 	// Errors say which of the indicators cannot be sent and why.
@@ -129,7 +135,7 @@ func (s *server) testQuery(c echo.Context) error {
 		return err
 	}
 	ctx := c.Request().Context()
-	count, err := s.ThreatConnect.Count(ctx, q)
+	count, err := s.ThreatConnect.Count(ctx, selectionOf(q))
 	if err != nil {
 		return explainQuery(ctx, cannotCheck, err)
 	}
@@ -142,11 +148,11 @@ func (s *server) previewQuery(c echo.Context) error {
 		return err
 	}
 	ctx := c.Request().Context()
-	p, err := s.Pipeline.Preview(ctx, q)
+	p, err := s.Pipeline.Preview(ctx, selectionOf(q), q.Settings())
 	if err != nil {
 		return explainQuery(ctx, cannotPreview, err)
 	}
-	view := previewView{Cap: p.Cap, Errors: append([]string{}, p.Problems[:min(len(p.Problems), maxShownProblems)]...),
+	view := previewView{BelowFloorCount: p.BelowFloor, Cap: p.Cap, Errors: append([]string{}, p.Problems[:min(len(p.Problems), maxShownProblems)]...),
 		ReturnedCount: p.ReturnedCount, STIXObjects: []json.RawMessage{}, TotalCount: p.TotalCount, Truncated: p.Truncated}
 	size := 0
 	for _, object := range p.Objects {
@@ -165,14 +171,14 @@ func (s *server) previewQuery(c echo.Context) error {
 const maxPreviewed = 4 << 20
 
 // readQuery reads a query from the body and refuses it for what is wrong in itself, or with its owners.
-func (s *server) readQuery(c echo.Context) (threatconnect.Query, error) {
+func (s *server) readQuery(c echo.Context) (store.Query, error) {
 	view, err := decodeBody[queryView](c)
 	if err != nil {
-		return threatconnect.Query{}, err
+		return store.Query{}, err
 	}
 	q := tidyQuery(store.Query(view))
 	if faults := s.checkQueryAndOwners(c.Request().Context(), q); len(faults) > 0 {
-		return threatconnect.Query{}, httpErrorf(http.StatusBadRequest, "%s", strings.Join(faults, "\n"))
+		return store.Query{}, httpErrorf(http.StatusBadRequest, "%s", strings.Join(faults, "\n"))
 	}
-	return selectionOf(q), nil
+	return q, nil
 }

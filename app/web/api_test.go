@@ -9,6 +9,7 @@ import (
 	"maps"
 	"net/http"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -142,13 +143,13 @@ func TestEveryRoute(t *testing.T) {
 // The members of each answer are those that scripts were written for.
 func TestMembers(t *testing.T) {
 	w := newWorld()
-	w.queries = []store.Query{oneSaved("a", "rating > 3")}
+	w.queries = []store.Query{withSettings(oneSaved("a", "rating > 3"))}
 	w.saved = []savedVersion{{store.ListVersion{Number: 1}, w.queries}}
 	w.jobs = []job.Job{{RequestID: jobID}}
 	w.progress = pipeline.Progress{RequestID: jobID, WaitUntil: noon, Remaining: time.Minute}
 	w.problems = someProblems()
 	h := w.handler()
-	const jobMembers = "count_downloaded count_duplicate count_invalid count_other_errors count_queued count_rejected count_retired count_retirement_held count_unchanged count_uploaded " +
+	const jobMembers = "count_below_floor count_downloaded count_duplicate count_invalid count_other_errors count_queued count_rejected count_retired count_retirement_held count_unchanged count_uploaded " +
 		"date_completed date_convert_complete date_convert_start date_download_complete date_download_start date_failed date_queued date_started " +
 		"date_upload_complete date_upload_start failure_count job_type last_modified_filter_end last_modified_filter_start message mode"
 	const verifyMembers = "count_agreed count_compared count_expected count_kept count_strangers count_too_new date_completed date_started differences " +
@@ -157,11 +158,11 @@ func TestMembers(t *testing.T) {
 	for _, tt := range []struct{ method, target, body, list, members, of string }{
 		{"GET", "/api/health", "", "", "status uptime_seconds version", ""},
 		{"GET", "/api/tc_info", "", "", "owners sort_fields types", ""},
-		{"GET", "/api/tql-config", "", "data", "count data version", "id owners rank sort_direction sort_field tql types version"},
+		{"GET", "/api/tql-config", "", "data", "count data version", "id labels min_confidence owners rank sort_direction sort_field tlp tql ttl_hours types version"},
 		{"GET", "/api/tql-config/versions", "", "data", "count data", "added changed count deleted mode moved number saved_at saved_by"},
-		{"GET", "/api/tql-config/versions/1", "", "data", "added changed count data deleted mode moved number saved_at saved_by", "id owners rank sort_direction sort_field tql types version"},
+		{"GET", "/api/tql-config/versions/1", "", "data", "added changed count data deleted mode moved number saved_at saved_by", "id labels min_confidence owners rank sort_direction sort_field tlp tql ttl_hours types version"},
 		{"POST", "/api/tql-config/test", routes[4].body, "", "count status", ""},
-		{"POST", "/api/tql-config/preview", routes[4].body, "stix_objects", "cap errors returned_count stix_objects total_count truncated", "name pattern"},
+		{"POST", "/api/tql-config/preview", routes[4].body, "stix_objects", "below_floor_count cap errors returned_count stix_objects total_count truncated", "name pattern"},
 		{"GET", "/api/job/request", "", "data", "count data total_count", jobMembers + " progress ranged request_id retry_after status"},
 		{"GET", "/api/task", "", "data", "count data", "average_run_seconds description detail heartbeat_timeout_minutes last_heartbeat last_run longest_run_seconds name next_run paused runs schedule slug status"},
 		{"GET", "/api/report/batch-error", "", "data", "count data total_count", "code date_added id indicator_id message note owner raw request_id step type value"},
@@ -212,6 +213,11 @@ func TestBadCalls(t *testing.T) {
 		{"POST", "/api/tql-config", `[{"rank":"1"}]`, 400, `holds string in the place of whole number (member "rank")`},
 		{"POST", "/api/tql-config/test", `{"rank":1.5}`, 400, "holds number 1.5 in the place of whole number"},
 		{"POST", "/api/tql-config/test", `[]`, 400, "holds array in the place of object"},
+		{"POST", "/api/tql-config", `[{"min_confidence":60.5}]`, 400, `holds number 60.5 in the place of whole number (member "min_confidence")`},
+		{"POST", "/api/tql-config", `[{"ttl_hours":"72"}]`, 400, `holds string in the place of whole number (member "ttl_hours")`},
+		{"POST", "/api/tql-config", `[{"labels":"one"}]`, 400, `holds string in the place of list (member "labels")`},
+		{"POST", "/api/tql-config", `[{"ttlHours":72}]`, 400, `"ttlHours"`},
+		{"POST", "/api/tql-config/preview", `{"owners":["Demo Organization"],"types":["Address"],"tql":"x","tlp":"purple"}`, 400, "is not a level of TLP"},
 		{"POST", "/api/tql-config", `[{"sortField":"id"}]`, 400, `"sortField"`},
 		{"POST", "/api/tql-config?reset=maybe", "[]", 400, "reset"},
 		{"POST", "/api/tql-config?version=v0", "[]", 409, "Someone else"},
@@ -267,6 +273,10 @@ func TestBadCalls(t *testing.T) {
 }
 
 func TestListFaults(t *testing.T) {
+	var manyLabels []string
+	for i := range maxLabels + 1 {
+		manyLabels = append(manyLabels, strconv.Quote(strconv.Itoa(i)))
+	}
 	good := `{"owners":["Demo Organization"],"types":["Address"],"tql":"rating > 1"}`
 	for name, tt := range map[string]struct {
 		body string
@@ -286,6 +296,15 @@ func TestListFaults(t *testing.T) {
 		"unknown id":            {`[{"id":"zz","owners":["Demo Organization"],"types":["Address"],"tql":"x"}]`, []string{`no saved query with the id "zz"`}},
 		"id twice":              {`[{"id":"a","owners":["Demo Organization"],"types":["Address"],"tql":"x"},{"id":"a","owners":["Demo Organization"],"types":["Address"],"tql":"y"}]`, []string{"Query 2: It has the id of query 1"}},
 		"ThreatConnect says no": {`[{"owners":["Demo Organization"],"types":["Address"],"tql":"nonsense"},` + good + `]`, []string{"Query 1: ThreatConnect does not accept it: Unable to parse"}},
+		"floor too high":        {`[{"owners":["Demo Organization"],"types":["Address"],"tql":"x","min_confidence":101}]`, []string{"Query 1: Confidence Floor is 101: enter a whole number from 0 to 100"}},
+		"floor below 0":         {`[{"owners":["Demo Organization"],"types":["Address"],"tql":"x","min_confidence":-1}]`, []string{"Query 1: Confidence Floor is -1: enter"}},
+		"no hours":              {`[{"owners":["Demo Organization"],"types":["Address"],"tql":"x","ttl_hours":0}]`, []string{"Query 1: TTL Hours is 0: enter a whole number from 1 to 87,600, or leave it out"}},
+		"too many hours":        {`[{"owners":["Demo Organization"],"types":["Address"],"tql":"x","ttl_hours":87601}]`, []string{"Query 1: TTL Hours is 87601: enter"}},
+		"too many labels":       {`[{"owners":["Demo Organization"],"types":["Address"],"tql":"x","labels":[` + strings.Join(manyLabels, ",") + `]}]`, []string{"Query 1: There are more than 20 labels to add"}},
+		"a long label":          {`[{"owners":["Demo Organization"],"types":["Address"],"tql":"x","labels":["ok","` + strings.Repeat("ä", 51) + `"]}]`, []string{"Query 1: The label ", "is longer than 100 bytes: shorten it"}},
+		"a label of two lines":  {`[{"owners":["Demo Organization"],"types":["Address"],"tql":"x","labels":["a\nb"]}]`, []string{"has a character that does not show: remove it"}},
+		"a hidden mark":         {`[{"owners":["Demo Organization"],"types":["Address"],"tql":"x","labels":["a\u202eb"]}]`, []string{"has a character that does not show: remove it"}},
+		"no level of TLP":       {`[{"owners":["Demo Organization"],"types":["Address"],"tql":"x","tlp":"purple"}]`, []string{`Query 1: "PURPLE" is not a level of TLP: choose among WHITE, GREEN, AMBER, RED`}},
 		"all at once":           {`[{"owners":[],"types":[],"tql":""},{"owners":["Demo Organization"],"types":["Mutex"],"tql":"x","sort_field":"colour"}]`, []string{"Query 1: Owners", "Query 1: Indicator Types", "Query 1: TQL", `Query 2: "Mutex"`, `Query 2: "colour"`}},
 		"too many":              {`[` + strings.TrimSuffix(strings.Repeat(good+",", maxQueries+1), ",") + `]`, []string{"it may have 500"}},
 	} {

@@ -111,6 +111,10 @@ func savedOrder(queries, own int) order {
 // previewRow is a line of a preview.
 func (s *server) previewRow(row pipeline.PreviewRow, o order) (templates.PreviewRow, error) {
 	shown := templates.PreviewRow{Indicator: s.indicatorLink(row.Indicator), Value: text.Line(row.Value, maxShownLine), Type: row.Type, Owner: row.Owner}
+	if row.BelowFloor {
+		shown.State, shown.Kind = "Below the floor: "+text.Line(row.Reason, maxShownLine), "below"
+		return shown, nil
+	}
 	if row.Object == nil {
 		shown.State, shown.Kind = "Invalid: "+text.Line(row.Reason, maxShownLine), "invalid"
 		return shown, nil
@@ -152,7 +156,7 @@ func describeOutcome(row pipeline.PreviewRow, o order) (state, kind string) {
 
 // makePreview asks what a tidied query would send from its place.
 func (s *server) makePreview(ctx context.Context, q store.Query, o order) (*templates.Preview, error) {
-	p, err := s.Pipeline.Preview(ctx, selectionOf(q))
+	p, err := s.Pipeline.Preview(ctx, selectionOf(q), q.Settings())
 	if err != nil {
 		return nil, err
 	}

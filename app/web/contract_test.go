@@ -125,7 +125,7 @@ func fullWorld() *world {
 		t := noon.Add(time.Duration(minute)*time.Minute + time.Millisecond)
 		return &t
 	}
-	w.queries = []store.Query{oneSaved("a", "rating > 3 and summary like '<%>'"), {ID: "b", Rank: 2, Version: "y"}}
+	w.queries = []store.Query{withSettings(oneSaved("a", "rating > 3 and summary like '<%>'")), {ID: "b", Rank: 2, Version: "y"}}
 	w.saved = []savedVersion{{store.ListVersion{Number: 1, SavedAt: noon, SavedBy: "J. Doe <jdoe>", Next: job.Full, Queries: 1, Changes: store.ListChanges{Added: 1}}, w.queries[:1]},
 		{store.ListVersion{Number: 2, SavedAt: noon.Add(time.Hour), Next: job.Delta, Queries: 2, Changes: store.ListChanges{Added: 1, Edited: 2, Deleted: 3, Moved: 4}}, w.queries}}
 	w.jobs = []job.Job{
@@ -133,7 +133,7 @@ func fullWorld() *world {
 			DateQueued: noon, DateStarted: at(1), DateDownloadStart: at(2), DateDownloadComplete: at(3), DateConvertStart: at(4),
 			DateConvertComplete: at(5), DateUploadStart: at(6), DateUploadComplete: at(7), DateCompleted: at(8), DateFailed: at(9),
 			Ranged: true, WindowStart: at(10), WindowEnd: at(11), Attempt: 3, FailureCount: 4, RetryAfter: at(12),
-			Counts:          job.Counts{Downloaded: 1, Invalid: 2, Duplicate: 3, Unchanged: 4, Queued: 5, Uploaded: 6, Rejected: 7, Retired: 8},
+			Counts:          job.Counts{Downloaded: 1, BelowFloor: 11, Invalid: 2, Duplicate: 3, Unchanged: 4, Queued: 5, Uploaded: 6, Rejected: 7, Retired: 8},
 			RetirementsHeld: 9, OtherErrors: 10},
 		{Number: 1, RequestID: "running", Type: job.Scheduled, Mode: job.Full, Status: job.UploadInProgress, DateQueued: noon},
 	}

@@ -118,7 +118,8 @@ func packText(content []byte) (string, error) {
 func (d *draft) fingerprint() string {
 	sum := sha256.New()
 	for _, q := range d.Queries {
-		fmt.Fprintf(sum, "%q %s %q %q\n", q.ID, selectionKey(q.Query), q.SortField, q.SortDirection)
+		s := q.Settings()
+		fmt.Fprintf(sum, "%q %s %q %q %d %d %q %q\n", q.ID, selectionKey(q.Query), q.SortField, q.SortDirection, s.MinConfidence, s.TTL, s.Labels, s.TLP)
 	}
 	return hex.EncodeToString(sum.Sum(nil))[:16]
 }

@@ -17,6 +17,7 @@ import (
 
 	"mssentinel/app/doctor"
 	"mssentinel/app/job"
+	"mssentinel/app/ledger"
 	"mssentinel/app/pipeline"
 	"mssentinel/app/store"
 	"mssentinel/app/threatconnect"
@@ -46,15 +47,17 @@ type world struct {
 	owners  func(context.Context) ([]threatconnect.Owner, error)
 	count   func(context.Context, threatconnect.Query) (int64, error)
 	preview func(context.Context, threatconnect.Query) (pipeline.Preview, error)
-	known   []store.Known
-	totals  store.QueryTotals
-	leaving func(context.Context, []string) (int64, error)
-	refuse  error
-	key     string
-	broken  error
-	stuck   bool // what is cancelled does not end
-	doctor  *doctor.Doctor
-	asked   []doctor.Request // what runs of the doctor were allowed
+	// previewed are the settings of the last preview.
+	previewed ledger.Settings
+	known     []store.Known
+	totals    store.QueryTotals
+	leaving   func(context.Context, []string) (int64, error)
+	refuse    error
+	key       string
+	broken    error
+	stuck     bool // what is cancelled does not end
+	doctor    *doctor.Doctor
+	asked     []doctor.Request // what runs of the doctor were allowed
 
 	// activity is what was done on all days, live what was last counted.
 	activity store.Activity
@@ -82,7 +85,8 @@ func newWorld() *world {
 	}
 	w.preview = func(context.Context, threatconnect.Query) (pipeline.Preview, error) {
 		return pipeline.Preview{TotalCount: 1234, ReturnedCount: 1, Cap: 100, Truncated: true,
-			Objects: []json.RawMessage{json.RawMessage(`{"name":"bad.example | <b>Owner</b>","pattern":"[domain-name:value = 'bad.example']"}`)},
+			Objects:    []json.RawMessage{json.RawMessage(`{"name":"bad.example | <b>Owner</b>","pattern":"[domain-name:value = 'bad.example']"}`)},
+			BelowFloor: 2,
 			Rows: []pipeline.PreviewRow{{Subject: job.Subject{Indicator: 7, Value: "bad.example", Type: "Host", Owner: "Demo Organization"},
 				Object: json.RawMessage(`{"name":"bad.example | <b>Owner</b>","pattern":"[domain-name:value = 'bad.example']"}`)}},
 			Problems: []string{"*.example is a wildcard"}}, nil
@@ -476,7 +480,10 @@ func (w *world) QueriesSaved() {
 	w.note("due")
 }
 
-func (w *world) Preview(ctx context.Context, q threatconnect.Query) (pipeline.Preview, error) {
+func (w *world) Preview(ctx context.Context, q threatconnect.Query, settings ledger.Settings) (pipeline.Preview, error) {
+	w.mu.Lock()
+	w.previewed = settings
+	w.mu.Unlock()
 	return w.preview(ctx, q)
 }
 func (w *world) Trouble() string { return w.trouble }

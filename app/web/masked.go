@@ -3,6 +3,7 @@ package web
 import (
 	"context"
 
+	"mssentinel/app/ledger"
 	"mssentinel/app/mask"
 	"mssentinel/app/pipeline"
 	"mssentinel/app/store"
@@ -36,8 +37,8 @@ func (p maskedPipeline) Overview(ctx context.Context) (pipeline.Overview, error)
 	return v, err
 }
 
-func (p maskedPipeline) Preview(ctx context.Context, q threatconnect.Query) (pipeline.Preview, error) {
-	preview, err := p.Pipeline.Preview(ctx, q)
+func (p maskedPipeline) Preview(ctx context.Context, q threatconnect.Query, settings ledger.Settings) (pipeline.Preview, error) {
+	preview, err := p.Pipeline.Preview(ctx, q, settings)
 	for i := range preview.Problems {
 		preview.Problems[i] = showText(preview.Problems[i])
 	}

@@ -41,6 +41,7 @@ func tidyQuery(q store.Query) store.Query {
 	q.TQL = strings.TrimSpace(q.TQL)
 	q.SortField = text.Cut(strings.TrimSpace(q.SortField), maxWord)
 	q.SortDirection = strings.ToUpper(text.Cut(strings.TrimSpace(q.SortDirection), maxWord))
+	tidySettings(&q)
 	return q
 }
 
@@ -69,7 +70,7 @@ func selectionKey(q store.Query) string {
 
 // sameQuery says that nothing of a query was edited.
 func sameQuery(a, b store.Query) bool {
-	return selectionKey(a) == selectionKey(b) && a.SortField == b.SortField && a.SortDirection == b.SortDirection
+	return selectionKey(a) == selectionKey(b) && a.SortField == b.SortField && a.SortDirection == b.SortDirection && sameSettings(a, b)
 }
 
 // queriesByID finds queries by their identity.
@@ -113,6 +114,9 @@ func checkQuery(q store.Query, types []string) []string {
 		add("TQL is longer than %d bytes: shorten it, or split the query in two.", maxTQL)
 	}
 	faults = append(faults, checkSort(q)...)
+	for _, fault := range checkSettings(q) {
+		faults = append(faults, fault.text)
+	}
 	if len(faults) == 0 {
 		if err := selectionOf(q).Check(); err != nil {
 			add("%s", text.Sentence(err.Error()))
@@ -158,10 +162,11 @@ func checkList(queries, saved []store.Query, types []string) []string {
 		for _, fault := range checkQuery(q, types) {
 			add(fault)
 		}
-		if first, twice := selections[selectionKey(q)]; twice {
+		selects := fmt.Sprintf("%s %d", selectionKey(q), q.MinConfidence) // a higher floor may stand above a lower one
+		if first, twice := selections[selects]; twice {
 			add(fmt.Sprintf("It selects the same as query %d: remove one of the two.", first+1))
 		} else {
-			selections[selectionKey(q)] = i
+			selections[selects] = i
 		}
 		if q.ID == "" {
 			continue

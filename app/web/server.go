@@ -8,6 +8,7 @@ import (
 
 	"mssentinel/app/doctor"
 	"mssentinel/app/job"
+	"mssentinel/app/ledger"
 	"mssentinel/app/pipeline"
 	"mssentinel/app/store"
 	"mssentinel/app/threatconnect"
@@ -114,7 +115,7 @@ type Pipeline interface {
 	Verifier
 	// Overview tells how the updates stand. It is asked for each page, and has to be cheap.
 	Overview(ctx context.Context) (pipeline.Overview, error)
-	Preview(ctx context.Context, q threatconnect.Query) (pipeline.Preview, error)
+	Preview(ctx context.Context, q threatconnect.Query, settings ledger.Settings) (pipeline.Preview, error)
 	// Lookup tells what is known of a value, or of an id of ThreatConnect or STIX.
 	Lookup(ctx context.Context, wanted string) ([]store.Known, error)
 	// QueriesSaved tells that an update may have become due.

@@ -22,10 +22,16 @@ CREATE TABLE query (
     tql            TEXT    NOT NULL,
     sort_field     TEXT    NOT NULL,
     sort_direction TEXT    NOT NULL,
+    -- Its settings, see ledger.Settings: 0, NULL, an empty list and an empty text say nothing.
+    min_confidence INTEGER NOT NULL,
+    ttl_hours      INTEGER,
+    labels         TEXT    NOT NULL CHECK (json_valid(labels)),
+    tlp            TEXT    NOT NULL,
     version        TEXT    NOT NULL,
-    -- When what it selects last changed: a job that started before that has not read it.
+    -- When what it gives last changed: a job that started before that has not read it.
     changed        INTEGER NOT NULL,
-    -- High-water mark: up to here, not including it, lastModified is in Sentinel or on REPORT. NULL: never read.
+    -- High-water mark: up to here, not including it, lastModified is in Sentinel or on REPORT. NULL: never read, or
+    -- not since its settings changed.
     mark           INTEGER
 );
 
@@ -72,6 +78,7 @@ CREATE TABLE job (
     attempt                INTEGER NOT NULL DEFAULT 0,
     retry_after            INTEGER,
     count_downloaded       INTEGER NOT NULL DEFAULT 0,
+    count_below_floor      INTEGER NOT NULL DEFAULT 0,
     count_invalid          INTEGER NOT NULL DEFAULT 0,
     count_duplicate        INTEGER NOT NULL DEFAULT 0,
     count_unchanged        INTEGER NOT NULL DEFAULT 0,
@@ -96,17 +103,18 @@ CREATE TABLE attempt (
 CREATE INDEX attempt_by_job ON attempt (job);
 
 CREATE TABLE job_detail (
-    job              INTEGER NOT NULL REFERENCES job ON DELETE CASCADE,
-    query_id         TEXT    NOT NULL,
-    type             TEXT    NOT NULL,
-    count_downloaded INTEGER NOT NULL,
-    count_invalid    INTEGER NOT NULL,
-    count_duplicate  INTEGER NOT NULL,
-    count_unchanged  INTEGER NOT NULL,
-    count_queued     INTEGER NOT NULL,
-    count_uploaded   INTEGER NOT NULL,
-    count_rejected   INTEGER NOT NULL,
-    count_retired    INTEGER NOT NULL,
+    job               INTEGER NOT NULL REFERENCES job ON DELETE CASCADE,
+    query_id          TEXT    NOT NULL,
+    type              TEXT    NOT NULL,
+    count_downloaded  INTEGER NOT NULL,
+    count_below_floor INTEGER NOT NULL,
+    count_invalid     INTEGER NOT NULL,
+    count_duplicate   INTEGER NOT NULL,
+    count_unchanged   INTEGER NOT NULL,
+    count_queued      INTEGER NOT NULL,
+    count_uploaded    INTEGER NOT NULL,
+    count_rejected    INTEGER NOT NULL,
+    count_retired     INTEGER NOT NULL,
     PRIMARY KEY (job, query_id, type)
 ) WITHOUT ROWID;
 

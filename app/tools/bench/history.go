@@ -27,7 +27,7 @@ var history = []struct{ what, statement string }{
 		window_end - (i + 1) * 3600000, window_end - i * 3600000, count_downloaded, count_invalid, count_duplicate, count_unchanged, count_queued, count_uploaded
 	FROM n, model WHERE i <= ?1 AND ?2`},
 	// Of every twenty jobs one has all lines of the model, as a full update has.
-	{"details of jobs", `INSERT OR IGNORE INTO job_detail SELECT job.number, d.query_id, d.type, d.count_downloaded, d.count_invalid, d.count_duplicate,
+	{"details of jobs", `INSERT OR IGNORE INTO job_detail SELECT job.number, d.query_id, d.type, d.count_downloaded, d.count_below_floor, d.count_invalid, d.count_duplicate,
 		d.count_unchanged, d.count_queued, d.count_uploaded, d.count_rejected, d.count_retired
 	FROM job, job_detail AS d WHERE job.number < 0 AND d.job = (SELECT min(number) FROM job WHERE number > 0)
 		AND (job.number % 20 = 0 OR d.type = 'Address' AND d.query_id < '1') AND ?1 AND ?2`},
