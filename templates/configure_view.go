@@ -1,7 +1,10 @@
 package templates
 
 import (
+	"strings"
 	"time"
+
+	"github.com/a-h/templ"
 )
 
 // Query is a line of CONFIGURE.
@@ -12,12 +15,33 @@ type Query struct {
 	Owners, Types            []string
 	TQL                      string
 	SortField, SortDirection string
+	Settings                 QuerySettings
 	// AllTypes is how many indicator types can be sent.
 	AllTypes int
 	// Gave is what it gave; nil where that is not shown.
 	Gave *QueryGave
 	// Mark is New or Changed while that is not saved.
 	Mark string
+}
+
+// QuerySettings are what a query says of the objects that it gives. A member that is zero says nothing.
+type QuerySettings struct {
+	MinConfidence, TTLHours int
+	Labels                  []string
+	// TLP is the name of a level, such as AMBER.
+	TLP string
+}
+
+// settingColumns are the settings that queries of a list have: a table has no column of another.
+type settingColumns struct{ minConfidence, ttlHours, labels, tlp bool }
+
+func columnsOf(queries []Query) (c settingColumns) {
+	for i := range queries {
+		s := &queries[i].Settings
+		c.minConfidence, c.ttlHours = c.minConfidence || s.MinConfidence > 0, c.ttlHours || s.TTLHours > 0
+		c.labels, c.tlp = c.labels || len(s.Labels) > 0, c.tlp || s.TLP != ""
+	}
+	return c
 }
 
 // QueryGave is what a query gave when it was last read whole: indicators that matched, that its confidence floor kept out and that
@@ -69,7 +93,11 @@ type QueryForm struct {
 	TQL            string
 	SortFields     []Choice
 	SortDirections []Choice
-	Faults         []string
+	SettingTexts
+	TLPs   []Choice
+	Faults []string
+	// SettingFaults say of each setting that is at fault, by the name of its field, what is wrong.
+	SettingFaults []FieldFault
 	// TQLFault is where the TQL is at fault; nil where it is not.
 	TQLFault *TQLFault
 	Help     []TQLHelp
@@ -78,6 +106,23 @@ type QueryForm struct {
 	// Valid is the sentence after a validation that succeeded.
 	Valid   string
 	Preview *Preview
+}
+
+// SettingTexts are settings of a query as they are typed; in a window Labels are one a line.
+type SettingTexts struct{ MinConfidence, TTLHours, Labels string }
+
+// FieldFault is what is wrong with a field of a form.
+type FieldFault struct{ Field, Text string }
+
+// faultOf is what is wrong with a setting, "" for nothing.
+func (q *QueryForm) faultOf(field string) string {
+	var all []string
+	for _, f := range q.SettingFaults {
+		if f.Field == field {
+			all = append(all, f.Text)
+		}
+	}
+	return strings.Join(all, " ")
 }
 
 // hasAnswer says that something came of the query, which may be too long for its place.
@@ -110,9 +155,9 @@ type SaveWindow struct {
 	First bool
 	// Recommended: a full update, since queries are new or changed.
 	Recommended bool
-	// Delta and Full say what they read; Late what the delta update leaves out, "" where that is nothing; Deleted what is
-	// not selected any more, "" where no query was deleted.
-	Delta, Full, Late, Deleted string
+	// Delta and Full say what they read; Late what the delta update leaves out, Reread what it reads whole, "" where that is
+	// nothing; Deleted what is not selected any more, "" where no query was deleted.
+	Delta, Full, Late, Reread, Deleted string
 }
 
 // ImportWindow is the window "Import queries", with what was pasted into it and why that cannot be imported.
@@ -127,7 +172,7 @@ type Preview struct {
 }
 
 // PreviewRow is an indicator and an object that it would be sent as: its pattern for the eye, and all of it as indented JSON;
-// both are empty where it gives none. State says what would become of it, Kind is invalid, loses, new, unchanged or changed.
+// both are empty where it gives none. State says what would become of it, Kind is invalid, below, loses, new, unchanged or changed.
 type PreviewRow struct {
 	Indicator                         Link
 	Value, Type, Owner, Pattern, JSON string
@@ -140,4 +185,17 @@ type PreviewPage struct {
 	Query   Query
 	Preview *Preview
 	Fault   string
+}
+
+// fieldID is the id of a field of a form by its name.
+func fieldID(name string) string { return strings.ReplaceAll(name, "_", "-") }
+
+// settingAttributes join the field of a setting to its label, its hint and what is wrong with it.
+func settingAttributes(w *QueryForm, name string) templ.Attributes {
+	id := fieldID(name)
+	all := templ.Attributes{"id": id, "aria-describedby": id + "-fault " + id + "-hint"}
+	if w.faultOf(name) != "" {
+		all["aria-invalid"] = "true"
+	}
+	return all
 }

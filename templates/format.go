@@ -111,6 +111,14 @@ func (q Query) typeSummary() string {
 	return ""
 }
 
+// labelSummary stands for the labels that a query adds, "" where they are few enough to be named.
+func (s QuerySettings) labelSummary() string {
+	if len(s.Labels) <= maxNamed {
+		return ""
+	}
+	return fmt.Sprintf("%d labels", len(s.Labels))
+}
+
 // maxShort bounds in bytes what a line of a table shows of a text. Lists of 500 queries fit into an answer then.
 const maxShort = 500
 

@@ -1,6 +1,7 @@
 package templates
 
 import (
+	"slices"
 	"time"
 )
 
@@ -180,9 +181,14 @@ type FunnelStep struct {
 
 // Detail is what a job did for one query and type, or in total.
 type Detail struct {
-	Total                                                                          bool
-	Query, Type                                                                    string
-	Downloaded, Invalid, Duplicate, Unchanged, Queued, Uploaded, Rejected, Retired int64
+	Total                                                                                      bool
+	Query, Type                                                                                string
+	Downloaded, BelowFloor, Invalid, Duplicate, Unchanged, Queued, Uploaded, Rejected, Retired int64
+}
+
+// hasBelowFloor says that a confidence floor kept something out.
+func hasBelowFloor(details []Detail) bool {
+	return slices.ContainsFunc(details, func(d Detail) bool { return d.BelowFloor > 0 })
 }
 
 // Progress is how far the running job is.

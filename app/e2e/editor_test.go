@@ -35,6 +35,7 @@ func TestWindowsInABrowser(t *testing.T) {
 	windowIsReached(b, s.URL())
 	windowStaysOpenToTyping(b, w)
 	windowCloses(b)
+	settingsAreTyped(b)
 	queriesAreMoved(b)
 	questionsLeaveNoTrace(b, a)
 	viewsWithForcedColours(b)
@@ -159,6 +160,32 @@ func windowCloses(b *browser) {
 	b.is("what was typed", `document.querySelector("#tql").value === "rating > 2"`)
 	b.press(kb.Escape)
 	b.count("dialog", 0)
+}
+
+// settingsAreTyped gives a query settings: what is wrong with one is told below its field, where the keyboard is then, and what was
+// typed stays.
+func settingsAreTyped(b *browser) {
+	b.t.Helper()
+	b.click("#queries tbody tr:first-child button[value^='edit:']")
+	b.see("dialog:modal", "Edit TQL Configuration")
+	b.write("#ttl-hours", "72")
+	b.write("#min-confidence", "high")
+	b.write("#labels", "SOC\nvip")
+	b.choose("#tlp", "AMBER")
+	b.click("#validate")
+	b.see("#min-confidence-fault", `Confidence Floor is "high": enter a whole number from 0 to 100`)
+	b.is("the field that is at fault", `(({id, value, ariaInvalid}) => id === "min-confidence" && value === "high" && ariaInvalid === "true")(document.activeElement)`)
+	b.is("all buttons, with a fault", inSight)
+	b.is("the others as they were typed", `[...document.querySelectorAll("#ttl-hours, #labels, #tlp")].every((field) => field.value && !field.ariaInvalid)`)
+	b.write("#min-confidence", "60")
+	b.click("#validate")
+	b.see("dialog .notice.success", "TQL is valid")
+	b.is("no fault", `(({textContent}) => textContent === "")(document.querySelector("#min-confidence-fault")) && !document.querySelector("#min-confidence").ariaInvalid`)
+	b.click("#submit")
+	b.count("dialog", 0)
+	b.see("#queries thead", "Floor")
+	b.see("#queries tbody tr:first-child", "≥ 60")
+	b.see("#queries tbody tr:first-child", "SOC, vip")
 }
 
 // queriesAreMoved puts 500 queries in another order, without a request, and without more of the page drawn anew than one row.

@@ -49,7 +49,7 @@ func (s *server) showConfigure(c echo.Context) error {
 // queryRow is the line of CONFIGURE for the query at index i of a list.
 func (s *server) queryRow(key string, i int, q store.Query) templates.Query {
 	return templates.Query{Key: key, Position: i + 1, Owners: q.Owners, Types: q.Types, TQL: q.TQL,
-		SortField: q.SortField, SortDirection: q.SortDirection, AllTypes: len(s.Types)}
+		SortField: q.SortField, SortDirection: q.SortDirection, Settings: shownSettings(q), AllTypes: len(s.Types)}
 }
 
 // exportQueries gives the saved list in the form that Import and POST api/tql-config take.

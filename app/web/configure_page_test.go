@@ -56,7 +56,8 @@ func TestFirstQuery(t *testing.T) {
 	v.sees("No queries in the list")
 	v.press("Add")
 	v.sees("Add TQL Configuration")
-	if diff := cmp.Diff([]string{"Owners to Query", "Indicator Types to Retrieve", "TQL", "Sort Field", "Sort Direction"}, v.labels()); diff != "" {
+	if diff := cmp.Diff([]string{"Owners to Query", "Indicator Types to Retrieve", "TQL", "Sort Field", "Sort Direction", "What is sent", "Confidence Floor", "TTL Hours",
+		"Labels to Add", "TLP at Least"}, v.labels()); diff != "" {
 		t.Errorf("labels (-want +got):\n%s", diff)
 	}
 	v.fillIn("rating > 3\r\nand confidence > 50")

@@ -107,7 +107,7 @@ func (e *editor) renewToken() error {
 	form := e.c.Request().PostForm
 	switch {
 	case form.Has("tql"):
-		key, q := e.readForm()
+		key, q, _ := e.readForm()
 		e.showForm(key, q, answer{faults: []string{message}})
 	case form.Has("pasted"):
 		e.view.Import = &templates.ImportWindow{Pasted: cutPaste(form.Get("pasted")), Fault: message}

@@ -105,8 +105,11 @@ func describeFields(before, after store.Query) []templates.FieldChange {
 			fields = append(fields, templates.FieldChange{Name: f.name, Gone: strings.Join(gone, ", "), Came: strings.Join(came, ", ")})
 		}
 	}
+	had, has := settingTexts(before, ", "), settingTexts(after, ", ")
 	for _, f := range []templates.FieldChange{{Name: "TQL", Gone: before.TQL, Came: after.TQL}, {Name: "Sort Field", Gone: before.SortField, Came: after.SortField},
-		{Name: "Sort Direction", Gone: before.SortDirection, Came: after.SortDirection}} {
+		{Name: "Sort Direction", Gone: before.SortDirection, Came: after.SortDirection},
+		{Name: "Confidence Floor", Gone: had.MinConfidence, Came: has.MinConfidence}, {Name: "TTL Hours", Gone: had.TTLHours, Came: has.TTLHours},
+		{Name: "Labels to Add", Gone: had.Labels, Came: has.Labels}, {Name: "TLP at Least", Gone: before.TLP, Came: after.TLP}} {
 		if f.Gone != f.Came {
 			fields = append(fields, f)
 		}

@@ -99,7 +99,7 @@ func jobParts(c job.Counts) []templates.Part {
 	for _, p := range []templates.Part{
 		{Kind: "sent", Label: "uploaded", Count: c.Uploaded}, {Kind: "waiting", Label: "waiting", Count: c.Queued - c.Answered()},
 		{Kind: "unchanged", Label: "unchanged", Count: c.Unchanged}, {Kind: "duplicate", Label: "duplicate", Count: c.Duplicate},
-		{Kind: "invalid", Label: "invalid", Count: c.Invalid}, {Kind: "rejected", Label: "rejected", Count: c.Rejected},
+		{Kind: "below", Label: "below floor", Count: c.BelowFloor}, {Kind: "invalid", Label: "invalid", Count: c.Invalid}, {Kind: "rejected", Label: "rejected", Count: c.Rejected},
 	} {
 		if p.Count > 0 {
 			parts = append(parts, p)
@@ -253,7 +253,7 @@ func (s *server) jobDetails(ctx context.Context, id string) ([]templates.Detail,
 		if !saved {
 			label = "a query that was deleted"
 		}
-		rows = append(rows, templates.Detail{Query: label, Type: d.Type, Downloaded: d.Downloaded, Invalid: d.Invalid,
+		rows = append(rows, templates.Detail{Query: label, Type: d.Type, Downloaded: d.Downloaded, BelowFloor: d.BelowFloor, Invalid: d.Invalid,
 			Duplicate: d.Duplicate, Unchanged: d.Unchanged, Queued: d.Queued, Uploaded: d.Uploaded,
 			Rejected: d.Rejected, Retired: d.Retired})
 	}
@@ -287,6 +287,7 @@ func addTotals(rows []templates.Detail) []templates.Detail {
 
 func addDetail(sum *templates.Detail, d templates.Detail) {
 	sum.Downloaded += d.Downloaded
+	sum.BelowFloor += d.BelowFloor
 	sum.Invalid += d.Invalid
 	sum.Duplicate += d.Duplicate
 	sum.Unchanged += d.Unchanged
@@ -359,6 +360,10 @@ func jobFunnel(c job.Counts) []templates.FunnelStep {
 		{Kind: "sent", Label: "Uploaded", Count: c.Uploaded, Means: "objects that Sentinel accepted"},
 		{Kind: "rejected", Label: "Rejected", Count: c.Rejected, Means: "objects that Sentinel refused; REPORT says why"},
 		{Kind: "retired", Label: "Retired", Count: c.Retired, Means: "objects ended in Sentinel, since no query gives them any more"},
+	}
+	if c.BelowFloor > 0 {
+		steps = slices.Insert(steps, 1, templates.FunnelStep{Kind: "below", Label: "Below floor", Count: c.BelowFloor,
+			Means: "indicators that their query does not select, for their confidence"})
 	}
 	largest := int64(1)
 	for _, s := range steps {

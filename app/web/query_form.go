@@ -9,6 +9,7 @@ import (
 	"unicode/utf16"
 	"unicode/utf8"
 
+	"mssentinel/app/ledger"
 	"mssentinel/app/mask"
 	"mssentinel/app/store"
 	"mssentinel/app/text"
@@ -36,6 +37,7 @@ func (e *editor) fillForm(key string, q store.Query, owners []string, ownersErr 
 			{Value: "ASC", Label: "Ascending", Chosen: q.SortDirection == "ASC"},
 			{Value: "DESC", Label: "Descending", Chosen: q.SortDirection == "DESC"},
 		},
+		SettingTexts: settingTexts(q, "\n"), TLPs: optionalChoices("None", ledger.TLPLevels, q.TLP),
 	}
 	if ownersErr != nil {
 		_, form.OwnersFault = e.s.explainError(e.c, explainOwners(e.requestContext(), ownersErr))
@@ -51,8 +53,9 @@ func helpWithTQL() (help []templates.TQLHelp) {
 	return help
 }
 
-// readForm is the query that the window holds. A direction without a field means nothing there.
-func (e *editor) readForm() (key string, q store.Query) {
+// readForm is the query that the window holds, and which of its settings cannot be read. A direction without a field means nothing
+// there.
+func (e *editor) readForm() (key string, q store.Query, unread []settingFault) {
 	form := e.c.Request().PostForm
 	q = store.Query{Owners: form["owner"], Types: form["type"], TQL: e.typedTQL(),
 		SortField: form.Get("sort_field"), SortDirection: form.Get("sort_direction")}
@@ -62,7 +65,8 @@ func (e *editor) readForm() (key string, q store.Query) {
 	if key = form.Get("key"); e.draft.findQuery(key) < 0 {
 		key = "" // it was deleted meanwhile: what is submitted is a new query
 	}
-	return key, tidyQuery(q)
+	unread = readSettings(form, &q)
+	return key, tidyQuery(q), unread
 }
 
 // showForm shows the window as it was sent, with what came of its query.
@@ -73,6 +77,7 @@ func (e *editor) showForm(key string, q store.Query, a answer) {
 	}
 	owners, err := e.s.lastOwners(e.requestContext())
 	e.fillForm(key, q, owners, err)
+	e.showTypedSettings(a.settings)
 	e.view.Form.Faults, e.view.Form.TQLFault, e.view.Form.Valid, e.view.Form.Preview = a.faults, a.place, a.valid, a.preview
 }
 
@@ -86,16 +91,17 @@ const maxShownTQL = 2 * maxTQL
 
 // answer is what came of a query that was validated, previewed or submitted.
 type answer struct {
-	faults  []string
-	place   *templates.TQLFault // of the first fault; nil where that is none in the TQL
-	valid   string
-	preview *templates.Preview
+	faults   []string
+	settings []settingFault      // those of faults that are about one
+	place    *templates.TQLFault // of the first fault; nil where that is none in the TQL
+	valid    string
+	preview  *templates.Preview
 }
 
 // handleForm validates, previews or submits the window's query.
 func (e *editor) handleForm(action string) {
-	key, q := e.readForm()
-	a := e.askAbout(action, q)
+	key, q, unread := e.readForm()
+	a := e.askAbout(action, q, unread)
 	if action == "submit" && len(a.faults) == 0 {
 		added := *e.draft
 		added.Queries = slices.Clone(e.draft.Queries)
@@ -113,9 +119,14 @@ func (e *editor) handleForm(action string) {
 
 // askAbout checks a query and asks ThreatConnect about it. A submit goes through when ThreatConnect cannot be asked: saving
 // checks again.
-func (e *editor) askAbout(action string, q store.Query) (a answer) {
+func (e *editor) askAbout(action string, q store.Query, unread []settingFault) (a answer) {
 	ctx := e.requestContext()
-	if a.faults = e.s.checkQueryAndOwners(ctx, q); len(a.faults) > 0 {
+	a.faults = e.s.checkQueryAndOwners(ctx, q)
+	for _, fault := range unread {
+		a.faults = append(a.faults, fault.text)
+	}
+	if len(a.faults) > 0 {
+		a.settings = slices.Concat(unread, checkSettings(q))
 		e.status = http.StatusUnprocessableEntity
 		a.place = e.placeFault(q, selectionOf(q).Check())
 		return a

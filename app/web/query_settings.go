@@ -2,7 +2,9 @@ package web
 
 import (
 	"fmt"
+	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 
 	"mssentinel/app/ledger"
@@ -77,3 +79,66 @@ const (
 	fieldLabels        = "labels"
 	fieldTLP           = "tlp"
 )
+
+// readSettings reads the settings that a form holds, and says which of them are no numbers.
+func readSettings(form url.Values, q *store.Query) (unread []settingFault) {
+	number := func(field, fault string) *int {
+		typed := strings.TrimSpace(form.Get(field))
+		if typed == "" {
+			return nil
+		}
+		n, err := strconv.Atoi(typed)
+		if err != nil {
+			unread = append(unread, settingFault{field, fmt.Sprintf(fault, quoteValue(typed))})
+			return nil
+		}
+		return &n
+	}
+	if n := number(fieldMinConfidence, confidenceFault); n != nil {
+		q.MinConfidence = *n
+	}
+	q.TTLHours = number(fieldTTLHours, hoursFault)
+	q.Labels, q.TLP = strings.Split(form.Get(fieldLabels), "\n"), form.Get(fieldTLP)
+	return unread
+}
+
+// settingTexts are the settings of a query as they are typed, with something between the labels.
+func settingTexts(q store.Query, between string) templates.SettingTexts {
+	texts := templates.SettingTexts{Labels: strings.Join(q.Labels, between)}
+	if q.MinConfidence != 0 {
+		texts.MinConfidence = strconv.Itoa(q.MinConfidence)
+	}
+	if q.TTLHours != nil {
+		texts.TTLHours = strconv.Itoa(*q.TTLHours)
+	}
+	return texts
+}
+
+// maxTyped bounds in bytes what is shown again of a number, maxTypedLabels of labels.
+const (
+	maxTyped       = 100
+	maxTypedLabels = 4 * maxLabels * maxLabelText
+)
+
+// showTypedSettings shows the settings as the form holds them, with what is wrong with them.
+func (e *editor) showTypedSettings(faults []settingFault) {
+	typed, form := e.c.Request().PostForm, e.view.Form
+	form.MinConfidence, form.TTLHours = text.Cut(typed.Get(fieldMinConfidence), maxTyped), text.Cut(typed.Get(fieldTTLHours), maxTyped)
+	form.Labels = typed.Get(fieldLabels)
+	if len(form.Labels) > maxTypedLabels {
+		form.Labels = form.Labels[:maxTypedLabels]
+	}
+	form.Labels = strings.ToValidUTF8(strings.ReplaceAll(form.Labels, "\r\n", "\n"), "")
+	for _, fault := range faults {
+		form.SettingFaults = append(form.SettingFaults, templates.FieldFault{Field: fault.field, Text: fault.text})
+	}
+}
+
+// shownSettings are the settings of a query as a list shows them.
+func shownSettings(q store.Query) templates.QuerySettings {
+	s := templates.QuerySettings{MinConfidence: q.MinConfidence, Labels: q.Labels, TLP: q.TLP}
+	if q.TTLHours != nil {
+		s.TTLHours = *q.TTLHours
+	}
+	return s
+}

@@ -23,26 +23,32 @@ const (
 
 // saveOutlook is what a save would bring about, as far as it can be told in outlookLimit.
 type saveOutlook struct {
-	changed []store.Query // that are new or select something else than what is saved
+	changed []store.Query // that are new or select something else than what is saved, and are not among those that follow
+	reread  []store.Query // that have other settings than what is saved: a delta update reads them whole
+	same    []store.Query // all others
 	// everything is how many indicators a full update reads, delta how many a delta update, late those of the changed
-	// queries that a delta update leaves out; less than 0 where it is not known.
-	everything, delta, late int64
+	// queries that a delta update leaves out, whole those of the queries that it reads whole; less than 0 where it is not known.
+	everything, delta, late, whole int64
 	// deleted is how many queries are deleted. Of what they leave, leaving is how many live objects no other query gives;
 	// less than 0 where that is not known, and at most leavingAtMost.
 	deleted                int
 	leaving, leavingAtMost int64
 }
 
-// selectionChanges are the queries of the draft that are new, or that select something else than what is saved.
-func (e *editor) selectionChanges() (changed []store.Query) {
+// findChanges tells apart the queries of the draft.
+func (o *saveOutlook) findChanges(e *editor) {
 	known := queriesByID(e.saved)
 	for _, q := range e.draft.Queries {
 		before, found := known[q.ID]
-		if !found || selectionKey(q.Query) != selectionKey(tidyQuery(before)) {
-			changed = append(changed, q.Query)
+		switch {
+		case found && !sameSettings(q.Query, tidyQuery(before)):
+			o.reread = append(o.reread, q.Query)
+		case !found || selectionKey(q.Query) != selectionKey(tidyQuery(before)):
+			o.changed = append(o.changed, q.Query)
+		default:
+			o.same = append(o.same, q.Query)
 		}
 	}
-	return changed
 }
 
 // deletedIDs are the saved queries that the draft does not have any more.
@@ -64,11 +70,12 @@ func (e *editor) foreseeSave(last *job.Job) (saveOutlook, error) {
 		return saveOutlook{}, err
 	}
 	deleted := e.deletedIDs()
-	o := saveOutlook{changed: e.selectionChanges(), deleted: len(deleted)}
+	o := saveOutlook{deleted: len(deleted)}
+	o.findChanges(e)
 	var waits errgroup.Group
 	waits.Go(func() error { o.leaving, o.leavingAtMost = e.foreseeLeaving(ctx, deleted, totals); return nil })
 	waits.Go(func() error {
-		o.everything, o.late, o.delta = e.foreseeReading(ctx, o.changed, totals, last)
+		e.foreseeReading(ctx, &o, totals, last)
 		return nil
 	})
 	return o, waits.Wait()
@@ -89,35 +96,45 @@ func (e *editor) foreseeLeaving(ctx context.Context, deleted []string, totals st
 	return leaving, atMost
 }
 
-// foreseeReading asks ThreatConnect how much the changed queries match, and all of them since the last update; the others match
-// what they last did.
-func (e *editor) foreseeReading(ctx context.Context, changed []store.Query, totals store.QueryTotals, last *job.Job) (everything, late, delta int64) {
-	matched, ok := e.s.sumCounts(ctx, changed)
+// foreseeReading asks ThreatConnect how much the changed queries and those of other settings match, and how much of the others was
+// modified since the last update; in all these match what they last did.
+func (e *editor) foreseeReading(ctx context.Context, o *saveOutlook, totals store.QueryTotals, last *job.Job) {
+	o.everything, o.delta, o.late, o.whole = -1, -1, -1, -1
+	matched, ok := e.s.sumCounts(ctx, o.changed)
 	if !ok {
-		return -1, -1, -1
+		return
 	}
-	everything = matched
-	for _, q := range e.draft.queryList() {
-		if slices.ContainsFunc(changed, func(c store.Query) bool { return selectionKey(c) == selectionKey(q) }) {
-			continue
-		}
-		if !totals.Queries[q.ID].Read {
-			everything = -1
-			break
-		}
-		everything += totals.Queries[q.ID].Matched
+	whole, ok := e.s.sumCounts(ctx, o.reread)
+	if !ok {
+		return
+	}
+	o.whole = whole
+	if others, known := sumMatched(o.same, totals); known {
+		o.everything = matched + whole + others
 	}
 	if last == nil || last.WindowEnd == nil {
-		return everything, 0, everything
+		o.late, o.delta = 0, o.everything
+		return
 	}
-	recent, ok := e.s.sumCounts(ctx, changedSince(changed, *last.WindowEnd))
+	recent, ok := e.s.sumCounts(ctx, changedSince(o.changed, *last.WindowEnd))
 	if !ok {
-		return everything, -1, -1
+		return
 	}
-	if delta, ok = e.s.sumCounts(ctx, changedSince(e.draft.queryList(), *last.WindowEnd)); !ok {
-		delta = -1
+	o.late = matched - recent
+	if others, ok := e.s.sumCounts(ctx, changedSince(o.same, *last.WindowEnd)); ok {
+		o.delta = recent + whole + others
 	}
-	return everything, matched - recent, delta
+}
+
+// sumMatched is how many indicators queries matched when they were last read whole; false where one of them was not.
+func sumMatched(queries []store.Query, totals store.QueryTotals) (sum int64, known bool) {
+	for _, q := range queries {
+		if !totals.Queries[q.ID].Read {
+			return 0, false
+		}
+		sum += totals.Queries[q.ID].Matched
+	}
+	return sum, true
 }
 
 // changedSince narrows queries to what was modified from an instant on.
@@ -167,6 +184,10 @@ func (s *server) newSaveWindow(o saveOutlook, first bool) *templates.SaveWindow 
 	if w.Recommended {
 		w.Late = fmt.Sprintf("%s new or changed: a delta update reads them from the last update on. What else they select%s comes with the next full "+
 			"update or reconcile.", templates.Amount(int64(len(o.changed)), "query is", "queries are"), describeLate(o.late))
+	}
+	if len(o.reread) > 0 {
+		w.Reread = fmt.Sprintf("%s other settings: a delta update reads them whole%s and sends what differs.",
+			templates.Amount(int64(len(o.reread)), "query has", "queries have"), describeLate(o.whole))
 	}
 	if o.deleted > 0 {
 		w.Deleted = fmt.Sprintf("%s deleted: %s. A full update or reconcile retires them; a delta update does not.",

@@ -90,6 +90,19 @@
     submits?.click();
   });
 
+  // What is wrong with a setting is told below its field. It gives the first such field.
+  const markSettings = (answer) => {
+    let first = null;
+    for (const place of document.querySelectorAll(".window-fields [data-setting]")) {
+      const field = byId(place.dataset.setting);
+      const faults = [...answer.querySelectorAll(`[data-fault-of="${field.id}"]`)].map((fault) => fault.textContent);
+      place.textContent = faults.join(" ");
+      field.ariaInvalid = faults.length ? "true" : null;
+      if (faults.length) first ??= field;
+    }
+    return first;
+  };
+
   // A fault in the TQL is told below its field and marked in it, unless somebody types there just now.
   const markFault = () => {
     const [tql, answer] = [byId("tql"), byId("answer")];
@@ -97,7 +110,9 @@
     const { fault, start, end } = answer.dataset;
     byId("tql-fault").textContent = fault ?? "";
     tql.ariaInvalid = fault ? "true" : null;
+    const setting = markSettings(answer);
     answer.scrollIntoView({ block: "nearest" });
+    if (!fault && setting && document.activeElement.matches("button, body")) setting.focus();
     if (!fault || document.activeElement === tql) return;
     tql.focus();
     tql.setSelectionRange(Number(start), Number(end));

@@ -11,6 +11,8 @@ func tellConfigure() []Story {
 		{"configure-trouble", Broken, "the disk is full", templates.ConfigurePage(templates.Configure{Frame: addTrouble(newFrame("CONFIGURE", "configure")), Queries: countGiven(newQueries())})},
 		{"configure-saved", Full, "just saved", templates.ConfigurePage(templates.Configure{Frame: addNotice(newFrame("CONFIGURE", "configure"), success), Queries: countGiven(newQueries()), Saved: &templates.ListVersion{SavedAt: noon}})},
 		{"configure-workday", Full, "six queries, and what each gave", templates.ConfigurePage(templates.Configure{Frame: newWorkFrame("CONFIGURE", "configure"), Queries: newWorkQueries(), ReadAt: noon, CountedAt: noon})},
+		{"configure-settings", Full, "six queries, some of which have settings", templates.ConfigurePage(templates.Configure{Frame: newWorkFrame("CONFIGURE", "configure"), Queries: addSettings(newWorkQueries()), ReadAt: noon, CountedAt: noon})},
+		{"editor-settings", Full, "Edit with queries that have settings", templates.EditorPage(newEditor(func(e *templates.Editor) { e.Queries = addSettings(newRealQueries()) }))},
 		{"editor", Full, "Edit", templates.EditorPage(newEditor(func(e *templates.Editor) { e.Focus = "add" }))},
 		{"editor-empty", Empty, "Edit without a query", templates.EditorPage(newEditor(func(e *templates.Editor) { e.Queries, e.Draft = nil, "[]" }))},
 		{"editor-changed", Full, "Edit with unsaved changes", templates.EditorPage(newEditor(func(e *templates.Editor) {
@@ -35,6 +37,15 @@ func tellWindows() []Story {
 			e.Form.TQLFault = &templates.TQLFault{Text: "konfidence is no keyword.", Start: 16, End: 26, Line: 2, Column: 1}
 			e.Form.Help = []templates.TQLHelp{{Kind: "Numbers", Operators: []string{"=", ">", ">="}, Example: "rating >= 3", Keywords: []string{"confidence", "rating", "threatAssessScore"}}}
 		}))},
+		{"editor-setting-faults", Broken, "the window of a query with settings that cannot be", templates.EditorPage(newEditor(func(e *templates.Editor) {
+			e.Form = newForm()
+			e.Form.SettingTexts = templates.SettingTexts{MinConfidence: "high", TTLHours: "0", Labels: "SOC <tier 1>\nvip"}
+			e.Form.SettingFaults = []templates.FieldFault{{Field: "min_confidence", Text: `Confidence Floor is "high": enter a whole number from 0 to 100, or leave it out.`},
+				{Field: "ttl_hours", Text: "TTL Hours is 0: enter a whole number from 1 to 87,600, or leave it out for that of each type."}}
+			for _, f := range e.Form.SettingFaults {
+				e.Form.Faults = append(e.Form.Faults, f.Text)
+			}
+		}))},
 		{"editor-valid", Full, "the window of a query that is valid", templates.EditorPage(newEditor(func(e *templates.Editor) {
 			e.Form = newForm()
 			e.Form.Valid = "TQL is valid — 1,234 matching results."
@@ -49,6 +60,7 @@ func tellWindows() []Story {
 			e.Save = &templates.SaveWindow{Recommended: true, Delta: "Reads what was modified since the last update: about 12 indicators.",
 				Full:    "Reads everything that the queries select: about 24,871 indicators, at least 2 min 30 s by the limit of Microsoft Sentinel.",
 				Late:    "2 queries are new or changed: a delta update reads them from the last update on. What else they select, about 991 indicators, comes with the next full update or reconcile.",
+				Reread:  "1 query has other settings: a delta update reads them whole, about 8,450 indicators, and sends what differs.",
 				Deleted: "1 query is deleted: 591 live objects are no longer selected. A full update or reconcile retires them; a delta update does not."}
 		}))},
 		{"editor-save-first", Asking, "how to save for the first time", templates.EditorPage(newEditor(func(e *templates.Editor) {
@@ -59,7 +71,7 @@ func tellWindows() []Story {
 		{"editor-no-import", Broken, "the window that imports queries, with what is no list", templates.EditorPage(newEditor(func(e *templates.Editor) {
 			e.Import = &templates.ImportWindow{Pasted: `{"a":"</textarea>"}`, Fault: "Not imported: this is not a list of queries."}
 		}))},
-		{"preview", Full, "the preview of a saved query", templates.PreviewQuery(templates.PreviewPage{Frame: newFrame("Preview", "configure"), Query: newQueries()[0], Preview: newPreview()})},
+		{"preview", Full, "the preview of a saved query", templates.PreviewQuery(templates.PreviewPage{Frame: newFrame("Preview", "configure"), Query: addSettings(newQueries())[0], Preview: newPreview()})},
 		{"preview-failed", Broken, "a preview that ThreatConnect did not answer", templates.PreviewQuery(templates.PreviewPage{Frame: newFrame("Preview", "configure"), Query: newQueries()[0], Fault: "ThreatConnect did not answer within 25 seconds."})},
 	}
 }
@@ -70,6 +82,23 @@ func newQueries() []templates.Query {
 		{Key: "new-1", Position: 1, Owners: []string{"Demo Organization", "O'Brien & <Sons>"}, Types: []string{"Address", "File"}, TQL: `rating >= 3 and summary like "%<b>%"`, SortField: "threatAssessScore", SortDirection: "DESC"},
 		{Key: "a", Position: 2, Owners: []string{"Common Community"}, Types: []string{"Email Subject"}, TQL: "confidence > 50"},
 	}
+}
+
+// addSettings gives some of the queries settings.
+func addSettings(queries []templates.Query) []templates.Query {
+	for i, s := range []templates.QuerySettings{{MinConfidence: 60, TTLHours: 2160, Labels: []string{"SOC <tier 1>", "vip"}, TLP: "AMBER"},
+		{MinConfidence: 80, TTLHours: 72}, {}, {Labels: []string{"campaign", "partner", "industry", "shared"}, TLP: "RED"}} {
+		if i >= len(queries) {
+			break
+		}
+		queries[i].Settings = s
+		if gave := queries[i].Gave; gave != nil && s.MinConfidence > 0 {
+			below := *gave
+			below.BelowFloor = gave.Matched / 10
+			queries[i].Gave = &below
+		}
+	}
+	return queries
 }
 
 // gave gives queries what they gave, the first one more than the second.
@@ -96,6 +125,8 @@ func newForm() *templates.QueryForm {
 		Types:  []templates.Choice{{Value: "Address", Label: "Address", Chosen: true}, {Value: "Host", Label: "Host", Chosen: false}}, TQL: `summary like "%<b>%"`,
 		SortFields:     []templates.Choice{{Value: "", Label: "None", Chosen: false}, {Value: "rating", Label: "rating", Chosen: true}},
 		SortDirections: []templates.Choice{{Value: "ASC", Label: "Ascending", Chosen: false}, {Value: "DESC", Label: "Descending", Chosen: true}},
+		SettingTexts:   templates.SettingTexts{MinConfidence: "60", Labels: "SOC <tier 1>\nvip"},
+		TLPs:           []templates.Choice{{Value: "", Label: "None"}, {Value: "AMBER", Label: "AMBER", Chosen: true}},
 	}
 }
 
@@ -103,5 +134,6 @@ func newPreview() *templates.Preview {
 	return &templates.Preview{Total: 1234, Cap: 100, Truncated: true, Problems: []string{"Indicator 2 (Host 7 in Demo Organization): *.example is a wildcard"},
 		Rows: []templates.PreviewRow{{Indicator: templates.Link{Text: "7", URL: "https://tc.example/#/details/indicators/7/overview"}, Value: "bad.example", Type: "Host", Owner: "O'Brien & <Sons>",
 			Pattern: "[domain-name:value = 'bad.example']", JSON: "{\n  \"type\": \"indicator\"\n}", State: "Loses to query 1", Kind: "loses"},
-			{Indicator: templates.Link{Text: "8"}, Value: "*.example", Type: "Host", Owner: "Demo", State: "Invalid: *.example is a wildcard", Kind: "invalid"}}}
+			{Indicator: templates.Link{Text: "8"}, Value: "*.example", Type: "Host", Owner: "Demo", State: "Invalid: *.example is a wildcard", Kind: "invalid"},
+			{Indicator: templates.Link{Text: "9"}, Value: "low.example", Type: "Host", Owner: "Demo", State: "Below the floor: its confidence is 20, and the floor of the query is 60.", Kind: "below"}}}
 }

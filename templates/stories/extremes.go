@@ -22,8 +22,11 @@ func tellConfigureExtremes() []Story {
 	return []Story{
 		{"configure-long", Long, "500 queries, as many as there may be", templates.ConfigurePage(templates.Configure{
 			Frame: newFrame("CONFIGURE", "configure"), Queries: countGiven(newManyQueries(500)), ReadAt: noon, CountedAt: noon})},
+		{"configure-settings-long", Long, "settings with as many and as long labels as there may be", templates.ConfigurePage(templates.Configure{
+			Frame: newFrame("CONFIGURE", "configure"), Queries: addLongSettings(countGiven(newManyQueries(12))), ReadAt: noon, CountedAt: noon})},
 		{"configure-rtl", RightToLeft, "owners and TQL of right-to-left scripts", templates.ConfigurePage(templates.Configure{
 			Frame: newFrame("CONFIGURE", "configure"), Queries: countGiven(newRTLQueries()), ReadAt: noon, CountedAt: noon})},
+		{"editor-settings-long", Long, "Edit with as many and as long labels as there may be", templates.EditorPage(newEditor(func(e *templates.Editor) { e.Queries = addLongSettings(newManyQueries(12)) }))},
 		{"editor-long", Long, "Edit with 500 queries", templates.EditorPage(newEditor(func(e *templates.Editor) { e.Queries = newManyQueries(500) }))},
 		{"editor-add-long", Long, "the window of a query with a TQL of 10 kB, long names, and many faults", templates.EditorPage(newEditor(func(e *templates.Editor) {
 			e.Form = newForm()
@@ -39,6 +42,7 @@ func tellConfigureExtremes() []Story {
 			e.Queries, e.Form = newRTLQueries(), newForm()
 			e.Form.Owners = append(e.Form.Owners, newChoice(arabic, true), newChoice(hebrew, false))
 			e.Form.TQL = `summary like "%` + arabicID + `%" and tag = "` + hebrew + `"`
+			e.Form.Labels = hebrew + "\nSOC\n" + arabic
 			e.Form.Valid = "TQL is valid — 1,234 matching results."
 		}))},
 		{"editor-delete-long", Long, "whether to delete a query with a TQL of 10 kB", templates.EditorPage(newEditor(func(e *templates.Editor) {
@@ -64,9 +68,22 @@ func newManyQueries(n int) []templates.Query {
 	return queries
 }
 
+// addLongSettings gives queries as many labels as there may be, long ones and short ones.
+func addLongSettings(queries []templates.Query) []templates.Query {
+	for i := range queries {
+		s := templates.QuerySettings{MinConfidence: 100, TTLHours: 87_600, TLP: "WHITE", Labels: []string{longWord[:100]}}
+		for n := range i % 4 * 6 {
+			s.Labels = append(s.Labels, fmt.Sprintf("%.90s %d", longText, n))
+		}
+		queries[i].Settings = s
+	}
+	return queries
+}
+
 func newRTLQueries() []templates.Query {
 	return []templates.Query{
-		{Key: "a", Position: 1, Owners: []string{arabic, "Demo Organization", hebrew}, Types: []string{"Host", "URL"}, TQL: `tag = "` + arabic + `" and rating >= 3`},
+		{Key: "a", Position: 1, Owners: []string{arabic, "Demo Organization", hebrew}, Types: []string{"Host", "URL"}, TQL: `tag = "` + arabic + `" and rating >= 3`,
+			Settings: templates.QuerySettings{MinConfidence: 60, Labels: []string{hebrew, "SOC", arabic}, TLP: "AMBER"}},
 		{Key: "b", Position: 2, Owners: []string{hebrew}, Types: []string{"File"}, TQL: `summary like "%` + arabicID + `%"`},
 	}
 }

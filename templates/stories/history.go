@@ -12,10 +12,11 @@ func tellHistory() []Story {
 			{Number: 1, SavedAt: noon, Mode: "Full", Queries: 1}}})},
 		{"history-version", Full, "what changed since a version", templates.VersionOfList(templates.VersionPage{Frame: newFrame("History", "configure"),
 			Version: templates.ListVersion{Number: 1, SavedAt: noon, SavedBy: "J. Doe <jdoe>", Mode: "Full", Queries: 2},
-			Summary: "1 added, 1 changed, 1 deleted, 1 moved", Queries: newQueries(), Differences: []templates.QueryDifference{
+			Summary: "1 added, 1 changed, 1 deleted, 1 moved", Queries: addSettings(newQueries()), Differences: []templates.QueryDifference{
 				{Now: 1, TQL: "rating > 4", Kinds: []string{"Added"}},
 				{Then: 1, Now: 2, TQL: `summary like "%<b>%"`, Kinds: []string{"Changed", "Moved"}, Fields: []templates.FieldChange{{Name: "Owners", Gone: "Demo Organization", Came: "O'Brien & <Sons>"},
-					{Name: "TQL", Gone: "rating > 2", Came: `summary like "%<b>%"`}, {Name: "Sort Field", Came: "dateAdded"}}},
+					{Name: "TQL", Gone: "rating > 2", Came: `summary like "%<b>%"`}, {Name: "Sort Field", Came: "dateAdded"}, {Name: "Confidence Floor", Came: "60"}, {Name: "TTL Hours", Gone: "72", Came: "48"},
+					{Name: "Labels to Add", Gone: "vip", Came: "SOC <tier 1>, vip"}, {Name: "TLP at Least", Gone: "GREEN"}}},
 				{Then: 2, TQL: "confidence > 50", Kinds: []string{"Deleted"}}}})},
 		{"history-version-long", Long, "500 queries that changed since a version", templates.VersionOfList(templates.VersionPage{Frame: newFrame("History", "configure"),
 			Version: templates.ListVersion{Number: 1, SavedAt: noon, SavedBy: longName, Mode: "Full", Queries: 500}, Summary: "500 changed", Queries: newManyQueries(500), Differences: newManyDifferences(500)})},

@@ -17,7 +17,7 @@ func tellJobs() []Story {
 		{"jobs-filtered", Full, "filtered by status, kind and time", templates.JobsPage(templates.Jobs{Frame: newFrame("JOBS", "jobs"), Self: "jobs?kind=delta&status=Failed", Statuses: newStatuses("Failed"), Types: []templates.Choice{{Value: "", Label: "All", Chosen: true}, {Value: "ad-hoc", Label: "Ad-Hoc", Chosen: false}},
 			Kinds: []templates.Choice{{Value: "delta", Label: "Delta", Chosen: true}}, Since: "2026-11-24T12:00:00", OnlyParams: "kind=delta", Here: "kind=delta&status=Failed", Filtered: true, Jobs: newJobs(), Pager: newPager("jobs")})},
 		{"jobs-verified", Full, "what the last verification found", templates.JobsPage(templates.Jobs{Frame: newFrame("JOBS", "jobs"), Types: newOptions("Scheduled", "Ad-Hoc"), Kinds: newOptions("Delta", "Full", "Reconcile"), Self: "jobs", Statuses: newStatuses("Pending", "Failed"), Verified: &templates.Fact{Value: "12 objects differ.", Time: &noon}})},
-		{"job", Full, "a job that is over, with its stages and counts", templates.JobDetails(templates.JobPage{Frame: newFrame("Job Details", "jobs"), List: "jobs?offset=20&status=Failed", Self: "jobs?id=" + jobID, Job: newJobs()[1], Facts: newFacts(), Stages: newStages(), Funnel: []templates.FunnelStep{{Kind: "read", Label: "Downloaded", Means: "indicators", Count: 10, Share: 100}, {Kind: "sent", Label: "Uploaded", Means: "objects", Count: 7, Share: 70}, {Kind: "rejected", Label: "Rejected", Means: "objects", Count: 0, Share: 0}}, Details: newDetails(),
+		{"job", Full, "a job that is over, with its stages and counts", templates.JobDetails(templates.JobPage{Frame: newFrame("Job Details", "jobs"), List: "jobs?offset=20&status=Failed", Self: "jobs?id=" + jobID, Job: newJobs()[1], Facts: newFacts(), Stages: newStages(), Funnel: newFunnel(), Details: newDetails(),
 			Attempts: []templates.Attempt{{Started: noon, Outcome: "Under way."}, {Started: noon, Ended: &noon, Outcome: "The role is missing."}}})},
 		{"job-running", Running, "a job that waits for paused tasks", templates.JobDetails(templates.JobPage{Frame: newFrame("Job Details", "jobs"), Self: "jobs?id=" + jobID, Job: newJobs()[0], Facts: newFacts()[:1], Paused: []string{"Download", "Upload"}, Progress: &templates.Progress{RequestID: jobID, Title: "Reconcile", Started: noon, Ago: time.Minute, Blocked: true, Wait: "Download and Upload are paused.", Stages: []templates.StageBar{{Label: "Download", Text: "0 indicators"}}}})},
 		{"job-retiring", Asking, "a job in Confirmation Required, before its objects are known", templates.JobDetails(templates.JobPage{Frame: newFrame("Job Details", "jobs"), Self: "jobs?id=" + jobID, Job: newJobs()[3]})},
@@ -83,7 +83,7 @@ func newStages() []templates.JobStage {
 }
 
 func newDetails() []templates.Detail {
-	return []templates.Detail{{Query: "1: rating >= 3", Type: "Host", Downloaded: 10, Invalid: 1, Duplicate: 1, Queued: 8, Uploaded: 7, Rejected: 1, Retired: 1}}
+	return []templates.Detail{{Query: "1: rating >= 3", Type: "Host", Downloaded: 13, BelowFloor: 3, Invalid: 1, Duplicate: 1, Queued: 8, Uploaded: 7, Rejected: 1, Retired: 1}}
 }
 
 func askCancel() *templates.Question {

@@ -89,7 +89,7 @@ func newWorkProgress() *templates.Progress {
 }
 
 func newFunnel() []templates.FunnelStep {
-	return []templates.FunnelStep{{Kind: "read", Label: "Downloaded", Means: "indicators", Count: 10, Share: 100}, {Kind: "sent", Label: "Uploaded", Means: "objects", Count: 7, Share: 70}, {Kind: "rejected", Label: "Rejected", Means: "objects"}}
+	return []templates.FunnelStep{{Kind: "read", Label: "Downloaded", Means: "indicators", Count: 13, Share: 100}, {Kind: "below", Label: "Below floor", Means: "indicators that their query does not select", Count: 3, Share: 23}, {Kind: "sent", Label: "Uploaded", Means: "objects", Count: 7, Share: 70}, {Kind: "rejected", Label: "Rejected", Means: "objects"}}
 }
 
 // newMonth has pictures of 30 days.
