@@ -1,6 +1,7 @@
 package pipeline
 
 import (
+	"strings"
 	"testing"
 
 	"mssentinel/app/store"
@@ -14,5 +15,10 @@ func TestQueryText(t *testing.T) {
 		`"sort_field":"dateAdded","sort_direction":"DESC","version":"v"}`
 	if got := showQuery(q); got != want {
 		t.Errorf("got %s, want %s", got, want)
+	}
+	q.MinConfidence, q.TTLHours, q.Labels, q.TLP = 60, hours(72), []string{"soc"}, "RED"
+	with := strings.Replace(want, `"version"`, `"min_confidence":60,"ttl_hours":72,"labels":["soc"],"tlp":"RED","version"`, 1)
+	if got := showQuery(q); got != with {
+		t.Errorf("got %s, want %s", got, with)
 	}
 }

@@ -2,9 +2,11 @@ package simulation
 
 import (
 	"maps"
+	"reflect"
 	"slices"
 	"time"
 
+	"mssentinel/app/expected"
 	"mssentinel/app/standin/tcserver"
 )
 
@@ -101,7 +103,7 @@ func (h *watch) givenForSure(rows []tcserver.Row) map[string]bool {
 	for _, row := range rows {
 		selected := slices.ContainsFunc(h.queries, func(q Query) bool {
 			definitions := h.definitions[q.Number]
-			return len(definitions) > 0 && !slices.ContainsFunc(definitions, func(q Query) bool { return !h.oracle.selects(q, row) })
+			return len(definitions) > 0 && !slices.ContainsFunc(definitions, func(q Query) bool { return !h.oracle.takes(q, row) })
 		})
 		if selected && !h.obscure[row.ID] && (!h.troubled || h.rows[row.ID]) {
 			maps.Copy(ids, h.oracle.gives(row))
@@ -128,9 +130,20 @@ func (h *watch) saved(queries []Query) {
 			h.definitions[q.Number] = append(known, q)
 		}
 	}
-	h.queries, h.allBlurred, h.touchedAll = readable, true, time.Now()
+	h.allBlurred = h.allBlurred || !sameSelections(h.listed, queries)
+	h.listed = queries
+	h.queries, h.touchedAll = readable, time.Now()
 	h.mu.Unlock()
 	h.look()
+}
+
+// sameSelections says that two lists differ in settings at most, and that every query can be read: what the settings change reaches
+// Sentinel by the next update, a delta as well.
+func sameSelections(before, after []Query) bool {
+	return slices.EqualFunc(before, after, func(a, b Query) bool {
+		a.Settings, b.Settings = expected.Settings{}, expected.Settings{}
+		return a.Broken == "" && reflect.DeepEqual(a, b)
+	})
 }
 
 // setTroubled notes that queries may fail.

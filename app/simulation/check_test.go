@@ -232,7 +232,11 @@ func (w *world) compareObject(j job.Job, o *held, right []candidate) {
 	case j.Mode == job.Full || c.row.LastModified.After(o.Modified):
 		w.fail("missing", "%s has expired: sent %v, valid until %v, changed %v", o.Pattern, o.Modified, o.ValidUntil, c.row.LastModified)
 	}
-	if want := ttl(c.row.Type, w.setting.TTLHours); j.Mode == job.Full && o.ValidUntil.Sub(o.Modified) != want {
+	want := ttl(c.row.Type, w.setting.TTLHours)
+	if c.hours > 0 {
+		want = time.Duration(c.hours) * time.Hour
+	}
+	if (j.Mode == job.Full || c.hours > 0) && o.ValidUntil.Sub(o.Modified) != want {
 		w.fail("times", "%s is valid for %v instead of %v", o.Pattern, o.ValidUntil.Sub(o.Modified), want)
 	}
 }
@@ -251,9 +255,9 @@ func (w *world) checkCounts(j job.Job, v verdict, began time.Time, alone, died b
 	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	want := job.Counts{Downloaded: j.Downloaded, Invalid: j.Invalid, Duplicate: j.Duplicate}
+	want := job.Counts{Downloaded: j.Downloaded, BelowFloor: j.BelowFloor, Invalid: j.Invalid, Duplicate: j.Duplicate}
 	if readsAll(j.Mode) {
-		want = job.Counts{Downloaded: v.downloaded, Invalid: v.invalid, Duplicate: v.lost}
+		want = job.Counts{Downloaded: v.downloaded, BelowFloor: v.below, Invalid: v.invalid, Duplicate: v.lost}
 	}
 	for _, e := range h.exchanges {
 		for i := range e.objects {
@@ -328,8 +332,8 @@ func (w *world) checkTotals(j job.Job, v verdict, alone bool) {
 	w.expectNone(err, "reading what the queries gave")
 	for n, q := range w.saved {
 		t, want := totals.Queries[w.ids[q.Number]], v.queries[n]
-		if got := (tally{t.Matched, t.Invalid, t.Won, t.Lost}); !t.Read || got != want {
-			w.fail("counts", "the screens say of query %d that it matched, cannot send, won and lost %v instead of %v (read: %v)", n+1, got, want, t.Read)
+		if got := (tally{t.Matched, t.BelowFloor, t.Invalid, t.Won, t.Lost}); !t.Read || got != want {
+			w.fail("counts", "the screens say of query %d that it matched, keeps below its floor, cannot send, won and lost %v instead of %v (read: %v)", n+1, got, want, t.Read)
 		}
 	}
 }

@@ -5,12 +5,16 @@ import (
 	"maps"
 	"math/rand/v2"
 	"slices"
+
+	"mssentinel/app/expected"
 )
 
 // drawer draws a history from a seed. It keeps in mind what it drew, no more: a step that makes no sense when it is carried out
 // does nothing.
 type drawer struct {
 	r       *rand.Rand
+	said    *rand.Rand // draws settings of queries, so that the rest of a history does not depend on them
+	saying  bool       // some histories have settings: a change of them has a query read whole, which puts right what went wrong before
 	h       *History
 	next    int // slot
 	gone    []int
@@ -24,7 +28,8 @@ type drawer struct {
 
 // draw draws the history of a seed.
 func draw(seed uint64) History {
-	d := &drawer{r: rand.New(rand.NewPCG(seed, 12)), h: &History{Seed: seed}}
+	d := &drawer{r: rand.New(rand.NewPCG(seed, 12)), said: rand.New(rand.NewPCG(seed, 14)), h: &History{Seed: seed}}
+	d.saying = d.said.IntN(3) == 0
 	d.setting = Setting{Limit: []int{100, 30, 6, 2}[d.r.IntN(4)], TTLHours: []int{2160, 200, 30}[d.r.IntN(3)], Interval: []int{1, 6, 24}[d.r.IntN(3)], FullDays: []int{7, 1, 0}[d.r.IntN(3)], Source: "ThreatConnect-One"}
 	d.h.Setting = d.setting
 	d.h.Variant = Variant{StatusKeepsLastModified: d.r.IntN(5) == 0, DeletedShowsAdded: d.r.IntN(3) == 0, TrailingBlank: d.r.IntN(3) == 0, ByteOrderMark: d.r.IntN(4) == 0,
@@ -69,6 +74,9 @@ func (d *drawer) round() {
 		for range d.r.IntN(6) {
 			d.edit()
 		}
+		if d.saying && d.said.IntN(4) == 0 {
+			d.drawSettings()
+		}
 		for range d.r.IntN(3) {
 			d.disturb()
 		}
@@ -83,6 +91,9 @@ func (d *drawer) round() {
 			d.disturb()
 		}
 		d.add(Step{Do: Wait, Seconds: float64(d.r.IntN(40))})
+	}
+	if d.saying && d.said.IntN(2) == 0 {
+		d.drawSettings()
 	}
 	again := 0
 	if d.r.IntN(3) == 0 {
@@ -114,8 +125,41 @@ func (d *drawer) query() Query {
 	d.numbers++
 	q := Query{Number: d.numbers}
 	d.define(&q)
+	if d.saying {
+		for range d.said.IntN(4) {
+			d.changeSetting(&q.Settings)
+		}
+	}
 	return q
 }
+
+// changeSetting draws one of the settings of a query.
+func (d *drawer) changeSetting(s *expected.Settings) {
+	switch d.said.IntN(4) {
+	case 0:
+		s.Floor = pick(d.said, 0, 1, 20, 50, 80)
+	case 1:
+		s.TTLHours = pick(d.said, 0, 40, 100, 3000)
+	case 2:
+		s.Labels = nil
+		for _, i := range d.said.Perm(len(labels))[:d.said.IntN(3)] {
+			s.Labels = append(s.Labels, labels[i])
+		}
+	case 3:
+		s.TLP = pick(d.said, "", "WHITE", "GREEN", "AMBER", "RED")
+	}
+}
+
+// drawSettings changes a setting of a query, and no more.
+func (d *drawer) drawSettings() {
+	list := slices.Clone(d.queries)
+	d.changeSetting(&list[d.said.IntN(len(list))].Settings)
+	d.queries = list
+	d.add(Step{Do: Save, Queries: slices.Clone(list), Mode: pick(d.said, "delta", "delta", "delta", "full")})
+}
+
+// labels are what queries add, two of which are tags, too.
+var labels = []string{"soc", "plain", "vip, \"1\"", "Botnet"}
 
 // define draws what a query selects.
 func (d *drawer) define(q *Query) {
@@ -232,6 +276,9 @@ func (d *drawer) drawQueryEdit() {
 		list[i].Broken = pick(d.r, "nonsense = 1", "rating >=")
 	case 6:
 		list[i].Broken = ""
+	}
+	if d.saying && d.said.IntN(3) == 0 {
+		d.changeSetting(&list[d.said.IntN(len(list))].Settings)
 	}
 	d.queries = list
 	d.add(Step{Do: Save, Queries: slices.Clone(list), Mode: pick(d.r, "delta", "delta", "full")})

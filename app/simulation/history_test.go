@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
+
+	"mssentinel/app/expected"
 )
 
 // History is all that a run does. The same history does the same, but for the order of goroutines that are ready at the same
@@ -57,6 +59,8 @@ type Query struct {
 	TQL       string   `json:"tql,omitempty"`
 	SortField string   `json:"sort_field,omitempty"`
 	Direction string   `json:"sort_direction,omitempty"`
+	// Settings are what it says of the objects that it gives.
+	Settings expected.Settings `json:"settings,omitzero"`
 	// Broken is what stands there in place of the TQL, and what ThreatConnect refuses; "" for a query that can be read.
 	Broken string `json:"broken,omitempty"`
 }

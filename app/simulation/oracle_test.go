@@ -115,11 +115,25 @@ func (o *oracle) gives(row tcserver.Row) map[string]bool {
 	return ids
 }
 
+// belowFloor says whether a row gives objects none of which reaches the floor of a query.
+func (o *oracle) belowFloor(q Query, row tcserver.Row) bool {
+	objects := o.read(row).Objects
+	return len(objects) > 0 && !slices.ContainsFunc(objects, func(object expected.Object) bool {
+		_, selected := q.Settings.Apply(object)
+		return selected
+	})
+}
+
+// takes says whether a query takes what a row gives.
+func (o *oracle) takes(q Query, row tcserver.Row) bool {
+	return o.selects(q, row) && !o.belowFloor(q, row)
+}
+
 // given is all that the queries give.
 func (o *oracle) given(queries []Query, rows []tcserver.Row) map[string]bool {
 	all := map[string]bool{}
 	for _, row := range rows {
-		if slices.ContainsFunc(queries, func(q Query) bool { return o.selects(q, row) }) {
+		if slices.ContainsFunc(queries, func(q Query) bool { return o.takes(q, row) }) {
 			maps.Copy(all, o.gives(row))
 		}
 	}
@@ -130,7 +144,8 @@ func (o *oracle) given(queries []Query, rows []tcserver.Row) map[string]bool {
 type candidate struct {
 	query  int // its place, from 0
 	row    tcserver.Row
-	object expected.Object
+	object expected.Object // as the query gives it
+	hours  int             // its time to live by the query, 0 for that of its type
 }
 
 // verdict is what the rules say of everything.
@@ -142,11 +157,13 @@ type verdict struct {
 	problems map[int64]bool // the indicators that REPORT has to name
 }
 
-// tally counts what queries give: indicators, those of them with something that cannot be mapped, objects that won and that lost.
-type tally struct{ downloaded, invalid, won, lost int64 }
+// tally counts what queries give: indicators, those of them below the floor and with something that cannot be mapped, objects that won
+// and that lost.
+type tally struct{ downloaded, below, invalid, won, lost int64 }
 
 func (t *tally) add(other tally) {
 	t.downloaded += other.downloaded
+	t.below += other.below
 	t.invalid += other.invalid
 	t.won += other.won
 	t.lost += other.lost
@@ -160,6 +177,10 @@ func (o *oracle) decide(queries []Query, ordered func(Query) []tcserver.Row) ver
 		for _, row := range ordered(q) {
 			r := o.read(row)
 			t.downloaded++
+			if o.belowFloor(q, row) {
+				t.below++
+				continue
+			}
 			if r.Invalid {
 				t.invalid++
 				v.problems[row.ID] = true
@@ -170,12 +191,16 @@ func (o *oracle) decide(queries []Query, ordered func(Query) []tcserver.Row) ver
 					continue
 				}
 				seen[object.ID] = true
+				object, selected := q.Settings.Apply(object)
+				if !selected {
+					continue
+				}
 				if len(v.candidates[object.ID]) > 0 {
 					t.lost++
 				} else {
 					t.won++
 				}
-				v.candidates[object.ID] = append(v.candidates[object.ID], candidate{n, row, object})
+				v.candidates[object.ID] = append(v.candidates[object.ID], candidate{n, row, object, q.Settings.TTLHours})
 			}
 		}
 		v.queries = append(v.queries, t)

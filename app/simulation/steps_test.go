@@ -172,7 +172,11 @@ func (w *world) save(queries []Query, mode job.Mode) {
 		}
 		list := make([]store.Query, len(queries))
 		for i, q := range queries {
-			list[i] = store.Query{ID: w.ids[q.Number], Owners: q.Owners, Types: q.Types, TQL: q.TQL, SortField: q.SortField, SortDirection: q.Direction}
+			list[i] = store.Query{ID: w.ids[q.Number], Owners: q.Owners, Types: q.Types, TQL: q.TQL, SortField: q.SortField, SortDirection: q.Direction,
+				MinConfidence: q.Settings.Floor, Labels: q.Settings.Labels, TLP: q.Settings.TLP}
+			if hours := q.Settings.TTLHours; hours > 0 {
+				list[i].TTLHours = &hours
+			}
 			if q.Broken != "" {
 				list[i].TQL = q.Broken
 			}

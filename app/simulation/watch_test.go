@@ -27,8 +27,8 @@ type watch struct {
 	patterns  map[string]string // by id
 	refused   map[key]refusal   // the last answer of Sentinel was that
 
-	// queries are the saved ones as they could be read last, rows are those of the last look at ThreatConnect.
-	queries []Query
+	// listed are the saved queries, queries the same as they could be read last, rows are those of the last look at ThreatConnect.
+	listed, queries []Query
 	// steady is what was given all the time since the last complete update that was checked.
 	steady map[string]bool
 	// definitions are those that each query of that update has had since, obscure the rows that changed unseen since.
@@ -213,7 +213,7 @@ func (h *watch) checkRepeat(k key, o *held, fulls int64) {
 		return
 	}
 	last := s.Modified.Add(-slack)
-	if s.text != content(o.Members) || h.touchedAll.After(last) || h.touched[o.ID].After(last) {
+	if s.text != content(o.Members) || s.ValidUntil.Sub(s.Modified) != o.ValidUntil.Sub(o.Modified) || h.touchedAll.After(last) || h.touched[o.ID].After(last) {
 		return
 	}
 	s.repeats++

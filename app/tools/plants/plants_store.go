@@ -3,6 +3,8 @@ package main
 var storePlants = []plant{
 	{"cut-off-job-is-left", "app/store/jobs.go", "job.ActiveStatuses, job.Pending, toMillis(now),", "[]job.Status{job.Pending}, job.Pending, toMillis(now),",
 		"a job that a kill of the process cut off is not taken up again", 20},
+	{"settings-wait", "app/store/queries.go", "changed, row.Mark = true, sql.NullInt64{}", "changed = true",
+		"other settings of a query do not reach what stands before an update that reads everything", 200},
 	{"deletion-keeps-the-winner", "app/store/candidates.go", "return withdrawObjects(ctx, tx, gone, loss)", "return nil",
 		"the object of an indicator that is gone keeps its winner", 20},
 	{"sweep-keeps-the-winner", "app/store/candidates.go", "return len(gone) == sweepChunk, withdrawObjects(ctx, tx, gone, ledger.Uncertain)", "return len(gone) == sweepChunk, nil",
