@@ -83,7 +83,7 @@ func (g generator) indicator(typ string, id int) map[string]any {
 	ind := map[string]any{
 		"id": id, "type": typ, "ownerName": g.oneOf(owners...), "webLink": fmt.Sprintf("https://tc.example/#/details/indicators/%d/overview", id),
 		"dateAdded": time.Date(2024, 1, 1, 0, 0, g.IntN(1<<26), 0, time.UTC).Format(time.RFC3339),
-		"tags":      g.collection(6, "name", "techniqueId"), "attributes": g.collection(5, "type", "value"),
+		"tags":      g.techniques(g.collection(6, "name", "techniqueId")), "attributes": g.collection(5, "type", "value"),
 		"associatedGroups": g.collection(4, "type", "name", "ownerName"), "securityLabels": g.collection(2, "name", "color"),
 	}
 	if g.IntN(4) > 0 {
@@ -148,6 +148,16 @@ func (g generator) collection(most int, names ...string) map[string]any {
 		return map[string]any{}
 	}
 	return map[string]any{"data": list, "count": len(list)}
+}
+
+// techniques gives each tag up to two tactics, among them what is none.
+func (g generator) techniques(tags map[string]any) map[string]any {
+	list, _ := tags["data"].([]any)
+	for _, tag := range list {
+		tactics := []string{g.oneOf("Initial Access", "Defense Evasion", "Command and Control"), g.oneOf("Impact", "Evasion", "C2", "💥")}
+		tag.(map[string]any)["tactics"] = map[string]any{"data": tactics[:g.IntN(3)]}
+	}
+	return tags
 }
 
 var pieces = []string{"a", "Z", "7", " ", "'", `"`, `\`, "\n", "ü", "語", "💥", "State: inactive;", "State: falsepos;", "TLP:RED", "Malware",

@@ -51,9 +51,9 @@ func (r tcRow) listElements(name string) []tcRow {
 // exportFields are what the App sends beyond the members that are always there, and what of an indicator in Sentinel is
 // missing without.
 var exportFields = []struct{ name, without string }{
-	{"tags", "labels, and part of the indicator types"},
+	{"tags", "labels, tactics of ATT&CK, and part of the indicator types"},
 	{"securityLabels", "TLP markings"},
-	{"attributes", "attributes and kill chain phases"},
+	{"attributes", "attributes and phases of intrusion"},
 	{"threatAssess", "the ThreatAssess score"},
 	{"associatedGroups", "associated groups, and part of the indicator types"},
 }

@@ -66,8 +66,9 @@ type collection[T any] struct {
 }
 
 type tag struct {
-	Name        string `json:"name"`
-	TechniqueID string `json:"techniqueId"`
+	Name        string             `json:"name"`
+	TechniqueID string             `json:"techniqueId"`
+	Tactics     collection[string] `json:"tactics"`
 }
 
 type label struct {
@@ -366,15 +367,32 @@ var phaseNames = map[string]string{
 	"action on objectives": "actions-on-objectives",
 }
 
+// tactic is one of ATT&CK, of whichever matrix and version.
+var tactic = regexp.MustCompile(`^(?i:reconnaissance|resource development|initial access|execution|persistence|privilege escalation|` +
+	`(?:defense )?evasion|stealth|defense impairment|credential access|discovery|lateral movement|collection|command and control|` +
+	`exfiltration|impact|network effects|remote service effects|inhibit response function|impair process control)$`)
+
+// killChainPhases are those of the attributes, then the tactics of the techniques.
 func killChainPhases(i *indicator) (all []Phase) {
 	for _, a := range i.Attributes.Data {
-		name := phaseNames[strings.ToLower(strings.TrimSpace(a.Value))]
-		p := Phase{"lockheed-martin-cyber-kill-chain", name}
-		if a.Type == "Phase of Intrusion" && name != "" && !slices.Contains(all, p) {
-			all = append(all, p)
+		if name := phaseNames[strings.ToLower(strings.TrimSpace(a.Value))]; a.Type == "Phase of Intrusion" && name != "" {
+			all = append(all, Phase{"lockheed-martin-cyber-kill-chain", name})
 		}
 	}
-	return all
+	for _, t := range i.Tags.Data {
+		for _, name := range t.Tactics.Data {
+			if t.TechniqueID != "" && tactic.MatchString(name) {
+				all = append(all, Phase{"mitre-attack", strings.ReplaceAll(strings.ToLower(name), " ", "-")})
+			}
+		}
+	}
+	var once []Phase
+	for _, p := range all {
+		if !slices.Contains(once, p) {
+			once = append(once, p)
+		}
+	}
+	return once
 }
 
 // tlpMarkings is the strictest of the labels, whatever separates their words; Sentinel knows the four of TLP 1. What begins with

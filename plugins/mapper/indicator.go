@@ -38,8 +38,12 @@ type Indicator struct {
 	labelsLeftOut int
 }
 
-// Tag is a tag. TechniqueID, for example T1566.001, marks one of ATT&CK.
-type Tag struct{ Name, TechniqueID string }
+// Tag is a tag. TechniqueID, for example T1566.001, marks one of ATT&CK, and Tactics are those that
+// the technique serves, for example "Initial Access".
+type Tag struct {
+	Name, TechniqueID string
+	Tactics           []string
+}
 
 // Attribute is an attribute; Type is the name of its type.
 type Attribute struct{ Type, Value string }
@@ -93,8 +97,8 @@ func (p *parser) readScalar(value jsonscan.Span) string {
 	return jsonscan.Exact(p.text[value.Start:value.End])
 }
 
-// readText gives a scalar as it may stand in any member of an object.
-func (p *parser) readText(value jsonscan.Span) string { return cleanText(p.readScalar(value)) }
+// readText reads the scalar ahead as it may stand in any member of an object.
+func (p *parser) readText() string { return cleanText(p.readScalar(p.Skip())) }
 
 func (i *Indicator) readMember(name string, p *parser) {
 	switch p.Next() {
@@ -133,63 +137,83 @@ func (i *Indicator) setMember(name, value string) {
 func (i *Indicator) readCollection(name string, p *parser) {
 	switch name {
 	case "tags":
-		i.Tags = readElements(p, func(t *Tag, name string, value jsonscan.Span) {
+		i.Tags = readElements(p, func(t *Tag, name string) {
 			switch name {
 			case "name":
-				t.Name = p.readText(value)
+				t.Name = p.readText()
 			case "techniqueId":
-				t.TechniqueID = p.readText(value)
+				t.TechniqueID = p.readText()
+			case "tactics":
+				t.Tactics = p.readTexts()
 			}
 		})
 	case "attributes":
-		i.Attributes = readElements(p, func(a *Attribute, name string, value jsonscan.Span) {
+		i.Attributes = readElements(p, func(a *Attribute, name string) {
 			switch name {
 			case "type":
-				a.Type = p.readText(value)
+				a.Type = p.readText()
 			case "value":
-				a.Value = p.readText(value)
+				a.Value = p.readText()
 			}
 		})
 	case "securityLabels":
-		i.SecurityLabels = readElements(p, func(l *SecurityLabel, name string, value jsonscan.Span) {
+		i.SecurityLabels = readElements(p, func(l *SecurityLabel, name string) {
 			if name == "name" {
-				l.Name = p.readText(value)
+				l.Name = p.readText()
 			}
 		})
 	case "associatedGroups":
-		i.AssociatedGroups = readElements(p, func(g *Group, name string, value jsonscan.Span) {
+		i.AssociatedGroups = readElements(p, func(g *Group, name string) {
 			switch name {
 			case "type":
-				g.Type = p.readText(value)
+				g.Type = p.readText()
 			case "name":
-				g.Name = p.readText(value)
+				g.Name = p.readText()
 			case "ownerName":
-				g.OwnerName = p.readText(value)
+				g.OwnerName = p.readText()
 			}
 		})
 	}
 }
 
-// readElements reads a collection: {"data":[{…},…]}, or {} when it is empty (app/docs/threatconnect.md#collections).
-// set is given the members of each element.
-func readElements[T any](p *parser, set func(element *T, name string, value jsonscan.Span)) []T {
+// readTexts reads a collection of texts: {"data":["…"]}.
+func (p *parser) readTexts() []string {
+	var texts []string
+	p.walkCollection(func() {
+		if p.Next() == '"' {
+			texts = append(texts, p.readText())
+		}
+	})
+	return texts
+}
+
+// readElements reads a collection of objects: {"data":[{…},…]}. set may read the value ahead, that of the member with this name.
+func readElements[T any](p *parser, set func(element *T, name string)) []T {
 	var list []T
+	p.walkCollection(func() {
+		if p.Next() != '{' {
+			return
+		}
+		var element T
+		for name := range p.Members {
+			set(&element, p.readScalar(name))
+		}
+		list = append(list, element)
+	})
+	return list
+}
+
+// walkCollection calls visit with each element of a collection ahead, which may read it. An empty collection is {}
+// (app/docs/threatconnect.md#collections).
+func (p *parser) walkCollection(visit func()) {
 	for name := range p.Members {
 		if p.readScalar(name) != "data" {
 			continue
 		}
 		for range p.Elements {
-			if p.Next() != '{' {
-				continue
-			}
-			var element T
-			for name := range p.Members {
-				set(&element, p.readScalar(name), p.Skip())
-			}
-			list = append(list, element)
+			visit()
 		}
 	}
-	return list
 }
 
 // cleanText replaces what no member of an object may hold: NUL, and bytes that are no UTF-8.

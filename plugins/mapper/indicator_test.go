@@ -24,14 +24,14 @@ func TestParse(t *testing.T) {
 	ind := parse(t, `{"id":9007199254740993,"ownerId":2,"ownerName":"Demo \u0041","dateAdded":"2024-01-15T10:00:00Z",
 		"webLink":" https://tc.example/#/details/indicators/1 ","type":"Registry Key","lastModified":"2024-01-16T08:30:12Z","rating":3.50,"confidence":74,
 		"threatAssessScore":281,"summary":"K : V : T","Key Name":"K\\n","Value Name":" ","size":12345,"active":true,"nothing":null,
-		"tags":{"data":[{"id":9,"name":"Ransomware"},{"name":"Theft","techniqueId":"T1657","platforms":{"data":["Linux"],"count":1}}]},
+		"tags":{"data":[{"id":9,"name":"Ransomware"},{"name":"Theft","techniqueId":"T1657","platforms":{"data":["Linux"],"count":1},"tactics":{"count":2,"data":["Impact","a\u0000"]}}]},
 		"securityLabels":{"data":[{"name":"TLP:AMBER"}]},
 		"attributes":{"count":2,"data":[{"type":"Source","value":"x","createdBy":{"type":"no","value":"no"}},{"value":"y"}]},
 		"associatedGroups":{"data":[{"type":"Malware","name":"BadBot","ownerName":"Demo Source","tags":{"data":[{"name":"no"}]}}]}}`)
 	want := &Indicator{ID: 9007199254740993, Type: "Registry Key", Summary: "K : V : T", OwnerName: "Demo A",
 		WebLink: "https://tc.example/#/details/indicators/1", DateAdded: time.Date(2024, 1, 15, 10, 0, 0, 0, time.UTC),
 		Confidence: &confidence, Rating: &rating, ThreatAssessScore: &score,
-		Tags: []Tag{{"Ransomware", ""}, {"Theft", "T1657"}}, SecurityLabels: []SecurityLabel{{"TLP:AMBER"}},
+		Tags: []Tag{{Name: "Ransomware"}, {"Theft", "T1657", []string{"Impact", "a\uFFFD"}}}, SecurityLabels: []SecurityLabel{{"TLP:AMBER"}},
 		Attributes: []Attribute{{"Source", "x"}, {"", "y"}}, AssociatedGroups: []Group{{"Malware", "BadBot", "Demo Source"}}}
 	if diff := cmp.Diff(want, ind, cmpopts.IgnoreUnexported(Indicator{})); diff != "" {
 		t.Error(diff)
@@ -49,6 +49,30 @@ func TestParsePassesOverTheRest(t *testing.T) {
 		`"other" : [ "]}" , { "}\"{" : "\\\"]" , "\\" : [ [ 1.5e+3 , true ] , null ] } , "\\" ] , "sum\u006dary" : "s" , "size" : 12 } `)
 	if len(ind.Tags) != 1 || ind.Tags[0].Name != "a" || ind.Summary != "s" || ind.Member("size") != "12" {
 		t.Errorf("read as %+v", ind)
+	}
+}
+
+// The tactics of a technique are texts in a collection; anything else counts as not set, and costs nothing else.
+func TestParseTacticsIsTolerant(t *testing.T) {
+	for raw, want := range map[string][]string{
+		`{"data":["Execution","Impact"],"count":2}`:                      {"Execution", "Impact"},
+		`{"data":[null,"Execution",7,["x"],{"name":"Impact"},"Impact"]}`: {"Execution", "Impact"},
+		`{}`:                               nil,
+		`{"count":0}`:                      nil,
+		`{"data":{"name":"Execution"}}`:    nil,
+		`{"data":"Execution"}`:             nil,
+		`["Execution"]`:                    nil,
+		`[{"name":"Execution"}]`:           nil,
+		`"Execution"`:                      nil,
+		`null`:                             nil,
+		`17`:                               nil,
+		`{"name":"Execution","data":null}`: nil,
+	} {
+		got := parse(t, `{"tags":{"data":[{"tactics":`+raw+`,"techniqueId":"T1204","name":"User Execution"},{"name":"behind"}]},"summary":"s"}`)
+		tags := []Tag{{"User Execution", "T1204", want}, {Name: "behind"}}
+		if diff := cmp.Diff(tags, got.Tags, cmpopts.EquateEmpty()); diff != "" || got.Summary != "s" {
+			t.Errorf("%s: %s", raw, diff)
+		}
 	}
 }
 

@@ -75,7 +75,7 @@ func (i *Indicator) tagLabels() []string {
 		switch {
 		case isBlank(label):
 			label = t.TechniqueID
-		case t.TechniqueID != "" && !strings.HasPrefix(label, t.TechniqueID):
+		case !isBlank(t.TechniqueID) && !strings.HasPrefix(label, t.TechniqueID):
 			label = t.TechniqueID + " - " + label
 		}
 		if !isBlank(label) && !seen[label] {
@@ -98,23 +98,37 @@ func fitLabels(labels []string, room int) []string {
 	return fitting
 }
 
-// killChainPhases are those of every "Phase of Intrusion" that Lockheed Martin's kill chain knows.
+// killChainPhases are those of every "Phase of Intrusion" that Lockheed Martin's kill chain knows, and behind them the tactics
+// of every technique that ATT&CK knows, each once. What a chain does not know is no phase of it.
 func (i *Indicator) killChainPhases() []KillChainPhase {
 	var phases []KillChainPhase
-	for _, a := range i.Attributes {
-		if !strings.EqualFold(a.Type, "Phase of Intrusion") {
-			continue
-		}
-		name, known := phaseNames[strings.ToLower(strings.Join(strings.FieldsFunc(a.Value, separatesWords), ""))]
-		phase := KillChainPhase{KillChainName: "lockheed-martin-cyber-kill-chain", PhaseName: name}
+	add := func(chain string, names map[string]string, written string) {
+		name, known := names[lettersOf(written)]
+		phase := KillChainPhase{KillChainName: chain, PhaseName: name}
 		if known && !slices.Contains(phases, phase) {
 			phases = append(phases, phase)
+		}
+	}
+	for _, a := range i.Attributes {
+		if strings.EqualFold(a.Type, phaseOfIntrusion) {
+			add("lockheed-martin-cyber-kill-chain", phaseNames, a.Value)
+		}
+	}
+	for _, t := range i.Tags {
+		if isBlank(t.TechniqueID) {
+			continue
+		}
+		for _, tactic := range t.Tactics {
+			add("mitre-attack", tacticNames, tactic)
 		}
 	}
 	return phases
 }
 
-// phaseNames by what ThreatConnect's instances call the phases, in small letters and digits alone.
+// phaseOfIntrusion is the type of the attributes that name a phase.
+const phaseOfIntrusion = "Phase of Intrusion"
+
+// phaseNames by what ThreatConnect's instances call the phases, see [lettersOf].
 var phaseNames = map[string]string{
 	"reconnaissance":      "reconnaissance",
 	"weaponization":       "weaponization",
@@ -133,6 +147,42 @@ var phaseNames = map[string]string{
 	"actiononobjectives":  "actions-on-objectives",
 	"actionsonobjective":  "actions-on-objectives",
 	"actionsonobjectives": "actions-on-objectives",
+}
+
+// tacticNames by the names of ATT&CK's tactics, see [lettersOf]: those of Enterprise in all versions, then those that Mobile and
+// ICS alone have.
+var tacticNames = map[string]string{
+	"reconnaissance":          "reconnaissance",
+	"resourcedevelopment":     "resource-development",
+	"initialaccess":           "initial-access",
+	"execution":               "execution",
+	"persistence":             "persistence",
+	"privilegeescalation":     "privilege-escalation",
+	"defenseevasion":          "defense-evasion",
+	"stealth":                 "stealth",
+	"defenseimpairment":       "defense-impairment",
+	"credentialaccess":        "credential-access",
+	"discovery":               "discovery",
+	"lateralmovement":         "lateral-movement",
+	"collection":              "collection",
+	"commandandcontrol":       "command-and-control",
+	"exfiltration":            "exfiltration",
+	"impact":                  "impact",
+	"networkeffects":          "network-effects",
+	"remoteserviceeffects":    "remote-service-effects",
+	"evasion":                 "evasion",
+	"inhibitresponsefunction": "inhibit-response-function",
+	"impairprocesscontrol":    "impair-process-control",
+}
+
+// lettersOf is what spellings of a phase or a tactic have in common: its letters and digits, in small letters.
+func lettersOf(s string) string {
+	return strings.Map(func(r rune) rune {
+		if separatesWords(r) {
+			return -1
+		}
+		return unicode.ToLower(r)
+	}, s)
 }
 
 func (i *Indicator) externalReferences() []ExternalReference {

@@ -3,6 +3,7 @@ package mapper
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"testing"
@@ -30,7 +31,8 @@ func drawIndicator(t *rapid.T) *Indicator {
 	}
 	few := rapid.IntRange(0, 5)
 	for range few.Draw(t, "tags") {
-		ind.Tags = append(ind.Tags, Tag{Name: words.Draw(t, "tag"), TechniqueID: rapid.SampledFrom([]string{"", "T1566", "T1055.005"}).Draw(t, "technique")})
+		ind.Tags = append(ind.Tags, Tag{Name: words.Draw(t, "tag"), TechniqueID: rapid.SampledFrom([]string{"", "T1566", "T1055.005"}).Draw(t, "technique"),
+			Tactics: rapid.SliceOfN(rapid.OneOf(rapid.SampledFrom([]string{"Initial Access", "Impact"}), words), 0, 3).Draw(t, "tactics")})
 	}
 	for range few.Draw(t, "attributes") {
 		ind.Attributes = append(ind.Attributes, Attribute{Type: words.Draw(t, "attribute type"), Value: words.Draw(t, "value")})
@@ -177,6 +179,63 @@ func TestWordsBeyondASCII(t *testing.T) {
 	phase := Attribute{Type: "Phase of Intrusion", Value: "Actions\u00a0on Objectives"}
 	if got := (&Indicator{Attributes: []Attribute{phase}}).killChainPhases(); len(got) != 1 {
 		t.Errorf("the phase %q is not known", phase.Value)
+	}
+}
+
+// Every tactic is written as MITRE writes it, in the chain "mitre-attack", however an instance spells it.
+func TestTactics(t *testing.T) {
+	for tactic, want := range map[string]string{
+		"Reconnaissance": "reconnaissance", "Resource Development": "resource-development", "Initial Access": "initial-access", "Execution": "execution",
+		"Persistence": "persistence", "Privilege Escalation": "privilege-escalation", "Defense Evasion": "defense-evasion", "Stealth": "stealth",
+		"Defense Impairment": "defense-impairment", "Credential Access": "credential-access", "Discovery": "discovery", "Lateral Movement": "lateral-movement",
+		"Collection": "collection", "Command and Control": "command-and-control", "Exfiltration": "exfiltration", "Impact": "impact",
+		"Network Effects": "network-effects", "Remote Service Effects": "remote-service-effects",
+		"Evasion": "evasion", "Inhibit Response Function": "inhibit-response-function", "Impair Process Control": "impair-process-control",
+		"COMMAND AND CONTROL": "command-and-control", "command-and-control": "command-and-control", " initial\u00a0access\n": "initial-access",
+		"Weaponization": "", "Delivery": "", "TA0001": "", "Defense": "", "": "", "-": "", "Initial Access, Impact": "",
+	} {
+		var chain []KillChainPhase
+		if want != "" {
+			chain = []KillChainPhase{{KillChainName: "mitre-attack", PhaseName: want}}
+		}
+		ind := &Indicator{Tags: []Tag{{Name: "x", TechniqueID: "T1", Tactics: []string{tactic}}}}
+		if got := ind.killChainPhases(); !slices.Equal(got, chain) {
+			t.Errorf("%q is written as %v", tactic, got)
+		}
+	}
+}
+
+// The phases of Lockheed Martin's chain come first, then the tactics in the order of tags; each once, though both chains have
+// one of the same name, and of techniques alone.
+func TestPhasesOfBothChains(t *testing.T) {
+	ind := &Indicator{
+		Tags: []Tag{{"no technique", "", []string{"Discovery"}}, {"blank", "\u200b ", []string{"Discovery"}},
+			{"a", "T1071", []string{"Command and Control", "unheard of"}}, {"", "T1055", []string{"Privilege Escalation", "command and control", "Execution"}},
+			{"b", "T1059", []string{"Execution"}}, {"c", "T1", nil}},
+		Attributes: []Attribute{{Type: "Description", Value: "Delivery"}, {Type: phaseOfIntrusion, Value: "C2"}},
+	}
+	var got []string
+	for _, p := range ind.killChainPhases() {
+		got = append(got, p.KillChainName+": "+p.PhaseName)
+	}
+	want := []string{"lockheed-martin-cyber-kill-chain: command-and-control", "mitre-attack: command-and-control",
+		"mitre-attack: privilege-escalation", "mitre-attack: execution"}
+	if !slices.Equal(got, want) {
+		t.Errorf("got %q", got)
+	}
+}
+
+// The phases take their room before the labels do, and there are no more of them than both chains have.
+func TestPhasesLeaveLabelsTheirRoom(t *testing.T) {
+	ind := &Indicator{}
+	tactics := slices.Sorted(maps.Values(tacticNames))
+	for n := range 20_000 {
+		ind.Tags = append(ind.Tags, Tag{Name: fmt.Sprint("tag ", n), TechniqueID: "T1", Tactics: tactics})
+		ind.Attributes = append(ind.Attributes, Attribute{Type: phaseOfIntrusion, Value: []string{"C2", "Delivery"}[n%2]})
+	}
+	o := ind.Object("[a:b = 'c']", "c", now)
+	if err := o.Check(); err != nil || len(o.KillChainPhases) != 2+len(tactics) || ind.labelsLeftOut == 0 || o.TextSize() < stix.MaxText-20 {
+		t.Errorf("%d phases, %d labels left out of %d bytes: %v", len(o.KillChainPhases), ind.labelsLeftOut, o.TextSize(), err)
 	}
 }
 
