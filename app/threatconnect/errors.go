@@ -174,10 +174,13 @@ func (c *Client) unauthorizedRemedy(resp *http.Response) string {
 
 func redirectHost(resp *http.Response) string {
 	if to, err := resp.Location(); err == nil {
-		return to.Host
+		return text.Line(to.Host, maxHostBytes)
 	}
 	return ""
 }
+
+// maxHostBytes bounds what is shown of a host: no name is longer, and a port.
+const maxHostBytes = 260
 
 // maxMessageBytes bounds what is repeated of a message.
 const maxMessageBytes = 500
