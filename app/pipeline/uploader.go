@@ -37,6 +37,8 @@ type uploader struct {
 	outbox   *outboxGauge
 	disk     *disk
 	log      *slog.Logger
+
+	precedence *precedence
 	// current is the attempt in hand, or nil.
 	current *atomic.Pointer[attempt]
 	// sent is the newest row of the outbox that was in a request.

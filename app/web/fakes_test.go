@@ -486,6 +486,8 @@ func (w *world) Preview(ctx context.Context, q threatconnect.Query, settings led
 	w.mu.Unlock()
 	return w.preview(ctx, q)
 }
+func (w *world) BeginPage() (done func()) { return func() {} }
+
 func (w *world) Trouble() string { return w.trouble }
 
 func (w *world) Overview(context.Context) (pipeline.Overview, error) {

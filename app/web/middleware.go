@@ -28,6 +28,14 @@ func setHeaders(next echo.HandlerFunc) echo.HandlerFunc {
 	}
 }
 
+// goFirst has the updates give way until the answer is made.
+func (s *server) goFirst(next echo.HandlerFunc) echo.HandlerFunc {
+	return func(c echo.Context) error {
+		defer s.Pipeline.BeginPage()()
+		return next(c)
+	}
+}
+
 // surviveFault keeps a fault of one page from ending the Service, and leaves a trace of it.
 func (s *server) surviveFault(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) (err error) {

@@ -120,6 +120,8 @@ type Pipeline interface {
 	Lookup(ctx context.Context, wanted string) ([]store.Known, error)
 	// QueriesSaved tells that an update may have become due.
 	QueriesSaved()
+	// BeginPage has the updates give way to a page until done is called.
+	BeginPage() (done func())
 	// Trouble is what keeps the Service from its work, with the remedy; "" while nothing does.
 	Trouble() string
 }

@@ -26,7 +26,7 @@ func New(o Options) http.Handler {
 	e.HTTPErrorHandler = s.answerError
 	e.Logger.SetOutput(io.Discard) // what matters goes to the Service's log
 	e.Pre(normalisePath)
-	e.Use(setHeaders, s.surviveFault, limitRequest, guardAPI)
+	e.Use(setHeaders, s.goFirst, s.surviveFault, limitRequest, guardAPI)
 
 	e.GET("/", leadToPages)
 	e.GET("/v1", leadBack)

@@ -1,0 +1,35 @@
+package pipeline
+
+import (
+	"context"
+	"sync/atomic"
+	"time"
+)
+
+// precedence has updates give way to whoever waits for a page. Both share the processors, and an update that takes a little longer
+// is nothing to notice, where Sentinel's limit sets its pace. A page that is late is.
+type precedence struct{ pages atomic.Int64 }
+
+const (
+	// longestPause bounds for how long a piece of work gives way: updates go on whatever is asked for.
+	longestPause = 20 * time.Millisecond
+	// lookAgain is how soon a piece of work sees that the pages are done.
+	lookAgain = 2 * time.Millisecond
+)
+
+// BeginPage says that somebody waits for a page, until done is called.
+func (p *Pipeline) BeginPage() (done func()) {
+	p.precedence.pages.Add(1)
+	return func() { p.precedence.pages.Add(-1) }
+}
+
+// giveWay waits before a piece of work while pages are being made.
+func (p *precedence) giveWay(ctx context.Context) {
+	for paused := time.Duration(0); p.pages.Load() > 0 && paused < longestPause; paused += lookAgain {
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(lookAgain):
+		}
+	}
+}

@@ -1,0 +1,45 @@
+package pipeline
+
+import (
+	"context"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// Work gives way as long as pages are being made, though never for long, and not at all when there are none.
+func TestGiveWay(t *testing.T) {
+	for _, tt := range []struct {
+		name  string
+		pages []time.Duration // how long each takes
+		ended bool            // the work's context
+		want  time.Duration
+	}{
+		{"no page", nil, false, 0},
+		{"a short page", []time.Duration{5 * time.Millisecond}, false, 6 * time.Millisecond},
+		{"two pages", []time.Duration{time.Millisecond, 9 * time.Millisecond}, false, 10 * time.Millisecond},
+		{"a page that takes long", []time.Duration{time.Minute}, false, longestPause},
+		{"work that is over", []time.Duration{time.Minute}, true, 0},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				p := &Pipeline{precedence: new(precedence)}
+				for _, takes := range tt.pages {
+					done := p.BeginPage()
+					time.AfterFunc(takes, done)
+				}
+				ctx, cancel := context.WithCancel(t.Context())
+				defer cancel()
+				if tt.ended {
+					cancel()
+				}
+				began := time.Now()
+				p.precedence.giveWay(ctx)
+				if got := time.Since(began); got != tt.want {
+					t.Errorf("gave way for %v, want %v", got, tt.want)
+				}
+				time.Sleep(time.Minute) // the pages end
+			})
+		})
+	}
+}
