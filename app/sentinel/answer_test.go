@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/http"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -60,9 +61,11 @@ func TestDecide(t *testing.T) {
 		"entry is a text":      {status: 200, body: `{"errors":["odd"]}`, action: actionRetry, text: "odd"},
 		"errors is a text":     {status: 200, body: `{"errors":"odd"}`, action: actionRetry, text: "odd"},
 		"clear and unclear":    {status: 200, body: `{"errors":[{"recordIndex":0,"errorMessages":["a"]},{}]}`, action: actionBisect, rejected: []Rejection{rejected(0, "a")}},
+		"unclear about two":    {status: 200, body: `{"errors":[{"recordIndex":7,"errorMessages":["a"]}]}`, n: 2, action: actionBisect, text: "a"},
 		"unclear about one":    {status: 200, body: `{"errors":[{"recordIndex":7,"errorMessages":["a"]}]}`, n: 1, action: actionAccept, rejected: []Rejection{rejected(0, "Sentinel names a record that was not sent: a")}},
 		"all rejected":         {status: 400, body: `{"errors":[{"recordIndex":0,"errorMessages":["a"]},{"recordIndex":1},{"recordIndex":2}]}`, action: actionBisect, rejected: []Rejection{rejected(0, "a"), rejected(1, silent), rejected(2, silent)}},
 		"some rejected by 400": {status: 400, body: `{"errors":[{"recordIndex":2,"errorMessages":["a"]}]}`, action: actionBisect, rejected: []Rejection{rejected(2, "a")}},
+		"one record, by 400":   {status: 400, body: `{"errors":[{"recordIndex":2,"errorMessages":["Bad workspace id."]}]}`, action: actionBisect, rejected: []Rejection{rejected(2, "Bad workspace id.")}},
 		"400 unclear":          {status: 400, body: `{"errors":[{"recordIndex":9,"errorMessages":["a"]}]}`, action: actionBisect, text: "a"},
 		"400 unclear, one":     {status: 400, body: `{"errors":[{"recordIndex":9,"errorMessages":["a"]}]}`, n: 1, action: actionBisect, rejected: []Rejection{rejected(0, "a")}},
 		"400 envelope":         {status: 400, body: `{"error":{"code":"BadRequest","message":"stixobjects is required."}}`, action: actionBisect, text: "stixobjects is required."},
@@ -133,6 +136,8 @@ func TestDecide(t *testing.T) {
 		"role by code":        {status: 400, body: `{"code":"AuthorizationFailed","message":"no"}`, action: actionAwaitRole},
 		"role by words":       {status: 404, body: `{"error":{"code":"X","message":"The Object ID [1] does not have required permission to"}}`, action: actionAwaitRole},
 		"no role, but a name": {status: 400, body: `{"error":{"code":"BadRequest","message":"name is bad: The Object ID [1] does not have required permission"}}`, action: actionBisect},
+		"role of a page, too": {status: 403, header: "x-ms-error-code: UnauthorizedAccess", body: `<html>`, action: actionProbe},
+		"role of one record":  {status: 400, header: "x-ms-error-code: UnauthorizedAccess", body: `{"errors":[{"recordIndex":1,"errorMessages":["a"]}]}`, action: actionBisect, rejected: []Rejection{rejected(1, "a")}},
 		"role of a page":      {status: 403, body: `<html>UnauthorizedAccess`, action: actionProbe},
 		"audience":            {status: 401, action: actionRenewToken, text: "HTTP status 401 without a reason"},
 		"401 page":            {status: 401, body: "<html>", action: actionRenewToken},
@@ -213,6 +218,31 @@ func TestDecideOnEachStatusAndForm(t *testing.T) {
 		for i, letter := range strings.Fields(row.want) {
 			if got := decide(statuses[i], http.Header{}, []byte(row.body), 3, time.Now()); got.action != actions[letter[0]] {
 				t.Errorf("%d %s: got %+v, want %s", statuses[i], row.body, got, letter)
+			}
+		}
+	}
+}
+
+// Who answers is told by the form; an answer without a word of its own, by the status as well. A stranger's word about what it answers
+// is repeated with its status, within the bound.
+func TestStrangersAreTold(t *testing.T) {
+	long := strings.Repeat("o", 2*maxLine)
+	for _, tt := range []struct {
+		body          string
+		foreign, ours []int
+	}{
+		{``, []int{302, 403, 404, 407, 499}, []int{400, 401, 413, 422, 500, 503}},
+		{long, []int{200, 302, 400, 401, 403, 404, 499}, []int{500, 503}},
+		{`<html>`, []int{200, 400, 401, 403, 499, 500, 503}, nil},
+		{`{"error":{"code":"Odd","message":"odd"}}`, nil, []int{200, 400, 401, 403, 404, 500, 503}},
+	} {
+		for _, status := range append(tt.foreign, tt.ours...) {
+			d := decide(status, http.Header{}, []byte(tt.body), 3, time.Now())
+			if d.foreign != slices.Contains(tt.foreign, status) {
+				t.Errorf("%d %.40s: foreign is %v", status, tt.body, d.foreign)
+			}
+			if len(d.text) > maxLine || d.foreign && tt.body == long && status != 400 && !strings.HasSuffix(d.text, fmt.Sprintf("o… (HTTP status %d)", status)) {
+				t.Errorf("%d: says %q", status, d.text)
 			}
 		}
 	}

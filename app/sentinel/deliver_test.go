@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -247,6 +248,64 @@ func TestAllRecordsInvalid(t *testing.T) {
 		if g.rejected[0].Code != CodeRejected || l.far.RequestCount() != 1 {
 			t.Fatalf("%+v after %d requests", g.rejected[0], l.far.RequestCount())
 		}
+	})
+}
+
+// What an earlier request held whose answer was lost may stand for all that it is rejected now. What was in no such request, or in one
+// that Sentinel rejected, does not.
+func TestRejectedThoughItMayStand(t *testing.T) {
+	for name, tt := range map[string]struct {
+		first []sentinelserver.Fault
+		want  string // which of the rejected objects may stand
+	}{
+		"answer lost":     {[]sentinelserver.Fault{{Kind: sentinelserver.CutAfter}}, "[1 3]"},
+		"not sent":        {[]sentinelserver.Fault{{Kind: sentinelserver.CutBefore}}, "[1 3]"}, // which nobody can tell from the other
+		"out of order":    {[]sentinelserver.Fault{{Kind: sentinelserver.Status, Status: 503}}, "[1 3]"},
+		"throttled":       {[]sentinelserver.Fault{{Kind: sentinelserver.Throttle, Seconds: 7}}, "[]"},
+		"nothing before":  {nil, "[]"},
+		"rejected before": {[]sentinelserver.Fault{{Kind: sentinelserver.Status, Status: 400}}, "[]"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				l := newLab(t, setup{limit: 100})
+				l.inject(tt.first...)
+				l.inject(sentinelserver.Fault{Kind: sentinelserver.RefuseRecord, Match: named(1), Count: -1}, sentinelserver.Fault{Kind: sentinelserver.RefuseRecord, Match: named(3), Count: -1})
+				mayStand := []int{}
+				g := &ledger{slots: l.slots, rejected: map[int]Rejection{}}
+				err := l.client.Deliver(t.Context(), source, objects(0, 5), Report{OnWait: l.onWait, Settle: func(o Outcome) error {
+					mayStand = append(mayStand, o.MayStand...)
+					return g.settle(o)
+				}})
+				if slices.Sort(mayStand); err != nil || len(g.rejected) != 2 || fmt.Sprint(mayStand) != tt.want {
+					t.Errorf("%v: rejected %v, of them %v may stand, want %s", err, g.rejected, mayStand, tt.want)
+				}
+				l.quiet()
+			})
+		})
+	}
+}
+
+// Sentinel's limit is what is waited for once Sentinel says so, and no longer the outage before.
+func TestThrottleEndsAnOutage(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := newLab(t, setup{limit: 100})
+		l.inject(sentinelserver.Fault{Kind: sentinelserver.Status, Status: 503}, sentinelserver.Fault{Kind: sentinelserver.Throttle, Seconds: 37})
+		done := make(chan error)
+		go func() {
+			_, err := l.deliver(t.Context(), objects(0, 1))
+			done <- err
+		}()
+		time.Sleep(20 * time.Second)
+		l.mu.Lock()
+		last := l.waited[len(l.waited)-1]
+		l.mu.Unlock()
+		if !strings.HasPrefix(last.reason, LimitReached) || !last.until.After(time.Now()) {
+			t.Errorf("shown is %+v", last)
+		}
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+		l.quiet()
 	})
 }
 

@@ -215,11 +215,23 @@ func TestSlotIsGivenBack(t *testing.T) {
 }
 
 func TestNoLimit(t *testing.T) {
+	for _, limit := range []int{0, -1} {
+		synctest.Test(t, func(t *testing.T) {
+			slots := &memorySlots{}
+			calls := makeRequests(t, NewPacer(slots, limit, 0), slots, rand.New(rand.NewPCG(1, 1)), 8, 2000, 0)
+			if len(calls) != 2000 || len(slots.slots) > 0 || !slices.MaxFunc(calls, byEnd).ended.Equal(calls[0].started) {
+				t.Fatalf("%d calls, %d slots kept", len(calls), len(slots.slots))
+			}
+		})
+	}
+}
+
+// Where nobody keeps the times, the limit holds within the process.
+func TestLimitWithoutSlots(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		slots := &memorySlots{}
-		calls := makeRequests(t, NewPacer(slots, 0, 0), slots, rand.New(rand.NewPCG(1, 1)), 8, 2000, 0)
-		if len(calls) != 2000 || len(slots.slots) > 0 || !slices.MaxFunc(calls, byEnd).ended.Equal(calls[0].started) {
-			t.Fatalf("%d calls, %d slots kept", len(calls), len(slots.slots))
+		calls := makeRequests(t, NewPacer(nil, 3, time.Minute), nil, rand.New(rand.NewPCG(1, 1)), 4, 20, time.Second)
+		if most := mostInWindow(calls, time.Minute); len(calls) != 20 || most != 3 {
+			t.Fatalf("%d calls, %d of them in a minute", len(calls), most)
 		}
 	})
 }
