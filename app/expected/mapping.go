@@ -76,8 +76,10 @@ type label struct {
 }
 
 type attribute struct {
-	Type  string `json:"type"`
-	Value string `json:"value"`
+	Type    string `json:"type"`
+	Value   string `json:"value"`
+	Pinned  bool   `json:"pinned"`
+	Default bool   `json:"default"`
 }
 
 type group struct {
@@ -454,23 +456,75 @@ func indicatorType(i *indicator) string {
 
 const descriptionLimit = 1000
 
-// writeDescription is the guide's object, shortened to what Sentinel keeps.
+// writeDescription is the guide's object, shortened to what Sentinel keeps: what is most useful is tried first, and stays if the whole
+// is still short enough.
 func writeDescription(i *indicator) string {
-	attributes, groups, summary := i.Attributes.Data, i.Groups.Data, i.Summary
-	for {
-		text := writeMembers(i, summary, groups, attributes)
-		switch {
-		case len(text) <= descriptionLimit:
-			return text
-		case len(attributes) > 0:
-			attributes = attributes[:len(attributes)-1]
-		case len(groups) > 0:
-			groups = groups[:len(groups)-1]
-		default:
-			runes := []rune(strings.TrimSuffix(summary, "…"))
-			summary = string(runes[:len(runes)-1]) + "…"
+	summary := i.Summary
+	for len(writeMembers(i, summary, nil, nil)) > descriptionLimit {
+		runes := []rune(strings.TrimSuffix(summary, "…"))
+		summary = string(runes[:len(runes)-1]) + "…"
+	}
+	groups, attributes := make([]bool, len(i.Groups.Data)), make([]bool, len(i.Attributes.Data))
+	write := func() string {
+		return writeMembers(i, summary, chosen(i.Groups.Data, groups), chosen(i.Attributes.Data, attributes))
+	}
+	for n := range byUse(i.Groups.Data, func(g group) []bool { return among(g.Type, groupTypes) }) {
+		groups[n] = true
+		groups[n] = len(write()) <= descriptionLimit
+	}
+	for n := range byUse(i.Attributes.Data, func(a attribute) []bool {
+		return append(append([]bool{a.Pinned}, among(a.Type, attributeTypes)...), a.Default)
+	}) {
+		attributes[n] = true
+		attributes[n] = len(write()) <= descriptionLimit
+	}
+	return write()
+}
+
+// groupTypes and attributeTypes are those that an analyst wants most, from the first.
+var (
+	groupTypes = strings.Split("Intrusion Set,Adversary,Campaign,Malware,Tool,Threat,Vulnerability,Attack Pattern,Incident,Event,"+
+		"Course of Action,Signature,Report", ",")
+	attributeTypes = []string{"Description", "Source", "Phase of Intrusion"}
+)
+
+// among tells of each type whether it is this one.
+func among(typ string, types []string) (is []bool) {
+	for _, t := range types {
+		is = append(is, t == typ)
+	}
+	return is
+}
+
+// byUse gives the places of a list in the order of what is true of the elements: the earlier in its list something true stands, the
+// earlier the element comes.
+func byUse[T any](list []T, truths func(T) []bool) func(yield func(int) bool) {
+	places := make([]int, len(list))
+	for n := range places {
+		places[n] = n
+	}
+	slices.SortStableFunc(places, func(a, b int) int {
+		ta, tb := truths(list[a]), truths(list[b])
+		for k := range ta {
+			if ta[k] && !tb[k] {
+				return -1
+			}
+			if tb[k] && !ta[k] {
+				return 1
+			}
+		}
+		return 0
+	})
+	return slices.Values(places)
+}
+
+func chosen[T any](list []T, which []bool) (some []T) {
+	for n, e := range list {
+		if which[n] {
+			some = append(some, e)
 		}
 	}
+	return some
 }
 
 // writeMembers writes the object in the form of the guide's examples, with a blank after each colon and comma.

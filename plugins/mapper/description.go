@@ -2,7 +2,10 @@ package mapper
 
 import (
 	"bytes"
+	"cmp"
+	"slices"
 	"strconv"
+	"strings"
 	"unicode/utf8"
 
 	"mssentinel/app/stix"
@@ -17,8 +20,8 @@ const (
 )
 
 // writeDescription writes the JSON object that is the description of an object in Sentinel, of at most
-// stix.MaxDescription bytes (app/docs/mapping.md#descriptions). Where it would be longer, whole attributes and then whole
-// groups are left out, the last first; a summary that is too long by itself is cut.
+// stix.MaxDescription bytes (app/docs/mapping.md#descriptions). Where it would be longer, whole groups and attributes are
+// left out, the least useful first: groups take their room before attributes. A summary that is too long by itself is cut.
 func (i *Indicator) writeDescription(summary string) string {
 	const groups, attributes, end = `, "associatedGroups": [`, `], "attributes": [`, `], "webLink": `
 
@@ -36,12 +39,10 @@ func (i *Indicator) writeDescription(summary string) string {
 
 	d = append(append(d, middle...), groups...)
 	start = len(d)
-	d, all := appendFitting(d, room, i.AssociatedGroups, i.appendGroup)
+	d = appendMostUseful(d, room, i.AssociatedGroups, i.appendGroup, Group.rank)
 	room -= len(d) - start
 	d = append(d, attributes...)
-	if all {
-		d, _ = appendFitting(d, room, i.Attributes, appendAttribute)
-	}
+	d = appendMostUseful(d, room, i.Attributes, appendAttribute, Attribute.rank)
 	return string(append(append(append(d, end...), link...), '}'))
 }
 
@@ -71,39 +72,123 @@ func (i *Indicator) appendWebLink(dst []byte) []byte {
 	return appendText(dst, i.WebLink, 6*maxWebLink)
 }
 
-// appendGroup writes the members of a group that ThreatConnect's workbook for Sentinel reads. A group without an owner
-// belongs to that of the indicator.
-func (i *Indicator) appendGroup(dst []byte, g Group) []byte {
-	owner := g.OwnerName
-	if owner == "" {
-		owner = i.OwnerName
+// usefulGroups are the types of groups, the most useful to an analyst first: who is behind the indicator, what is used, how,
+// what happened, what to do, and where to read about it. Types that are not listed come behind.
+var usefulGroups = []string{
+	"Intrusion Set", "Adversary", "Campaign", "Malware", "Tool", "Threat", "Vulnerability", "Attack Pattern", "Incident", "Event",
+	"Course of Action", "Signature", "Report",
+}
+
+// rank is lower the more useful the group is.
+func (g Group) rank() int { return rankOf(g.Type, usefulGroups) }
+
+// usefulAttributes are types of attributes, the most useful first. Types that are not listed come behind.
+var usefulAttributes = []string{"Description", "Source", phaseOfIntrusion}
+
+// rank is lower the more useful the attribute is: what was pinned comes first, then goes the type, within which the default is first.
+func (a Attribute) rank() int {
+	rank := 2 * rankOf(a.Type, usefulAttributes)
+	if !a.Default {
+		rank++
 	}
-	dst = appendText(append(dst, `{"type": `...), g.Type, stix.MaxDescription)
-	dst = appendText(append(dst, `, "name": `...), g.Name, stix.MaxDescription)
-	dst = appendText(append(dst, `, "ownerName": `...), owner, stix.MaxDescription)
-	return append(dst, '}')
+	if !a.Pinned {
+		rank += 2 * (len(usefulAttributes) + 1)
+	}
+	return rank
 }
 
-func appendAttribute(dst []byte, a Attribute) []byte {
-	dst = appendText(append(dst, `{"type": `...), a.Type, stix.MaxDescription)
-	dst = appendText(append(dst, `, "value": `...), a.Value, stix.MaxDescription)
-	return append(dst, '}')
-}
-
-// appendFitting appends elements, separated by commas, as long as they fit into room bytes, and
-// tells whether all did.
-func appendFitting[T any](dst []byte, room int, list []T, one func([]byte, T) []byte) (fitting []byte, all bool) {
-	limit := len(dst) + room
-	for n, element := range list {
-		size := len(dst)
-		if n > 0 {
-			dst = append(dst, `, `...)
+// rankOf is where the type stands in the list, without regard to case, or the length of the list.
+func rankOf(typ string, list []string) int {
+	for n, useful := range list {
+		if strings.EqualFold(useful, typ) {
+			return n
 		}
-		if dst = one(dst, element); len(dst) > limit {
-			return dst[:size], false
+	}
+	return len(list)
+}
+
+// appendMostUseful appends the elements of a list for which there is room, in bytes, with commas between. Where not all fit, the
+// most useful take their room first. appendOne appends an element, or nothing where it does not fit.
+func appendMostUseful[T any](dst []byte, room int, list []T, appendOne func(dst []byte, room int, e T) []byte, rank func(T) int) []byte {
+	all, fit := appendAll(dst, room, list, appendOne)
+	if !fit {
+		measure := func(room int, e T) int { return len(appendOne(dst, room, e)) - len(dst) }
+		all, _ = appendAll(dst, room, chooseMostUseful(room, list, measure, rank), appendOne)
+	}
+	return all
+}
+
+// chooseMostUseful gives the elements for which there is room, in their order. The lower its rank, the earlier an element takes
+// its room, and of one rank the first; one that does not fit leaves the room to those behind it. measure is how many bytes an
+// element takes, 0 where that is more than there is room for.
+func chooseMostUseful[T any](room int, list []T, measure func(room int, e T) int, rank func(T) int) []T {
+	order := make([]int, len(list))
+	for n, e := range list {
+		order[n] = rank(e)*len(list) + n
+	}
+	slices.Sort(order)
+	var chosen []int
+	for _, at := range order {
+		n, left := at%len(list), room
+		if len(chosen) > 0 {
+			left -= len(comma)
+		}
+		if size := measure(left, list[n]); size > 0 {
+			room = left - size
+			chosen = append(chosen, n)
+		}
+	}
+	slices.Sort(chosen)
+	fitting := make([]T, len(chosen))
+	for k, n := range chosen {
+		fitting[k] = list[n]
+	}
+	return fitting
+}
+
+const comma = ", "
+
+// appendAll appends the elements of a list with commas between, and tells whether all of them fit into room bytes.
+func appendAll[T any](dst []byte, room int, list []T, appendOne func(dst []byte, room int, e T) []byte) (all []byte, fit bool) {
+	limit := len(dst) + room
+	for n, e := range list {
+		if n > 0 {
+			dst = append(dst, comma...)
+		}
+		size := len(dst)
+		if dst = appendOne(dst, limit-size, e); len(dst) == size {
+			return nil, false
 		}
 	}
 	return dst, true
+}
+
+// appendGroup appends the members of a group that ThreatConnect's workbook for Sentinel reads. A group without an owner
+// belongs to that of the indicator.
+func (i *Indicator) appendGroup(dst []byte, room int, g Group) []byte {
+	return appendWhole(dst, room, member{"type", g.Type}, member{"name", g.Name}, member{"ownerName", cmp.Or(g.OwnerName, i.OwnerName)})
+}
+
+func appendAttribute(dst []byte, room int, a Attribute) []byte {
+	return appendWhole(dst, room, member{"type", a.Type}, member{"value", a.Value})
+}
+
+// appendWhole appends texts as a JSON object, none of them cut, or nothing where that takes more than room bytes.
+func appendWhole(dst []byte, room int, members ...member) []byte {
+	start, limit := len(dst), len(dst)+room
+	before := `{"`
+	for _, m := range members {
+		if len(dst)+len(m.value) > limit { // not worth escaping
+			return dst[:start]
+		}
+		dst = append(append(append(dst, before...), m.name...), `": `...)
+		dst = appendQuoted(dst, m.value)
+		before = `, "`
+	}
+	if dst = append(dst, '}'); len(dst) > limit {
+		return dst[:start]
+	}
+	return dst
 }
 
 // appendText appends s as a JSON string of at most room bytes; what is longer is cut at a

@@ -46,7 +46,11 @@ type Tag struct {
 }
 
 // Attribute is an attribute; Type is the name of its type.
-type Attribute struct{ Type, Value string }
+type Attribute struct {
+	Type, Value string
+	// Pinned is one that a person put before the others, Default the one that stands for those of its type.
+	Pinned, Default bool
+}
 
 // SecurityLabel is a security label, for example TLP:AMBER.
 type SecurityLabel struct{ Name string }
@@ -154,6 +158,10 @@ func (i *Indicator) readCollection(name string, p *parser) {
 				a.Type = p.readText()
 			case "value":
 				a.Value = p.readText()
+			case "pinned":
+				a.Pinned = p.readScalar(p.Skip()) == "true"
+			case "default":
+				a.Default = p.readScalar(p.Skip()) == "true"
 			}
 		})
 	case "securityLabels":

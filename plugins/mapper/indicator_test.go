@@ -26,13 +26,13 @@ func TestParse(t *testing.T) {
 		"threatAssessScore":281,"summary":"K : V : T","Key Name":"K\\n","Value Name":" ","size":12345,"active":true,"nothing":null,
 		"tags":{"data":[{"id":9,"name":"Ransomware"},{"name":"Theft","techniqueId":"T1657","platforms":{"data":["Linux"],"count":1},"tactics":{"count":2,"data":["Impact","a\u0000"]}}]},
 		"securityLabels":{"data":[{"name":"TLP:AMBER"}]},
-		"attributes":{"count":2,"data":[{"type":"Source","value":"x","createdBy":{"type":"no","value":"no"}},{"value":"y"}]},
+		"attributes":{"count":2,"data":[{"type":"Source","value":"x","createdBy":{"type":"no","value":"no"},"pinned":false,"default":true},{"value":"y","pinned":true,"default":null},{"pinned":1,"default":[true]}]},
 		"associatedGroups":{"data":[{"type":"Malware","name":"BadBot","ownerName":"Demo Source","tags":{"data":[{"name":"no"}]}}]}}`)
 	want := &Indicator{ID: 9007199254740993, Type: "Registry Key", Summary: "K : V : T", OwnerName: "Demo A",
 		WebLink: "https://tc.example/#/details/indicators/1", DateAdded: time.Date(2024, 1, 15, 10, 0, 0, 0, time.UTC),
 		Confidence: &confidence, Rating: &rating, ThreatAssessScore: &score,
 		Tags: []Tag{{Name: "Ransomware"}, {"Theft", "T1657", []string{"Impact", "a\uFFFD"}}}, SecurityLabels: []SecurityLabel{{"TLP:AMBER"}},
-		Attributes: []Attribute{{"Source", "x"}, {"", "y"}}, AssociatedGroups: []Group{{"Malware", "BadBot", "Demo Source"}}}
+		Attributes: []Attribute{{Type: "Source", Value: "x", Default: true}, {Value: "y", Pinned: true}, {}}, AssociatedGroups: []Group{{"Malware", "BadBot", "Demo Source"}}}
 	if diff := cmp.Diff(want, ind, cmpopts.IgnoreUnexported(Indicator{})); diff != "" {
 		t.Error(diff)
 	}

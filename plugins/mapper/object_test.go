@@ -20,25 +20,37 @@ var now = time.Date(2026, 9, 1, 12, 0, 0, 0, time.UTC)
 // words draws texts with all that is awkward in JSON, in patterns and in Sentinel's rules.
 var words = rapid.Map(rapid.SliceOfN(rapid.OneOf(
 	rapid.SampledFrom([]string{"State: inactive;", "State: falsepos;", "State:", `\`, `"`, "'", "\n", "\x7f", "…", "💥", "ü", "\u2028", "</", "Malware", "TLP:RED"}),
-	rapid.StringN(0, 30, -1)), 0, 60), func(s []string) string { return strings.ReplaceAll(strings.Join(s, ""), "\x00", "") })
+	rapid.StringN(0, 30, -1)), 0, 60), func(s []string) string { return withoutNUL(strings.Join(s, "")) })
+
+// withoutNUL is a text as one is read.
+func withoutNUL(s string) string { return strings.ReplaceAll(s, "\x00", "") }
+
+// texts are short more often than words are, so that some of a description fits. The types are those that are useful, and others.
+var (
+	texts      = rapid.OneOf(rapid.Map(rapid.StringN(0, 40, -1), withoutNUL), rapid.Map(rapid.StringN(0, 200, -1), withoutNUL), words)
+	groupTypes = rapid.OneOf(rapid.SampledFrom(append([]string{"Document", "REPORT", "Task"}, usefulGroups...)), words)
+
+	attributeTypes = rapid.OneOf(rapid.SampledFrom([]string{"Description", "Source", "Phase of Intrusion", "First Seen", "description"}), words)
+)
 
 func drawIndicator(t *rapid.T) *Indicator {
 	ind := &Indicator{
-		Type: words.Draw(t, "type"), Summary: words.Draw(t, "summary"), OwnerName: words.Draw(t, "owner"), WebLink: "https://tc.example/" + words.Draw(t, "link"),
+		Type: words.Draw(t, "type"), Summary: texts.Draw(t, "summary"), OwnerName: texts.Draw(t, "owner"), WebLink: "https://tc.example/" + texts.Draw(t, "link"),
 		Confidence: rapid.Ptr(rapid.IntRange(0, 100), true).Draw(t, "confidence"), Rating: rapid.Ptr(rapid.Float64Range(0, 5), true).Draw(t, "rating"),
 		ThreatAssessScore: rapid.Ptr(rapid.IntRange(0, 1000), true).Draw(t, "score"),
 		DateAdded:         time.Unix(rapid.Int64Range(-1e9, 4e9).Draw(t, "added"), 0).UTC(),
 	}
-	few := rapid.IntRange(0, 5)
+	few := rapid.IntRange(0, 8)
 	for range few.Draw(t, "tags") {
 		ind.Tags = append(ind.Tags, Tag{Name: words.Draw(t, "tag"), TechniqueID: rapid.SampledFrom([]string{"", "T1566", "T1055.005"}).Draw(t, "technique"),
 			Tactics: rapid.SliceOfN(rapid.OneOf(rapid.SampledFrom([]string{"Initial Access", "Impact"}), words), 0, 3).Draw(t, "tactics")})
 	}
 	for range few.Draw(t, "attributes") {
-		ind.Attributes = append(ind.Attributes, Attribute{Type: words.Draw(t, "attribute type"), Value: words.Draw(t, "value")})
+		ind.Attributes = append(ind.Attributes, Attribute{Type: attributeTypes.Draw(t, "attribute type"), Value: texts.Draw(t, "value"),
+			Pinned: rapid.Bool().Draw(t, "pinned"), Default: rapid.Bool().Draw(t, "default")})
 	}
 	for range few.Draw(t, "groups") {
-		ind.AssociatedGroups = append(ind.AssociatedGroups, Group{Type: words.Draw(t, "group type"), Name: words.Draw(t, "group"), OwnerName: words.Draw(t, "group owner")})
+		ind.AssociatedGroups = append(ind.AssociatedGroups, Group{Type: groupTypes.Draw(t, "group type"), Name: texts.Draw(t, "group"), OwnerName: texts.Draw(t, "group owner")})
 	}
 	for range few.Draw(t, "labels") {
 		ind.SecurityLabels = append(ind.SecurityLabels, SecurityLabel{words.Draw(t, "label")})
@@ -75,7 +87,8 @@ func TestEveryObjectCanBeSent(t *testing.T) {
 	})
 }
 
-// A description is whole JSON of at most 1,000 bytes, and says nothing that is not so.
+// A description is whole JSON of at most 1,000 bytes, and says nothing that is not so. What stands in it of groups and attributes
+// is what the order of their usefulness gives, whole and in ThreatConnect's order, and nothing else would fit.
 func TestDescription(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		ind := drawIndicator(t)
@@ -95,24 +108,157 @@ func TestDescription(t *testing.T) {
 		case len(text) < stix.MaxDescription-maxEscape-utf8.UTFMax-5:
 			t.Fatalf("cut to %d bytes: %s", len(text), text)
 		}
-		for n, g := range d.AssociatedGroups {
-			want := ind.AssociatedGroups[n]
-			if want.OwnerName == "" {
-				want.OwnerName = ind.OwnerName
-			}
-			if g != want {
-				t.Fatalf("group %d is %+v", n, g)
-			}
+		bare := *ind
+		bare.AssociatedGroups, bare.Attributes = nil, nil
+		room := stix.MaxDescription - len(bare.writeDescription(ind.Summary))
+		groups, room := takeInOrder(room, ownedGroups(ind), compareGroups, writtenGroup)
+		attributes, room := takeInOrder(room, ind.Attributes, compareAttributes, writtenAttribute)
+		if want := joinWritten(groups, writtenGroup); joinWritten(d.AssociatedGroups, writtenGroup) != want {
+			t.Fatalf("groups: want %s in %s", want, text)
 		}
-		for n, a := range d.Attributes {
-			if a != ind.Attributes[n] {
-				t.Fatalf("attribute %d is %+v", n, a)
-			}
+		if want := joinWritten(attributes, writtenAttribute); joinWritten(d.Attributes, writtenAttribute) != want {
+			t.Fatalf("attributes: want %s in %s", want, text)
 		}
-		if len(d.Attributes) > 0 && len(d.AssociatedGroups) < len(ind.AssociatedGroups) {
-			t.Fatal("a group left before the attributes")
+		if room != stix.MaxDescription-len(text) {
+			t.Fatalf("%d bytes with %d of room", len(text), room)
 		}
+		wantNoneFits(t, room, ownedGroups(ind), groups, writtenGroup)
+		wantNoneFits(t, room, ind.Attributes, attributes, writtenAttribute)
 	})
+}
+
+// ownedGroups are the groups of an indicator; one without an owner belongs to the indicator's.
+func ownedGroups(ind *Indicator) []Group {
+	owned := slices.Clone(ind.AssociatedGroups)
+	for n, g := range owned {
+		if g.OwnerName == "" {
+			owned[n].OwnerName = ind.OwnerName
+		}
+	}
+	return owned
+}
+
+func compareGroups(a, b Group) int {
+	order := map[string]int{"intrusion set": -13, "adversary": -12, "campaign": -11, "malware": -10, "tool": -9, "threat": -8, "vulnerability": -7,
+		"attack pattern": -6, "incident": -5, "event": -4, "course of action": -3, "signature": -2, "report": -1}
+	return order[strings.ToLower(a.Type)] - order[strings.ToLower(b.Type)]
+}
+
+func compareAttributes(a, b Attribute) int {
+	switch {
+	case a.Pinned && !b.Pinned:
+		return -1
+	case b.Pinned && !a.Pinned:
+		return 1
+	}
+	order := map[string]int{"description": -3, "source": -2, "phase of intrusion": -1}
+	switch typeOf := order[strings.ToLower(a.Type)] - order[strings.ToLower(b.Type)]; {
+	case typeOf != 0:
+		return typeOf
+	case a.Default && !b.Default:
+		return -1
+	case b.Default && !a.Default:
+		return 1
+	}
+	return 0
+}
+
+func writtenGroup(g Group) string {
+	return fmt.Sprintf(`{"type": %s, "name": %s, "ownerName": %s}`, appendQuoted(nil, g.Type), appendQuoted(nil, g.Name), appendQuoted(nil, g.OwnerName))
+}
+
+func writtenAttribute(a Attribute) string {
+	return fmt.Sprintf(`{"type": %s, "value": %s}`, appendQuoted(nil, a.Type), appendQuoted(nil, a.Value))
+}
+
+func joinWritten[T any](list []T, written func(T) string) string {
+	var all []string
+	for _, e := range list {
+		all = append(all, written(e))
+	}
+	return strings.Join(all, ", ")
+}
+
+// takeInOrder tries one element after the other, the first of the order first, and gives those that fit together in the list's
+// own order, and the room that is left.
+func takeInOrder[T any](room int, list []T, compare func(a, b T) int, written func(T) string) (taken []T, left int) {
+	var tried []int
+	for n := range list {
+		tried = append(tried, n)
+	}
+	slices.SortStableFunc(tried, func(a, b int) int { return compare(list[a], list[b]) })
+	fits := map[int]bool{}
+	size := 0
+	for _, n := range tried {
+		fits[n] = true
+		all := joinWritten(subset(list, fits), written)
+		if len(all) > room {
+			delete(fits, n)
+			continue
+		}
+		size = len(all)
+	}
+	return subset(list, fits), room - size
+}
+
+func subset[T any](list []T, in map[int]bool) (some []T) {
+	for n, e := range list {
+		if in[n] {
+			some = append(some, e)
+		}
+	}
+	return some
+}
+
+// wantNoneFits holds every element of a list that was not taken against the room that is left in the description.
+func wantNoneFits[T any](t *rapid.T, room int, list, taken []T, written func(T) string) {
+	size := len(joinWritten(taken, written))
+	for _, e := range list {
+		if all := joinWritten(append(slices.Clone(taken), e), written); len(all)-size <= room && !strings.Contains(joinWritten(taken, written), written(e)) {
+			t.Fatalf("%s fits into %d bytes and was left out", written(e), room)
+		}
+	}
+}
+
+// Where there is room for one of two, the more useful stays, whichever ThreatConnect lists first; of two that are as useful as each
+// other the first.
+func TestTheMoreUsefulStays(t *testing.T) {
+	long := strings.Repeat("x", 400)
+	var groups []Group
+	for _, typ := range []string{"Intrusion Set", "Adversary", "CAMPAIGN", "Malware", "Tool", "Threat", "Vulnerability", "Attack Pattern", "Incident",
+		"Event", "Course of Action", "Signature", "Report", "Document"} {
+		groups = append(groups, Group{Type: typ, Name: long, OwnerName: "Owner"})
+	}
+	attributes := []Attribute{
+		{Type: "Description", Pinned: true, Default: true}, {Type: "Description", Pinned: true}, {Type: "First Seen", Pinned: true},
+		{Type: "description", Default: true}, {Type: "Description"}, {Type: "Source", Default: true}, {Type: "Source"},
+		{Type: "Phase of Intrusion"}, {Type: "Additional Analysis and Context"},
+	}
+	for n := range attributes {
+		attributes[n].Value = long
+	}
+	for n := range groups[1:] {
+		pair := groups[n : n+2]
+		wantOne(t, &Indicator{AssociatedGroups: pair}, pair[0].Type, pair[1].Type)
+		wantOne(t, &Indicator{AssociatedGroups: []Group{pair[1], pair[0]}}, pair[0].Type, pair[1].Type)
+	}
+	for n := range attributes {
+		attributes[n].Value += fmt.Sprintf("number %d.", n)
+	}
+	for n := range attributes[1:] {
+		pair := attributes[n : n+2]
+		wantOne(t, &Indicator{Attributes: pair}, pair[0].Value, pair[1].Value)
+		wantOne(t, &Indicator{Attributes: []Attribute{pair[1], pair[0]}}, pair[0].Value, pair[1].Value)
+	}
+	wantOne(t, &Indicator{AssociatedGroups: []Group{{Type: "Document", Name: long + "one"}, {Type: "Email", Name: long + "two"}}}, "xone", "xtwo")
+	wantOne(t, &Indicator{AssociatedGroups: groups[13:], Attributes: attributes[:1]}, "Document", "number 0")
+}
+
+func wantOne(t *testing.T, ind *Indicator, kept, left string) {
+	t.Helper()
+	if text := ind.writeDescription("a.example"); !strings.Contains(text, kept) || strings.Contains(text, left) {
+		t.Errorf("%q stays, not %q: %s", left, kept, text)
+	}
 }
 
 func TestDescriptionIsNullWhereThreatConnectHasNothing(t *testing.T) {
