@@ -69,7 +69,11 @@ func (i *Indicator) appendWebLink(dst []byte) []byte {
 	if i.WebLink == "" || len(i.WebLink) > maxWebLink {
 		return append(dst, `null`...)
 	}
-	return appendText(dst, i.WebLink, 6*maxWebLink)
+	start := len(dst)
+	if dst = appendQuoted(dst, i.WebLink); len(dst)-start > maxWebLink+len(`""`) {
+		return append(dst[:start], `null`...)
+	}
+	return dst
 }
 
 // usefulGroups are the types of groups, the most useful to an analyst first: who is behind the indicator, what is used, how,

@@ -269,6 +269,21 @@ func TestDescriptionIsNullWhereThreatConnectHasNothing(t *testing.T) {
 	}
 }
 
+// A link that takes more than its bound once it is written leaves no less room to the rest.
+func TestLinkIsBoundAsWritten(t *testing.T) {
+	for _, link := range []string{strings.Repeat("\x01", maxWebLink), strings.Repeat(`"`, maxWebLink), strings.Repeat("x", maxWebLink), strings.Repeat("x", maxWebLink+1)} {
+		ind := &Indicator{Type: strings.Repeat("t", 200), OwnerName: strings.Repeat("o", 300), WebLink: link}
+		text := ind.writeDescription(strings.Repeat("s", 300))
+		var d described
+		if err := json.Unmarshal([]byte(text), &d); err != nil || len(text) > stix.MaxDescription {
+			t.Fatalf("%d bytes, %v: %s", len(text), err, text)
+		}
+		if whole := d.WebLink != nil && *d.WebLink == link; whole != (link == strings.Repeat("x", maxWebLink)) || !whole && d.WebLink != nil {
+			t.Errorf("%q is written in %s", link, text)
+		}
+	}
+}
+
 // As much of a summary stays as fits: every length around the bound is tried.
 func TestSummaryIsCutAtTheBound(t *testing.T) {
 	for _, character := range []string{"x", "ü", "語", "💥", `"`, "\x01", "State: inactive;"} {
