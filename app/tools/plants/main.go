@@ -36,7 +36,7 @@ func main() {
 	flag.BoolVar(&s.list, "list", false, "list the plants and end")
 	flag.BoolVar(&s.mutate, "mutate", false, "mutate the packages that are named, such as app/job, and run their own tests")
 	flag.StringVar(&s.run, "run", "", "with -mutate: run only these tests, as -run of go test has it")
-	flag.StringVar(&s.with, "with", "", "with -mutate: try what survives on the tests of these packages, divided by commas")
+	flag.StringVar(&s.with, "with", "", "with -mutate: try what survives on the tests of these packages, divided by commas; after a colon as -run")
 	flag.Usage = func() {
 		fmt.Fprintf(flag.CommandLine.Output(), "usage: plants [options] [NAME ...]\n       plants -mutate [options] PACKAGE ...\n")
 		flag.PrintDefaults()

@@ -9,8 +9,10 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
+	"syscall"
 	"time"
 )
 
@@ -78,15 +80,21 @@ func (s *settings) tryPackage(ctx context.Context, dir, path string, reasons map
 		return 0, err
 	}
 	began := time.Now()
+	ctx, stop := context.WithCancelCause(ctx)
+	defer stop(nil)
 	var mu sync.Mutex
 	var alive []mutant
 	explained := 0
 	s.eachAtOnce(len(mutants), func(i int) {
-		if ctx.Err() != nil {
-			return
-		}
 		for _, suite := range suites {
-			if s.kills(ctx, suite, mutants[i].name) {
+			if ctx.Err() != nil {
+				return
+			}
+			killed, err := s.kills(ctx, suite, mutants[i].name)
+			if err != nil {
+				stop(err)
+			}
+			if killed {
 				return
 			}
 		}
@@ -110,21 +118,30 @@ func (s *settings) tryPackage(ctx context.Context, dir, path string, reasons map
 	return len(alive), nil
 }
 
-// suite is the tests of one package.
+// suite is tests of one package.
 type suite struct {
 	pkg, binary string
+	args        []string
 	// limit is how long they may last with a mutant.
 	limit time.Duration
 }
 
 // buildSuites builds the tests of the package, and those of the packages of the option -with, which are tried after it.
 func (s *settings) buildSuites(ctx context.Context, dir, pkg string, changes []change) (suites []suite, err error) {
-	for _, name := range append([]string{pkg}, strings.FieldsFunc(s.with, func(r rune) bool { return r == ',' })...) {
-		binary, err := s.buildTest(ctx, dir, name, changes)
+	for n, name := range append([]string{pkg + ":" + s.run}, strings.FieldsFunc(s.with, func(r rune) bool { return r == ',' })...) {
+		name, tests, _ := strings.Cut(name, ":")
+		below := filepath.Join(dir, fmt.Sprint(n))
+		if err := os.Mkdir(below, 0o700); err != nil {
+			return nil, err
+		}
+		binary, err := s.buildTest(ctx, below, name, changes)
 		if err != nil {
 			return nil, err
 		}
-		one := suite{name, binary, 0}
+		one := suite{pkg: name, binary: binary, args: []string{"-test.failfast", "-test.timeout", "10m", "-test.run", tests}}
+		if s.drawsCases(name) { // the first case that fails is enough, and the next mutant has nothing of it
+			one.args = append(one.args, "-rapid.shrinktime", "0s", "-rapid.nofailfile")
+		}
 		began := time.Now()
 		if said, err := s.runTests(ctx, one, ""); err != nil {
 			return nil, fmt.Errorf("the tests of %s fail without a mutant: %w\n%s", name, err, said)
@@ -135,17 +152,42 @@ func (s *settings) buildSuites(ctx context.Context, dir, pkg string, changes []c
 	return suites, nil
 }
 
-// kills says that a suite fails with a mutant.
-func (s *settings) kills(ctx context.Context, one suite, name string) bool {
+// drawsCases says that tests of a package draw their cases, and shrink those that fail.
+func (s *settings) drawsCases(pkg string) bool {
+	files, _ := filepath.Glob(filepath.Join(s.root, pkg, "*_test.go")) //nolint:errcheck // the pattern is one
+	return slices.ContainsFunc(files, func(path string) bool {
+		data, err := os.ReadFile(path)
+		return err == nil && bytes.Contains(data, []byte(`"pgregory.net/rapid"`))
+	})
+}
+
+// kills says that a suite fails with a mutant, or comes to no end. Its error says that nothing is known.
+func (s *settings) kills(ctx context.Context, one suite, name string) (bool, error) {
 	limited, cancel := context.WithTimeout(ctx, one.limit)
 	defer cancel()
 	_, err := s.runTests(limited, one, name)
-	return err != nil
+	if limited.Err() == nil && wasInterrupted(err) {
+		return false, fmt.Errorf("%w: the tests of %s", errInterrupted, one.pkg)
+	}
+	return err != nil, nil
 }
 
-// runTests runs a test binary with a mutant in force, "" for none.
+// errInterrupted says that a run was ended by somebody else, and so says nothing.
+var errInterrupted = errors.New("a run was ended from outside")
+
+// wasInterrupted says that a process ended by a signal that no fault of its own brings.
+func wasInterrupted(err error) bool {
+	var exit *exec.ExitError
+	if !errors.As(err, &exit) {
+		return false
+	}
+	status, isStatus := exit.Sys().(syscall.WaitStatus)
+	return isStatus && status.Signaled() && slices.Contains([]syscall.Signal{syscall.SIGTERM, syscall.SIGKILL, syscall.SIGINT, syscall.SIGHUP}, status.Signal())
+}
+
+// runTests runs tests with a mutant in force, "" for none.
 func (s *settings) runTests(ctx context.Context, one suite, name string) (said string, err error) {
-	run := exec.CommandContext(ctx, one.binary, "-test.failfast", "-test.timeout", "10m", "-test.run", s.run)
+	run := exec.CommandContext(ctx, one.binary, one.args...)
 	run.Dir = filepath.Join(s.root, one.pkg)
 	run.Env = append(os.Environ(), switchVariable+"="+name)
 	var out bytes.Buffer

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
@@ -85,3 +86,44 @@ func TestExplainedMutantsFitTheSource(t *testing.T) {
 		t.Errorf("explained.txt explains what is no mutant any more: %s", key)
 	}
 }
+
+// A run that somebody else ended says nothing: neither does it find a plant, nor does it kill a mutant.
+func TestRunEndedFromOutsideSaysNothing(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct {
+		script string
+		end    ending
+	}{
+		"terminated": {"kill -TERM $$", interrupted},
+		"killed":     {"kill -KILL $$", interrupted},
+		"failed":     {"exit 1", failed},
+		"crashed":    {"kill -SEGV $$", failed},
+		"passed":     {"exit 0", passed},
+	} {
+		path := filepath.Join(t.TempDir(), "tests")
+		if err := os.WriteFile(path, []byte("#!/bin/sh\n"+tt.script+"\n"), 0o700); err != nil { //nolint:gosec // it is to be run
+			t.Fatal(err)
+		}
+		s := &settings{root: t.TempDir(), parallel: 1}
+		if err := os.MkdirAll(filepath.Join(s.root, "app", "simulation"), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		killed, err := s.kills(t.Context(), suite{pkg: ".", binary: path, limit: shortestLimit}, "m1")
+		if killed != (tt.end == failed) || errors.Is(err, errInterrupted) != (tt.end == interrupted) {
+			t.Errorf("%s: a mutant is killed: %v (%v)", name, killed, err)
+		}
+		f, err := s.runSeeds(t.Context(), path, t.TempDir(), "plant")
+		if found := err == nil; found != (tt.end == failed) || errors.Is(err, errInterrupted) != (tt.end == interrupted) {
+			t.Errorf("%s: a plant is found: %v (%v)", name, f, err)
+		}
+	}
+}
+
+// ending is how a run ended.
+type ending int
+
+const (
+	passed ending = iota
+	failed
+	interrupted
+)

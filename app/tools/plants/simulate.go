@@ -164,7 +164,11 @@ func (s *settings) runSeeds(ctx context.Context, binary, dir, name string, seeds
 	f := readFinding(out)
 	cancel()
 	io.Copy(io.Discard, out) //nolint:errcheck // until the process has ended
-	if err := <-ended; f.text == "" && err != nil {
+	switch err := <-ended; {
+	case f.text != "" || err == nil:
+	case wasInterrupted(err):
+		return f, fmt.Errorf("%w: the simulation with the plant %s", errInterrupted, name)
+	default:
 		f.text = "end: the process failed: " + err.Error()
 	}
 	if f.text == "" {
