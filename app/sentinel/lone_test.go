@@ -46,6 +46,30 @@ func TestBatchesOfOneInARow(t *testing.T) {
 	})
 }
 
+// Those who wait are told as soon as Sentinel accepts something, not when the last delivery ends, and the row begins anew.
+func TestRowEndsWithAnAcceptedObject(t *testing.T) {
+	var l loneRejections
+	l.beginDelivery()
+	first := l.addRejection("no")
+	second := l.addRejection("no")
+	l.startOver()
+	for i, c := range []*rejectionCause{first, second} {
+		select {
+		case <-c.known:
+		default:
+			t.Fatalf("rejection %d still waits", i+1)
+		}
+		if c.isConfig() {
+			t.Errorf("rejection %d is taken for the configuration", i+1)
+		}
+	}
+	for n := 1; n <= maxLone; n++ {
+		if got := l.addRejection("no").isConfig(); got != (n == maxLone) {
+			t.Errorf("rejection %d of the next row: taken for the configuration: %v", n, got)
+		}
+	}
+}
+
 // Three deliveries at once, each of one record: none is settled as rejected, because together they show the cause.
 func TestBatchesOfOneAtOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

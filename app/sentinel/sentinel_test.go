@@ -1,13 +1,18 @@
 package sentinel
 
 import (
+	"context"
+	"fmt"
 	"io"
 	"net/http"
 	"strings"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"pgregory.net/rapid"
+
+	"mssentinel/app/standin/sentinelserver"
 )
 
 func TestRequest(t *testing.T) {
@@ -36,7 +41,7 @@ func TestRequest(t *testing.T) {
 	if want := `{"sourcesystem":"ThreatConnect-\"Ä\"","stixobjects":[{"a":1},{"b":"<>"}]}`; string(body) != want {
 		t.Errorf("body %s", body)
 	}
-	for name, want := range map[string]string{"Authorization": "Bearer t", "Content-Type": "application/json", "User-Agent": "mssentinel/1"} {
+	for name, want := range map[string]string{"Authorization": "Bearer t", "Content-Type": "application/json", "Accept": "application/json", "User-Agent": "mssentinel/1"} {
 		if got.Header.Get(name) != want {
 			t.Errorf("%s: %q", name, got.Header.Get(name))
 		}
@@ -49,6 +54,120 @@ func TestRequest(t *testing.T) {
 type transport func(*http.Request) (*http.Response, error)
 
 func (f transport) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
+
+// openContext counts who waits for its end.
+type openContext struct {
+	context.Context
+	waiting int
+}
+
+func (c *openContext) AfterFunc(f func()) (stop func() bool) {
+	c.waiting++
+	stopOuter := context.AfterFunc(c.Context, f)
+	return func() bool {
+		c.waiting--
+		return stopOuter()
+	}
+}
+
+// closedBody notes that an answer was closed.
+type closedBody struct {
+	io.Reader
+	closed *bool
+}
+
+func (b closedBody) Close() error {
+	*b.closed = true
+	return nil
+}
+
+// A request leaves nothing behind, however long the context lives that it was made in.
+func TestRequestLeavesNothingBehind(t *testing.T) {
+	closed := false
+	c, err := New(Options{
+		TenantID: tenant, ClientID: clientID, WorkspaceID: workspace, Secret: func() string { return secret },
+		Transport: transport(func(r *http.Request) (*http.Response, error) {
+			response, err := answers{200, strings.Repeat(" ", 2*maxAnswer)}.RoundTrip(r)
+			response.Body = closedBody{response.Body, &closed}
+			return response, err
+		}),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx := &openContext{Context: t.Context()}
+	if _, _, answer, err := c.postBody(ctx, []byte("{}"), "t"); err != nil || len(answer) != maxAnswer+1 {
+		t.Fatalf("%v, %d bytes", err, len(answer))
+	}
+	if ctx.waiting != 0 || !closed {
+		t.Errorf("%d wait for the end of its context, its answer is closed: %v", ctx.waiting, closed)
+	}
+	call, end := requestContext(ctx)
+	if end(); call.Err() == nil || ctx.waiting != 0 {
+		t.Errorf("a request that is over: %v, %d wait", call.Err(), ctx.waiting)
+	}
+}
+
+// The moment before each request is told, and no earlier one: until then the objects are not at Sentinel for certain.
+func TestSendsAreTold(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l, start := newLab(t, setup{limit: 1}), time.Now()
+		l.inject(sentinelserver.Fault{Kind: sentinelserver.Status, After: 1}, sentinelserver.Fault{Kind: sentinelserver.TokenSlow, Seconds: 5})
+		var told []string
+		g := &ledger{slots: l.slots, rejected: map[int]Rejection{}}
+		for i := range 2 {
+			report := Report{Settle: g.settle, OnWait: l.onWait, OnSend: func() {
+				told = append(told, fmt.Sprintf("%d at %v after %d", i, time.Since(start).Round(time.Second), l.far.RequestCount()))
+			}}
+			if err := l.client.Deliver(t.Context(), source, objects(i, 1), report); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if got := strings.Join(told, "; "); got != "0 at 5s after 0; 1 at 1m5s after 1; 1 at 2m5s after 2" {
+			t.Errorf("told of %s", got)
+		}
+		l.quiet()
+	})
+}
+
+// The log names what Microsoft's support asks for, once for each request, and a batch that is accepted is not worth a warning.
+func TestLogOfRequests(t *testing.T) {
+	for name, tt := range map[string]struct {
+		fault sentinelserver.Fault
+		n     int
+		want  []string
+	}{
+		"accepted": {n: 3, want: []string{`level=DEBUG msg="Sentinel accepted a batch" objects=3`}},
+		"alone":    {n: 1, want: []string{`level=DEBUG msg="Sentinel accepted a batch" objects=1`}},
+		"one rejected": {sentinelserver.Fault{Kind: sentinelserver.RefuseRecord, Match: named(1)}, 3,
+			[]string{`level=WARN msg="Sentinel did not accept all of a batch" status=200 objects=3 rejected=1`}},
+		"out of order": {sentinelserver.Fault{Kind: sentinelserver.Status}, 3, []string{`level=WARN msg="Sentinel did not accept all of a batch" status=503 objects=3 rejected=0`,
+			`level=DEBUG msg="Sentinel accepted a batch" objects=3`}},
+		"refused by a stranger": {sentinelserver.Fault{Kind: sentinelserver.Status, Status: 403, Form: "html"}, 1, []string{
+			`level=WARN msg="Sentinel did not accept all of a batch" status=403 objects=1`, `level=INFO msg="Sentinel was asked without objects`, `level=DEBUG msg="Sentinel accepted a batch" objects=1`}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				l := newLab(t, setup{limit: 100})
+				if tt.fault.Kind != "" {
+					l.inject(tt.fault)
+				}
+				if _, err := l.deliver(t.Context(), objects(0, tt.n)); err != nil {
+					t.Fatal(err)
+				}
+				lines := strings.Split(strings.TrimSpace(l.log.String()), "\n")
+				if len(lines) != len(tt.want) {
+					t.Fatalf("%d lines:\n%s", len(lines), l.log)
+				}
+				for i, want := range tt.want {
+					if !strings.Contains(lines[i], want) || strings.Contains(want, "WARN") && !strings.Contains(lines[i], "request_id=") {
+						t.Errorf("line %d is %s, want %s", i+1, lines[i], want)
+					}
+				}
+			})
+		})
+	}
+}
 
 // A request that is filled as far as there is room has 1 MiB.
 func TestMaxPayload(t *testing.T) {
