@@ -154,7 +154,7 @@ func (s *settings) buildSuites(ctx context.Context, dir, pkg string, changes []c
 
 // drawsCases says that tests of a package draw their cases, and shrink those that fail.
 func (s *settings) drawsCases(pkg string) bool {
-	files, _ := filepath.Glob(filepath.Join(s.root, pkg, "*_test.go")) //nolint:errcheck // the pattern is one
+	files, _ := filepath.Glob(filepath.Join(s.root, pkg, "*_test.go"))
 	return slices.ContainsFunc(files, func(path string) bool {
 		data, err := os.ReadFile(path)
 		return err == nil && bytes.Contains(data, []byte(`"pgregory.net/rapid"`))
