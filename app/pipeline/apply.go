@@ -25,8 +25,8 @@ type applier struct {
 	disk   *disk
 	log    *slog.Logger
 	// uploads is the uploader's task, woken when rows were queued.
-	uploads    *task
-	precedence *precedence
+	uploads *task
+	pages   *pagesUnderWay
 }
 
 // applyChunks writes mapped chunks to the ledger and the outbox, in the order in which they were read.
@@ -63,7 +63,7 @@ func (p *applier) applyChunk(k *chunk) error {
 	}
 	batch := ledger.Batch{Job: a.job.Number, Mode: k.mode, Query: k.query, Unread: k.unread, Place: k.place,
 		Found: k.found, Now: k.now}
-	p.precedence.giveWay(a.ctx)
+	p.pages.giveWay(a.ctx)
 	var counts job.Counts
 	err := p.disk.retryWrite(a.ctx, func(ctx context.Context) (err error) {
 		counts, err = p.store.Apply(ctx, batch)

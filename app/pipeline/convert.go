@@ -32,8 +32,8 @@ type converter struct {
 	// chunks carries what Download read.
 	chunks chan *chunk
 	// calls holds a token for every call to a mapper that is under way.
-	calls      chan struct{}
-	precedence *precedence
+	calls chan struct{}
+	pages *pagesUnderWay
 }
 
 // convertChunks maps several batches at a time and hands the chunks on in order, until Download closes the channel.
@@ -79,7 +79,7 @@ func (c *converter) startMapping(k *chunk) {
 		for len(all) > 0 {
 			part := all[:min(mapBatch, len(all))]
 			all = all[len(part):]
-			c.precedence.giveWay(k.attempt.ctx)
+			c.pages.giveWay(k.attempt.ctx)
 			c.calls <- struct{}{}
 			k.mapping.Go(func() {
 				defer func() { <-c.calls }()

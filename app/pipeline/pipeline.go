@@ -90,8 +90,8 @@ type Pipeline struct {
 	mappers *mapperSet
 	disk    *disk
 	outbox  *outboxGauge
-	// precedence has the work on updates give way to pages.
-	precedence *precedence
+	// pages has the work on updates give way to pages.
+	pages *pagesUnderWay
 	// current is the attempt in hand, or nil. The downloader sets it; the uploader, the commands and the screens read it.
 	current *atomic.Pointer[attempt]
 	pauses  pauseStore
@@ -119,7 +119,7 @@ func New(o Options) *Pipeline {
 		current: new(atomic.Pointer[attempt]),
 		pauses:  o.Store,
 
-		precedence: new(precedence),
+		pages: new(pagesUnderWay),
 	}
 	p.joinTasks()
 	return p
@@ -132,10 +132,10 @@ func (p *Pipeline) joinTasks() {
 	chunks := make(chan *chunk, 1)
 	p.live = &liveCounter{store: p.Store, woken: make(chan struct{}, 1), log: p.Logger}
 	p.uploader = &uploader{task: upload, store: p.Store, sentinel: p.Sentinel, outbox: p.outbox, disk: p.disk,
-		precedence: p.precedence, current: p.current, suspensions: make(chan suspension), log: p.Logger}
+		pages: p.pages, current: p.current, suspensions: make(chan suspension), log: p.Logger}
 	p.converter = &converter{task: convert, mappers: p.mappers, chunks: chunks,
-		calls: make(chan struct{}, runtime.GOMAXPROCS(0)), precedence: p.precedence,
-		applier: &applier{task: convert, store: p.Store, outbox: p.outbox, disk: p.disk, uploads: upload, precedence: p.precedence, log: p.Logger}}
+		calls: make(chan struct{}, runtime.GOMAXPROCS(0)), pages: p.pages,
+		applier: &applier{task: convert, store: p.Store, outbox: p.outbox, disk: p.disk, uploads: upload, pages: p.pages, log: p.Logger}}
 	p.downloader = &downloader{task: download, store: p.Store, ledger: p.Store, threatConnect: p.ThreatConnect,
 		mappers: p.mappers, handover: handover{download, chunks}, uploader: p.uploader, schedules: schedule, live: p.live,
 		disk: p.disk, current: p.current, lag: p.Lag, overlap: p.Overlap, log: p.Logger}

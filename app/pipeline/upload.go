@@ -286,7 +286,7 @@ func (s *uploadSession) noteSent(b batch) {
 // deliverBatch sends a batch and settles each answer in the store. What is settled is final, even if the rest of the
 // batch fails.
 func (s *uploadSession) deliverBatch(b batch) error {
-	s.precedence.giveWay(s.ctx)
+	s.pages.giveWay(s.ctx)
 	objects := make([][]byte, len(b.rows))
 	for i := range b.rows {
 		objects[i] = b.rows[i].Payload

@@ -38,7 +38,7 @@ type uploader struct {
 	disk     *disk
 	log      *slog.Logger
 
-	precedence *precedence
+	pages *pagesUnderWay
 	// current is the attempt in hand, or nil.
 	current *atomic.Pointer[attempt]
 	// sent is the newest row of the outbox that was in a request.

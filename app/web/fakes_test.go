@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -43,6 +44,7 @@ type world struct {
 	trouble  string
 	overview pipeline.Overview
 	calls    []string
+	pages    atomic.Int64
 
 	owners  func(context.Context) ([]threatconnect.Owner, error)
 	count   func(context.Context, threatconnect.Query) (int64, error)
@@ -486,7 +488,10 @@ func (w *world) Preview(ctx context.Context, q threatconnect.Query, settings led
 	w.mu.Unlock()
 	return w.preview(ctx, q)
 }
-func (w *world) BeginPage() (done func()) { return func() {} }
+func (w *world) BeginPage() (done func()) {
+	w.pages.Add(1)
+	return func() { w.pages.Add(-1) }
+}
 
 func (w *world) Trouble() string { return w.trouble }
 

@@ -5,6 +5,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"mssentinel/app/job"
 )
 
 // Work gives way as long as pages are being made, though never for long, and not at all when there are none.
@@ -23,7 +25,7 @@ func TestGiveWay(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				p := &Pipeline{precedence: new(precedence)}
+				p := &Pipeline{pages: new(pagesUnderWay)}
 				for _, takes := range tt.pages {
 					done := p.BeginPage()
 					time.AfterFunc(takes, done)
@@ -34,12 +36,32 @@ func TestGiveWay(t *testing.T) {
 					cancel()
 				}
 				began := time.Now()
-				p.precedence.giveWay(ctx)
+				p.pages.giveWay(ctx)
 				if got := time.Since(began); got != tt.want {
 					t.Errorf("gave way for %v, want %v", got, tt.want)
 				}
 				time.Sleep(time.Minute) // the pages end
 			})
 		})
+	}
+}
+
+// Each task of an update gives way once to a page that takes long, where there is one piece of work: Convert before the mapper and
+// before the ledger, Upload before the request.
+func TestUpdatesGiveWayToPages(t *testing.T) {
+	takes := func(t *testing.T, page bool) (took time.Duration) {
+		in(t, func(t *testing.T) {
+			w := newWorld(t)
+			w.put("Alpha", "a.example")
+			if page {
+				defer w.p.BeginPage()()
+			}
+			j := w.done(w.save(job.Full, query("", "Alpha")))
+			took = j.DateCompleted.Sub(*j.DateStarted)
+		})
+		return took
+	}
+	if later := takes(t, true) - takes(t, false); later != 3*longestPause {
+		t.Errorf("the update took %v longer beside a page, want %v", later, 3*longestPause)
 	}
 }

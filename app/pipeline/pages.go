@@ -6,9 +6,9 @@ import (
 	"time"
 )
 
-// precedence has updates give way to whoever waits for a page. Both share the processors, and an update that takes a little longer
+// pagesUnderWay has updates give way to whoever waits for a page. Both share the processors, and an update that takes a little longer
 // is nothing to notice, where Sentinel's limit sets its pace. A page that is late is.
-type precedence struct{ pages atomic.Int64 }
+type pagesUnderWay struct{ atomic.Int64 }
 
 const (
 	// longestPause bounds for how long a piece of work gives way: updates go on whatever is asked for.
@@ -19,13 +19,13 @@ const (
 
 // BeginPage says that somebody waits for a page, until done is called.
 func (p *Pipeline) BeginPage() (done func()) {
-	p.precedence.pages.Add(1)
-	return func() { p.precedence.pages.Add(-1) }
+	p.pages.Add(1)
+	return func() { p.pages.Add(-1) }
 }
 
 // giveWay waits before a piece of work while pages are being made.
-func (p *precedence) giveWay(ctx context.Context) {
-	for paused := time.Duration(0); p.pages.Load() > 0 && paused < longestPause; paused += lookAgain {
+func (p *pagesUnderWay) giveWay(ctx context.Context) {
+	for paused := time.Duration(0); p.Load() > 0 && paused < longestPause; paused += lookAgain {
 		select {
 		case <-ctx.Done():
 			return
