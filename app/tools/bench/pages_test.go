@@ -69,7 +69,8 @@ func TestBars(t *testing.T) {
 	}
 }
 
-// The whole, at a size that costs seconds: the statements that write the history know the schema, and every page answers.
+// The whole, at a size that costs seconds: what every owner has is live (half of so few is invalid, or stands twice), the statements
+// that write the history know the schema, and every page answers.
 func TestMeasureScreens(t *testing.T) {
 	t.Parallel()
 	r, err := measureScreens(t.Context(), options{app: folder(), state: t.TempDir(), count: 2000,
@@ -77,8 +78,8 @@ func TestMeasureScreens(t *testing.T) {
 	if err != nil {
 		t.Fatalf("%v; was ./package.sh build run?", err)
 	}
-	if r.State.Queries != 3 || r.State.Jobs < 30 || r.State.Errors < 300 || r.State.Live == 0 || len(r.Pages) != len(pages) {
-		t.Errorf("%+v", r)
+	if r.State.Queries != 3 || r.State.Jobs < 30 || r.State.Errors < 300 || r.State.Live < 900 || len(r.Pages) != len(pages) {
+		t.Errorf("%+v, %d pages of %d", r.State, len(r.Pages), len(pages))
 	}
 	if err := r.checkBars(); err != nil {
 		t.Error(err)

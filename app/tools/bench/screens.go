@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"mssentinel/app/standin/sentinelserver"
@@ -144,8 +145,9 @@ func (s *screens) buildState(ctx context.Context) error {
 // queryList has one query that selects everything, and before it those that select up to two hundred indicators each.
 func (s *screens) queryList() (list []any) {
 	var owners []string
+	empty := moreOwners()
 	for _, o := range s.tc.Owners() {
-		if o.ID < 10_000 {
+		if !slices.ContainsFunc(empty, func(e tcserver.Owner) bool { return e.ID == o.ID }) {
 			owners = append(owners, o.Name)
 		}
 	}
