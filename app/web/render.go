@@ -39,12 +39,16 @@ func renderPage(c echo.Context, status int, page templ.Component) error {
 	return c.HTMLBlob(status, bytes.ReplaceAll(buf.Bytes(), []byte(templates.SeenMark), []byte(seen)))
 }
 
-// tokenValue finds what is another in each rendering of the same page.
-var tokenValue = regexp.MustCompile(`(name="token" value|data-token)="[^"]*"`)
+// tokenValues find what is another in each rendering of the same page. Each begins with a literal text, which a large page is searched
+// for ten times as fast as for one of two.
+var tokenValues = []*regexp.Regexp{regexp.MustCompile(`name="token" value="[^"]*"`), regexp.MustCompile(`data-token="[^"]*"`)}
 
 // fingerprintPage is the same for pages that show the same.
 func fingerprintPage(page []byte) string {
-	sum := sha256.Sum256(tokenValue.ReplaceAll(page, nil))
+	for _, value := range tokenValues {
+		page = value.ReplaceAll(page, nil)
+	}
+	sum := sha256.Sum256(page)
 	return hex.EncodeToString(sum[:8])
 }
 

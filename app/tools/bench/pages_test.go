@@ -78,7 +78,7 @@ func TestMeasureScreens(t *testing.T) {
 	if err != nil {
 		t.Fatalf("%v; was ./package.sh build run?", err)
 	}
-	if r.State.Queries != 3 || r.State.Jobs < 30 || r.State.Errors < 300 || r.State.Live < 900 || len(r.Pages) != len(pages) {
+	if r.State.Queries != 3 || r.State.Jobs < 30 || r.State.Errors < 300 || r.State.Live < 1400 || len(r.Pages) != len(pages) {
 		t.Errorf("%+v, %d pages of %d", r.State, len(r.Pages), len(pages))
 	}
 	if err := r.checkBars(); err != nil {

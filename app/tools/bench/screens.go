@@ -27,7 +27,7 @@ type screens struct {
 // moreOwners are owners without an indicator, as large instances have hundreds.
 func moreOwners() (all []tcserver.Owner) {
 	for i := range 500 {
-		all = append(all, tcserver.Owner{ID: int64(10_000 + i), Name: fmt.Sprintf("Source %03d", i), Type: "Source"})
+		all = append(all, tcserver.Owner{ID: int64(1_000_000 + i), Name: fmt.Sprintf("Source %03d", i), Type: "Source"})
 	}
 	return all
 }
