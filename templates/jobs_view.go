@@ -81,8 +81,9 @@ var commandLabels = map[string]string{"confirm": "Confirm", "dismiss": "Dismiss"
 // JobPage is one job with all that is known of it.
 type JobPage struct {
 	Frame
-	// List leads back to the list that the job was looked at from.
-	List  string
+	// List leads back to the list that the job was looked at from, and Here to the job with the way back.
+	List, Here string
+	// Self is the page's own relative URL with what it shows, for polling.
 	Self  string
 	Job   Job
 	Facts []Fact
@@ -181,6 +182,8 @@ type FunnelStep struct {
 
 // Detail is what a job did for one query and type, or in total.
 type Detail struct {
+	// Link leads to the types of the query, or away from them, and Place is where on the page; "" where all types are shown.
+	Link, Place                                                                                string
 	Total                                                                                      bool
 	Query, Type                                                                                string
 	Downloaded, BelowFloor, Invalid, Duplicate, Unchanged, Queued, Uploaded, Rejected, Retired int64

@@ -1,8 +1,9 @@
 package web
 
 import (
-	"context"
+	"cmp"
 	"fmt"
+	"maps"
 	"net/http"
 	"net/url"
 	"slices"
@@ -24,12 +25,13 @@ func (s *server) showJob(c echo.Context, id string) error {
 	if err != nil {
 		return err
 	}
-	details, err := s.jobDetails(ctx, id)
+	here := jobAddress(c, id)
+	details, err := s.jobDetails(c, id, here)
 	if err != nil {
 		return err
 	}
 	view := templates.JobPage{
-		Frame: s.newFrame(c, "Job Details", "jobs"), Self: pageURL("jobs", url.Values{"id": {id}}),
+		Frame: s.newFrame(c, "Job Details", "jobs"), Here: pageURL("jobs", here), Self: pageURL("jobs", withTypes(here, c.QueryParam("types"))),
 		List: listURL("jobs", c.QueryParam("list")), Job: jobRow(j), Facts: jobFacts(j), Stages: jobStages(j, time.Now()), Funnel: jobFunnel(j.Counts), Details: details,
 	}
 	if p := s.jobProgress(); p != nil && p.RequestID == id {
@@ -54,8 +56,26 @@ func (s *server) showJob(c echo.Context, id string) error {
 		}
 		view.Self = view.Held.Self
 	}
-	view.Ask = askJob(c.QueryParam("ask"), view.Job, asked)
+	view.Ask = askJob(c.QueryParam("ask"), view.Job, asked, view.Here)
 	return renderPage(c, http.StatusOK, templates.JobDetails(view))
+}
+
+// jobAddress are the parameters of the page of a job: its id, and the list that it was looked at from.
+func jobAddress(c echo.Context, id string) url.Values {
+	params := url.Values{"id": {id}}
+	if list := c.QueryParam("list"); list != "" {
+		params.Set("list", list)
+	}
+	return params
+}
+
+// withTypes is a copy of params that names the query whose types are shown; "" for none.
+func withTypes(params url.Values, query string) url.Values {
+	params = maps.Clone(params)
+	if query != "" {
+		params.Set("types", query)
+	}
+	return params
 }
 
 // jobRow is a job's line on JOBS.
@@ -233,8 +253,13 @@ func (s *server) pausedTasks() []string {
 // maxLabel bounds in bytes what is shown of a TQL where it only names a query.
 const maxLabel = 63
 
+// manyDetails is how many counts by query and type a page shows at most as they are. Of more it shows those by query, and the types of
+// one that is chosen.
+const manyDetails = 100
+
 // jobDetails are the counts by query and type. They name the queries by their place in today's list.
-func (s *server) jobDetails(ctx context.Context, id string) ([]templates.Detail, error) {
+func (s *server) jobDetails(c echo.Context, id string, here url.Values) ([]templates.Detail, error) {
+	ctx := c.Request().Context()
 	details, err := s.Store.JobDetails(ctx, id)
 	if err != nil {
 		return nil, err
@@ -247,54 +272,53 @@ func (s *server) jobDetails(ctx context.Context, id string) ([]templates.Detail,
 	for i, q := range queries {
 		labels[q.ID] = fmt.Sprintf("%d: %s", i+1, text.Cut(q.TQL, maxLabel))
 	}
-	rows := make([]templates.Detail, 0, len(details))
-	for _, d := range details {
-		label, saved := labels[d.QueryID]
-		if !saved {
-			label = "a query that was deleted"
-		}
-		rows = append(rows, templates.Detail{Query: label, Type: d.Type, Downloaded: d.Downloaded, BelowFloor: d.BelowFloor, Invalid: d.Invalid,
-			Duplicate: d.Duplicate, Unchanged: d.Unchanged, Queued: d.Queued, Uploaded: d.Uploaded,
-			Rejected: d.Rejected, Retired: d.Retired})
-	}
-	return addTotals(rows), nil
-}
-
-// addTotals puts the sum of a query before its types where there are several, and the sum of all at the end.
-func addTotals(rows []templates.Detail) []templates.Detail {
-	var all []templates.Detail
-	sum, queries := templates.Detail{Query: "All queries", Total: true}, 0
-	for len(rows) > 0 {
+	few := len(details) <= manyDetails
+	var rows []templates.Detail
+	var all job.Counts
+	given := 0 // queries
+	for ; len(details) > 0; given++ {
+		query := details[0].QueryID
 		n := 1
-		for n < len(rows) && rows[n].Query == rows[0].Query {
+		for n < len(details) && details[n].QueryID == query {
 			n++
 		}
-		total := templates.Detail{Query: rows[0].Query, Type: "All types", Total: true}
-		for _, r := range rows[:n] {
-			addDetail(&total, r)
+		label := cmp.Or(labels[query], "a query that was deleted")
+		var total job.Counts
+		var types []templates.Detail
+		for _, d := range details[:n] {
+			total.Add(d.Counts)
+			types = append(types, detailRow(label, d.Type, d.Counts))
 		}
-		addDetail(&sum, total)
+		all.Add(total)
+		open := few || query == c.QueryParam("types")
 		if n > 1 {
-			all = append(all, total)
+			sum := detailRow(label, "All types", total)
+			sum.Total = true
+			if !few {
+				sum.Place = "counts-" + query
+				sum.Link, sum.Type = pageURL("jobs", withTypes(here, query))+"#"+sum.Place, fmt.Sprintf("%d types", n)
+				if open {
+					sum.Link, sum.Type = pageURL("jobs", here)+"#"+sum.Place, "Hide the types"
+				}
+			}
+			rows = append(rows, sum)
 		}
-		all, rows, queries = append(all, rows[:n]...), rows[n:], queries+1
+		if n == 1 || open {
+			rows = append(rows, types...)
+		}
+		details = details[n:]
 	}
-	if queries > 1 {
-		all = append(all, sum)
+	if given > 1 {
+		sum := detailRow("All queries", "All types", all)
+		sum.Total = true
+		rows = append(rows, sum)
 	}
-	return all
+	return rows, nil
 }
 
-func addDetail(sum *templates.Detail, d templates.Detail) {
-	sum.Downloaded += d.Downloaded
-	sum.BelowFloor += d.BelowFloor
-	sum.Invalid += d.Invalid
-	sum.Duplicate += d.Duplicate
-	sum.Unchanged += d.Unchanged
-	sum.Queued += d.Queued
-	sum.Uploaded += d.Uploaded
-	sum.Rejected += d.Rejected
-	sum.Retired += d.Retired
+func detailRow(query, typ string, n job.Counts) templates.Detail {
+	return templates.Detail{Query: query, Type: typ, Downloaded: n.Downloaded, BelowFloor: n.BelowFloor, Invalid: n.Invalid, Duplicate: n.Duplicate,
+		Unchanged: n.Unchanged, Queued: n.Queued, Uploaded: n.Uploaded, Rejected: n.Rejected, Retired: n.Retired}
 }
 
 // jobStages are when each stage of a job worked, and from when to when it waited.
@@ -452,10 +476,9 @@ func countFacts(j job.Job) []templates.Fact {
 	return facts
 }
 
-// askJob asks before a command to a job; nil when the job does not take it now.
-func askJob(action string, j templates.Job, asked *store.HeldSummary) *templates.Question {
-	q := &templates.Question{Action: pageURL("jobs", url.Values{"id": {j.RequestID}}),
-		Back:   pageURL("jobs", url.Values{"id": {j.RequestID}}) + "#" + action + "-" + j.RequestID,
+// askJob asks before a command to a job; nil when the job does not take it now. here is the address that it is asked on.
+func askJob(action string, j templates.Job, asked *store.HeldSummary, here string) *templates.Question {
+	q := &templates.Question{Action: here, Back: here + "#" + action + "-" + j.RequestID,
 		Fields: []templates.Field{{Name: "action", Value: action}, {Name: "id", Value: j.RequestID}}}
 	amount := templates.Amount(j.Held, "object", "objects")
 	switch {

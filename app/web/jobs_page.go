@@ -187,11 +187,7 @@ func (s *server) askList(c echo.Context, here url.Values) (*templates.Question, 
 	if err != nil {
 		return nil, err
 	}
-	q := askJob(action, jobRow(j), asked)
-	if q != nil {
-		q.Action, q.Back = pageURL("jobs", here), pageURL("jobs", here)+"#"+action+"-"+id
-	}
-	return q, nil
+	return askJob(action, jobRow(j), asked, pageURL("jobs", here)), nil
 }
 
 // askRun asks before a job is started by hand; nil for a mode that there is not.
@@ -283,7 +279,9 @@ func (s *server) submitJobForm(c echo.Context) error {
 		return err
 	}
 	if c.QueryParam("id") != "" {
-		return seeOther(c, pageURL("jobs", url.Values{"id": {id}, "done": {action}}))
+		here := jobAddress(c, id)
+		here.Set("done", action)
+		return seeOther(c, pageURL("jobs", here))
 	}
 	return s.returnToList(c, action, true)
 }

@@ -339,6 +339,45 @@ func TestJobDetails(t *testing.T) {
 	v.sees("This update would retire 1 object in Microsoft Sentinel", "Confirm", "Dismiss")
 }
 
+// Of a job of many queries the page shows the counts by query, and the types of one that is asked for. The way back to the list stays.
+func TestJobOfManyQueries(t *testing.T) {
+	w := largeList()
+	w.jobs = everyJob()
+	for _, q := range w.queries {
+		for i, typ := range []string{"Address", "File", "Host"} {
+			w.details = append(w.details, job.Detail{QueryID: q.ID, Type: typ, Counts: job.Counts{Downloaded: int64(i + 1)}})
+		}
+	}
+	v := w.visit(t, "ui/jobs?status=Upload+Complete")
+	v.follow("Details of job complete")
+	v.sees("3 types", "All queries", "3,000")
+	v.misses("Address")
+	if size := call(t, w.handler(), http.MethodGet, "/ui/jobs?id=complete", "").Body.Len(); size > 300_000 {
+		t.Errorf("the page has %d bytes", size)
+	}
+	v.follow("3 types") // the first query's
+	v.sees("Address", "Hide the types", "All queries")
+	v.follow("Hide the types")
+	v.misses("Address")
+	v.follow("Jobs")
+	v.sees("Upload Complete", "complete")
+}
+
+// A question over a job keeps the way back to its list, and so does the answer.
+func TestQuestionKeepsTheList(t *testing.T) {
+	w := twoSaved()
+	w.jobs = everyJob()
+	v := w.visit(t, "ui/jobs?id=running&list=status%3DUpload%2BIn%2BProgress")
+	v.follow("Cancel")
+	v.press("Cancel Job")
+	v.sees("The job is cancelled.")
+	if back := attr(v.find("the way back", func(n *html.Node) bool {
+		return n.Data == "a" && textOf(n) == "Jobs" && strings.Contains(attr(n, "href"), "?")
+	}), "href"); back != "jobs?status=Upload+In+Progress" {
+		t.Errorf("the way back is %q", back)
+	}
+}
+
 func TestJobCommands(t *testing.T) {
 	for _, tt := range []struct{ link, title, button, says, did string }{
 		{"Run Delta", "Run Delta", "Run Delta", "The job is queued.", "submit delta"},

@@ -109,7 +109,7 @@ func tellJobExtremes() []Story {
 		}))},
 		{"job-long", Long, "a job of 100 queries with a long message and 20 attempts", templates.JobDetails(newLongJob())},
 		{"job-rtl", RightToLeft, "what would leave, by right-to-left owners and values", templates.JobDetails(templates.JobPage{
-			Frame: newFrame("Job Details", "jobs"), Self: "jobs?id=" + jobID, Job: newJobs()[3], Held: newRTLHeld()})},
+			Frame: newFrame("Job Details", "jobs"), Here: "jobs?id=" + jobID, Self: "jobs?id=" + jobID, Job: newJobs()[3], Held: newRTLHeld()})},
 		{"jobs-rtl", RightToLeft, "a source of a right-to-left name, and such a message", templates.JobsPage(newJobsPage(func(v *templates.Jobs) {
 			v.Source, v.Jobs = "ThreatConnect-"+arabic, newJobs()
 			v.Jobs[2].Message = "The owner " + arabic + " is gone: correct query 3, then retry."
@@ -133,12 +133,15 @@ func newLongJobs() []templates.Job {
 
 func newLongJob() templates.JobPage {
 	j := newLongJobs()[2]
-	v := templates.JobPage{Frame: newFrame("Job Details", "jobs"), List: "jobs", Self: "jobs?id=" + j.RequestID, Job: j, Facts: newFacts(), Stages: newStages(), Funnel: newFunnel()}
+	v := templates.JobPage{Frame: newFrame("Job Details", "jobs"), List: "jobs", Here: "jobs?id=" + j.RequestID, Self: "jobs?id=" + j.RequestID, Job: j, Facts: newFacts(), Stages: newStages(), Funnel: newFunnel()}
 	for i := range 100 {
 		d := newDetails()[0]
 		d.Query = fmt.Sprintf("%d: %s", i+1, newRealQueries()[i%6].TQL)
 		if i%50 == 0 {
 			d.Query = longWord
+		}
+		if i%10 == 3 {
+			d.Total, d.Type, d.Link, d.Place = true, "9 types", "jobs?id="+j.RequestID+"&types=a", fmt.Sprintf("counts-%d", i)
 		}
 		v.Details = append(v.Details, d)
 	}
