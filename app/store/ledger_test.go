@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
@@ -228,6 +229,8 @@ func TestVacantFollowsTheLedger(t *testing.T) {
 // The indexes are partial, for values that have a name in app/ledger.
 func TestIndexesAreUsed(t *testing.T) {
 	f := newFixture(t)
+	filtered := ProblemFilter{Type: "Host", Owner: "Demo", Severity: Errors, Since: time.Unix(1, 0), Before: time.Unix(2, 0)}
+	byOwner := filtered.conditions()
 	for _, c := range []struct {
 		index, statement string
 		args             []any
@@ -239,6 +242,7 @@ func TestIndexesAreUsed(t *testing.T) {
 		{"problem_by_indicator", selectProblem + ` WHERE problem.indicator IN (SELECT value FROM json_each(?))`, []any{"[1]"}},
 		{"COVERING INDEX problem_by_time", countErrors, []any{1, MaxCounted}},
 		{"COVERING INDEX problem_by_kind", countGroups + ` GROUP BY note, step, code, type`, nil},
+		{"COVERING INDEX problem_by_kind", countGroups + byOwner.String() + ` GROUP BY note, step, code, type`, byOwner.args},
 		{"object_by_key", `SELECT number, pattern FROM object WHERE key = ? AND destination = ?`, []any{1, 1}},
 		{"candidate_by_object", countLeaving, []any{0, 1, 1, 0, "[1]", "[1]"}},
 		{"object_by_key", selectRecorded, []any{0, 1, 1, 1}},

@@ -145,8 +145,8 @@ CREATE TABLE problem_raw (
 CREATE INDEX problem_by_job ON problem (job, query, indicator);
 -- With the note, so that the errors of a day are counted without reading them.
 CREATE INDEX problem_by_time ON problem (at, note);
--- With what REPORT counts, so that its groups are counted without reading the lines.
-CREATE INDEX problem_by_kind ON problem (note, step, code, type, at, retry);
+-- With what REPORT counts and filters by, so that its groups are counted without reading the lines.
+CREATE INDEX problem_by_kind ON problem (note, step, code, type, owner, at, retry);
 CREATE INDEX problem_by_indicator ON problem (indicator) WHERE indicator IS NOT NULL;
 
 -- The ledger belongs to a workspace and a source name; one destination is current. Departures, that is objects that

@@ -13,10 +13,10 @@ type page struct {
 	most int
 }
 
-// mostEdit bounds Edit mode with 500 queries, mostPage what else is drawn, in bytes.
+// mostEdit bounds Edit mode with 500 queries, mostPage what else is drawn, such as a window with 505 owners above them, in bytes.
 const (
 	mostEdit = 300_000
-	mostPage = 300_000
+	mostPage = 400_000
 )
 
 // pages are all that can be asked for without changing anything. TestPagesAreMeasured holds them to the routes of app/web.
@@ -27,7 +27,7 @@ var pages = []page{
 	{name: "HISTORY", route: "/ui/history", path: "ui/history", most: mostPage},
 	{name: "HISTORY, a version", route: "/ui/history", path: "ui/history?version=1"},
 	{name: "Edit", route: "/ui/edit", path: "ui/edit", most: mostEdit},
-	{name: "Edit, Add", route: "/ui/edit", path: "ui/edit?window=add", most: mostEdit},
+	{name: "Edit, Add", route: "/ui/edit", path: "ui/edit?window=add", most: mostPage},
 	{name: "Edit, Import", route: "/ui/edit", path: "ui/edit?window=import", most: mostEdit},
 	{name: "Edit, move", route: "/ui/edit", path: "ui/edit", action: "move", most: mostEdit},
 	{name: "Edit, delete", route: "/ui/edit", path: "ui/edit", action: "delete", most: mostEdit},
