@@ -2,7 +2,10 @@ package web
 
 import (
 	"context"
+	"net/http"
+	"regexp"
 	"slices"
+	"strings"
 	"testing"
 	"testing/synctest"
 
@@ -74,4 +77,22 @@ func TestFirstRun(t *testing.T) {
 		v.misses("First steps")
 		v.sees("No queries", "the next full update or reconcile retires")
 	})
+}
+
+// The first page weighs at most 150 kB with all that a browser loads for it, uncompressed.
+func TestFirstPageIsSmall(t *testing.T) {
+	h := newWorld().handler()
+	page := call(t, h, http.MethodGet, "/ui/", "").Body.String()
+	size := len(page)
+	parts := regexp.MustCompile(`(?:src|href)="\.\.(/static/[^"]+)"`).FindAllStringSubmatch(page, -1)
+	for _, part := range parts {
+		rec := call(t, h, http.MethodGet, part[1], "")
+		if rec.Code != http.StatusOK {
+			t.Errorf("%s: %d", part[1], rec.Code)
+		}
+		size += rec.Body.Len()
+	}
+	if len(parts) < 8 || !strings.Contains(page, "First query") || size > 150_000 {
+		t.Errorf("the page and its %d parts have %d bytes", len(parts), size)
+	}
 }
