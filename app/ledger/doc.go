@@ -45,8 +45,9 @@
 //
 //   - when ThreatConnect lists its indicator as deleted or inactive and its query, asked for it by id, does not return it. Every
 //     delta update asks for these lists, owner by owner, and so does an update that reads everything where a query failed;
-//   - when an update read everything that its query selects, and the indicator was not among it. That it did not come counts only
-//     where the query was read to its end, with all of its owners there before and after, and without a row that nobody can read;
+//   - when an update read everything that its query selects, the indicator was not among it, and the query, asked for it by id, does
+//     not return it either. That it did not come counts only where the query was read to its end, with all of its owners there before
+//     and after, and without a row that nobody can read;
 //   - when the indicator is read again and does not give the object any more, which one below the confidence floor does not either;
 //   - with a deleted query, in the next update that reads everything and in which every query was read.
 //

@@ -115,6 +115,33 @@ func TestAnOwnerThatGoesAwayWhileItIsRead(t *testing.T) {
 	})
 }
 
+// An owner that was away for a moment is there before and after: what did not come meanwhile comes when it is asked for by its id.
+func TestAnOwnerThatIsAwayForAMoment(t *testing.T) {
+	for _, field := range []string{"", "lastModified"} {
+		t.Run("sorted by "+field, func(t *testing.T) {
+			in(t, func(t *testing.T) {
+				w := newWorld(t)
+				w.put("Alpha", "a.example")
+				w.put("Beta", "b.example")
+				q := query("", "Alpha", "Beta")
+				q.SortField = field
+				w.done(w.save(job.Full, q))
+				beta := w.tc.Owners()[2]
+				w.must(w.tc.Inject(tcserver.Fault{Kind: tcserver.Slow, Seconds: 10, Path: "/api/v3/indicators"}))
+				time.Sleep(DefaultLag + time.Second)
+				j := w.submit(job.Full)
+				time.Sleep(5 * time.Second)
+				w.must(w.tc.Inject(tcserver.Fault{Kind: tcserver.Slow, Seconds: 20, Path: "/api/v3/security/owners"}))
+				w.must(w.tc.RemoveOwner(beta.Name))
+				time.Sleep(10 * time.Second)
+				w.must(w.tc.AddOwner(beta))
+				w.counts(w.done(w.await(j.RequestID)), job.Counts{Downloaded: 2, Queued: 2, Uploaded: 2})
+				w.check(true)
+			})
+		})
+	}
+}
+
 // ThreatConnect restarts at the end of a long read, which is not lost for that.
 func TestOwnersThatCannotBeListedForAWhile(t *testing.T) {
 	in(t, func(t *testing.T) {

@@ -3,6 +3,7 @@ package pipeline
 import (
 	"context"
 	"fmt"
+	"math"
 	"slices"
 
 	"mssentinel/app/job"
@@ -24,6 +25,9 @@ func (r *reader) readQuery(q store.RunQuery) error {
 	}
 	p := pages{r: r, query: q, mode: r.job.Mode, unread: append(r.failedNumbers(), r.damaged...), counts: true, sizeless: true}
 	err := r.threatConnect.Download(r.ctx, s, p.handlePage, p.findUnseen)
+	if err == nil && r.readsAll(q) {
+		err = p.readMissed(s)
+	}
 	if p.damaged {
 		r.damaged = append(r.damaged, q.Number)
 	}
@@ -126,6 +130,34 @@ func (p *pages) findUnseen(ids []int64) ([]int64, error) {
 	missing, p.ownError = p.r.ledger.Unseen(p.r.ctx, p.r.job.Number, p.query.Number, ids)
 	p.r.download.noteActivity()
 	return missing, p.ownError
+}
+
+// readMissed asks by their ids for the indicators that the ledger knows from a query of which everything was read and that were not
+// among it: an answer may have been a part, or an owner away for a moment. The owners are looked at before that, and once more when the
+// query is done with.
+func (p *pages) readMissed(s threatconnect.Selection) error {
+	s.SortField, s.SortDirection = "", ""
+	for after := int64(math.MinInt64); !p.damaged; {
+		if p.ownError = p.r.awaitApplied(p.r.attempt); p.ownError != nil {
+			return p.ownError
+		}
+		if s.IDs, p.ownError = p.r.ledger.Missed(p.r.ctx, p.r.job.Number, p.query.Number, after, idsPerRead); p.ownError != nil {
+			return p.ownError
+		}
+		if len(s.IDs) == 0 {
+			return nil
+		}
+		if after == math.MinInt64 {
+			if p.ownError = p.r.recheckOwners(); p.ownError != nil || p.r.hasFailed(p.query.Number) {
+				return p.ownError
+			}
+		}
+		after = s.IDs[len(s.IDs)-1]
+		if err := p.r.threatConnect.Download(p.r.ctx, s, p.handlePage, p.findUnseen); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // handleError tells a failure of the query, which the others survive, from one that ends the attempt.

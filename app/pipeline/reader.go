@@ -21,6 +21,7 @@ import (
 // readStore is what the reader needs of the ledger and of REPORT.
 type readStore interface {
 	Unseen(ctx context.Context, job, query int64, ids []int64) ([]int64, error)
+	Missed(ctx context.Context, job, query, after int64, limit int) ([]int64, error)
 	Forget(ctx context.Context, query int64, indicators []int64, loss ledger.Loss) error
 	SweepDeparted(ctx context.Context, job int64, queries []int64) error
 	OriginsOf(ctx context.Context, owner string, ids []uuid.UUID) ([]ledger.Origin, error)

@@ -57,6 +57,21 @@ func (s *Store) Unseen(ctx context.Context, number, query int64, ids []int64) ([
 	return unseen, nil
 }
 
+// Missed are at most limit of the indicators after one that the query gave and that the job, in its present attempt, has not read
+// from it, in ascending order.
+func (s *Store) Missed(ctx context.Context, number, query, after int64, limit int) (ids []int64, err error) {
+	attempt, err := presentAttempt(ctx, s.read, number)
+	if err != nil {
+		return nil, err
+	}
+	err = s.read.SelectContext(ctx, &ids, `SELECT DISTINCT indicator FROM candidate
+		WHERE query = ? AND indicator > ? AND attempt <> ? ORDER BY indicator LIMIT ?`, query, after, attempt, limit)
+	if err != nil {
+		return nil, fmt.Errorf("looking for what did not come: %w", err)
+	}
+	return ids, nil
+}
+
 // Forget takes indicators that a query selects no more out of the ledger. Objects that they won become vacant, by this loss.
 func (s *Store) Forget(ctx context.Context, query int64, indicators []int64, loss ledger.Loss) error {
 	for chunk := range slices.Chunk(indicators, sweepChunk) {

@@ -142,7 +142,7 @@ func (r *reader) readByID(ctx context.Context, ids []int64, handle func(Page) er
 
 // readChunk asks for a few ids, half as many at a time where so many need a body that ThreatConnect does not read.
 func (r *reader) readChunk(ctx context.Context, ids []int64, handle func(Page) error) error {
-	err := r.readKeyset(ctx, pageRequest{where: []string{idCondition(ids)}, sorting: "id ASC"}, func(p Page) error {
+	err := r.readKeyset(ctx, pageRequest{where: []string{idCondition(ids)}, ids: ids, sorting: "id ASC"}, func(p Page) error {
 		p.Total = -1
 		return handle(p)
 	})

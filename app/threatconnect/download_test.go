@@ -179,6 +179,25 @@ func TestUntrustworthyPages(t *testing.T) {
 	}
 }
 
+// Who asks for some ids and gets others does not know whether the first are there.
+func TestOtherIDsThanAskedFor(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		for name, count := range map[string]int{"once": 1, "for ever": 1 << 20} {
+			f, l := newFake(5), newLedger()
+			f.before = func(n int, _ url.Values) *http.Response {
+				if n <= count {
+					return reply(200, `{"data":[{"id":10},{"id":11}],"count":2,"status":"Success"}`)
+				}
+				return nil
+			}
+			err := l.download(client(f), Selection{Query: hosts, IDs: []int64{10, 20}})
+			if count == 1 && (err != nil || len(l.seen) != 2 || l.seen[20] != 1) || count > 1 && (err == nil || !strings.Contains(err.Error(), "other indicators")) {
+				t.Errorf("%s: %v, %v", name, l.seen, err)
+			}
+		}
+	})
+}
+
 // Paging by offset ends when it is led in a circle, and the sweep completes it.
 func TestOffsetInACircle(t *testing.T) {
 	for name, page := range map[string]func(start int) string{

@@ -33,6 +33,7 @@ type pageRequest struct {
 	sorting string
 	start   int
 	count   bool            // ask for the total, which ThreatConnect tells at start 0 alone
+	ids     []int64         // what may come, in ascending order, where the conditions name it; nil for whatever does
 	after   *keysetPosition // what was read, if the rows come in the order of their ids
 }
 
@@ -53,6 +54,9 @@ func (p pageAnswer) checkAgainst(q pageRequest) error {
 	if q.after == nil {
 		return nil
 	}
+	if q.ids != nil && slices.ContainsFunc(p.Indicators, func(i Indicator) bool { return i.ID != 0 && !isAmong(q.ids, i.ID) }) {
+		return errOtherIDs
+	}
 	if len(p.Indicators) == 0 {
 		if p.Total > 0 {
 			return errNoRows
@@ -61,6 +65,11 @@ func (p pageAnswer) checkAgainst(q pageRequest) error {
 	}
 	position := *q.after
 	return position.advancePast(p)
+}
+
+func isAmong(sorted []int64, id int64) bool {
+	_, found := slices.BinarySearch(sorted, id)
+	return found
 }
 
 // readPage reads a page. When ThreatConnect refuses one of the fields, it goes on without it: half of the description
