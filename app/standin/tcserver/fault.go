@@ -34,7 +34,7 @@ const (
 
 // Faults of a page of indicators.
 const (
-	RepeatedPage Kind = "repeated-page" // the rows of the page before
+	RepeatedPage Kind = "repeated-page" // the rows of the page before in the same reading; the first page of one has none before it
 	EmptyPage    Kind = "empty-page"    // no rows, whatever the links say
 	DamagedRow   Kind = "damaged-row"   // the row in the middle is no indicator
 )

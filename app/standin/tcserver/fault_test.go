@@ -3,10 +3,12 @@ package tcserver
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"slices"
 	"strings"
 	"testing"
@@ -79,6 +81,21 @@ func TestFaultsOfPages(t *testing.T) {
 	inject(t, s, Fault{Kind: RepeatedPage})
 	if l := get(t, s, first.Next); !slices.Equal(l.ids(), first.ids()) || l.Next == "" {
 		t.Error("the page is not repeated")
+	}
+	// By the ids as well, but never what another reading got.
+	byIDs := func(where string) list {
+		return get(t, s, listPath+"?resultLimit=10&sorting=id+ASC&tql="+url.QueryEscape(`typeName = "Host"`+where))
+	}
+	hosts := byIDs("")
+	inject(t, s, Fault{Kind: RepeatedPage})
+	if l := get(t, s, first.Next); slices.Equal(l.ids(), hosts.ids()) {
+		t.Error("a page of another selection is repeated")
+	}
+	if l := byIDs(""); !slices.Equal(l.ids(), hosts.ids()) {
+		t.Error("the first page is not the first one")
+	}
+	if l := byIDs(fmt.Sprint(" and id > ", hosts.ids()[9])); !slices.Equal(l.ids(), hosts.ids()) {
+		t.Error("the page is not repeated by the ids")
 	}
 	inject(t, s, Fault{Kind: EmptyPage})
 	if l := get(t, s, first.Next); len(l.Data) != 0 || l.Next == "" {

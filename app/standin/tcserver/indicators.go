@@ -3,6 +3,7 @@ package tcserver
 import (
 	"fmt"
 	"net/http"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -30,11 +31,24 @@ func (s *Server) getIndicators(r *http.Request, p parameters, entry *Request) (a
 		return answer{}, err
 	}
 	shown := rows[w.start:w.end]
-	fault, _ := s.takeFault(pageKinds, r, p)
+	reading, begins := readingOf(p, w)
+	before := s.pageBefore(reading, begins)
+	kinds := pageKinds
+	if before == nil {
+		kinds = slices.DeleteFunc(slices.Clone(kinds), func(k Kind) bool { return k == RepeatedPage })
+	}
+	fault, _ := s.takeFault(kinds, r, p)
 	if fault.Kind != "" {
 		entry.Fault = fault.Kind
 	}
-	shown = s.swapPage(shown, fault)
+	switch fault.Kind {
+	case RepeatedPage:
+		shown = before
+	case EmptyPage:
+		shown = nil
+	default:
+		s.keepPage(reading, shown)
+	}
 	entry.Rows = len(shown)
 	count := -1
 	if p.isTrue("count") && w.first {
@@ -58,18 +72,31 @@ func (s *Server) countPage() {
 	s.pages++
 }
 
-// swapPage remembers the rows of a page, and puts others in their place when a fault asks for it.
-func (s *Server) swapPage(rows []*row, f Fault) []*row {
+// idPosition is how a client that reads by the ids asks for what follows a page.
+var idPosition = regexp.MustCompile(` and id [<>] -?\d+$`)
+
+// readingOf names what a page is a part of, whichever page it is, and says whether it begins there.
+func readingOf(p parameters, w window) (reading string, begins bool) {
+	tql := p.firstValue("tql")
+	selected := idPosition.ReplaceAllString(tql, "")
+	return strings.Join([]string{selected, p.firstValue("owner"), p.firstValue("sorting")}, "\n"), w.first && selected == tql
+}
+
+// pageBefore are the rows of the page before in the same reading, nil where there is none: what another reading got, or the same
+// one at another time, is no page before.
+func (s *Server) pageBefore(reading string, begins bool) []*row {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	switch {
-	case f.Kind == RepeatedPage && s.lastPage != nil:
-		return s.lastPage
-	case f.Kind == EmptyPage:
+	if begins || s.lastReading != reading {
 		return nil
 	}
-	s.lastPage = slices.Clone(rows)
-	return rows
+	return s.lastPage
+}
+
+func (s *Server) keepPage(reading string, rows []*row) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.lastReading, s.lastPage = reading, slices.Clone(rows)
 }
 
 func (s *Server) parseFields(p parameters) (fields, error) {

@@ -86,6 +86,7 @@ type Server struct {
 	tokens        map[string]time.Time // when they expire
 	betweenPages  func(pages int)
 	pages         int    // answered so far
+	lastReading   string // what the last one was a part of
 	lastPage      []*row // rows of the last one
 	notifications []Notification
 }
