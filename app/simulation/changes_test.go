@@ -30,6 +30,10 @@ func (h *watch) changed(before, after *tcserver.Row, s Step) {
 			h.obscure[after.ID] = true
 		}
 	}
+	// The query is not told what the indicator became before it fell out, so what it gave earlier is still known from it.
+	if h.fallsOut(before, after) {
+		maps.Copy(h.blurred, h.gave[before.ID])
+	}
 }
 
 // noteGiven keeps what an indicator gave since the last update that was checked. ThreatConnect's list of what was deleted names its last
@@ -72,13 +76,16 @@ func (h *watch) forgot() {
 // deltaMisses says that a delta update need not see a change: lastModified stayed, or a query that selected the indicator does not
 // any more.
 func (h *watch) deltaMisses(before, after *tcserver.Row, s Step) bool {
-	switch {
-	case s.Do == Amend || (s.Do == Activate || s.Do == Deactivate) && h.world.history.Variant.StatusKeepsLastModified:
+	if s.Do == Amend || (s.Do == Activate || s.Do == Deactivate) && h.world.history.Variant.StatusKeepsLastModified {
 		return before != nil
-	case before == nil || after == nil || !before.Active || !after.Active:
-		return false
 	}
-	return slices.ContainsFunc(h.queries, func(q Query) bool { return h.oracle.selects(q, *before) && !h.oracle.selects(q, *after) })
+	return h.fallsOut(before, after)
+}
+
+// fallsOut says that a query that selected an indicator does not any more, though it is there and active.
+func (h *watch) fallsOut(before, after *tcserver.Row) bool {
+	return before != nil && after != nil && after.Active &&
+		slices.ContainsFunc(h.queries, func(q Query) bool { return h.oracle.selects(q, *before) && !h.oracle.selects(q, *after) })
 }
 
 // look notes what is not given any more.
@@ -159,7 +166,7 @@ func (h *watch) setResent() {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.resent = true
-	clear(h.refused) // their lines were taken off REPORT
+	h.forgetRefusals() // their lines were taken off REPORT
 }
 
 // keep notes that what was asked about shall stay, and what nobody gives by now: the ledger may know it as given.
@@ -225,7 +232,7 @@ func (h *watch) settled(complete bool) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.resent = false
-	clear(h.refused)
+	h.forgetRefusals()
 	clear(h.departed)
 	clear(h.gave)
 	if complete {

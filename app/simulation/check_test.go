@@ -187,6 +187,9 @@ func (w *world) compare(j job.Job) verdict {
 		if !complete && (h.allBlurred || h.blurred[id]) {
 			continue
 		}
+		if r, was := h.refused[key{workspaces[w.setting.Workspace], w.setting.Source, id}]; was && r.mayBeOffReport() && j.Mode != job.Full {
+			continue // it stands as it did before
+		}
 		raw, sent := all[id]
 		if !sent {
 			w.fail("missing", "%s does not stand in Sentinel", candidates[0].object.Pattern)
@@ -377,7 +380,7 @@ func (w *world) checkReported() {
 	w.watch.mu.Lock()
 	defer w.watch.mu.Unlock()
 	for k, r := range w.watch.refused {
-		if time.Since(r.at) < 29*24*time.Hour && !slices.ContainsFunc(lines, func(l job.Problem) bool { return strings.Contains(l.Raw, k.id) }) {
+		if !r.mayBeOffReport() && !slices.ContainsFunc(lines, func(l job.Problem) bool { return strings.Contains(l.Raw, k.id) }) {
 			w.fail("report", "%s was refused (%s), and REPORT has no line of it", k.id, r.reason)
 		}
 	}

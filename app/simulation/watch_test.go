@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -75,6 +76,15 @@ type standing struct {
 type refusal struct {
 	reason string
 	at     time.Time
+}
+
+// mayBeOffReport says that REPORT, which keeps a line for 30 days, may have none of it any more. Nobody can retry it then.
+func (r refusal) mayBeOffReport() bool { return time.Since(r.at) > 29*24*time.Hour }
+
+// forgetRefusals forgets what was refused and was retried since. What is off REPORT was not: it is sent again when it changes, or by a
+// full update.
+func (h *watch) forgetRefusals() {
+	maps.DeleteFunc(h.refused, func(_ key, r refusal) bool { return !r.mayBeOffReport() })
 }
 
 // exchange is one request to Sentinel.
