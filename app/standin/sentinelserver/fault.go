@@ -22,7 +22,7 @@ const (
 	Throttle     Kind = "throttle"      // 429 with Seconds in the shape Form: header (default), date, message, html, empty
 	Hang         Kind = "hang"          // answers nothing until the client leaves, or for Seconds if given, then goes on
 	Slow         Kind = "slow"          // waits Seconds, then goes on
-	Reply        Kind = "reply"         // stores what is good, then answers Status (200) with Body, whatever that is
+	Reply        Kind = "reply"         // stores what is good, then answers Status (200) with Body, whatever that is; but no success where a record is refused
 	CutBefore    Kind = "cut-before"    // breaks the connection, nothing stored
 	CutAfter     Kind = "cut-after"     // stores the objects, then breaks the connection
 	Unauthorized Kind = "unauthorized"  // 401 whatever the token; with Form empty as for another audience
@@ -81,6 +81,13 @@ type Fault struct {
 func whenOf(f *Fault) faults.When { return faults.When{Count: &f.Count, After: &f.After, Rate: f.Rate} }
 
 func (f Fault) waitTime() time.Duration { return time.Duration(f.Seconds * float64(time.Second)) }
+
+// tellsSuccess says that a Reply is one of those by which Sentinel says that it took all records. That is never said of a record that
+// is refused: who sent it could not know.
+func (f Fault) tellsSuccess() bool {
+	forms := []string{"", "{}", "null", `{"errors":null}`, `{"errors":[]}`}
+	return f.Status == http.StatusOK && slices.Contains(forms, strings.TrimSpace(f.Body))
+}
 
 func (f Fault) hitsRecord(o *record) bool {
 	return f.Match == "" || o.id == f.Match || strings.Contains(o.pattern, f.Match)

@@ -85,6 +85,18 @@ func TestFaults(t *testing.T) {
 	}
 }
 
+// A reply may say anything about records that are refused, but that they were taken.
+func TestRepliesAboutWhatIsRefused(t *testing.T) {
+	for body, want := range map[string]string{"{}": `"recordIndex":0`, "null": `"recordIndex":0`, "": `"recordIndex":0`, "<html>": "<html>", `{"value":1}`: `{"value":1}`} {
+		s := New(testOptions())
+		inject(t, s, Fault{Kind: RefuseRecord})
+		inject(t, s, Fault{Kind: Reply, Body: body})
+		if _, _, got := (call{}).try(s); !strings.Contains(got, want) || len(s.Objects(source)) != 0 {
+			t.Errorf("%q: %q", body, got)
+		}
+	}
+}
+
 func TestLoginFaults(t *testing.T) {
 	tests := map[string]struct {
 		fault  Fault

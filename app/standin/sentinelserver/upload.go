@@ -247,7 +247,7 @@ func (s *Server) storeRecords(w http.ResponseWriter, in envelope, entry *Request
 	switch {
 	case after.Kind == CutAfter:
 		panic(http.ErrAbortHandler)
-	case after.Kind == Reply:
+	case after.Kind == Reply && (len(bad) == 0 || !after.tellsSuccess()):
 		w.WriteHeader(after.Status)
 		w.Write([]byte(after.Body)) //nolint:errcheck // the reader may be gone
 	case len(bad) > 0 && len(bad) == len(in.records):
