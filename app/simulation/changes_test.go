@@ -210,7 +210,7 @@ func (h *watch) restarted(before, after Setting) {
 func (h *watch) putBack() {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	h.exchanges, h.stepped = nil, true
+	h.exchanges, h.death, h.stepped = nil, time.Time{}, true
 	for _, s := range h.standing {
 		s.unsure = true
 	}

@@ -34,7 +34,7 @@ type process struct {
 	cancel   context.CancelFunc
 	stopped  chan error
 	bases    []*http.Transport
-	fulls    atomic.Int64
+	updates  atomic.Pointer[updates]
 
 	dead   atomic.Bool
 	died   chan struct{} // closed when what is left of it was copied
@@ -49,16 +49,16 @@ func (p *process) isDead() bool { return p.dead.Load() }
 func (w *world) start(dir string) {
 	w.processes++
 	w.disk.set("", 0, 0) // on a disk that takes nothing it would not start, and say so
-	fulls := int64(0)
+	known := new(updates)
 	if w.process != nil {
-		fulls = w.process.fulls.Load()
+		known = w.process.updates.Load()
 	}
 	p := &process{world: w, number: w.processes, dir: dir, limit: w.setting.Limit, died: make(chan struct{}), stopped: make(chan error, 1)}
 	if dir == "" {
 		p.dir = w.newFolder()
 	}
 	p.left = filepath.Join(w.dir, fmt.Sprint("state", w.processes, "-left"))
-	p.fulls.Store(fulls)
+	p.updates.Store(known)
 	w.process = p
 	var err error
 	p.store, err = store.OpenWith(context.Background(), p.dir, store.Options{Commit: p.commit})

@@ -52,6 +52,8 @@ type watch struct {
 	resent bool
 	// left are sources that the Service left in the present workspace: nothing may stay there.
 	left map[key]bool
+	// death is when a process died last.
+	death time.Time
 	// stepped says that the clock was put back.
 	stepped bool
 	promises
@@ -67,9 +69,10 @@ type standing struct {
 	held
 	text    string
 	at      time.Time
-	unsure  bool // something was sent since and not answered
-	repeats int  // times it was sent again for no other reason than a full update
-	fulls   int64
+	began   time.Time // when the update that made it began
+	unsure  bool      // something was sent since and not answered
+	repeats int       // times it was sent again for no other reason than a full update
+	fulls   int64     // that had begun when it was made
 }
 
 // refusal is why and when Sentinel refused an object.
@@ -124,7 +127,7 @@ func (h *watch) beginUpload(p *process, path string, body []byte) *exchange {
 	if len(in.Objects) > 100 || len(body) > 1<<20 {
 		h.world.fail("size", "a request has %d objects in %d bytes", len(in.Objects), len(body))
 	}
-	fulls := p.countFulls()
+	u := p.begunUpdates()
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.checkPace(e)
@@ -138,24 +141,44 @@ func (h *watch) beginUpload(p *process, path string, body []byte) *exchange {
 			continue
 		}
 		e.objects = append(e.objects, o)
-		h.checkObject(e, &o, fulls)
+		h.checkObject(e, &o, u)
 	}
 	return e
 }
 
-// countFulls is how many full updates ever began, as far as it can be told, each retry included.
-func (p *process) countFulls() int64 {
-	_, n, err := p.store.Jobs(context.Background(), store.JobFilter{Mode: job.Full, Statuses: begun, Limit: 1})
+// begunUpdates are the updates that ever began, as far as it can be told.
+func (p *process) begunUpdates() updates {
+	jobs, _, err := p.store.Jobs(context.Background(), store.JobFilter{Limit: 500})
 	if err != nil {
-		return p.fulls.Load() // the process is just ending
+		return *p.updates.Load() // the process is just ending
 	}
-	n += p.world.retries.Load()
-	p.fulls.Store(n)
-	return n
+	u := updates{jobs: slices.DeleteFunc(jobs, func(j job.Job) bool { return j.DateStarted == nil }), retries: p.world.retries.Load()}
+	p.updates.Store(&u)
+	return u
 }
 
-// begun are the statuses of a job that began.
-var begun = slices.DeleteFunc(slices.Clone(job.Statuses), func(s job.Status) bool { return s == job.Pending })
+// updates are those that ever began, and how many were retried by the operator, which makes each begin anew.
+type updates struct {
+	jobs    []job.Job
+	retries int64
+}
+
+// before are how many full updates had begun when an object was made, each retry included, and when the last update of any mode
+// began, which made it. An object is made while its update has it in hand; it may leave when the next has begun.
+func (u updates) before(made time.Time) (fulls int64, began time.Time) {
+	for _, j := range u.jobs {
+		if !j.DateStarted.Before(made) {
+			continue
+		}
+		if j.Mode == job.Full {
+			fulls++
+		}
+		if j.DateStarted.After(began) {
+			began = *j.DateStarted
+		}
+	}
+	return fulls + u.retries, began
+}
 
 // checkPace holds the requests to the limit in any 60 s, wherever between its begin and its answer each is counted.
 func (h *watch) checkPace(e *exchange) {
@@ -174,7 +197,7 @@ func (h *watch) checkPace(e *exchange) {
 }
 
 // checkObject holds one object that is about to be sent to what was sent before.
-func (h *watch) checkObject(e *exchange, o *held, fulls int64) {
+func (h *watch) checkObject(e *exchange, o *held, u updates) {
 	k := key{e.workspace, e.source, o.ID}
 	if o.ID != expected.ID(o.Pattern) {
 		h.world.fail("identity", "%s is sent with the id %s instead of %s", o.Pattern, o.ID, expected.ID(o.Pattern))
@@ -200,7 +223,7 @@ func (h *watch) checkObject(e *exchange, o *held, fulls int64) {
 		h.world.fail("retired", "%s is retired although it was given all the time", o.Pattern)
 	}
 	h.checkPromises(e, k, o)
-	h.checkRepeat(k, o, fulls)
+	h.checkRepeat(k, o, u)
 }
 
 // forgotten says that the ledger need not know an object any more.
@@ -209,11 +232,12 @@ func (h *watch) forgotten(k key) bool {
 	return s != nil && time.Since(s.ValidUntil) > 29*24*time.Hour
 }
 
-// slack is by how much a change may come after the reading that has it, in the eyes of the watch.
+// slack is by how much a change may come after the reading that has it, in the eyes of the watch. Where Download was paused with a
+// page in hand it is more, and yet within the update.
 const slack = 15 * time.Minute
 
 // checkRepeat asks why an object is sent again that stands as it is.
-func (h *watch) checkRepeat(k key, o *held, fulls int64) {
+func (h *watch) checkRepeat(k key, o *held, u updates) {
 	s := h.standing[k]
 	if s == nil || s.unsure || h.resent || s.retired() != o.retired() {
 		return
@@ -223,11 +247,14 @@ func (h *watch) checkRepeat(k key, o *held, fulls int64) {
 		return
 	}
 	last := s.Modified.Add(-slack)
+	if s.began.Before(last) {
+		last = s.began
+	}
 	if s.text != content(o.Members) || s.ValidUntil.Sub(s.Modified) != o.ValidUntil.Sub(o.Modified) || h.touchedAll.After(last) || h.touched[o.ID].After(last) {
 		return
 	}
 	s.repeats++
-	if int64(s.repeats) > fulls-s.fulls {
+	if fulls, _ := u.before(o.Modified); int64(s.repeats) > fulls-s.fulls {
 		h.world.fail("twice", "%s is sent again without reason: as at %v", o.Pattern, s.at)
 	}
 }
@@ -266,7 +293,7 @@ func (e *exchange) answer(status int, body []byte) {
 // end notes that nothing more comes of a request.
 func (e *exchange) end() {
 	h := e.watch
-	fulls := e.process.countFulls()
+	u := e.process.begunUpdates()
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if e.ended.IsZero() {
@@ -278,21 +305,26 @@ func (e *exchange) end() {
 			delete(h.underWay, k)
 		}
 		reason, isRejected := e.rejected[i]
+		fulls, began := u.before(o.Modified)
 		switch {
 		case !e.answered:
 			if s := h.standing[k]; s != nil {
 				s.unsure = true
 			} else {
-				h.standing[k] = &standing{held: o, at: e.ended, unsure: true, fulls: fulls}
+				h.standing[k] = &standing{held: o, at: e.ended, began: began, unsure: true, fulls: fulls}
 			}
 			if e.status == 0 {
 				h.created[k] = o.Created
 			}
 		case isRejected:
 			h.refused[k] = refusal{reason, e.ended}
+			// The process that made it died with it in hand, and may have sent it before, for all the next one knows.
+			if s := h.standing[k]; s != nil && o.Modified.Before(h.death) {
+				s.unsure = true
+			}
 		default:
 			delete(h.refused, k)
-			s := &standing{held: o, text: content(o.Members), at: e.ended, fulls: fulls}
+			s := &standing{held: o, text: content(o.Members), at: e.ended, began: began, fulls: fulls}
 			if old := h.standing[k]; old != nil && old.text == s.text && !old.unsure {
 				s.repeats, s.fulls = old.repeats, old.fulls
 			}
@@ -325,6 +357,7 @@ func (h *watch) diskFailed(p *process) {
 func (h *watch) processDied(p *process) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	h.death = p.diedAt
 	for _, e := range h.exchanges {
 		if e.process != p || !e.ended.IsZero() && e.ended.Before(p.diedAt.Add(-time.Second)) {
 			continue
