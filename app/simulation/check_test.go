@@ -54,13 +54,14 @@ func (w *world) check(s Step) {
 		return
 	}
 	w.dieAt = s.At
-	if ok, _ := w.update(mode); !ok || !w.settle() {
+	if !w.update(mode, false) || !w.settle() {
 		return
 	}
 	w.checkJobs()
 	w.watch.settled(readsAll(mode))
 	if s.N > 0 && !w.failed() {
-		w.updateAgain(mode)
+		w.update(mode, true)
+		w.watch.settled(readsAll(mode))
 	}
 }
 
@@ -109,46 +110,43 @@ func (w *world) settle() bool {
 	return false
 }
 
-// update runs an update and checks all of it. alone says that no other update ran meanwhile.
-func (w *world) update(mode job.Mode) (ok, alone bool) {
-	w.sleep(pipeline.DefaultLag + time.Second)
-	began := time.Now()
+// update runs an update and checks all of it. It begins when nothing runs, a scheduled update neither: what that sends would count as
+// its own. again says that nothing changed since the one before: a full update sends all then, and others nothing.
+func (w *world) update(mode job.Mode, again bool) (ok bool) {
+	if w.sleep(pipeline.DefaultLag); !w.settle() {
+		return false
+	}
+	began, sent := time.Now(), w.far.RequestCount()
 	_, before, err := w.process.store.Jobs(context.Background(), store.JobFilter{})
 	w.expectNone(err, "counting the jobs")
 	j, err := w.process.pipeline.Submit(context.Background(), job.Request{Mode: mode})
 	if err != nil {
 		w.expectNone(err, "asking for an update")
-		return false, false
+		return false
 	}
 	died := w.armTrap()
 	if !w.settle() {
-		return false, false
+		return false
 	}
 	if j, err = w.process.store.Job(context.Background(), j.RequestID); err != nil {
 		w.expectNone(err, "reading a job")
-		return false, false
+		return false
 	}
 	if j.Status != job.UploadComplete || j.Message != "" && !strings.Contains(j.Message, "etire") {
 		w.fail("job", "the %s update is %s: %s", mode, j.Status, j.Message)
-		return false, false
+		return false
 	}
 	_, after, err := w.process.store.Jobs(context.Background(), store.JobFilter{})
 	w.expectNone(err, "counting the jobs")
-	alone = after == before+1
+	alone := after == before+1
 	v := w.compare(j)
 	w.checkCounts(j, v, began, alone, died())
 	w.checkReport(j, v)
 	w.checkTotals(j, v, alone)
-	return true, alone
-}
-
-// updateAgain runs the update once more: nothing changed, so a full update sends all and others nothing.
-func (w *world) updateAgain(mode job.Mode) {
-	before := w.far.RequestCount()
-	if ok, alone := w.update(mode); ok && alone && mode != job.Full && w.far.RequestCount() > before {
-		w.fail("twice", "a %s update without a change sent %d requests", mode, w.far.RequestCount()-before)
+	if n := w.far.RequestCount() - sent; again && alone && mode != job.Full && n > 0 {
+		w.fail("twice", "a %s update without a change sent %d requests", mode, n)
 	}
-	w.watch.settled(readsAll(mode))
+	return true
 }
 
 // live are the objects that stand under the present workspace and source name, by id.
