@@ -53,6 +53,19 @@ func (s *Server) replayJournal(path string) error {
 		if !gjson.ValidBytes(lines.Bytes()) {
 			continue
 		}
+		s.replayLine(line, &check)
+	}
+	return lines.Err()
+}
+
+// replayLine does once more what a line of the journal notes.
+func (s *Server) replayLine(line gjson.Result, check *checker) {
+	switch {
+	case line.Get("aged").Exists():
+		s.table.age(time.Duration(line.Get("aged").Int()))
+	case line.Get("republished").Exists():
+		s.table.republish(line.Get("republished").Time())
+	default:
 		var records []record
 		for _, object := range line.Get("stixobjects").Array() {
 			r, _ := check.checkRecord(object)
@@ -60,7 +73,6 @@ func (s *Server) replayJournal(path string) error {
 		}
 		s.table.putRecords(line.Get("workspace").Str, line.Get("sourcesystem").Str, line.Get("at").Time(), records)
 	}
-	return lines.Err()
 }
 
 // noteRequest writes one request to the journal in one call, so that no line mixes with another.
@@ -75,7 +87,24 @@ func (t *table) noteRequest(p place, at time.Time, records []record) {
 		}
 		line = append(line, r.raw...)
 	}
-	if _, err := t.journal.Write(append(line, "]}\n"...)); err != nil {
+	t.noteLine(append(line, "]}\n"...))
+}
+
+// noteAged writes to the journal that all before it became older.
+func (t *table) noteAged(by time.Duration) {
+	t.noteLine(fmt.Appendf(nil, "{\"aged\":%d}\n", by))
+}
+
+// noteRepublished writes to the journal when rows of all that stands were added.
+func (t *table) noteRepublished(at time.Time) {
+	t.noteLine(fmt.Appendf(nil, "{\"republished\":%q}\n", at.UTC().Format(time.RFC3339Nano)))
+}
+
+func (t *table) noteLine(line []byte) {
+	if t.journal == nil {
+		return
+	}
+	if _, err := t.journal.Write(line); err != nil {
 		panic(fmt.Errorf("writing the journal: %w", err))
 	}
 }

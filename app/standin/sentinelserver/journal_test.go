@@ -4,6 +4,7 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 )
@@ -33,6 +34,28 @@ func TestJournal(t *testing.T) {
 	}
 	if sent := third.Sent(source)["indicator--00000000-0000-5000-8000-000000000001"]; sent != 2 {
 		t.Errorf("the object that was sent twice was sent %d times", sent)
+	}
+}
+
+// What became older, and the rows that Sentinel adds by itself, are as they were when a stand-in is started again, and again.
+func TestJournalKeepsTheAgeOfRows(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "journal")
+	var want []Row
+	for range 3 {
+		far := New(testOptions())
+		if err := far.Journal(path); err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(want, far.Rows()); diff != "" {
+			t.Error(diff)
+		}
+		upload(t, far, indicator(1))
+		far.Republish()
+		far.Age(time.Hour)
+		want = far.Rows()
+	}
+	if len(want) != 6 {
+		t.Errorf("%d rows", len(want))
 	}
 }
 

@@ -214,6 +214,11 @@ func (s *Server) Republish() {
 		return
 	}
 	now := time.Now()
+	t.noteRepublished(now)
+	t.republish(now)
+}
+
+func (t *table) republish(now time.Time) {
 	for p, objects := range t.live {
 		for id, e := range objects {
 			if !e.isExpired(now) {
@@ -256,6 +261,11 @@ func (s *Server) Age(by time.Duration) {
 	t := &s.table
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	t.noteAged(by)
+	t.age(by)
+}
+
+func (t *table) age(by time.Duration) {
 	for i := range t.versions {
 		t.versions[i].at = t.versions[i].at.Add(-by)
 	}
