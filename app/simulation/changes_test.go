@@ -207,13 +207,22 @@ func (h *watch) restarted(before, after Setting) {
 }
 
 // putBack notes that what was seen so far lies ahead of the clock.
-func (h *watch) putBack() {
+func (h *watch) putBack(rows []tcserver.Row) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	h.exchanges, h.death, h.stepped = nil, time.Time{}, true
+	h.exchanges, h.death, h.stepped, h.asLeft = nil, time.Time{}, true, map[int64]time.Time{}
+	for _, row := range rows {
+		h.asLeft[row.ID] = row.LastModified
+	}
 	for _, s := range h.standing {
 		s.unsure = true
 	}
+}
+
+// changedSince says that a row was changed since an instant. What was not changed since the clock was put back was sent before that, by the
+// full update at its end.
+func (h *watch) changedSince(row tcserver.Row, at time.Time) bool {
+	return row.LastModified.After(at) && !row.LastModified.Equal(h.asLeft[row.ID])
 }
 
 // patternOf is a pattern that an indicator gives, "" for none.

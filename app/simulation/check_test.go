@@ -230,7 +230,7 @@ func (w *world) compareObject(j job.Job, o *held, right []candidate) {
 	case o.retired():
 		w.fail("missing", "%s is retired though it is given", o.Pattern)
 	case o.ValidUntil.After(now):
-	case j.Mode == job.Full || c.row.LastModified.After(o.Modified):
+	case j.Mode == job.Full || w.watch.changedSince(c.row, o.Modified):
 		w.fail("missing", "%s has expired: sent %v, valid until %v, changed %v", o.Pattern, o.Modified, o.ValidUntil, c.row.LastModified)
 	}
 	want := ttl(c.row.Type, w.setting.TTLHours)

@@ -54,8 +54,10 @@ type watch struct {
 	left map[key]bool
 	// death is when a process died last.
 	death time.Time
-	// stepped says that the clock was put back.
+	// stepped says that the clock was put back, and asLeft what lastModified each row had then: one that it has still is no change of a
+	// later time, whatever instant it names.
 	stepped bool
+	asLeft  map[int64]time.Time
 	promises
 	// kept is what an operator wanted to stay.
 	kept map[string]bool

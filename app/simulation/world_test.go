@@ -164,10 +164,11 @@ func (w *world) openOutside(back time.Duration) {
 // leave keeps what goes on when the clock was put back.
 func (w *world) leave() {
 	w.left, w.leftRows = w.process.dir, nil
-	for _, row := range w.tc.Rows() {
+	rows := w.tc.Rows()
+	for _, row := range rows {
 		w.leftRows = append(w.leftRows, row.JSON())
 	}
-	w.watch.putBack()
+	w.watch.putBack(rows)
 }
 
 // close ends everything. What is left after it is a leak, which the bubble reports.
