@@ -154,7 +154,7 @@ func (w *world) openOutside(back time.Duration) {
 		Apps: []sentinelserver.App{{TenantID: tenant, ClientID: clientID, ClientSecret: secret}}})
 	if slices.ContainsFunc(w.history.Steps, func(s Step) bool { return s.Do == PutBack }) {
 		w.must(w.far.Journal(filepath.Join(w.dir, "sentinel.journal")))
-		w.far.Age(back)
+		w.far.PutBack(back)
 	}
 	w.served = []*served{serve(w.tc), serve(w.far)}
 	w.mappers = newMappers(w)

@@ -63,6 +63,8 @@ func (s *Server) replayLine(line gjson.Result, check *checker) {
 	switch {
 	case line.Get("aged").Exists():
 		s.table.age(time.Duration(line.Get("aged").Int()))
+	case line.Get("put_back").Exists():
+		s.table.putBack(time.Duration(line.Get("put_back").Int()))
 	case line.Get("republished").Exists():
 		s.table.republish(line.Get("republished").Time())
 	default:
@@ -93,6 +95,11 @@ func (t *table) noteRequest(p place, at time.Time, records []record) {
 // noteAged writes to the journal that all before it became older.
 func (t *table) noteAged(by time.Duration) {
 	t.noteLine(fmt.Appendf(nil, "{\"aged\":%d}\n", by))
+}
+
+// notePutBack writes to the journal that the clock was put back after all before it.
+func (t *table) notePutBack(by time.Duration) {
+	t.noteLine(fmt.Appendf(nil, "{\"put_back\":%d}\n", by))
 }
 
 // noteRepublished writes to the journal when rows of all that stands were added.

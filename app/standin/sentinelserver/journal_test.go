@@ -52,6 +52,7 @@ func TestJournalKeepsTheAgeOfRows(t *testing.T) {
 		upload(t, far, indicator(1))
 		far.Republish()
 		far.Age(time.Hour)
+		far.PutBack(time.Hour)
 		want = far.Rows()
 	}
 	if len(want) != 6 {

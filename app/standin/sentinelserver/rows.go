@@ -112,7 +112,8 @@ func (v version) makeRows() []Row {
 	if u.TagsFromLabels {
 		row.Tags = o.Get("labels").Raw
 	}
-	isValid := (row.ValidUntil == nil || v.at.Before(*row.ValidUntil)) && (row.ValidFrom == nil || !v.at.Before(*row.ValidFrom))
+	came := v.at.Add(v.back)
+	isValid := (row.ValidUntil == nil || came.Before(*row.ValidUntil)) && (row.ValidFrom == nil || !came.Before(*row.ValidFrom))
 	row.IsActive = !row.Revoked && !v.deleted && (isValid || u.ExpiredActive)
 	var rows []Row
 	if o.Get("pattern_type").Str == "stix" {

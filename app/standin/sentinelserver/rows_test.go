@@ -68,6 +68,26 @@ func TestRows(t *testing.T) {
 	})
 }
 
+// Whether an object is active was decided when it came, by the clock of then: putting the clock back does not put it off.
+func TestPutBack(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		for _, keep := range []Keep{KeepRows, KeepObjects} {
+			o := testOptions()
+			o.Keep = keep
+			s := New(o)
+			upload(t, s, indicator(1, "valid_from", time.Now().UTC().Format(time.RFC3339), "valid_until", "2099-01-01T00:00:00Z"))
+			s.PutBack(time.Hour)
+			if r := s.Rows()[0]; !r.IsActive || !r.TimeGenerated.Equal(time.Now().Add(-time.Hour)) {
+				t.Errorf("after the clock was put back: %+v", r)
+			}
+			s.Age(time.Hour)
+			if r := s.Rows()[0]; r.IsActive {
+				t.Errorf("as if it had come before it was valid: %+v", r)
+			}
+		}
+	})
+}
+
 func TestWhatIsKept(t *testing.T) {
 	for keep, rows := range map[Keep]int{KeepRows: 4, KeepObjects: 2, KeepHashes: 0} {
 		o := testOptions()

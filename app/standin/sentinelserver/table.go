@@ -29,7 +29,8 @@ type entry struct {
 	content uint64
 	sent    int
 	at      time.Time
-	until   time.Time // zero for ever
+	back    time.Duration // see version
+	until   time.Time     // zero for ever
 }
 
 func (e *entry) isExpired(now time.Time) bool { return !e.until.IsZero() && !e.until.After(now) }
@@ -41,6 +42,7 @@ type version struct {
 	kind     string
 	id       string
 	at       time.Time
+	back     time.Duration // by how much the clock was put back since: whether it is valid was decided when it came
 	method   string
 	deleted  bool
 	unknowns *Unknowns // set when rows are to be made
@@ -130,7 +132,7 @@ func (t *table) upsertRecord(objects map[string]*entry, r record, at time.Time) 
 			t.stats.Identical++
 		}
 	}
-	e.content, e.at = r.content, at
+	e.content, e.at, e.back = r.content, at, 0
 	e.until, _ = validUntil(r.raw)
 	e.sent++
 	if t.keep != KeepHashes {
@@ -276,6 +278,27 @@ func (t *table) age(by time.Duration) {
 	}
 }
 
+// PutBack says that the clock of this machine was put back: what is there keeps its age, and is as active as it was when it came.
+func (s *Server) PutBack(by time.Duration) {
+	t := &s.table
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.notePutBack(by)
+	t.putBack(by)
+}
+
+func (t *table) putBack(by time.Duration) {
+	t.age(by)
+	for i := range t.versions {
+		t.versions[i].back += by
+	}
+	for _, objects := range t.live {
+		for _, e := range objects {
+			e.back += by
+		}
+	}
+}
+
 // arrivedVersions are those of the indicators of a source that a query finds, in the order in which they came.
 func (t *table) arrivedVersions(of place, now time.Time) []version {
 	return slices.DeleteFunc(t.storedVersions(), func(v version) bool {
@@ -294,7 +317,7 @@ func (t *table) storedVersions() []version {
 		for p, objects := range t.live {
 			for id, e := range objects {
 				if e.raw != "" {
-					current = append(current, version{place: p, raw: e.raw, kind: kindOf(e.raw), id: id, at: e.at, method: t.unknowns.UpdateMethod})
+					current = append(current, version{place: p, raw: e.raw, kind: kindOf(e.raw), id: id, at: e.at, back: e.back, method: t.unknowns.UpdateMethod})
 				}
 			}
 		}
