@@ -157,12 +157,14 @@ func TestUntrustworthyPages(t *testing.T) {
 	repeated := `{"data":[{"id":5},{"id":6}],"next":"https://x/api/v3/indicators?a","status":"Success"}`
 	empty := `{"data":[],"next":"https://x/api/v3/indicators?a","status":"Success"}`
 	counted := `{"data":[],"count":50,"status":"Success"}`
+	uncounted := `{"data":[{"id":5}],"count":0,"status":"Success"}`
 	nameless := `{"data":[{"type":"Host"}],"next":"https://x/api/v3/indicators?a","status":"Success"}`
 	for name, c := range map[string]struct{ body, says string }{
 		"not sorted":              {unsorted, "order of the ids"},
 		"the same page for ever":  {repeated, "order of the ids"},
 		"empty though more comes": {empty, "says that more follow"},
 		"empty though it counts":  {counted, "counts indicators and sends none"},
+		"rows of nothing":         {uncounted, "counts no indicators and sends some"},
 		"without a single id":     {nameless, "without ids"},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -201,6 +201,7 @@ var (
 	errDamaged    = errors.New("its answer breaks off or is no JSON")
 	errEmptyPage  = errors.New("it sent an empty page and says that more follow")
 	errNoRows     = errors.New("it counts indicators and sends none")
+	errUncounted  = errors.New("it counts no indicators and sends some")
 	errWrongOrder = errors.New("it does not keep to the order of the ids")
 	errNoIDs      = errors.New("it sent a page without ids and says that more follow")
 	errOtherIDs   = errors.New("it sent other indicators than it was asked for")
@@ -230,8 +231,8 @@ func (c *Client) explainFailure(err error) error {
 			"or take some of what is associated with it away."
 	case errors.Is(err, errDamaged):
 		remedy = "Something on the way may cut answers short: check the proxy settings."
-	case errors.Is(err, errEmptyPage), errors.Is(err, errNoRows), errors.Is(err, errWrongOrder), errors.Is(err, errNoIDs),
-		errors.Is(err, errOtherIDs):
+	case errors.Is(err, errEmptyPage), errors.Is(err, errNoRows), errors.Is(err, errUncounted), errors.Is(err, errWrongOrder),
+		errors.Is(err, errNoIDs), errors.Is(err, errOtherIDs):
 		remedy = "Like this a selection cannot be read completely: if it stays so, report it to ThreatConnect."
 	case errors.As(err, &lookup):
 		remedy = "Check the host name of the API path (tc_api_path), and the name server of this machine."

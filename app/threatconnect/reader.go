@@ -51,6 +51,9 @@ func (p pageAnswer) checkAgainst(q pageRequest) error {
 	if len(p.Indicators) == 0 && p.more {
 		return errEmptyPage
 	}
+	if len(p.Indicators) > 0 && p.Total == 0 {
+		return errUncounted
+	}
 	if q.after == nil {
 		return nil
 	}
