@@ -215,7 +215,7 @@ func (h *watch) putBack(rows []tcserver.Row) {
 		h.asLeft[row.ID] = row.LastModified
 	}
 	for _, s := range h.standing {
-		s.unsure = true
+		s.ahead = true
 	}
 }
 

@@ -73,6 +73,7 @@ type standing struct {
 	at      time.Time
 	began   time.Time // when the update that made it began
 	unsure  bool      // something was sent since and not answered
+	ahead   bool      // it was sent before the clock was put back
 	repeats int       // times it was sent again for no other reason than a full update
 	fulls   int64     // that had begun when it was made
 }
@@ -241,7 +242,7 @@ const slack = 15 * time.Minute
 // checkRepeat asks why an object is sent again that stands as it is.
 func (h *watch) checkRepeat(k key, o *held, u updates) {
 	s := h.standing[k]
-	if s == nil || s.unsure || h.resent || s.retired() != o.retired() {
+	if s == nil || s.unsure || s.ahead || h.resent || s.retired() != o.retired() {
 		return
 	}
 	if o.retired() {
@@ -327,13 +328,23 @@ func (e *exchange) end() {
 		default:
 			delete(h.refused, k)
 			s := &standing{held: o, text: content(o.Members), at: e.ended, began: began, fulls: fulls}
-			if old := h.standing[k]; old != nil && old.text == s.text && !old.unsure {
+			if old := h.standing[k]; old != nil && old.text == s.text && !old.unsure && !old.ahead {
 				s.repeats, s.fulls = old.repeats, old.fulls
 			}
 			h.standing[k] = s
 			h.created[k] = o.Created
 		}
 	}
+}
+
+// isUncertain says that something was sent of an object whose answer was lost or a stranger's, and that Sentinel took nothing of it since: it
+// refuses what comes, or the operator wants the object to stay as it is. Then the ledger has it as long as any copy may stand, and verifying
+// tells what does.
+func (h *watch) isUncertain(id string) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	s := h.standing[key{workspaces[h.world.setting.Workspace], h.world.setting.Source, id}]
+	return s != nil && s.unsure
 }
 
 // diskFailed notes that an answer which has just arrived may not be kept: if Upload is ended before the disk is well, it is lost.
