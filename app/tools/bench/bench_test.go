@@ -5,6 +5,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 )
 
 // folder is where the package of the App lies unpacked.
@@ -18,7 +19,7 @@ func folder() string {
 func TestMeasure(t *testing.T) {
 	profiles := t.TempDir()
 	cpu, mem := filepath.Join(profiles, "cpu"), filepath.Join(profiles, "mem")
-	r, err := measureApp(t.Context(), options{app: folder(), state: t.TempDir(), count: 500, changes: 10, cpu: cpu, mem: mem})
+	r, err := measureApp(t.Context(), options{app: folder(), state: t.TempDir(), count: 500, changes: 10, idle: 100 * time.Millisecond, cpu: cpu, mem: mem})
 	if err != nil {
 		t.Fatalf("%v; was ./package.sh build run?", err)
 	}
@@ -45,6 +46,14 @@ func TestMeasure(t *testing.T) {
 		if u.Live < 300 || u.Seconds <= 0 || u.CPUSeconds < 0 || u.CleanBytes <= 0 || u.DatabaseBytes < u.CleanBytes {
 			t.Errorf("%s: %+v", u.Name, u)
 		}
+		if onDisk(t) && u.WrittenBytes <= 0 {
+			t.Errorf("%s: nothing was written", u.Name)
+		}
+		for _, p := range u.Processes {
+			if u.PSSBytes < p.PSSBytes || u.Cleaner.PSSBytes < mega {
+				t.Errorf("%s: %d bytes were held, %d with the Cleaner, and %d by %s", u.Name, u.PSSBytes, u.Cleaner.PSSBytes, p.PSSBytes, p.Name)
+			}
+		}
 		if n := len(u.Processes); n != 1+len(types) {
 			t.Errorf("%s: %d processes were seen", u.Name, n)
 		}
@@ -54,8 +63,8 @@ func TestMeasure(t *testing.T) {
 			}
 		}
 	}
-	var text strings.Builder
-	if err := r.printTables(&text); err != nil || !strings.Contains(text.String(), "emailsubject") {
-		t.Errorf("printed %v: %s", err, &text)
+	if i := r.Idle; i.Seconds < 0.1 || i.Seconds > 10 || i.PSSBytes < mega || i.Switches < 0 || i.CPUSeconds < 0 {
+		t.Errorf("idle: %+v", i)
 	}
+	printsAll(t, r, "emailsubject")
 }

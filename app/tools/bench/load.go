@@ -152,7 +152,7 @@ func measureLoad(ctx context.Context, o options) (r loadReport, err error) {
 	if err := turnOn(ctx, s.service); err != nil {
 		return r, err
 	}
-	m := startMeter(s.service.Status().PID)
+	m := startMeter(s.service.Status().PID, "")
 	defer m.stopMeter()
 	began := time.Now()
 	if err := s.saveQuery(ctx); err != nil {

@@ -1,5 +1,6 @@
 // Command bench measures what updates of the packaged App cost, between stand-ins on the same machine that do not slow it
-// down: a full update, a second one, a reconcile that finds nothing changed, and a delta update of a few changes. With -screens it
+// down: a full update, a second one, a reconcile that finds nothing changed, and a delta update of a few changes, then what the App
+// takes while it has nothing to do. With -screens it
 // measures every page through the front of the platform's stand-in beside a full update; with -load many requests come that way at
 // once; with -soak the App works for as long as it is told. Code 1 is the end where a page is above its bar, a request is not
 // answered, or something grows that must not.
@@ -35,6 +36,7 @@ type options struct {
 	sort       string
 	limit      int
 	changes    int
+	idle       time.Duration // how long it is watched when it has nothing to do
 	json       bool
 	cpu, mem   string // files for the App's profiles
 	screenOptions
@@ -50,6 +52,7 @@ func main() {
 	flag.StringVar(&o.sort, "sort", "", "sort field of the query, such as lastModified; none when empty")
 	flag.IntVar(&o.limit, "limit", 0, "requests to Sentinel a minute, 0 for no limit")
 	flag.IntVar(&o.changes, "changes", 100, "indicators that change before the delta update")
+	flag.DurationVar(&o.idle, "idle", 20*time.Second, "how long the App is watched after the last update, when it has nothing to do")
 	flag.BoolVar(&o.json, "json", false, "print JSON")
 	flag.StringVar(&o.cpu, "cpuprofile", "", "file for the App's profile of processor time, for go tool pprof; its mappers are not in it")
 	flag.StringVar(&o.mem, "memprofile", "", "file for the App's profile of allocations, for go tool pprof")
@@ -95,7 +98,10 @@ func measureApp(ctx context.Context, o options) (r report, err error) {
 	}
 	defer func() { err = errors.Join(err, b.app.stopApp()) }()
 	r = report{Indicators: population.Len(), ReadySeconds: b.app.ready.Seconds()}
-	r.Updates, err = b.runUpdates(ctx)
+	if r.Updates, err = b.runUpdates(ctx); err != nil {
+		return r, err
+	}
+	r.Idle, err = b.measureIdle(ctx)
 	return r, err
 }
 

@@ -16,7 +16,7 @@ import (
 )
 
 const (
-	sampleEvery = 250 * time.Millisecond
+	sampleEvery = 100 * time.Millisecond
 	// tick is the unit of times in /proc on Linux, whatever the kernel's own is.
 	tick = 10 * time.Millisecond
 )
@@ -31,22 +31,49 @@ type process struct {
 	PSSBytes  int64 `json:"pss_bytes"`
 }
 
+// consumption is what all processes of the App together have used while a meter ran.
+type consumption struct {
+	CPUSeconds float64 `json:"cpu_seconds"`
+	// WrittenBytes is what they had the kernel write to a disk: pages of files that became dirty, each time anew after it was written
+	// out, and so none of a file system in memory. What the file system writes for itself, such as its journal, is not in it.
+	WrittenBytes int64 `json:"written_bytes"`
+	// PSSBytes is the largest sum of their proportional shares, DatabaseBytes the largest size of the database with its log, of all
+	// samples.
+	PSSBytes      int64 `json:"pss_bytes"`
+	DatabaseBytes int64 `json:"database_bytes"`
+}
+
+// sample is what the processes have used since they started, those that ended included, and hold together.
+type sample struct {
+	cpu           time.Duration
+	written, held int64
+}
+
 // meter watches the App and its mappers.
 type meter struct {
-	pid    int
-	before time.Duration
-	after  time.Duration
-	start  map[int]time.Duration
-	seen   map[int]*process
+	pid      int
+	database string // its folder, empty to leave it alone
+	before   sample
+	after    sample
+	start    map[int]time.Duration
+	seen     map[int]*process
+	held     int64 // at most
+	stored   int64
 
 	ending  chan struct{}
 	end     func()
 	watcher sync.WaitGroup
 }
 
-func startMeter(pid int) *meter {
-	m := &meter{pid: pid, start: map[int]time.Duration{}, seen: map[int]*process{}, ending: make(chan struct{})}
+func newMeter(pid int, database string) *meter {
+	m := &meter{pid: pid, database: database, start: map[int]time.Duration{}, seen: map[int]*process{}, ending: make(chan struct{})}
 	m.end = sync.OnceFunc(func() { close(m.ending) })
+	return m
+}
+
+// startMeter watches the processes and, where a folder is given, the database in it.
+func startMeter(pid int, database string) *meter {
+	m := newMeter(pid, database)
 	m.before = m.takeSample()
 	for pid, p := range m.seen {
 		m.start[pid] = p.CPU
@@ -75,31 +102,44 @@ func (m *meter) stopMeter() {
 	m.watcher.Wait()
 }
 
-// takeSample notes what the processes have used, and returns the sum over all there have been.
-func (m *meter) takeSample() (sum time.Duration) {
+// takeSample notes what the processes have used. The kernel adds what a process wrote to its parent's account once the parent has
+// waited for it, as it does with times, so that nothing is lost where a mapper ends.
+func (m *meter) takeSample() (all sample) {
 	for _, pid := range append([]int{m.pid}, childProcesses(m.pid)...) {
+		folder := fmt.Sprintf("/proc/%d/", pid)
 		own, ended, err := cpuTimes(pid)
 		if err != nil {
 			continue // it is gone, and counted among the ended ones of the App
 		}
-		sum += own
+		all.cpu += own
 		if pid == m.pid {
-			sum += ended
+			all.cpu += ended
 		}
+		all.written += readAmount(folder+"io", "write_bytes:")
+		share := readAmount(folder+"smaps_rollup", "Pss:")
+		all.held += share
 		p := m.seen[pid]
 		if p == nil {
 			p = &process{Name: processName(pid)}
 			m.seen[pid] = p
 		}
 		p.CPU = own
-		p.PeakBytes = max(p.PeakBytes, readMemory(pid, "status", "VmHWM:"))
-		p.PSSBytes = max(p.PSSBytes, readMemory(pid, "smaps_rollup", "Pss:"))
+		p.PeakBytes = max(p.PeakBytes, readAmount(folder+"status", "VmHWM:"))
+		p.PSSBytes = max(p.PSSBytes, share)
 	}
-	return sum
+	m.held = max(m.held, all.held)
+	if m.database != "" {
+		size, _ := databaseBytes(m.database) // whoever needs to know whether it can be read asks by itself
+		m.stored = max(m.stored, size)
+	}
+	return all
 }
 
-// totalCPU is the processor time of all processes, those that ended on the way included.
-func (m *meter) totalCPU() time.Duration { return m.after - m.before }
+// sumConsumption is what all processes used, those that ended on the way included.
+func (m *meter) sumConsumption() consumption {
+	return consumption{CPUSeconds: (m.after.cpu - m.before.cpu).Seconds(), WrittenBytes: m.after.written - m.before.written,
+		PSSBytes: m.held, DatabaseBytes: m.stored}
+}
 
 // sumByName is what the App and each of its mappers used, the most expensive first.
 func (m *meter) sumByName() []process {
@@ -128,16 +168,21 @@ func childProcesses(pid int) (all []int) {
 	return all
 }
 
-// cpuTimes are the processor times of a process and of its children that have ended, proc(5).
+// cpuTimes are the processor times of a process and of its children that have ended.
 func cpuTimes(pid int) (own, ended time.Duration, err error) {
 	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
 	if err != nil {
 		return 0, 0, err
 	}
+	return parseTimes(text)
+}
+
+// parseTimes reads the times of /proc/PID/stat, proc(5).
+func parseTimes(text []byte) (own, ended time.Duration, err error) {
 	// What follows the name, which may contain anything, begins with field 3; utime is field 14.
 	fields := strings.Fields(string(text[bytes.LastIndexByte(text, ')')+1:]))
 	if len(fields) < 15 {
-		return 0, 0, fmt.Errorf("/proc/%d/stat is too short", pid)
+		return 0, 0, fmt.Errorf("%q is too short for the state of a process", text)
 	}
 	var times [4]time.Duration
 	for i := range times {
@@ -158,14 +203,25 @@ func processName(pid int) string {
 	return args[1]
 }
 
-// readMemory reads a size of a file in /proc, in bytes; 0 where it does not stand there.
-func readMemory(pid int, file, name string) int64 {
-	text, _ := os.ReadFile(fmt.Sprintf("/proc/%d/%s", pid, file))
-	for line := range strings.Lines(string(text)) {
-		if rest, found := strings.CutPrefix(line, name); found {
-			n, _ := strconv.ParseInt(strings.Fields(rest)[0], 10, 64)
-			return n << 10
+// readAmount reads an amount of a file in /proc; 0 where the process is gone.
+func readAmount(path, name string) int64 {
+	text, _ := os.ReadFile(path)
+	return parseAmount(string(text), name)
+}
+
+// parseAmount reads the number of the line that begins with name, in bytes where it stands in kB; 0 where there is no such line.
+func parseAmount(text, name string) int64 {
+	for line := range strings.Lines(text) {
+		rest, found := strings.CutPrefix(line, name)
+		if !found {
+			continue
 		}
+		number, kilo := strings.CutSuffix(strings.TrimSpace(rest), " kB")
+		n, _ := strconv.ParseInt(number, 10, 64) // 0 for what is no number
+		if kilo {
+			n <<= 10
+		}
+		return n
 	}
 	return 0
 }

@@ -12,19 +12,41 @@ type report struct {
 	Indicators   int      `json:"indicators"`
 	ReadySeconds float64  `json:"ready_seconds"` // from the App's start until it answered
 	Updates      []update `json:"updates"`
+	Idle         idle     `json:"idle"`
 }
 
-// update is what one update took. Sizes are in bytes, the database's with its log.
+// update is what one update took, and the Cleaner after it. Sizes are in bytes.
 type update struct {
-	Name          string    `json:"name"`
-	Objects       int       `json:"objects"`  // that the mappers gave
-	Uploaded      int       `json:"uploaded"` // of them, those that Sentinel took
-	Seconds       float64   `json:"seconds"`  // from the first request to the last answer
-	CPUSeconds    float64   `json:"cpu_seconds"`
-	Live          int       `json:"live"` // objects in Sentinel
-	DatabaseBytes int64     `json:"database_bytes"`
-	CleanBytes    int64     `json:"clean_bytes"` // after the Cleaner
-	Processes     []process `json:"processes"`
+	Name     string  `json:"name"`
+	Objects  int     `json:"objects"`  // that the mappers gave
+	Uploaded int     `json:"uploaded"` // of them, those that Sentinel took
+	Seconds  float64 `json:"seconds"`  // from the first request to the last answer
+	Live     int     `json:"live"`     // objects in Sentinel
+	consumption
+	Cleaner    consumption `json:"cleaner"`
+	CleanBytes int64       `json:"clean_bytes"` // of the database after the Cleaner
+	Processes  []process   `json:"processes"`
+}
+
+// measures are what is compared of updates. Memory is the largest sum of all processes, the database's size that while the update
+// and the Cleaner work.
+var measures = []measure[update]{
+	{"objects/s", func(u update) float64 { return float64(u.Objects) / max(u.Seconds, 1e-3) }},
+	{"CPU µs/object", func(u update) float64 { return amountPer(u.CPUSeconds*1e6, u.Objects) }},
+	{"CPU with Cleaner", func(u update) float64 { return amountPer((u.CPUSeconds+u.Cleaner.CPUSeconds)*1e6, u.Objects) }},
+	{"written B/object", func(u update) float64 { return amountPer(float64(u.WrittenBytes), u.Objects) }},
+	{"written with Cleaner", func(u update) float64 { return amountPer(float64(u.WrittenBytes+u.Cleaner.WrittenBytes), u.Objects) }},
+	{"memory MB", func(u update) float64 { return float64(max(u.PSSBytes, u.Cleaner.PSSBytes)) / mega }},
+	{"database B/live object", func(u update) float64 {
+		return amountPer(float64(max(u.DatabaseBytes, u.Cleaner.DatabaseBytes)), u.Live)
+	}},
+	{"after Cleaner", func(u update) float64 { return amountPer(float64(u.CleanBytes), u.Live) }},
+}
+
+// measure is a figure of what was measured.
+type measure[T any] struct {
+	name string
+	of   func(T) float64
 }
 
 // amountPer is the amount for one of n; 0 where n is 0.
@@ -40,12 +62,17 @@ const mega = 1 << 20
 func (r report) printTables(w io.Writer) error {
 	fmt.Fprintf(w, "%d indicators; the App was ready after %.2f s\n\n", r.Indicators, r.ReadySeconds)
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprintln(t, "update\tobjects\tuploaded\ts\tobjects/s\tCPU s\tCPU µs/object\tdatabase MB\tB/live object\tafter Cleaner\t")
-	for _, u := range r.Updates {
-		fmt.Fprintf(t, "%s\t%d\t%d\t%.2f\t%.0f\t%.2f\t%.1f\t%.1f\t%.0f\t%.0f\t\n", u.Name, u.Objects, u.Uploaded, u.Seconds,
-			float64(u.Objects)/max(u.Seconds, 1e-3), u.CPUSeconds, amountPer(u.CPUSeconds*1e6, u.Objects), float64(u.DatabaseBytes)/mega,
-			amountPer(float64(u.DatabaseBytes), u.Live), amountPer(float64(u.CleanBytes), u.Live))
+	fmt.Fprint(t, "update\tobjects\tuploaded\ts\t")
+	for _, m := range measures {
+		fmt.Fprintf(t, "%s\t", m.name)
 	}
+	for _, u := range r.Updates {
+		fmt.Fprintf(t, "\n%s\t%d\t%d\t%.2f\t", u.Name, u.Objects, u.Uploaded, u.Seconds)
+		for _, m := range measures {
+			fmt.Fprintf(t, "%.1f\t", m.of(u))
+		}
+	}
+	fmt.Fprintln(t)
 	for _, u := range r.Updates {
 		fmt.Fprintf(t, "\n%s\tCPU s\tCPU µs/object\tpeak MB\tshare MB\t\n", u.Name)
 		for _, p := range u.Processes {
@@ -53,6 +80,15 @@ func (r report) printTables(w io.Writer) error {
 				float64(p.PeakBytes)/mega, float64(p.PSSBytes)/mega)
 		}
 	}
+	fmt.Fprintf(t, "\nidle for %.0f s\t", r.Idle.Seconds)
+	for _, m := range idleMeasures {
+		fmt.Fprintf(t, "%s\t", m.name)
+	}
+	fmt.Fprint(t, "\n\t")
+	for _, m := range idleMeasures {
+		fmt.Fprintf(t, "%.1f\t", m.of(r.Idle))
+	}
+	fmt.Fprintln(t)
 	return t.Flush()
 }
 

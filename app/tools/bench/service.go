@@ -135,7 +135,7 @@ type usage struct {
 // measureUsage looks at the process of the App, and at the folders of its Service.
 func (s *service) measureUsage(ctx context.Context, began time.Time) (u usage, err error) {
 	pid := s.service.Status().PID
-	u = usage{At: time.Since(began), MemoryBytes: readMemory(pid, "status", "VmRSS:"), Mappers: len(childProcesses(pid))}
+	u = usage{At: time.Since(began), MemoryBytes: readAmount(fmt.Sprintf("/proc/%d/status", pid), "VmRSS:"), Mappers: len(childProcesses(pid))}
 	for name, n := range map[string]*int{"fd": &u.Descriptors, "task": &u.Threads} {
 		entries, err := os.ReadDir(fmt.Sprintf("/proc/%d/%s", pid, name))
 		if err != nil {

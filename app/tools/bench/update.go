@@ -71,9 +71,9 @@ func (b *bench) runUpdates(ctx context.Context) (all []update, err error) {
 	return all, nil
 }
 
-// measureUpdate measures one update.
+// measureUpdate measures one update, and the Cleaner after it: what one App puts off until then another may do at once.
 func (b *bench) measureUpdate(ctx context.Context, queue func(context.Context) error) (u update, err error) {
-	m := startMeter(b.app.cmd.Process.Pid)
+	m := b.startMeter()
 	defer m.stopMeter()
 	began := time.Now()
 	if err := queue(ctx); err != nil {
@@ -86,16 +86,19 @@ func (b *bench) measureUpdate(ctx context.Context, queue func(context.Context) e
 	m.stopMeter()
 	first, last := b.workSpan(began)
 	u = update{Objects: j.Uploaded + j.Rejected + j.Unchanged + j.Duplicate, Uploaded: j.Uploaded, Seconds: last.Sub(first).Seconds(),
-		CPUSeconds: m.totalCPU().Seconds(), Processes: m.sumByName(), Live: b.cloud.Stats().Live}
-	if u.DatabaseBytes, err = b.databaseBytes(); err != nil {
-		return u, err
-	}
+		consumption: m.sumConsumption(), Processes: m.sumByName(), Live: b.cloud.Stats().Live}
+	cleaner := b.startMeter()
+	defer cleaner.stopMeter()
 	if err := b.runCleaner(ctx); err != nil {
 		return u, err
 	}
-	u.CleanBytes, err = b.databaseBytes()
+	cleaner.stopMeter()
+	u.Cleaner = cleaner.sumConsumption()
+	u.CleanBytes, err = databaseBytes(b.databaseFolder())
 	return u, err
 }
+
+func (b *bench) startMeter() *meter { return startMeter(b.app.cmd.Process.Pid, b.databaseFolder()) }
 
 // saveQuery saves one query that selects everything that is active; a full update follows.
 func (b *bench) saveQuery(ctx context.Context) error {
@@ -188,12 +191,16 @@ func (b *bench) runCleaner(ctx context.Context) error {
 	})
 }
 
-func (b *bench) databaseBytes() (size int64, err error) {
-	files, err := filepath.Glob(filepath.Join(b.state, "state", "*.db*"))
+func (b *bench) databaseFolder() string { return filepath.Join(b.state, "state") }
+
+// databaseBytes is the size of the database in a folder, with its log.
+func databaseBytes(folder string) (size int64, err error) {
+	files, err := filepath.Glob(filepath.Join(folder, "*.db*"))
 	for _, path := range files {
 		info, statErr := os.Stat(path)
 		if statErr != nil {
-			return 0, statErr
+			err = errors.Join(err, ignoreMissing(statErr))
+			continue
 		}
 		size += info.Size()
 	}
