@@ -1,11 +1,12 @@
 // Command bench measures what updates of the packaged App cost, between stand-ins on the same machine that do not slow it
 // down: a full update, a second one, a reconcile that finds nothing changed, and a delta update of a few changes, then what the App
-// takes while it has nothing to do. With -screens it
+// takes while it has nothing to do. With -vs it does so with another package as well, in turn, and compares them. With -screens it
 // measures every page through the front of the platform's stand-in beside a full update; with -load many requests come that way at
 // once; with -soak the App works for as long as it is told. Code 1 is the end where a page is above its bar, a request is not
 // answered, or something grows that must not.
 //
 //	./package.sh bench -count 100000
+//	./package.sh bench -vs OTHER.tcx
 //	./package.sh bench -load -count 1000000
 //	./package.sh bench -soak 1h
 //	./package.sh bench -cpuprofile target/cpu.pprof && go tool pprof -top target/cpu.pprof
@@ -39,6 +40,7 @@ type options struct {
 	idle       time.Duration // how long it is watched when it has nothing to do
 	json       bool
 	cpu, mem   string // files for the App's profiles
+	versusOptions
 	screenOptions
 	loadOptions
 }
@@ -56,6 +58,7 @@ func main() {
 	flag.BoolVar(&o.json, "json", false, "print JSON")
 	flag.StringVar(&o.cpu, "cpuprofile", "", "file for the App's profile of processor time, for go tool pprof; its mappers are not in it")
 	flag.StringVar(&o.mem, "memprofile", "", "file for the App's profile of allocations, for go tool pprof")
+	addVersusFlags(&o.versusOptions)
 	addScreenFlags(&o.screenOptions)
 	addLoadFlags(&o.loadOptions)
 	flag.Parse()
@@ -68,12 +71,17 @@ func main() {
 	}
 }
 
-// measureApp runs the App from its start to its end.
+// measureApp reads the population, and measures one package with it.
 func measureApp(ctx context.Context, o options) (r report, err error) {
 	population, err := readPopulation(o)
 	if err != nil {
 		return r, err
 	}
+	return measurePackage(ctx, o, population)
+}
+
+// measurePackage runs the App from its start to its end, between stand-ins of its own.
+func measurePackage(ctx context.Context, o options, population *tcserver.Population) (r report, err error) {
 	if o.state == "" {
 		if o.state, err = os.MkdirTemp("", "bench"); err != nil {
 			return r, err

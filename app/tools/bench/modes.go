@@ -10,6 +10,17 @@ import (
 	"time"
 )
 
+// versusOptions are of the comparison with another package.
+type versusOptions struct {
+	versus string
+	rounds int
+}
+
+func addVersusFlags(o *versusOptions) {
+	flag.StringVar(&o.versus, "vs", "", "file of another package, .tcx: measure both in turn, and print the ratios of this one's figures to the other's")
+	flag.IntVar(&o.rounds, "rounds", 3, "how often each package is measured with -vs")
+}
+
 // screenOptions are of the measurement of the screens.
 type screenOptions struct {
 	screens               bool
@@ -68,6 +79,8 @@ func runBench(ctx context.Context, o options) error {
 
 func chooseMeasurement(ctx context.Context, o options) (printable, error) {
 	switch {
+	case o.versus != "":
+		return measureVersus(ctx, o)
 	case o.screens:
 		return measureScreens(ctx, o)
 	case o.load:
