@@ -105,6 +105,8 @@ func TestDecide(t *testing.T) {
 		"429 for ever":         {status: 429, header: "Retry-After: 9223372037", action: actionThrottle, wait: time.Hour + time.Second},
 		"list, yet a message":  {status: 200, body: `{"errors":[],"message":"blocked"}`, action: actionRetry, text: "blocked"},
 		"list, yet a status":   {status: 200, body: `{"errors":null,"statusCode":"503"}`, action: actionRetry},
+		"list, yet a refusal":  {status: 200, body: `{"errors":[],"status":400}`, action: actionBisect, text: "400"},
+		"list, yet refused":    {status: 200, body: `{"errors":[],"status":400}`, n: 1, action: actionBisect, text: "400"},
 		"list, yet no success": {status: 200, body: `{"success":false,"errors":[],"messages":[],"result":null}`, action: actionRetry},
 		"list, yet blocked":    {status: 200, body: `{"errors":[],"status":"blocked"}`, action: actionRetry},
 		"list, and more":       {status: 200, body: `{"errors":[],"status":200,"activityId":"x"}`, action: actionAccept},
@@ -308,6 +310,35 @@ func TestDecideOnAnything(t *testing.T) {
 			t.Fatalf("%d was taken for a success", status)
 		}
 	})
+}
+
+// A status that a body names is one of HTTP, wherever it stands; a failure goes before anything else, the first of them before others.
+func TestStatusInABody(t *testing.T) {
+	for body, want := range map[string]int{
+		`{"statusCode":429}`:                            429,
+		`{"status":"429"}`:                              429,
+		`{"code":429}`:                                  429,
+		`{"error":{"status":429}}`:                      429,
+		`{"error":{"code":" 429 "}}`:                    429,
+		`{"status":100}`:                                100,
+		`{"status":99}`:                                 0,
+		`{"status":599}`:                                599,
+		`{"status":600}`:                                0,
+		`{"status":7000215}`:                            0,
+		`{"status":"busy"}`:                             0,
+		`{"status":4e2}`:                                0,
+		`{}`:                                            0,
+		`{"statusCode":200,"status":429}`:               429,
+		`{"statusCode":399,"code":400}`:                 400,
+		`{"statusCode":400,"status":429}`:               400,
+		`{"statusCode":429,"status":200}`:               429,
+		`{"statusCode":99,"error":{"code":503}}`:        503,
+		`{"statusCode":503,"error":{"code":"TooMany"}}`: 503,
+	} {
+		if got := parseAnswer(http.Header{}, []byte(body), 1).status; got != want {
+			t.Errorf("%s names %d, want %d", body, got, want)
+		}
+	}
 }
 
 func TestTextsAreBounded(t *testing.T) {

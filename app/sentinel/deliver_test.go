@@ -76,6 +76,7 @@ func TestFaultsThatPass(t *testing.T) {
 		"200 null":               {fault: sentinelserver.Fault{Kind: sentinelserver.Reply, Body: `{"errors":null}`}, requestsWant: 1},
 		"200 page":               {fault: sentinelserver.Fault{Kind: sentinelserver.Reply, Body: "<html>log in</html>"}, atLeast: time.Second, requestsWant: 2},
 		"200 cut":                {fault: sentinelserver.Fault{Kind: sentinelserver.Reply, Body: `{"errors":[{"rec`}, atLeast: time.Second, requestsWant: 2},
+		"200 refused":            {fault: sentinelserver.Fault{Kind: sentinelserver.Reply, Body: `{"errors":[],"status":400}`}, requestsWant: 3},
 		"200 index out of range": {fault: sentinelserver.Fault{Kind: sentinelserver.Reply, Body: `{"errors":[{"recordIndex":100,"errorMessages":["a"]}]}`}, requestsWant: 3},
 		"400 once":               {fault: sentinelserver.Fault{Kind: sentinelserver.Status, Status: 400}, requestsWant: 3},
 		"413 once":               {fault: sentinelserver.Fault{Kind: sentinelserver.Status, Status: 413, Form: "html"}, requestsWant: 4},
