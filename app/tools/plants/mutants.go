@@ -100,6 +100,8 @@ func (s *source) describe(file string, f *ast.FuncDecl, e edit) mutant {
 type mutator struct {
 	*source
 	edits []edit
+	// failing are the returns of an error; what is returned beside it means nothing.
+	failing []*ast.ReturnStmt
 }
 
 func (v *mutator) replace(from, to token.Pos, text string) {
@@ -114,10 +116,14 @@ func (v *mutator) visit(n ast.Node) bool {
 		}
 	case *ast.IfStmt:
 		v.negate(n.Cond)
+		v.noteFailing(n.Cond, n.Body.List)
 	case *ast.BlockStmt:
 		v.dropEach(n.List)
 	case *ast.CaseClause:
 		v.dropEach(n.Body)
+		if len(n.List) == 1 {
+			v.noteFailing(n.List[0], n.Body)
+		}
 		for _, e := range n.List {
 			if _, isNumber := e.(*ast.BasicLit); !isNumber {
 				ast.Inspect(e, v.visit)
@@ -138,12 +144,19 @@ func (v *mutator) visit(n ast.Node) bool {
 			v.replace(n.Pos(), n.End(), "("+n.Value+" + 1)")
 		}
 	case *ast.ReturnStmt:
+		if slices.Contains(v.failing, n) || v.makesError(n) {
+			ast.Inspect(n.Results[len(n.Results)-1], v.visit)
+			return false
+		}
 		for _, e := range n.Results {
 			if id, isName := e.(*ast.Ident); isName && (id.Name == "true" || id.Name == "false") {
 				v.replace(id.Pos(), id.End(), "!"+id.Name)
 			}
 		}
 	case *ast.CallExpr:
+		if makesChannel(n) { // whether it has room for one more is seldom to be seen
+			return false
+		}
 		if id, isName := n.Fun.(*ast.Ident); isName && (id.Name == "min" || id.Name == "max") {
 			v.replace(id.Pos(), id.End(), map[string]string{"min": "max", "max": "min"}[id.Name])
 		}
@@ -159,6 +172,36 @@ var operators = map[token.Token][]token.Token{
 	token.LSS: {token.LEQ, token.GEQ}, token.LEQ: {token.LSS, token.GTR},
 	token.GTR: {token.GEQ, token.LEQ}, token.GEQ: {token.GTR, token.LSS},
 	token.LAND: {token.LOR}, token.LOR: {token.LAND}, token.SUB: {token.ADD},
+}
+
+// noteFailing notes the returns of what happens where an error is not nil.
+func (v *mutator) noteFailing(cond ast.Expr, body []ast.Stmt) {
+	if v.text(cond.Pos(), cond.End()) != "err != nil" {
+		return
+	}
+	for _, s := range body {
+		if r, isReturn := s.(*ast.ReturnStmt); isReturn && len(r.Results) > 1 {
+			v.failing = append(v.failing, r)
+		}
+	}
+}
+
+// makesError says that a return makes an error beside something else.
+func (v *mutator) makesError(r *ast.ReturnStmt) bool {
+	if len(r.Results) < 2 {
+		return false
+	}
+	call, isCall := r.Results[len(r.Results)-1].(*ast.CallExpr)
+	return isCall && slices.Contains([]string{"fmt.Errorf", "errors.New", "context.Cause"}, v.text(call.Fun.Pos(), call.Fun.End()))
+}
+
+func makesChannel(call *ast.CallExpr) bool {
+	id, isName := call.Fun.(*ast.Ident)
+	if !isName || id.Name != "make" {
+		return false
+	}
+	_, isChannel := call.Args[0].(*ast.ChanType)
+	return isChannel
 }
 
 // negate negates a condition that no operator is changed in.

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -84,6 +85,39 @@ func TestExplainedMutantsFitTheSource(t *testing.T) {
 	}
 	for key := range reasons {
 		t.Errorf("explained.txt explains what is no mutant any more: %s", key)
+	}
+}
+
+// What a function returns beside an error means nothing, and the room of a channel little, so that no test could hold them.
+func TestWhatMeansNothingIsNotChanged(t *testing.T) {
+	t.Parallel()
+	source := `package p
+
+func f(n int) (int, bool, error) {
+	if err := g(); err != nil {
+		return 1, true, err
+	}
+	switch err := g(); {
+	case err != nil:
+		return 2, true, fmt.Errorf("%d: %w", 3, err)
+	case n == 4:
+		return 5, true, errors.New("none")
+	}
+	_ = make(chan int, 6)
+	return 7, true, g()
+}`
+	s, err := parseSource("p/p.go", []byte(source))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, m := range s.findMutants("p/p.go") {
+		got = append(got, m.after)
+	}
+	want := []string{"if false { _ = make(chan int, 6) }", "if err := g(); err == nil {", "case err == nil:", `return 2, true, fmt.Errorf("%d: %w", (3 + 1), err)`, "case n != 4:", "case n == (4 + 1):",
+		"return 7, !true, g()", "return (7 + 1), true, g()"}
+	if !slices.Equal(got, want) {
+		t.Errorf("changed to %q", got)
 	}
 }
 
