@@ -49,7 +49,7 @@ func TestDecide(t *testing.T) {
 		"two in both":          {status: 200, body: `{"errors":[{"recordIndex":1,"errorMessages":["b","a"],"validationErrorMessages":["b","a"]}]}`, action: actionAccept, rejected: []Rejection{rejected(1, "a b")}},
 		"a text for a list":    {status: 200, body: `{"errors":[{"recordIndex":1,"errorMessages":"a"}]}`, action: actionAccept, rejected: []Rejection{rejected(1, "a")}},
 		"no messages":          {status: 200, body: `{"errors":[{"recordIndex":1,"errorMessages":null}]}`, action: actionAccept, rejected: []Rejection{rejected(1, silent)}},
-		"odd messages":         {status: 200, body: `{"errors":[{"recordIndex":1,"errorMessages":[1,null,{},"a"]}]}`, action: actionAccept, rejected: []Rejection{rejected(1, "a")}},
+		"odd messages":         {status: 200, body: `{"errors":[{"recordIndex":1,"errorMessages":[1,null,{},"","a"]}]}`, action: actionAccept, rejected: []Rejection{rejected(1, "a")}},
 		"index as text":        {status: 200, body: `{"errors":[{"recordIndex":"1","errorMessages":["a"]}]}`, action: actionAccept, rejected: []Rejection{rejected(1, "a")}},
 		"index repeated":       {status: 200, body: `{"errors":[{"recordIndex":2,"errorMessages":["a"]},{"recordIndex":0,"errorMessages":["c"]},{"recordIndex":2,"errorMessages":["b"]}]}`, action: actionAccept, rejected: []Rejection{rejected(0, "c"), rejected(2, "a b")}},
 		"index too high":       {status: 200, body: `{"errors":[{"recordIndex":3,"errorMessages":["a"]}]}`, action: actionBisect, text: "a"},
@@ -73,6 +73,11 @@ func TestDecide(t *testing.T) {
 		"400 text":             {status: 400, body: `{"error":"invalid"}`, action: actionBisect, text: "invalid"},
 		"400 code alone":       {status: 400, body: `{"error":{"code":"BadRequest"}}`, action: actionBisect, text: "BadRequest"},
 		"400 page":             {status: 400, body: `<html><script>`, action: actionProbe, text: "HTTP status 400"},
+		"400 no page":          {status: 400, header: "Content-Type: text/html", body: " ", action: actionBisect, text: "HTTP status 400"},
+		"400 page by header":   {status: 400, header: "Content-Type: text/html; charset=utf-8", body: "x", action: actionProbe, text: `the web page "x"`},
+		"400 JSON for a page":  {status: 400, header: "Content-Type: text/html", body: `{"error":"invalid"}`, action: actionBisect, text: "invalid"},
+		"400 page of a title":  {status: 400, body: "<title>odd</title>", action: actionProbe, text: `the web page "odd"`},
+		"400 xml with a title": {status: 400, body: `<?xml version="1.0"?><title>odd</title>`, action: actionBisect, text: "odd"},
 		"400 empty":            {status: 400, action: actionBisect, text: "HTTP status 400"},
 		"413":                  {status: 413, body: `{"statusCode":413,"message":"too large"}`, action: actionBisect, text: "too large"},
 		"422":                  {status: 422, action: actionBisect},
@@ -337,6 +342,83 @@ func TestStatusInABody(t *testing.T) {
 	} {
 		if got := parseAnswer(http.Header{}, []byte(body), 1).status; got != want {
 			t.Errorf("%s names %d, want %d", body, got, want)
+		}
+	}
+}
+
+// Who wrote a body is told by what is in it.
+func TestFormOfABody(t *testing.T) {
+	for body, want := range map[string]form{
+		``:                                                 formEmpty,
+		`{}`:                                               formEmpty,
+		`null`:                                             formEmpty,
+		`{"errors":[]}`:                                    formRecords,
+		`{"errors":null}`:                                  formRecords,
+		`{"errors":[{"recordIndex":9}]}`:                   formRecords,
+		`{"errors":[],"status":399}`:                       formRecords,
+		`{"errors":[],"status":"Accepted"}`:                formRecords,
+		`{"errors":[],"status":400}`:                       formOther,
+		`{"errors":[],"message":"m"}`:                      formOther,
+		`{"errors":[{"code":1}]}`:                          formOther,
+		`{"errors":"m"}`:                                   formOther,
+		`{"error":{"code":"c"}}`:                           formError,
+		`{"error":{"message":"m"}}`:                        formError,
+		`{"error":"m"}`:                                    formOther,
+		`{"statusCode":429,"message":"m"}`:                 formError,
+		`{"statusCode":"429","message":"m"}`:               formError,
+		`{"statusCode":429}`:                               formOther,
+		`{"statusCode":"busy","message":"m"}`:              formOther,
+		`{"statusCode":0,"message":"m"}`:                   formOther,
+		`{"status":429,"message":"m"}`:                     formOther,
+		`{"message":"m"}`:                                  formOther,
+		`{"errors":[{"recordIndex":0}],"message":"m"}`:     formError,
+		`{"errors":[{"recordIndex":9}],"message":"m"}`:     formError,
+		`{"errors":{"stixobjects[0].id":["m"]}}`:           formError,
+		`{"errors":[],"message":"stixobjects[0] is bad."}`: formError,
+		`{"errors":{"stixobjects[9].id":["m"]}}`:           formOther,
+		`m`:                                                formOther,
+		`<html>`:                                           formPage,
+	} {
+		if got := parseAnswer(http.Header{}, []byte(body), 1).form; got != want {
+			t.Errorf("%s has form %d, want %d", body, got, want)
+		}
+	}
+}
+
+func TestRejectionsAreInOrder(t *testing.T) {
+	const n = 50
+	var entries []string
+	for i := range n {
+		entries = append(entries, fmt.Sprintf(`{"recordIndex":%d}`, n-1-i))
+	}
+	a := parseAnswer(http.Header{}, []byte(`{"errors":[`+strings.Join(entries, ",")+`]}`), n)
+	if len(a.rejected) != n || !slices.IsSortedFunc(a.rejected, func(a, b Rejection) int { return a.Index - b.Index }) {
+		t.Errorf("rejected %v", a.rejected)
+	}
+}
+
+// Microsoft's support asks for the activity of a failure.
+func TestSupportIsToldTheActivity(t *testing.T) {
+	d := decide(500, http.Header{}, []byte(`{"statusCode":500,"message":"Internal server error","activityId":"1-2-3"}`), 1, time.Now())
+	if d.activityID != "1-2-3" {
+		t.Errorf("activity %q", d.activityID)
+	}
+}
+
+// Of a page no more is looked through than its beginning.
+func TestBeginningOfAPage(t *testing.T) {
+	for what, want := range map[string]struct {
+		body string
+		form form
+		text string
+	}{
+		"tag":                {strings.Repeat("x", pageHead-len("<html")) + "<html>", formPage, "xxxx"},
+		"tag too far down":   {strings.Repeat("x", pageHead+1-len("<html")) + "<html>", formOther, "xxxx"},
+		"title":              {"<html>" + strings.Repeat("x", pageText-len("<html><title>odd</title")) + "<title>odd</title>", formPage, "odd"},
+		"title too far down": {"<html>" + strings.Repeat("x", pageText+1-len("<html><title>odd</title")) + "<title>odd</title>", formPage, "xxxx"},
+	} {
+		if a := parseAnswer(http.Header{}, []byte(want.body), 1); a.form != want.form || !strings.HasPrefix(a.text, want.text) {
+			t.Errorf("%s: form %d, %.20q", what, a.form, a.text)
 		}
 	}
 }

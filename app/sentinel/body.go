@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"cmp"
 	"encoding/json"
+	"maps"
 	"net/http"
 	"regexp"
 	"slices"
@@ -111,8 +112,7 @@ func (a *answer) parseObject(body []byte, n int) {
 	switch hasEnvelope := firstText(e.Code, e.Message) != ""; {
 	case isList && !a.tellsFailure(m):
 		a.form = formRecords
-	case hasEnvelope, a.status > 0 && firstText(m.Message) != "" && len(m.StatusCode) > 0,
-		isList && (a.unclear || len(a.rejected) > 0), len(a.rejected) > 0:
+	case hasEnvelope, a.status != 0 && firstText(m.Message) != "" && m.StatusCode != nil, a.unclear, len(a.rejected) > 0:
 		a.form = formError
 	default:
 		a.form = formOther
@@ -152,7 +152,7 @@ func isFilled(raw json.RawMessage) bool {
 // members of a record error is none; where there is nothing else, the list is not Sentinel's.
 func (a *answer) parseRecordErrors(raw json.RawMessage, n int) (isList bool) {
 	var entries []map[string]json.RawMessage
-	if len(raw) == 0 || json.Unmarshal(raw, &entries) != nil {
+	if json.Unmarshal(raw, &entries) != nil { // a member that is missing is none
 		return false
 	}
 	isList = len(entries) == 0
@@ -167,12 +167,12 @@ func (a *answer) parseRecordErrors(raw json.RawMessage, n int) (isList bool) {
 		}
 		messages[i] = append(messages[i], e.texts...)
 	}
-	for i, texts := range messages {
+	for _, i := range slices.Sorted(maps.Keys(messages)) {
+		texts := messages[i]
 		slices.Sort(texts)
 		message := joinMessages(slices.Compact(texts))
 		a.rejected = append(a.rejected, Rejection{Index: i, Code: CodeRejected, Message: message})
 	}
-	slices.SortFunc(a.rejected, func(a, b Rejection) int { return a.Index - b.Index })
 	a.unclear = a.unclear && isList
 	return isList
 }
@@ -225,6 +225,10 @@ func firstText(members ...json.RawMessage) string {
 const (
 	maxMessage = 2000 // bytes of the message of a Rejection
 	maxLine    = 500  // bytes of a text in an error or a log
+	maxTitle   = 120  // bytes of a page that are repeated
+
+	pageHead = 2048     // bytes in which the first tag of a page stands
+	pageText = 64 << 10 // bytes of a page, or of XML, that are read
 )
 
 func joinMessages(texts []string) string {
@@ -247,7 +251,7 @@ func isPage(header http.Header, body []byte) bool {
 	if len(body) == 0 || json.Valid(body) {
 		return false
 	}
-	head := body[:min(len(body), 2048)]
+	head := body[:min(len(body), pageHead)]
 	if bytes.HasPrefix(body, []byte("<?xml")) {
 		return xhtmlStart.Match(head)
 	}
@@ -256,7 +260,7 @@ func isPage(header http.Header, body []byte) bool {
 
 // pageTitle is what a page calls itself, or the text it begins with.
 func pageTitle(page []byte) string {
-	page = page[:min(len(page), 64<<10)]
+	page = page[:min(len(page), pageText)]
 	if title := titleTag.FindSubmatch(page); title != nil {
 		if name := text.Line(plainText(title[1]), maxTitle); name != "" {
 			return name
@@ -264,6 +268,3 @@ func pageTitle(page []byte) string {
 	}
 	return text.Line(plainText(page), maxTitle)
 }
-
-// maxTitle is how many bytes of a page are repeated.
-const maxTitle = 120

@@ -16,8 +16,13 @@ func TestFirstLimitIsNoted(t *testing.T) {
 	l.note(http.Header{"Retry-After": {"37"}, "X-Ms-Request-Id": {"canary"}}, []byte(`{"statusCode":429,"message":"canary"}`), at)
 	l.note(http.Header{"Other": {"x"}}, nil, at.Add(time.Hour))
 	want := LimitFacts{Count: 2, At: at, Headers: []string{"Retry-After", "X-Ms-Request-Id"}, RetryAfter: "seconds", Body: `{"statusCode":number,"message":text}`}
-	if got := (&Client{limit: &l}).Limit(); !reflect.DeepEqual(got, want) {
-		t.Errorf("got %+v", got)
+	c := &Client{limit: &l}
+	for range 2 {
+		got := c.Limit()
+		if !reflect.DeepEqual(got, want) {
+			t.Errorf("got %+v", got)
+		}
+		got.Headers[0] = "of whoever asked"
 	}
 	many := http.Header{"Retry-After": {"soon"}}
 	for i := range 200 {
@@ -27,6 +32,11 @@ func TestFirstLimitIsNoted(t *testing.T) {
 	other.note(many, []byte("<html>"+strings.Repeat("x", 10_000)), at)
 	if f := other.facts; len(f.Headers) != maxHeaderNames || f.RetryAfter != "of another form" || f.Body != "no JSON" {
 		t.Errorf("got %+v", f)
+	}
+	var long limitLog
+	long.note(http.Header{}, []byte(`{"`+strings.Repeat("a", 60)+`":[1],"`+strings.Repeat(`":[1],"`+strings.Repeat("b", 60), 10)+`":[1]}`), at)
+	if n := len(long.facts.Body); n > 300 || n < 297 {
+		t.Errorf("%d bytes of a body: %s", n, long.facts.Body)
 	}
 	for value, form := range map[string]string{"": "missing", "0": "seconds", "Fri, 02 Jan 2026 03:04:25 GMT": "a date"} {
 		if got := retryAfterForm(value); got != form {

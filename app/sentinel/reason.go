@@ -137,7 +137,7 @@ func plainText(body []byte) string {
 	if !bytes.HasPrefix(bytes.TrimSpace(body), []byte("<")) && json.Valid(body) {
 		return string(body)
 	}
-	body = body[:min(len(body), 64<<10)]
+	body = body[:min(len(body), pageText)]
 	body = hiddenText.ReplaceAll(body, []byte(" "))
 	return html.UnescapeString(string(markup.ReplaceAll(body, []byte(" "))))
 }

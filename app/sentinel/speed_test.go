@@ -1,6 +1,7 @@
 package sentinel
 
 import (
+	"context"
 	"fmt"
 	"math/rand/v2"
 	"net/http"
@@ -116,6 +117,52 @@ func TestWaitsAreReported(t *testing.T) {
 			t.Errorf("reported %v", got)
 		}
 	})
+}
+
+// A wait of less than a second is not shown, and none where nobody is told.
+func TestShortWaitsAreNotShown(t *testing.T) {
+	for _, tt := range []struct {
+		wait  time.Duration
+		shown int
+	}{{time.Second - 1, 0}, {time.Second, 1}, {time.Hour, 1}} {
+		synctest.Test(t, func(t *testing.T) {
+			l := newLab(t, setup{})
+			for name, sleep := range map[string]func(*delivery, context.Context, time.Time, string) error{
+				"limit": (*delivery).sleepReported, "outage": (*delivery).sleepOutage,
+			} {
+				l.waited = nil
+				for _, report := range []Report{{OnWait: l.onWait}, {}} {
+					d, start := &delivery{client: l.client, report: report}, time.Now()
+					if err := sleep(d, t.Context(), start.Add(tt.wait), "a reason"); err != nil || time.Since(start) != tt.wait {
+						t.Errorf("%s: waited for %v (%v)", name, time.Since(start), err)
+					}
+					d.endOutage()
+				}
+				if n := len(l.waited); n != 2*tt.shown {
+					t.Errorf("%s: a wait of %v was told of as %v", name, tt.wait, l.waited)
+				}
+			}
+		})
+	}
+}
+
+// An outage is over an hour after its first failure, however many there were.
+func TestOutageLastsAnHour(t *testing.T) {
+	for _, every := range []time.Duration{time.Second, time.Hour - 1, time.Hour} {
+		synctest.Test(t, func(t *testing.T) {
+			var o outage
+			start := time.Now()
+			for {
+				if _, ok := o.nextPause(0); !ok {
+					break
+				}
+				time.Sleep(every)
+			}
+			if took, want := time.Since(start), (time.Hour+every-1)/every*every; took != want {
+				t.Errorf("gave up after %v, want %v", took, want)
+			}
+		})
+	}
 }
 
 // What the client itself costs for a batch that is accepted, and for one with rejected records: building the body, and

@@ -198,11 +198,17 @@ func TestLoginAnswers(t *testing.T) {
 func TestTokenLife(t *testing.T) {
 	now := time.Now()
 	for body, want := range map[string]time.Duration{
-		`{"access_token":"a","expires_in":3599}`:   3599 * time.Second,
-		`{"access_token":"a","expires_in":"3599"}`: 3599 * time.Second,
-		`{"access_token":"a"}`:                     unknownLife,
-		`{"access_token":"a","expires_in":-1}`:     unknownLife,
-		`{"access_token":"a","expires_in":null}`:   unknownLife,
+		`{"access_token":"a","expires_in":3599}`:                3599 * time.Second,
+		`{"access_token":"a","expires_in":"3599"}`:              3599 * time.Second,
+		`{"access_token":"a"}`:                                  unknownLife,
+		`{"access_token":"a","expires_in":-1}`:                  unknownLife,
+		`{"access_token":"a","expires_in":null}`:                unknownLife,
+		`{"access_token":"a","expires_in":0}`:                   unknownLife,
+		`{"access_token":"a","expires_in":1}`:                   time.Second,
+		`{"access_token":"a","expires_in":604800}`:              7 * 24 * time.Hour,
+		`{"access_token":"a","expires_in":604801}`:              7 * 24 * time.Hour,
+		`{"access_token":"a","expires_in":1e99}`:                unknownLife,
+		`{"access_token":"a","expires_in":9223372036854775807}`: 7 * 24 * time.Hour,
 	} {
 		got, err := readToken(http.Header{}, []byte(body), now)
 		if err != nil || got.expires.Sub(now) != want || !got.renew.Before(got.expires) {
@@ -235,6 +241,9 @@ func TestLoginOutage(t *testing.T) {
 				}
 				if took := time.Since(start); took < least || took > 6*time.Minute {
 					t.Fatalf("took %v, want at least %v", took, least)
+				}
+				if n := strings.Count(l.log.String(), `level=WARN msg="Microsoft Entra gave no token" error=`); n != 3 && name != "slow" {
+					t.Errorf("the log tells of %d failures: %s", n, l.log)
 				}
 			})
 		})
@@ -269,8 +278,8 @@ func TestOldTokenServesWhileTheLoginIsDown(t *testing.T) {
 				t.Fatalf("got %v", err)
 			}
 		}
-		if logins.count() != 1 {
-			t.Fatalf("%d logins in one instant", logins.count())
+		if logins.count() != 1 || !strings.Contains(l.log.String(), `level=WARN msg="renewing the Microsoft Entra token failed`) {
+			t.Fatalf("%d logins in one instant, the log says %s", logins.count(), l.log)
 		}
 		l.far.ClearFaults()
 		time.Sleep(renewPause)
@@ -278,6 +287,56 @@ func TestOldTokenServesWhileTheLoginIsDown(t *testing.T) {
 			t.Fatalf("not renewed: %v", err)
 		}
 	})
+}
+
+// A token whose renewal fails shortly before its end serves until then, and no longer.
+func TestTokenServesToItsEnd(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := newLab(t, setup{})
+		first, err := l.client.tokens.validToken(t.Context(), sleepQuietly)
+		if err != nil {
+			t.Fatal(err)
+		}
+		l.inject(sentinelserver.Fault{Kind: sentinelserver.TokenStatus, Status: 503})
+		time.Sleep(time.Hour - 10*time.Second)
+		if again, err := l.client.tokens.validToken(t.Context(), sleepQuietly); err != nil || again != first {
+			t.Fatalf("got another token 10 s before the end (%v)", err)
+		}
+		time.Sleep(10 * time.Second)
+		if again, err := l.client.tokens.validToken(t.Context(), sleepQuietly); err != nil || again == first {
+			t.Errorf("got the token after its end (%v)", err)
+		}
+	})
+}
+
+// A login says what it takes, and leaves nothing behind, however long the context lives that it was made in.
+func TestLoginLeavesNothingBehind(t *testing.T) {
+	closed := false
+	var got *http.Request
+	c, err := New(Options{
+		TenantID: tenant, ClientID: clientID, WorkspaceID: workspace, Secret: func() string { return secret },
+		Transport: transport(func(r *http.Request) (*http.Response, error) {
+			got = r
+			response, err := answers{200, `{"access_token":"t","expires_in":3599}`}.RoundTrip(r)
+			response.Body = closedBody{response.Body, &closed}
+			return response, err
+		}),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx := &openContext{Context: t.Context()}
+	if state, err := c.tokens.requestToken(ctx); err != nil || state.token != "t" {
+		t.Fatalf("%v, token %q", err, state.token)
+	}
+	if ctx.waiting != 0 || !closed {
+		t.Errorf("%d wait for the end of its context, its answer is closed: %v", ctx.waiting, closed)
+	}
+	for name, want := range map[string]string{"Accept": "application/json", "Content-Type": "application/x-www-form-urlencoded"} {
+		if got.Header.Get(name) != want {
+			t.Errorf("%s: %q", name, got.Header.Get(name))
+		}
+	}
 }
 
 func TestLoginEndsWithItsContext(t *testing.T) {
