@@ -131,6 +131,7 @@ func TestDecide(t *testing.T) {
 		"a mark alone":         {status: 200, body: "\uFEFF", action: actionRetry},
 		"a mark, empty":        {status: 200, body: "\uFEFF{}", action: actionAccept},
 		"a mark, rejected":     {status: 200, body: "\uFEFF" + `{"errors":[{"recordIndex":1,"errorMessages":["a"]}]}`, action: actionAccept, rejected: []Rejection{rejected(1, "a")}},
+		"as long as may be":    {status: 200, body: "{}" + strings.Repeat(" ", maxAnswer-len("{}")), action: actionAccept},
 		"without an end":       {status: 200, body: "{}" + strings.Repeat(" ", maxAnswer), action: actionRetry, text: "without an end"},
 		"page without an end":  {status: 200, body: "<html>" + strings.Repeat("x", maxAnswer), action: actionRetry},
 

@@ -80,7 +80,7 @@ func parseAnswer(header http.Header, body []byte, n int) answer {
 	case isPage(header, trimmed):
 		a.form, a.text = formPage, pageTitle(trimmed)
 	case string(trimmed) == "null":
-	case len(trimmed) > 0 && trimmed[0] == '{' && json.Valid(trimmed):
+	case bytes.HasPrefix(trimmed, []byte("{")) && json.Valid(trimmed):
 		a.parseObject(trimmed, n)
 	default:
 		a.form, a.text = formOther, text.Line(plainText(trimmed), maxLine)
