@@ -138,6 +138,7 @@ func TestNetworkFault(t *testing.T) {
 		want []string
 	}{
 		"expired":      {&tls.CertificateVerificationError{Err: expired}, []string{"is not trusted", "Check the clock"}},
+		"no authority": {&tls.CertificateVerificationError{Err: x509.CertificateInvalidError{Cert: &x509.Certificate{}, Reason: x509.NotAuthorizedToSign}}, []string{"is not trusted", "CA certificate"}},
 		"another name": {&tls.CertificateVerificationError{Err: otherName}, []string{"other.example", "of another host"}},
 		"reset":        {&net.OpError{Op: "read", Err: os.NewSyscallError("read", syscall.ECONNRESET)}, []string{"broke off", "connection reset"}},
 		"no route":     {&net.OpError{Op: "dial", Err: os.NewSyscallError("connect", syscall.EHOSTUNREACH)}, []string{"cannot be reached", "firewall"}},
@@ -150,6 +151,25 @@ func TestNetworkFault(t *testing.T) {
 			if !strings.Contains(said, want) || strings.Contains(said, "secret-path") {
 				t.Errorf("%s: %q lacks %q", name, said, want)
 			}
+		}
+	}
+}
+
+// A redirection is told with where it leads, which is another host alone: nothing else is followed, nor told.
+func TestRedirectionIsTold(t *testing.T) {
+	for _, tt := range []struct {
+		status   int
+		location string
+		told     bool
+	}{
+		{302, "https://portal.example/login?token=1", true}, {399, "//portal.example", true}, {300, "http://portal.example", true},
+		{302, "/login", false}, {302, "https://portal.example/%zz", false}, {302, "", false},
+		{299, "https://portal.example", false}, {400, "https://portal.example", false}, {403, "https://portal.example", false},
+	} {
+		said := foreignFault("Sentinel", tt.status, http.Header{"Location": {tt.location}}, "odd").sentences()
+		if told := strings.Contains(said, `sends us to "portal.example": let this machine reach Sentinel without that`); told != tt.told ||
+			!told && !strings.Contains(said, "Let this machine reach Sentinel through it") || strings.Contains(said, "token") {
+			t.Errorf("%d to %s: says %s", tt.status, tt.location, said)
 		}
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -184,7 +185,16 @@ func TestQueryKeepsToItsDeadline(t *testing.T) {
 		if _, err := l.client.CountStanding(t.Context(), source); err != nil {
 			t.Error(err)
 		}
+		hurried, cancelHurried := context.WithTimeout(t.Context(), queryMargin+time.Second/2)
+		defer cancelHurried()
+		if _, err := l.client.CountStanding(hurried, source); err != nil {
+			t.Error(err)
+		}
 		queries := l.far.Queries()
+		if last := queries[len(queries)-1].Prefer; last != "wait=1" {
+			t.Errorf("Prefer: %q in a hurry", last)
+		}
+		queries = queries[:len(queries)-1]
 		if queries[0].Prefer != "wait=23" || queries[len(queries)-1].Prefer != "wait=180" {
 			t.Errorf("Prefer: %q, then %q", queries[0].Prefer, queries[len(queries)-1].Prefer)
 		}
@@ -357,23 +367,169 @@ func (a answerQueries) RoundTrip(r *http.Request) (*http.Response, error) {
 	return &http.Response{StatusCode: http.StatusOK, Header: http.Header{}, Body: io.NopCloser(strings.NewReader(a.body)), Request: r}, nil
 }
 
+// What each answer to a query means.
+func TestDecideQuery(t *testing.T) {
+	const table = `{"tables":[{"columns":[{"name":"A"}],"rows":[["1"]]},{"columns":[{"name":"B"}],"rows":[[1],[2,3]]}]}`
+	refusal := func(code, message string) string {
+		return `{"error":{"code":"` + code + `","message":"` + message + `"}}`
+	}
+	for name, tt := range map[string]struct {
+		status int
+		header string
+		body   string
+		next   queryStep
+		wait   time.Duration
+		want   string // part of the error
+	}{
+		"answer":            {200, "", table, queryAnswered, 0, ""},
+		"no columns":        {200, "", `{"tables":[{"columns":[],"rows":[]}]}`, queryRetry, 0, "in place of Log Analytics"},
+		"part":              {200, "", strings.TrimSuffix(table, "}") + `,"error":{"code":"PartialError","message":"too large"}}`, queryFail, 0, "only a part of what was asked for: too large."},
+		"answer, not 200":   {203, "", table, queryRetry, 0, "in place of Log Analytics"},
+		"nothing":           {200, "", "", queryRetry, 0, "in place of Log Analytics"},
+		"no data":           {204, "", "", queryFail, 0, "no data at all"},
+		"no data, yet some": {204, "", "odd", queryRetry, 0, "in place of Log Analytics"},
+		"throttled":         {429, "Retry-After: 17", refusal("ThrottledError", "slow down"), queryRetry, 18 * time.Second, "too many queries of this application to answer: slow down."},
+		"throttled by":      {429, "", "<html>", queryRetry, 61 * time.Second, "too many queries"},
+		"refused":           {400, "", refusal("BadArgumentError", "odd"), queryFail, 0, "refuses the query (status 400): odd."},
+		"refused by 499":    {499, "", refusal("BadArgumentError", "odd"), queryFail, 0, "refuses the query (status 499): odd."},
+		"refused by 399":    {399, "", refusal("BadArgumentError", "odd"), queryRetry, 0, "in place of Log Analytics"},
+		"refused by 500":    {500, "Retry-After: 7", refusal("BadArgumentError", "odd"), queryRetry, 7 * time.Second, "out of order: odd."},
+		"no table":          {400, "", refusal("BadArgumentError", "no 'ThreatIntelIndicators' here"), queryFail, 0, "no table ThreatIntelIndicators"},
+		"audience":          {403, "", refusal("invalidauthenticationtokenaudience", "odd"), queryRenew, 0, "Check Azure Cloud"},
+		"token":             {403, "", refusal("InvalidAuthenticationToken", "odd"), queryRenew, 0, "Log Analytics Reader"},
+		"token, by 401":     {401, "", refusal("Odd", "odd"), queryRenew, 0, "Log Analytics Reader"},
+		"token, by nobody":  {401, "", "", queryRenew, 0, "in place of Log Analytics"},
+		"right to read":     {403, "", refusal("Odd", "odd"), queryFail, 0, "Log Analytics Reader"},
+		"workspace":         {404, "", refusal("Odd", "odd"), queryFail, 0, "does not find the workspace"},
+		"too slow":          {408, "", refusal("Odd", "odd"), queryRetry, 0, "out of order: odd."},
+		"at odds":           {409, "", refusal("Odd", "odd"), queryRetry, 0, "out of order: odd."},
+		"stranger":          {404, "", "odd", queryRetry, 0, "in place of Log Analytics"},
+		"stranger by 499":   {499, "", "odd", queryRetry, 0, "in place of Log Analytics"},
+		"out of order":      {500, "Retry-After: 7", "odd", queryRetry, 7 * time.Second, "out of order: odd."},
+		"page":              {503, "Retry-After: 7", "<html>", queryRetry, 0, "in place of Log Analytics"},
+	} {
+		header := http.Header{}
+		if key, value, ok := strings.Cut(tt.header, ": "); ok {
+			header.Set(key, value)
+		}
+		v := decideQuery(tt.status, header, []byte(tt.body), time.Now())
+		if v.next != tt.next || v.wait != tt.wait || (v.err == nil) != (tt.want == "") || v.err != nil && !strings.Contains(v.err.Error(), tt.want) {
+			t.Errorf("%s: got %d, wait %v, %v", name, v.next, v.wait, v.err)
+		}
+		if tt.next == queryAnswered && (len(v.table.columns) != 1 || v.table.columns["A"] != 0 || len(v.table.rows) != 1) {
+			t.Errorf("%s: got %+v", name, v.table)
+		}
+	}
+}
+
+// A query is tried four times. A pause that the one who waits has no time for is not made.
+func TestPausesOfAQuery(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		reason, start := errors.New("out of order"), time.Now()
+		var tries queryTries
+		for n := range maxTries {
+			if err := tries.pause(t.Context(), 2*longestQueryPause, reason); (err != nil) != (n == maxTries-1) {
+				t.Fatalf("failure %d: %v", n+1, err)
+			}
+		}
+		if took := time.Since(start); took != (maxTries-1)*longestQueryPause {
+			t.Errorf("paused for %v in all", took)
+		}
+		for _, left := range []time.Duration{longestQueryPause - 1, longestQueryPause} {
+			ctx, cancel := context.WithTimeout(t.Context(), left)
+			start := time.Now()
+			err := new(queryTries).pause(ctx, longestQueryPause, reason)
+			if took := time.Since(start); errors.Is(err, reason) != (left < longestQueryPause) || took != 0 && took != left {
+				t.Errorf("with %v left: %v after %v", left, err, took)
+			}
+			cancel()
+		}
+	})
+}
+
 // An answer without an end is read as far as the API's own limit goes.
 func TestAnswerWithoutEnd(t *testing.T) {
-	v := decideQuery(http.StatusOK, nil, make([]byte, maxQueryAnswer+1), time.Now())
-	if v.next != queryFail || !errors.Is(v.err, errLongAnswer) {
-		t.Errorf("got %v", v.err)
+	for n, long := range map[int]bool{maxQueryAnswer: false, maxQueryAnswer + 1: true} {
+		v := decideQuery(http.StatusOK, nil, make([]byte, n), time.Now())
+		if (v.next == queryFail) != long || errors.Is(v.err, errLongAnswer) != long {
+			t.Errorf("%d bytes: got %v", n, v.err)
+		}
 	}
 }
 
 func TestSampleIsBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := newLab(t, setup{})
-		many := make([]string, MaxSample+1)
+		many := slices.Repeat([]string{"indicator--none"}, MaxSample+1)
 		if _, err := l.client.RawRows(t.Context(), source, many); err == nil || !strings.Contains(err.Error(), "at most 500") {
 			t.Errorf("got %v", err)
 		}
 		if found, err := l.client.RawRows(t.Context(), source, nil); err != nil || found != nil || len(l.far.Queries()) > 0 {
 			t.Errorf("got %v %v", found, err)
+		}
+		if found, err := l.client.RawRows(t.Context(), source, many[:MaxSample]); err != nil || len(found) > 0 || len(l.far.Queries()) != 1 {
+			t.Errorf("got %v %v", found, err)
+		}
+	})
+}
+
+// A page is as large as it is asked for, within the bound; one that does not fit is asked for in a smaller one, down to a size.
+func TestSizeOfAPage(t *testing.T) {
+	for limit, want := range map[int]string{
+		-1: "10000 2500 625 156 100", 0: "10000 2500 625 156 100", 1: "1", 100: "100", 101: "101 100", 400: "400 100", 404: "404 101 100",
+		MaxPage: "10000 2500 625 156 100", MaxPage + 1: "10000 2500 625 156 100",
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			l := newLab(t, setup{})
+			l.inject(sentinelserver.Fault{Kind: sentinelserver.QueryPartial, Count: -1})
+			_, err := l.client.ListStanding(t.Context(), source, "", limit)
+			var sizes []string
+			for _, q := range l.far.Queries() {
+				_, size, _ := strings.Cut(q.Text, "| top ")
+				size, _, _ = strings.Cut(size, " by")
+				sizes = append(sizes, size)
+			}
+			var partial *PartialResult
+			if got := strings.Join(sizes, " "); got != want || !errors.As(err, &partial) {
+				t.Errorf("a page of %d is asked for in pages of %s (%v), want %s", limit, got, err, want)
+			}
+		})
+	}
+}
+
+// What a row does not have is zero, or -1 for a confidence, and an upload of somebody else may have any labels.
+func TestRowsWithoutValues(t *testing.T) {
+	const id = "indicator--1"
+	answer := func(columns string, values map[string]string) string {
+		var head, row []string
+		for _, name := range strings.Fields(columns) {
+			head = append(head, `{"name":"`+name+`","type":"string"}`)
+			value := values[name]
+			if value == "" {
+				value = "null"
+			}
+			row = append(row, value)
+		}
+		return `{"tables":[{"name":"PrimaryResult","columns":[` + strings.Join(head, ",") + `],"rows":[[` + strings.Join(row, ",") + `]]}]}`
+	}
+	ask := func(t *testing.T, body string) *Client {
+		l := newLab(t, setup{})
+		l.client.http = &http.Client{Transport: answerQueries{l.client.http.Transport, body}}
+		return l.client
+	}
+	synctest.Test(t, func(t *testing.T) {
+		counts, err := ask(t, answer("PatternType Active Expired Newest", nil)).CountStanding(t.Context(), source)
+		if err != nil || len(counts) != 1 || counts[0] != (TypeCount{}) {
+			t.Errorf("got %+v %v", counts, err)
+		}
+		const columns = "StixId TimeGenerated LastUpdateMethod Pattern ObservableKey ObservableValue Tags Name Labels Confidence Created Modified ValidFrom ValidUntil Revoked IsActive IsDeleted DescriptionLength"
+		rows, err := ask(t, answer(columns, map[string]string{"StixId": `"` + id + `"`})).RawRows(t.Context(), source, []string{id})
+		if err != nil || len(rows) != 1 || !cmp.Equal(rows[0], RawRow{ID: id, Confidence: -1}) {
+			t.Errorf("got %+v %v", rows, err)
+		}
+		rows, err = ask(t, answer(columns, map[string]string{"Labels": `"odd"`, "Confidence": `"0"`, "IsActive": "1", "IsDeleted": "0", "Revoked": "2", "DescriptionLength": `""`})).RawRows(t.Context(), source, []string{id})
+		if err != nil || len(rows) != 1 || !cmp.Equal(rows[0], RawRow{Labels: []string{"odd"}, IsActive: true, Revoked: true}) {
+			t.Errorf("got %+v %v", rows, err)
 		}
 	})
 }
