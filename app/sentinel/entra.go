@@ -70,10 +70,10 @@ func entraError(status int, header http.Header, body []byte, now time.Time) erro
 	summary, _, _ := strings.Cut(answer.Description, "\r\n")
 	final := status == http.StatusBadRequest || status == http.StatusUnauthorized || status == http.StatusForbidden
 	if final && (isEntras || code > 0) && !passes && !transientErrors[code] {
-		return &ConfigError{
+		return fault{
 			"Microsoft Entra refuses the login: " + text.Line(answer.Error+" "+summary, maxLine),
 			"Check Tenant ID, Client ID, Client Secret and Azure Cloud.",
-		}
+		}.configError()
 	}
 	wait, _ := retry.After(header, now)
 	a := parseAnswer(header, body, 0)

@@ -233,6 +233,47 @@ func TestNewRefuses(t *testing.T) {
 	}
 }
 
+// Without TLS this machine alone may see a token.
+func TestAddressesWithoutTLS(t *testing.T) {
+	for address, want := range map[string]bool{
+		"http://localhost:8080": true, "http://LocalHost": true, "http://127.0.0.1:1": true, "http://127.9.9.9": true, "http://[::1]:1": true,
+		"http://10.0.0.1": false, "http://[::2]": false, "http://localhost.example": false, "http://": false, "localhost": false, "ftp://localhost": false,
+		"https://10.0.0.1": true, "https://": false, "https://host.example/base": true, "https://%zz": false,
+	} {
+		if _, err := parseBase(address, ""); (err == nil) != want {
+			t.Errorf("%s: %v", address, err)
+		}
+	}
+}
+
+// A redirection is not followed: it would carry the token to wherever it points.
+func TestRedirectionIsNotFollowed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := newLab(t, setup{})
+		far := l.client.http.Transport
+		var elsewhere []string
+		first := true
+		l.client.http.Transport = transport(func(r *http.Request) (*http.Response, error) {
+			if r.URL.Host == "elsewhere.example" {
+				elsewhere = append(elsewhere, r.URL.String())
+			}
+			if !strings.HasSuffix(r.URL.Path, ":upload") || !first {
+				return far.RoundTrip(r)
+			}
+			first = false
+			response, err := answers{307, ""}.RoundTrip(r)
+			response.Header.Set("Location", "https://elsewhere.example/take")
+			return response, err
+		})
+		list := objects(0, 1)
+		g, err := l.deliver(t.Context(), list)
+		l.all(g, err, list)
+		if len(elsewhere) > 0 {
+			t.Errorf("asked %v", elsewhere)
+		}
+	})
+}
+
 func TestClouds(t *testing.T) {
 	for name, want := range map[string][4]string{
 		"Public":        {"https://login.microsoftonline.com/", "https://api.ti.sentinel.azure.com/", "https://management.azure.com/.default", "https://api.loganalytics.io"},

@@ -195,6 +195,51 @@ func TestLoginAnswers(t *testing.T) {
 	}
 }
 
+// A refusal of the login is Entra's in Entra's form alone, and final where an operator has to change something.
+func TestEntraErrors(t *testing.T) {
+	said := func(word, description string) string {
+		return `{"error":"` + word + `","error_description":"` + description + `"}`
+	}
+	const foreign = "in place of Microsoft Entra"
+	for name, tt := range map[string]struct {
+		status int
+		body   string
+		config bool
+		want   string
+	}{
+		"known":              {400, said("invalid_client", "AADSTS7000215: no"), true, "refuses the client secret (AADSTS7000215)."},
+		"known, by 499":      {499, said("invalid_client", "AADSTS7000215: no"), true, "refuses the client secret (AADSTS7000215)."},
+		"known, by 500":      {500, said("invalid_client", "AADSTS7000215: no"), false, "out of order: status 500"},
+		"first of two":       {400, `{"error_codes":[7000222,7000215]}`, true, "expired (AADSTS7000222)."},
+		"code, not the text": {400, `{"error_description":"AADSTS7000215: no","error_codes":[7000222]}`, true, "expired (AADSTS7000222)."},
+		"code of nobody":     {400, said("odd", "AADSTS1: no"), true, "refuses the login: odd AADSTS1: no."},
+		"word":               {400, said("invalid_client", "no"), true, "refuses the login: invalid_client no."},
+		"word, by 401":       {401, said("invalid_client", "no"), true, "refuses the login: invalid_client no."},
+		"word, by 403":       {403, said("access_denied", "no"), true, "refuses the login: access_denied no."},
+		"word, by 404":       {404, said("invalid_client", "no"), false, "out of order: status 404"},
+		"word of nobody":     {400, said("odd", "no"), false, foreign},
+		"word that passes":   {400, said("server_error", "no"), false, "out of order: status 400"},
+		"code that passes":   {400, `{"error":"invalid_grant","error_codes":[90033]}`, false, "out of order: status 400"},
+		"throttled":          {429, "", false, "out of order: status 429."},
+		"408":                {408, "odd", false, "out of order: status 408, odd."},
+		"503":                {503, "odd", false, "out of order: status 503, odd."},
+		"404":                {404, "odd", false, foreign},
+		"399":                {399, "odd", false, foreign},
+		"page":               {503, "<html>", false, foreign},
+		"page of a code":     {503, `{"error_codes":[1]}`, false, "out of order: status 503"},
+	} {
+		err := entraError(tt.status, http.Header{"Retry-After": {"7"}}, []byte(tt.body), time.Now())
+		var config *ConfigError
+		var passes *unavailableError
+		switch {
+		case errors.As(err, &config) != tt.config, !strings.Contains(err.Error(), tt.want):
+			t.Errorf("%s: got %v", name, err)
+		case !tt.config && (!errors.As(err, &passes) || passes.wait != 7*time.Second):
+			t.Errorf("%s: got %+v", name, passes)
+		}
+	}
+}
+
 func TestTokenLife(t *testing.T) {
 	now := time.Now()
 	for body, want := range map[string]time.Duration{
