@@ -531,6 +531,12 @@ func TestRowsWithoutValues(t *testing.T) {
 		if err != nil || len(rows) != 1 || !cmp.Equal(rows[0], RawRow{Labels: []string{"odd"}, IsActive: true, Revoked: true}) {
 			t.Errorf("got %+v %v", rows, err)
 		}
+		// What was deleted stands no more, whatever else its row says.
+		deleted := map[string]string{"StixId": `"` + id + `"`, "IsActive": "true", "IsDeleted": "true", "Standing": "true"}
+		page, err := ask(t, answer(columns+" Standing", deleted)).ListStanding(t.Context(), source, "", 0)
+		if err != nil || len(page) != 1 || !cmp.Equal(page[0], Standing{ID: id, Confidence: -1, Deleted: true}) {
+			t.Errorf("got %+v %v", page, err)
+		}
 	})
 }
 
