@@ -129,6 +129,18 @@ func allQueries(ids []string) map[string]string {
 	}
 }
 
+// A literal can be read where it is shown, and what does not show is written out.
+func TestLiteralsAreReadable(t *testing.T) {
+	for s, want := range map[string]string{
+		`O'Brien\ö 😀`: `'O\'Brien\\ö 😀'`, "": "''", " ": "' '",
+		"\x00\n\u00a0\u200b\U000e0001": `'\u0000\u000a\u00a0\u200b\udb40\udc01'`,
+	} {
+		if got := quoteKQL(s); got != want {
+			t.Errorf("%q is written as %s, want %s", s, got, want)
+		}
+	}
+}
+
 // Microsoft's language service finds nothing wrong with what is sent, and says that it gives what the stand-in answers.
 func TestQueriesBind(t *testing.T) {
 	l := fillWorkspace(t)

@@ -115,6 +115,9 @@ func TestNoReadRight(t *testing.T) {
 			if !errors.As(err, &missing) || !strings.Contains(missing.Remedy, "Log Analytics Reader") || !strings.Contains(missing.Message, "insufficient access") {
 				t.Fatalf("got %v", err)
 			}
+			if text := l.log.String(); strings.Count(text, `level=DEBUG msg="asked Log Analytics" status=403 rows=0`) != 1 {
+				t.Errorf("the log says %s", text)
+			}
 			if time.Since(started) > 0 || len(l.far.Queries()) != 1 {
 				t.Errorf("asked %d times in %v", len(l.far.Queries()), time.Since(started))
 			}

@@ -35,6 +35,8 @@ func TestReasonsOfABody(t *testing.T) {
 		nested(maxDepth, "[", "]"):                                             nil,
 		nested(maxDepth-1, `{"error":`, "}"):                                   {"deep"},
 		nested(maxDepth, `{"error":`, "}"):                                     nil,
+		strings.Repeat(`{"errors":{"a":`, maxDepth) + `"deep"` + strings.Repeat("}}", maxDepth):     {"a: deep"},
+		strings.Repeat(`{"errors":{"a":`, maxDepth+1) + `"deep"` + strings.Repeat("}}", maxDepth+1): nil,
 	} {
 		if got := findReasons([]byte(body)).texts(); !slices.Equal(got, want) {
 			t.Errorf("%s says %q, want %q", body, got, want)

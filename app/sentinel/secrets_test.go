@@ -72,3 +72,24 @@ func TestTokenThatSentinelRepeats(t *testing.T) {
 		}
 	}
 }
+
+// A probe hands on what was answered, without the token.
+func TestTokenThatAProbeIsTold(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := newLab(t, setup{})
+		far := l.client.http.Transport
+		var token string
+		l.client.http.Transport = transport(func(r *http.Request) (*http.Response, error) {
+			if strings.HasSuffix(r.URL.Path, "/token") {
+				return far.RoundTrip(r)
+			}
+			token = strings.TrimPrefix(r.Header.Get("Authorization"), "Bearer ")
+			return answers{400, `{"error":{"code":"x","message":"not for ` + token + `"}}`}.RoundTrip(r)
+		})
+		p, err := l.client.Probe(t.Context(), source, objects(0, 1))
+		if err != nil || !strings.Contains(p.Said, "not for [redacted]") || leaks(fmt.Sprintf("%+v %s", p, p.Body), token) {
+			t.Errorf("%v: %+v, %s", err, p, p.Body)
+		}
+		l.quiet()
+	})
+}
