@@ -90,10 +90,6 @@ func refuseArguments(err error) {
 	os.Exit(2)
 }
 
-// memoryLimit, in bytes, is the size of the heap above which Go collects garbage more often. With SQLite's cache of
-// 32 MB and the code the process stays below 150 MB, however many indicators there are.
-const memoryLimit = 80 << 20
-
 // runService runs the Service until its end and returns the exit code. What went wrong is one line on stderr and in
 // message.tc.
 func runService() int {

@@ -154,7 +154,7 @@ func openService(ctx context.Context, c config.Config, log *platform.Log) (s *se
 	s.pipeline = pipeline.New(pipeline.Options{Store: s.store, ThreatConnect: tc, Sentinel: upload, Standing: upload,
 		Mappers: s.mappers, Notifier: newNotifier(c, tc), Version: version,
 		Workspace: c.WorkspaceID, Source: c.SourceSystem, Interval: c.ScheduleInterval, FullInterval: c.FullUpdateInterval,
-		TTL: c.TTL, Pace: objectsPerSecond(c), Examine: s.doctor.Run, Logger: log.With(feature, "pipeline")})
+		TTL: c.TTL, Pace: objectsPerSecond(c), Examine: s.doctor.Run, ReleaseMemory: s.releaseMemory, Logger: log.With(feature, "pipeline")})
 	key, err := deriveFormKey(c)
 	if err != nil {
 		return s, err

@@ -36,7 +36,7 @@ type limits struct {
 func (l limits) callLimit(n int) time.Duration { return l.call + time.Duration(n)*l.perRecord }
 
 var defaultLimits = limits{
-	idle:      time.Minute,
+	idle:      10 * time.Second,
 	start:     15 * time.Second,
 	call:      10 * time.Second,
 	perRecord: 40 * time.Millisecond,

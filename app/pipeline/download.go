@@ -45,6 +45,8 @@ type downloader struct {
 	disk         *disk
 	log          *slog.Logger
 	lag, overlap time.Duration
+	// releaseMemory is called when a job was worked on and none waits; nil for nothing.
+	releaseMemory func(context.Context) error
 	handover
 	// current is set to the attempt in hand, and to nil between attempts.
 	current *atomic.Pointer[attempt]
@@ -55,15 +57,22 @@ type downloader struct {
 // processJobs works until ctx ends, and tells Convert that nothing more comes.
 func (d *downloader) processJobs(ctx context.Context) {
 	defer close(d.chunks)
-	for ctx.Err() == nil {
+	for worked := false; ctx.Err() == nil; {
 		j, found, err := d.nextJob(ctx)
 		if err != nil && ctx.Err() == nil {
 			d.log.Error("the next job could not be looked up", "error", err)
 		}
 		if found {
 			d.processJob(ctx, j)
+			worked = true
 			continue
 		}
+		if worked && d.releaseMemory != nil {
+			if err := d.releaseMemory(ctx); err != nil && ctx.Err() == nil {
+				d.log.Warn("memory could not be given back", "error", err)
+			}
+		}
+		worked = false
 		select {
 		case <-ctx.Done():
 		case <-d.woken:

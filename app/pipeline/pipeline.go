@@ -65,7 +65,9 @@ type Options struct {
 	// Examine is what the task Doctor does when it is told to run; report says what is being asked. nil: there is no
 	// such task.
 	Examine func(ctx context.Context, report func(doing string)) error
-	Logger  *slog.Logger
+	// ReleaseMemory is called when an update has ended and none waits; nil for nothing.
+	ReleaseMemory func(context.Context) error
+	Logger        *slog.Logger
 }
 
 // Pipeline runs the jobs. Its methods may be called from any goroutine, before Run, during it and after.
@@ -138,7 +140,7 @@ func (p *Pipeline) joinTasks() {
 		applier: &applier{task: convert, store: p.Store, outbox: p.outbox, disk: p.disk, uploads: upload, pages: p.pages, log: p.Logger}}
 	p.downloader = &downloader{task: download, store: p.Store, ledger: p.Store, threatConnect: p.ThreatConnect,
 		mappers: p.mappers, handover: handover{download, chunks}, uploader: p.uploader, schedules: schedule, live: p.live,
-		disk: p.disk, current: p.current, lag: p.Lag, overlap: p.Overlap, log: p.Logger}
+		disk: p.disk, current: p.current, lag: p.Lag, overlap: p.Overlap, releaseMemory: p.ReleaseMemory, log: p.Logger}
 	p.scheduler = &scheduler{task: schedule, store: p.Store, downloads: download, disk: p.disk,
 		interval: p.Interval, fullInterval: p.FullInterval, log: p.Logger}
 	p.cleaner = &cleaner{task: clean, store: p.Store, disk: p.disk, log: p.Logger}

@@ -130,7 +130,9 @@ func TestHotJournal(t *testing.T) {
 	f := newFixture(t)
 	f.fill(100)
 	path := filepath.Join(f.dir, FileName)
-	f.do(f.Close())
+	if err := f.Close(); err != nil {
+		t.Fatal(err)
+	}
 	db, err := sql.Open("sqlite3", path)
 	f.do(err)
 	defer db.Close()
@@ -271,7 +273,9 @@ func TestSimulatedTime(t *testing.T) {
 			t.Errorf("schedule %+v", sch)
 		}
 		f.do(f.Clean(ctx(), time.Now()))
-		f.do(f.Close())
+		if err := f.Close(); err != nil {
+		t.Fatal(err)
+	}
 	})
 }
 
@@ -317,5 +321,25 @@ func TestLinksAreRefused(t *testing.T) {
 	}
 	if err := s.Close(); err != nil {
 		t.Error(err)
+	}
+}
+
+// What is in memory alone is given back, and nothing of the file is lost with it.
+func TestReleaseMemory(t *testing.T) {
+	f := newFixture(t)
+	f.fill(7)
+	f.do(f.ReleaseMemory(ctx()))
+	if _, n, err := f.Problems(ctx(), ProblemFilter{}); err != nil || n != 0 {
+		t.Errorf("%d lines, %v", n, err)
+	}
+	f.apply(f.begin(job.Full), 7, 8)
+	if n, err := f.OutboxSize(ctx()); err != nil || n != 1 {
+		t.Errorf("%d rows wait, %v", n, err)
+	}
+	if err := f.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := f.ReleaseMemory(ctx()); err == nil {
+		t.Error("a closed database gave memory back")
 	}
 }

@@ -135,6 +135,9 @@ func takeLock(path string) (*os.File, error) {
 	return f, nil
 }
 
+// idleReaders is how many connections for reading stay open while nobody reads.
+const idleReaders = 2
+
 func (s *Store) openFile(ctx context.Context, path string) error {
 	if err := createFile(path); err != nil {
 		return err
@@ -156,6 +159,7 @@ func (s *Store) openFile(ctx context.Context, path string) error {
 	}
 	s.read = openPool(path, reading)
 	s.read.SetMaxOpenConns(4)
+	s.read.SetMaxIdleConns(idleReaders)
 	return openError(path, s.loadCounters(ctx))
 }
 
@@ -317,6 +321,16 @@ func (s *Store) ProbeWriting(ctx context.Context) error {
 		s.fault.Store(nil)
 	}
 	return err
+}
+
+// ReleaseMemory gives back what the connections keep of the file in memory, which the next update reads again.
+func (s *Store) ReleaseMemory(ctx context.Context) error {
+	s.read.SetMaxIdleConns(0) // closes those that rest
+	s.read.SetMaxIdleConns(idleReaders)
+	if _, err := s.write.ExecContext(ctx, `PRAGMA shrink_memory`); err != nil {
+		return fmt.Errorf("giving memory back: %w", err)
+	}
+	return nil
 }
 
 // Close waits for what runs, writes the log back into the file and lets go of the lock.

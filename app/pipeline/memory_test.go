@@ -1,0 +1,43 @@
+package pipeline
+
+import (
+	"context"
+	"errors"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"mssentinel/app/job"
+)
+
+// Memory is given back when the last update that waited has ended, once, and an update goes on after that even where it failed.
+func TestMemoryIsGivenBackBetweenUpdates(t *testing.T) {
+	in(t, func(t *testing.T) {
+		var given atomic.Int64
+		w := newWorld(t, func(w *world) {
+			w.options.ReleaseMemory = func(context.Context) error {
+				if w.p.current.Load() != nil {
+					t.Error("memory is given back while an update runs")
+				}
+				given.Add(1)
+				return errors.New("not now")
+			}
+		})
+		if n := given.Load(); n != 0 {
+			t.Errorf("given back %d times before the first update", n)
+		}
+		w.put("Alpha", "a.example")
+		w.done(w.save(job.Full, query("", "Alpha")))
+		time.Sleep(time.Hour)
+		if n := given.Load(); n != 1 {
+			t.Errorf("given back %d times after an update", n)
+		}
+		first, second := w.submit(job.Full), w.submit(job.Reconcile)
+		w.done(w.await(first.RequestID))
+		w.done(w.await(second.RequestID))
+		time.Sleep(time.Hour)
+		if n := given.Load(); n != 2 {
+			t.Errorf("given back %d times after two updates in a row", n-1)
+		}
+	})
+}
