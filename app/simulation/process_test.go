@@ -93,11 +93,11 @@ func (w *world) newFolder() string {
 	return dir
 }
 
-// stop ends the product as Shutdown does.
-func (w *world) stop() {
+// stop ends the product as Shutdown does, and says where its database is. It may die over it.
+func (w *world) stop() (dir string) {
 	p := w.process
 	if p == nil {
-		return
+		return ""
 	}
 	w.process = nil
 	began := time.Now()
@@ -105,6 +105,12 @@ func (w *world) stop() {
 	if took := time.Since(began); took > 4*time.Second {
 		w.fail("stop", "stopping took %v", took)
 	}
+	if !p.isDead() {
+		return p.dir
+	}
+	<-p.died
+	w.watch.processDied(p)
+	return p.left
 }
 
 // end winds a process down.

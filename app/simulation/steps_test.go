@@ -344,8 +344,7 @@ func (w *world) crash(event string, n int) {
 
 // restart ends the product and brings it up again, after a while and as another setting says.
 func (w *world) restart(s Step) {
-	dir := w.process.dir
-	w.stop()
+	dir := w.stop()
 	time.Sleep(time.Duration(s.Seconds * float64(time.Second)))
 	if s.Seconds > 7*24*3600 {
 		w.far.Republish()
