@@ -16,6 +16,8 @@ import (
 )
 
 const (
+	// A sample of the App with nine mappers takes about 7 ms of a processor, nearly all to add up the shares. With ten times as few samples
+	// what the App itself takes is the same, within what differs from run to run.
 	sampleEvery = 100 * time.Millisecond
 	// tick is the unit of times in /proc on Linux, whatever the kernel's own is.
 	tick = 10 * time.Millisecond
