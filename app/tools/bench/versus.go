@@ -19,7 +19,8 @@ type versusReport struct {
 	Older       []report     `json:"older"`
 }
 
-// comparison is one measure of both packages. Ratio is of the newer to the older in each round, and nothing where the older has 0.
+// comparison is one measure of both packages. Ratio is of the newer to the older in each round; a round in
+// which the older has 0 gives none.
 type comparison struct {
 	Stage   string `json:"stage"`
 	Measure string `json:"measure"`
@@ -157,7 +158,7 @@ func (r versusReport) printTables(w io.Writer) error {
 			fmt.Fprintf(t, "\n%s\tnew\told\tnew/old\tleast\tmost\t\n", stage)
 		}
 		fmt.Fprintf(t, "%s\t%.1f\t%.1f\t", c.Measure, c.Newer.Median, c.Older.Median)
-		if c.Ratio == (spread{}) {
+		if c.Older.Most == 0 {
 			fmt.Fprintln(t, "–\t–\t–\t")
 			continue
 		}

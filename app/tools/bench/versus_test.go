@@ -53,6 +53,20 @@ func TestComparisonOfReports(t *testing.T) {
 	}
 }
 
+// Nothing any more is a ratio of 0, and against nothing there is no ratio.
+func TestPrintedRatios(t *testing.T) {
+	r := versusReport{Newer: []report{{}}, Comparisons: []comparison{compare("idle", "gone", []float64{0}, []float64{4}), compare("idle", "come", []float64{4}, []float64{0})}}
+	var text strings.Builder
+	if err := r.printTables(&text); err != nil {
+		t.Fatal(err)
+	}
+	for _, line := range []string{"gone 0.0 4.0 0.00 0.00 0.00", "come 4.0 0.0 – – –"} {
+		if !strings.Contains(strings.Join(strings.Fields(text.String()), " "), line) {
+			t.Errorf("%q is not in %s", line, &text)
+		}
+	}
+}
+
 func TestVersus(t *testing.T) {
 	o := options{app: folder(), count: 500, changes: 10, idle: 100 * time.Millisecond, versusOptions: versusOptions{versus: folder() + ".tcx", rounds: 1}}
 	r, err := measureVersus(t.Context(), o)
