@@ -106,8 +106,8 @@ func (u undecided) allRejectedError() error {
 	if u.between {
 		remedy = "Have it let this machine upload to Sentinel."
 	}
-	return &ConfigError{
+	return fault{
 		u.whoRejects() + " one record after the other with the same words: " + u.text,
 		remedy + " The records stay queued.",
-	}
+	}.configError()
 }

@@ -306,6 +306,9 @@ func TestThrottleEndsAnOutage(t *testing.T) {
 		if err := <-done; err != nil {
 			t.Error(err)
 		}
+		if facts := l.client.Limit(); facts.Count != 1 || facts.RetryAfter != "seconds" {
+			t.Errorf("noted of the limit: %+v", facts)
+		}
 		l.quiet()
 	})
 }

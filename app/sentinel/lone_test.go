@@ -3,6 +3,7 @@ package sentinel
 import (
 	"context"
 	"errors"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -183,6 +184,33 @@ func TestHeldRejectionsStayQueuedWhenStopped(t *testing.T) {
 			t.Fatal(err)
 		}
 	})
+}
+
+// Objects that are rejected alone, where nothing says that the configuration is the cause, are each settled as refused by whom they were.
+func TestHeldRejectionsAreSettled(t *testing.T) {
+	for form, want := range map[string]string{
+		"json": "Sentinel rejects every batch that holds this record: ", "html": "A firewall or proxy between this Service and Sentinel refuses every batch that holds this record: ",
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			l := newLab(t, setup{})
+			for n := range 2 {
+				l.inject(sentinelserver.Fault{Kind: sentinelserver.RefuseBatch, Status: 400, Form: form, Match: named(n), Count: -1})
+			}
+			list := objects(0, 2)
+			g, err := l.deliver(t.Context(), list)
+			l.all(g, err, list, 0, 1)
+			for _, r := range g.rejected {
+				if r.Code != CodeBatchRejected || !strings.HasPrefix(r.Message, want) {
+					t.Errorf("%s: %+v", form, r)
+				}
+			}
+			l.client.lone.startOver()
+			broken := errors.New("disk full")
+			if err := l.client.Deliver(t.Context(), source, list, Report{Settle: func(Outcome) error { return broken }}); !errors.Is(err, broken) {
+				t.Errorf("%s: got %v", form, err)
+			}
+		})
+	}
 }
 
 // Several goroutines meet batches that are all rejected: each fails, and nothing is settled.

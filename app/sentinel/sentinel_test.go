@@ -55,18 +55,24 @@ type transport func(*http.Request) (*http.Response, error)
 
 func (f transport) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
 
-// openContext counts who waits for its end.
+// openContext is one that never ends, and counts who waits for that.
 type openContext struct {
 	context.Context
+	done    chan struct{}
 	waiting int
 }
 
-func (c *openContext) AfterFunc(f func()) (stop func() bool) {
+func newOpenContext(t *testing.T) *openContext {
+	return &openContext{Context: t.Context(), done: make(chan struct{})}
+}
+
+func (c *openContext) Done() <-chan struct{} { return c.done }
+
+func (c *openContext) AfterFunc(func()) (stop func() bool) {
 	c.waiting++
-	stopOuter := context.AfterFunc(c.Context, f)
 	return func() bool {
 		c.waiting--
-		return stopOuter()
+		return true
 	}
 }
 
@@ -95,14 +101,20 @@ func TestRequestLeavesNothingBehind(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	ctx := &openContext{Context: t.Context()}
+	ctx := newOpenContext(t)
 	if _, _, answer, err := c.postBody(ctx, []byte("{}"), "t"); err != nil || len(answer) != maxAnswer+1 {
 		t.Fatalf("%v, %d bytes", err, len(answer))
+	}
+	if _, _, _, err := c.postQuery(ctx, []byte("{}"), "t"); err != nil {
+		t.Fatal(err)
 	}
 	if ctx.waiting != 0 || !closed {
 		t.Errorf("%d wait for the end of its context, its answer is closed: %v", ctx.waiting, closed)
 	}
 	call, end := requestContext(ctx)
+	if ctx.waiting != 1 {
+		t.Errorf("%d wait for the end of a request's context", ctx.waiting)
+	}
 	if end(); call.Err() == nil || ctx.waiting != 0 {
 		t.Errorf("a request that is over: %v, %d wait", call.Err(), ctx.waiting)
 	}
@@ -133,25 +145,25 @@ func TestSendsAreTold(t *testing.T) {
 // The log names what Microsoft's support asks for, once for each request, and a batch that is accepted is not worth a warning.
 func TestLogOfRequests(t *testing.T) {
 	for name, tt := range map[string]struct {
-		fault sentinelserver.Fault
-		n     int
-		want  []string
+		faults []sentinelserver.Fault
+		n      int
+		want   []string
 	}{
 		"accepted": {n: 3, want: []string{`level=DEBUG msg="Sentinel accepted a batch" objects=3`}},
 		"alone":    {n: 1, want: []string{`level=DEBUG msg="Sentinel accepted a batch" objects=1`}},
-		"one rejected": {sentinelserver.Fault{Kind: sentinelserver.RefuseRecord, Match: named(1)}, 3,
+		"one rejected": {[]sentinelserver.Fault{{Kind: sentinelserver.RefuseRecord, Match: named(1)}}, 3,
 			[]string{`level=WARN msg="Sentinel did not accept all of a batch" status=200 objects=3 rejected=1`}},
-		"out of order": {sentinelserver.Fault{Kind: sentinelserver.Status}, 3, []string{`level=WARN msg="Sentinel did not accept all of a batch" status=503 objects=3 rejected=0`,
+		"out of order": {[]sentinelserver.Fault{{Kind: sentinelserver.Status}}, 3, []string{`level=WARN msg="Sentinel did not accept all of a batch" status=503 objects=3 rejected=0`,
 			`level=DEBUG msg="Sentinel accepted a batch" objects=3`}},
-		"refused by a stranger": {sentinelserver.Fault{Kind: sentinelserver.Status, Status: 403, Form: "html"}, 1, []string{
+		"refused by a stranger": {[]sentinelserver.Fault{{Kind: sentinelserver.Status, Status: 403, Form: "html"}}, 1, []string{
+			`level=WARN msg="Sentinel did not accept all of a batch" status=403 objects=1`, `level=INFO msg="Sentinel was asked without objects`, `level=DEBUG msg="Sentinel accepted a batch" objects=1`}},
+		"nothing is accepted, too": {[]sentinelserver.Fault{{Kind: sentinelserver.Status, Status: 403, Form: "html"}, {Kind: sentinelserver.Reply, Body: "{}"}}, 1, []string{
 			`level=WARN msg="Sentinel did not accept all of a batch" status=403 objects=1`, `level=INFO msg="Sentinel was asked without objects`, `level=DEBUG msg="Sentinel accepted a batch" objects=1`}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				l := newLab(t, setup{limit: 100})
-				if tt.fault.Kind != "" {
-					l.inject(tt.fault)
-				}
+				l.inject(tt.faults...)
 				if _, err := l.deliver(t.Context(), objects(0, tt.n)); err != nil {
 					t.Fatal(err)
 				}

@@ -354,7 +354,7 @@ func TestTokenServesToItsEnd(t *testing.T) {
 	})
 }
 
-// A login says what it takes, and leaves no connection behind.
+// A login says what it takes, and leaves nothing behind, however long the context lives that it was made in.
 func TestLoginLeavesNothingBehind(t *testing.T) {
 	closed := false
 	var got *http.Request
@@ -370,8 +370,12 @@ func TestLoginLeavesNothingBehind(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if state, err := c.tokens.requestToken(t.Context()); err != nil || state.token != "t" || !closed {
-		t.Fatalf("%v, token %q, its answer is closed: %v", err, state.token, closed)
+	ctx := newOpenContext(t)
+	if state, err := c.tokens.requestToken(ctx); err != nil || state.token != "t" {
+		t.Fatalf("%v, token %q", err, state.token)
+	}
+	if ctx.waiting != 0 || !closed {
+		t.Errorf("%d wait for the end of its context, its answer is closed: %v", ctx.waiting, closed)
 	}
 	for name, want := range map[string]string{"Accept": "application/json", "Content-Type": "application/x-www-form-urlencoded"} {
 		if got.Header.Get(name) != want {
