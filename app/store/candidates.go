@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"fmt"
+	"math"
 	"slices"
 
 	"github.com/google/uuid"
@@ -134,7 +135,7 @@ func (s *Store) SweepDeparted(ctx context.Context, number int64, queries []int64
 		return fmt.Errorf("reading the deleted queries: %w", err)
 	}
 	for _, query := range slices.Compact(slices.Sorted(slices.Values(append(deleted, queries...)))) {
-		after := candidateKey{Query: query, Indicator: -1 << 63}
+		after := candidateKey{Query: query, Indicator: math.MinInt64}
 		for more := true; more; {
 			err := s.inTransaction(ctx, func(ctx context.Context, tx *transaction) (err error) {
 				more, err = sweepChunkAfter(ctx, tx, attempt, &after)
@@ -175,7 +176,6 @@ func (s *Store) OriginsOf(ctx context.Context, owner string, ids []uuid.UUID) ([
 	for i, id := range ids {
 		keys[i] = ledger.Key(id)
 	}
-	slices.Sort(keys)
 	return s.readOrigins(ctx, `SELECT DISTINCT c.query, c.indicator FROM object o JOIN destination d ON d.number = o.destination AND d.current
 		JOIN candidate c ON c.object = o.number AND c.object <> 0
 		WHERE o.key IN (SELECT value FROM json_each(?)) AND c.owner IN (SELECT number FROM owner WHERE name = ? COLLATE NOCASE) ORDER BY 1, 2`,

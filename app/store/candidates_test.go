@@ -7,6 +7,7 @@ import (
 	"github.com/google/uuid"
 
 	"mssentinel/app/job"
+	"mssentinel/app/ledger"
 )
 
 // An owner is the same however a query writes it.
@@ -15,6 +16,73 @@ func TestCandidatesOfAnOwnerInOtherLetters(t *testing.T) {
 	f.fill(1)
 	if got, err := f.OriginsOf(ctx(), "O", []uuid.UUID{f.found(0, 0).Objects[0].ID}); err != nil || len(got) != 1 {
 		t.Errorf("%+v, %v", got, err)
+	}
+}
+
+// What an attempt has read of a query is seen, whatever it gave, and no other attempt's reading counts.
+func TestUnseen(t *testing.T) {
+	f := newFixture(t)
+	f.fill(4)
+	j := f.begin(job.Full)
+	f.apply(j, 2, 5)
+	empty := ledger.Batch{Job: j.Number, Mode: j.Mode, Query: f.query, Now: f.now, Found: []ledger.Found{{Indicator: 9, Owner: "o", Type: "Host", Modified: f.now}}}
+	f.do(second(f.Apply(ctx(), empty)))
+	unseen := func(query int64, want ...int64) {
+		t.Helper()
+		if got, err := f.Unseen(ctx(), j.Number, query, []int64{9, 8, 5, 1, 3, 2}); err != nil || !slices.Equal(got, want) {
+			t.Errorf("unseen are %v (%v), want %v", got, err, want)
+		}
+	}
+	unseen(f.query, 8, 1, 2)
+	unseen(f.query+1, 9, 8, 5, 1, 3, 2)
+	f.beginAgain(j)
+	unseen(f.query, 9, 8, 5, 1, 3, 2)
+	if _, err := f.Unseen(ctx(), j.Number+1, f.query, []int64{1}); err == nil {
+		t.Error("a job that is none has seen something")
+	}
+}
+
+// What a complete read does not find any more is taken out, however much that is, and its objects are vacant.
+func TestSweepInChunks(t *testing.T) {
+	f := newFixture(t)
+	f.fill(2*sweepChunk + 10)
+	if vacant, err := f.HasVacant(ctx()); err != nil || vacant {
+		t.Errorf("something is vacant: %v (%v)", vacant, err)
+	}
+	j := f.begin(job.Reconcile)
+	f.apply(j, 7, 10)
+	f.do(f.SweepDeparted(ctx(), j.Number, []int64{f.query}))
+	f.wantNumber(3, "candidates that are left", `SELECT count(*) FROM candidate`)
+	f.wantNumber(2*sweepChunk+7, "vacant objects", `SELECT count(*) FROM object WHERE query = ?`, ledger.QueryVacant)
+	if vacant, err := f.HasVacant(ctx()); err != nil || !vacant {
+		t.Errorf("something is vacant: %v (%v)", vacant, err)
+	}
+}
+
+// The objects without a winner are given page by page, each with who is next, and a page leaves nothing open.
+func TestVacantInPages(t *testing.T) {
+	f := newFixture(t)
+	j := f.begin(job.Full)
+	f.apply(j, 0, 5)
+	f.do(f.CancelJob(ctx(), j.RequestID, f.now))
+	var indicators []int64
+	pages := 0
+	for after := int64(0); ; pages++ {
+		origins, next, err := f.Vacant(ctx(), after, 2)
+		f.do(err)
+		if open := f.read.Stats().InUse; open > 0 {
+			t.Errorf("%d connections are in use after page %d", open, pages)
+		}
+		if len(origins) == 0 {
+			break
+		}
+		for _, o := range origins {
+			indicators = append(indicators, o.Indicator)
+		}
+		after = next
+	}
+	if !slices.Equal(indicators, []int64{1, 2, 3, 4, 5}) || pages != 3 {
+		t.Errorf("vacant are those of %v in %d pages", indicators, pages)
 	}
 }
 

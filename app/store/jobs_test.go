@@ -420,7 +420,7 @@ func TestRetriable(t *testing.T) {
 }
 
 func TestSplitName(t *testing.T) {
-	for name, want := range map[string][2]string{"bad.example | Alpha": {"bad.example", "Alpha"}, "a | b | c": {"a | b", "c"}, "plain": {"plain", ""}, "": {"", ""}} {
+	for name, want := range map[string][2]string{"bad.example | Alpha": {"bad.example", "Alpha"}, "a | b | c": {"a | b", "c"}, "plain": {"plain", ""}, "": {"", ""}, " | Alpha": {"", "Alpha"}, "a |": {"a |", ""}} {
 		if value, owner := splitName(name); value != want[0] || owner != want[1] {
 			t.Errorf("%q is %q of %q", name, value, owner)
 		}

@@ -6,7 +6,6 @@ import (
 	"database/sql"
 	"fmt"
 	"slices"
-	"strconv"
 
 	"mssentinel/app/job"
 	"mssentinel/app/ledger"
@@ -59,7 +58,7 @@ func (s *Store) Outgoing(ctx context.Context, after int64, limit int) (out []Out
 			return nil
 		}
 		s.handed = out[len(out)-1].Seq
-		return putSetting(ctx, tx, settingHanded, strconv.FormatInt(s.handed, 10))
+		return putSetting(ctx, tx, settingHanded, fmt.Sprint(s.handed))
 	})
 	return out, err
 }
@@ -73,7 +72,7 @@ func (s *Store) TakeBack(ctx context.Context, sent int64) error {
 			return nil
 		}
 		s.handed = left
-		return putSetting(ctx, tx, settingHanded, strconv.FormatInt(s.handed, 10))
+		return putSetting(ctx, tx, settingHanded, fmt.Sprint(s.handed))
 	})
 	if err != nil {
 		return fmt.Errorf("taking back what was not sent: %w", err)

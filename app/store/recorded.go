@@ -50,18 +50,21 @@ func (s *Store) Recorded(ctx context.Context, after, upTo uuid.UUID, limit int) 
 
 // keyRanges are the keys from one to another in the order of the ids. Keys are signed, ids are not: those with the first bit set come
 // last.
-func keyRanges(from, to int64) [][2]int64 {
+func keyRanges(from, to int64) []keyRange {
 	if from >= 0 && to < 0 {
-		return [][2]int64{{from, math.MaxInt64}, {math.MinInt64, to}}
+		return []keyRange{{from, math.MaxInt64}, {math.MinInt64, to}}
 	}
-	return [][2]int64{{from, to}}
+	return []keyRange{{from, to}}
 }
 
-func (s *Store) readRecorded(ctx context.Context, page []ledger.Recorded, keys [2]int64, destination int64, limit int) ([]ledger.Recorded, error) {
+// keyRange are the keys from one to another, both included.
+type keyRange struct{ from, to int64 }
+
+func (s *Store) readRecorded(ctx context.Context, page []ledger.Recorded, keys keyRange, destination int64, limit int) ([]ledger.Recorded, error) {
 	if limit <= 0 {
 		return page, nil
 	}
-	rows, err := s.read.QueryContext(ctx, selectRecorded, keys[0], keys[1], destination, limit)
+	rows, err := s.read.QueryContext(ctx, selectRecorded, keys.from, keys.to, destination, limit)
 	if err != nil {
 		return nil, err
 	}

@@ -3,7 +3,6 @@ package store
 import (
 	"context"
 	"fmt"
-	"slices"
 	"strings"
 	"time"
 
@@ -75,7 +74,6 @@ func (x *settlement) takeRows(ctx context.Context) error {
 	for i := range x.Rejected {
 		seqs = append(seqs, x.Rejected[i].Seq)
 	}
-	slices.Sort(seqs)
 	rows, err := x.tx.QueryContext(ctx, `DELETE FROM outbox WHERE seq IN (SELECT value FROM json_each(?)) RETURNING seq`, jsonList(seqs))
 	if err != nil {
 		return err

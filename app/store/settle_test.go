@@ -1,0 +1,70 @@
+package store
+
+import (
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"mssentinel/app/job"
+	"mssentinel/app/ledger"
+)
+
+// What Sentinel answered is in the ledger, in the counts of job and day, on REPORT, and ends the slot of its request: once, however often
+// it is settled.
+func TestSettle(t *testing.T) {
+	f := newFixture(t)
+	j := f.begin(job.Full)
+	f.apply(j, 0, 6)
+	out, err := f.Outgoing(ctx(), 0, 5)
+	f.do(err)
+	slot, err := f.BeginSlot(ctx(), f.now)
+	f.do(err)
+	answer := Settlement{Slot: slot, At: f.now.Add(time.Second), Accepted: []Outgoing{out[0], out[1], out[1]}, Rejected: []RejectedObject{
+		{Outgoing: out[2], Code: "Bad", Message: "no"}, {Outgoing: out[3], Code: "Bad", Message: "no, though it may stand", MayStand: true}}}
+	for range 2 {
+		f.do(f.Settle(ctx(), answer))
+		if got := f.get(j).Counts; got.Uploaded != 2 || got.Rejected != 2 || got.Retired != 0 {
+			t.Errorf("counted %+v", got)
+		}
+		f.wantNumber(2, "sends", `SELECT count(*) FROM send`)
+		f.wantNumber(2, "rows that wait", `SELECT count(*) FROM outbox`)
+	}
+	again, err := f.Outgoing(ctx(), out[3].Seq, 1) // given away a second time: nobody knows what became of the first
+	f.do(err)
+	f.do(f.Settle(ctx(), Settlement{At: f.now, Rejected: []RejectedObject{{Outgoing: again[0], Code: "Bad", Message: "no, though it may stand"}}}))
+	f.wantNumber(answer.At.UnixMilli(), "end of the request", `SELECT ended FROM slot WHERE id = ?`, slot)
+	for i, want := range []ledger.State{ledger.Live, ledger.Live, ledger.Nothing, ledger.Live, ledger.Live, ledger.Nothing} {
+		f.wantNumber(int64(want), out[min(i, 4)].row.Name, `SELECT state FROM object WHERE number = ?`, out[0].Object+int64(i))
+	}
+	f.wantNumber(1, "objects that nobody answered about", `SELECT count(*) FROM object WHERE queued <> 0`)
+	f.wantNumber(5, "objects that were answered about", `SELECT count(*) FROM object WHERE settled <> 0`)
+	if lines, _, err := f.Problems(ctx(), ProblemFilter{RequestID: j.RequestID, Step: job.StepUpload}); err != nil || len(lines) != 3 ||
+		lines[2].Value != "2.example v0" || lines[2].Raw != string(out[2].Payload) || lines[2].Message != "no" {
+		t.Errorf("REPORT has %+v %v", lines, err)
+	}
+	f.upload()
+	f.complete(j)
+
+	// Of what nobody gives any more, one retirement is accepted, and one is rejected, which is told and tried again.
+	j, held := f.leave(2, 6)
+	if held != (Retirement{Queued: 2}) {
+		t.Fatalf("%+v", held)
+	}
+	out, err = f.Outgoing(ctx(), out[4].Seq+1, 10)
+	f.do(err)
+	if len(out) != 2 || !out[0].Retire || !out[1].Retire {
+		t.Fatalf("%d rows wait", len(out))
+	}
+	f.do(f.Settle(ctx(), Settlement{At: f.now, Accepted: out[:1], Rejected: []RejectedObject{{Outgoing: out[1], Code: "Bad", Message: "no"}}}))
+	if got := f.get(j).Counts; got.Uploaded != 0 || got.Rejected != 1 || got.Retired != 1 {
+		t.Errorf("counted %+v", got)
+	}
+	f.wantNumber(int64(ledger.Retired), "state of what was retired", `SELECT state FROM object WHERE number = ?`, out[0].Object)
+	f.wantNumber(int64(ledger.Disputed), "why it is to depart again", `SELECT indicator FROM object WHERE query = ? AND number = ?`, ledger.QueryVacant, out[1].Object)
+	day, err := f.Activity(ctx(), noon, f.now)
+	f.do(err)
+	if diff := cmp.Diff([]TypeDay{{noon.Truncate(day24), "Host", 3, 4, 1}}, day.Types); diff != "" {
+		t.Errorf("the day (-want +got):\n%s", diff)
+	}
+}
