@@ -29,6 +29,9 @@ func TestSettle(t *testing.T) {
 		}
 		f.wantNumber(2, "sends", `SELECT count(*) FROM send`)
 		f.wantNumber(2, "rows that wait", `SELECT count(*) FROM outbox`)
+		if n, err := f.OutboxSize(ctx()); err != nil || n != 2 {
+			t.Errorf("%d rows wait (%v)", n, err)
+		}
 	}
 	again, err := f.Outgoing(ctx(), out[3].Seq, 1) // given away a second time: nobody knows what became of the first
 	f.do(err)
