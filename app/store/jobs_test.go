@@ -1,6 +1,7 @@
 package store
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"strings"
@@ -417,6 +418,28 @@ func TestRetriable(t *testing.T) {
 	f.do(second(f.Apply(ctx(), b)))
 	f.save()
 	want(0, 5)
+}
+
+// So many lines are retried at once, the newest first; the rest waits for the next time.
+func TestRetriesAreBounded(t *testing.T) {
+	f := newFixture(t)
+	f.do(f.inTransaction(ctx(), func(ctx context.Context, tx *transaction) error {
+		_, err := tx.ExecContext(ctx, `WITH RECURSIVE series (value) AS (SELECT 1 UNION ALL SELECT value + 1 FROM series LIMIT ?2)
+			INSERT INTO problem (query, indicator, type, value, owner, at, step, code, message, note, retry)
+			SELECT ?1, value, '', '', '', 0, 'Convert', 'mapper', '', 0, -1 FROM series`, f.query, MaxRetried+10)
+		if err == nil {
+			_, err = tx.ExecContext(ctx, `INSERT INTO problem_raw (id, raw) SELECT id, '{}' FROM problem`)
+		}
+		return err
+	}))
+	for _, want := range []int64{MaxRetried, 10, 0} {
+		if n, err := f.RetryProblems(ctx(), ProblemFilter{}); err != nil || n != want {
+			t.Errorf("%d lines are retried (%v), want %d", n, err, want)
+		}
+		if want == MaxRetried {
+			f.wantNumber(10, "newest indicator that is left", `SELECT max(indicator) FROM problem`)
+		}
+	}
 }
 
 func TestSplitName(t *testing.T) {
