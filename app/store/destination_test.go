@@ -24,6 +24,18 @@ func TestBackToAWorkspace(t *testing.T) {
 	}
 }
 
+// Before there is a destination, nothing stands.
+func TestCountLiveOfNoDestination(t *testing.T) {
+	s, err := Open(ctx(), t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	if n, err := s.CountLive(ctx(), noon); err != nil || n != 0 {
+		t.Errorf("%d, %v", n, err)
+	}
+}
+
 // What stands is counted for the present destination alone, and no longer than it is valid.
 func TestCountLive(t *testing.T) {
 	f := newFixture(t)

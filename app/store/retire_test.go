@@ -39,6 +39,9 @@ func TestRetirementBrake(t *testing.T) {
 			if sent := f.upload(); int64(len(sent)) != c.want.Queued {
 				t.Errorf("%d were sent", len(sent))
 			}
+			if j := f.complete(update); (j.Status == job.ConfirmationRequired) != (c.want.Held > 0) {
+				t.Errorf("the job is %s", j.Status)
+			}
 		})
 	}
 }
@@ -147,6 +150,7 @@ func TestQuestionDismissed(t *testing.T) {
 	if j := f.get(update); j.Status != job.UploadComplete || j.Question() != 0 {
 		t.Errorf("the question stands: %s, %d", j.Status, j.Question())
 	}
+	f.wantNumber(0, "generations that wait for an answer", `SELECT asked - kept FROM destination`)
 	// One that returns and leaves again is kept no more.
 	f.leave(0, 500)
 	if _, got := f.leave(50, 500); got != (Retirement{Queued: 50}) {
@@ -162,11 +166,111 @@ func TestNewerQuestion(t *testing.T) {
 	if got != (Retirement{Held: 160}) {
 		t.Fatalf("%+v", got)
 	}
-	if j := f.get(first); j.Status != job.UploadComplete || j.Message == "" || j.Question() != 0 {
+	if j := f.get(first); j.Status != job.UploadComplete || j.Message != "A newer update asks about its retirements." || j.Question() != 0 {
 		t.Errorf("the older question: %s %q", j.Status, j.Message)
 	}
 	if j := f.get(second); j.Status != job.ConfirmationRequired || j.Question() != 160 {
 		t.Errorf("the newer question: %s, %d", j.Status, j.Question())
+	}
+}
+
+// Where a query could not be read, what is not certain is no part of the question: the next update weighs it anew.
+func TestWhatIsNotCertainIsLeftToTheNextUpdate(t *testing.T) {
+	f := newFixture(t)
+	f.fill(500)
+	var certain []int64
+	for id := range int64(150) {
+		certain = append(certain, id+1)
+	}
+	j := f.begin(job.Delta)
+	f.do(f.Forget(ctx(), f.query, certain, ledger.Certain))
+	f.do(f.Forget(ctx(), f.query, []int64{200, 201}, ledger.Uncertain))
+	if got, err := f.Retire(ctx(), j.Number, false, f.now); err != nil || got != (Retirement{Held: 150}) {
+		t.Fatalf("%+v, %v", got, err)
+	}
+	j = f.complete(j)
+	f.do(f.AnswerRetirement(ctx(), j.RequestID, false, f.now))
+	if got := f.retire(f.begin(job.Delta)); got != (Retirement{Queued: 2}) {
+		t.Errorf("%+v", got)
+	}
+}
+
+// A retirement that Sentinel rejected is tried again by an update that reads everything, under the names that the Service had before as
+// well, and by no other.
+func TestRejectedRetirementsUnderFormerNames(t *testing.T) {
+	f := newFixture(t)
+	for _, next := range []string{"second", "third", "fourth"} {
+		f.fill(3)
+		f.do(second(f.SetDestination(ctx(), "workspace", next)))
+		out, err := f.Outgoing(ctx(), 0, 10)
+		f.do(err)
+		f.do(f.Settle(ctx(), Settlement{At: f.now, Accepted: out[:1], Rejected: []RejectedObject{{Outgoing: out[1], Code: "Bad"}, {Outgoing: out[2], Code: "Bad"}}}))
+	}
+	f.fill(3)
+	f.now = f.now.Add(time.Hour)
+	j := f.begin(job.Reconcile)
+	f.apply(j, 0, 3)
+	if got, err := f.Retire(ctx(), j.Number, false, f.now); err != nil || got != (Retirement{}) {
+		t.Errorf("an update that could not read a query: %+v, %v", got, err)
+	}
+	if got := f.retire(f.begin(job.Delta)); got != (Retirement{}) {
+		t.Errorf("a delta update: %+v", got)
+	}
+	if got := f.retire(j); got != (Retirement{Queued: 6}) {
+		t.Errorf("an update that reads everything: %+v", got)
+	}
+	sources := map[string]int{}
+	for _, o := range f.upload() {
+		if !o.Retire {
+			t.Errorf("sent %+v", o)
+		}
+		sources[o.Source]++
+	}
+	if len(sources) != 3 || sources["source"] != 2 || sources["second"] != 2 || sources["third"] != 2 || f.get(j).Queued != 6 {
+		t.Errorf("sent under %v, %d queued", sources, f.get(j).Queued)
+	}
+	if got := f.retire(j); got != (Retirement{}) {
+		t.Errorf("once more: %+v", got)
+	}
+}
+
+// A complete update that has nothing to ask ends whichever question is open, that of the first job as well.
+func TestNothingToAskEndsTheQuestion(t *testing.T) {
+	f := newFixture(t)
+	asking := f.begin(job.Full)
+	f.apply(asking, 0, 300)
+	f.upload()
+	var gone []int64
+	for id := range int64(150) {
+		gone = append(gone, id+1)
+	}
+	f.do(f.Forget(ctx(), f.query, gone, ledger.Uncertain))
+	if got := f.retire(asking); got != (Retirement{Held: 150}) {
+		t.Fatalf("%+v", got)
+	}
+	if _, got := f.leave(0, 300); got != (Retirement{}) {
+		t.Fatalf("%+v", got)
+	}
+	if j := f.get(asking); j.Status != job.UploadComplete || j.Message != "A newer update answered the question about its retirements." {
+		t.Errorf("the question: %s %q", j.Status, j.Message)
+	}
+}
+
+// Who changes the destination answers whatever was asked about the old one.
+func TestAnotherDestinationEndsQuestions(t *testing.T) {
+	f := newFixture(t)
+	jobs := []job.Job{f.begin(job.Full), f.begin(job.Reconcile), f.begin(job.Delta)}
+	for _, j := range jobs[:2] {
+		f.do(second(f.UpdateJob(ctx(), j.RequestID, func(j *job.Job) error {
+			j.Status, j.RetirementsHeld = job.ConfirmationRequired, 150
+			return nil
+		})))
+	}
+	f.do(second(f.SetDestination(ctx(), "workspace", "other")))
+	for i, j := range jobs {
+		if j = f.get(j); (j.Status == job.UploadComplete && j.Message == "The destination was changed before the question was answered.") != (i < 2) || j.Question() != 0 {
+			t.Errorf("job %d: %s %q", i, j.Status, j.Message)
+		}
 	}
 }
 
