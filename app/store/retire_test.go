@@ -96,6 +96,7 @@ func TestQuestionConfirmed(t *testing.T) {
 	if got := f.get(update).Retired; got != 149 {
 		t.Errorf("%d retired", got)
 	}
+	f.wantNumber(0, "generations that wait for an answer", `SELECT asked - kept FROM destination`)
 	if err := f.AnswerRetirement(ctx(), update.RequestID, true, f.now); !errors.Is(err, job.ErrState) {
 		t.Errorf("answered twice: %v", err)
 	}
@@ -320,6 +321,20 @@ func TestRetirementOfWhatIsUnderWay(t *testing.T) {
 	f.wantNumber(1, "live", `SELECT count(*) FROM object WHERE state = 1`)
 	if j := f.get(update); j.Queued != 3 || j.Uploaded != 2 || j.Retired != 1 {
 		t.Errorf("counted %+v", j.Counts)
+	}
+}
+
+// What waits while its last candidate leaves is dropped, and no retirement takes its place, though it be the first of all rows.
+func TestRetirementOfWhatWaits(t *testing.T) {
+	f := newFixture(t)
+	update := f.begin(job.Full)
+	f.apply(update, 0, 3)
+	f.do(f.Forget(ctx(), f.query, []int64{1}, ledger.Uncertain))
+	if got := f.retire(update); got != (Retirement{}) {
+		t.Errorf("%+v", got)
+	}
+	if sent := f.upload(); len(sent) != 2 || sent[0].Seq != 2 || f.get(update).Queued != 2 {
+		t.Errorf("sent %+v, %d queued", sent, f.get(update).Queued)
 	}
 }
 

@@ -63,6 +63,9 @@ func TestSettle(t *testing.T) {
 	if got := f.get(j).Counts; got.Uploaded != 0 || got.Rejected != 1 || got.Retired != 1 {
 		t.Errorf("counted %+v", got)
 	}
+	if lines, _, err := f.Problems(ctx(), ProblemFilter{RequestID: j.RequestID, Step: job.StepUpload}); err != nil || len(lines) != 1 || lines[0].Indicator != 0 {
+		t.Errorf("REPORT has %+v %v", lines, err)
+	}
 	f.wantNumber(int64(ledger.Retired), "state of what was retired", `SELECT state FROM object WHERE number = ?`, out[0].Object)
 	f.wantNumber(int64(ledger.Disputed), "why it is to depart again", `SELECT indicator FROM object WHERE query = ? AND number = ?`, ledger.QueryVacant, out[1].Object)
 	day, err := f.Activity(ctx(), noon, f.now)
