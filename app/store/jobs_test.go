@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -418,6 +419,101 @@ func TestRetriable(t *testing.T) {
 	f.do(second(f.Apply(ctx(), b)))
 	f.save()
 	want(0, 5)
+}
+
+// How an attempt failed is kept with it, and what went wrong is on REPORT, about no query. The job that ended last is found by its end.
+func TestAttempts(t *testing.T) {
+	f := newFixture(t)
+	if _, found, err := f.LastEnded(ctx()); err != nil || found {
+		t.Errorf("a job has ended: %v (%v)", found, err)
+	}
+	j := f.begin(job.Full)
+	if _, found, err := f.LastEnded(ctx()); err != nil || found {
+		t.Errorf("a job has ended: %v (%v)", found, err)
+	}
+	f.now = f.now.Add(time.Minute)
+	j, err := f.FailJob(ctx(), j.RequestID, f.now, "It failed.", false, 0, job.Problem{Step: job.StepDownload, Code: job.CodeUpdateFailed, Message: "failed", DateAdded: f.now})
+	f.do(err)
+	if lines, n, err := f.Problems(ctx(), ProblemFilter{RequestID: j.RequestID}); err != nil || n != 1 || lines[0].Message != "failed" || f.get(j).OtherErrors != 1 {
+		t.Errorf("REPORT has %+v (%v); %+v", lines, err, f.get(j).Counts)
+	}
+	f.do(second(f.UpdateJob(ctx(), j.RequestID, (*job.Job).Retry)))
+	f.now = f.now.Add(time.Minute)
+	j = f.beginAgain(j)
+	other := f.begin(job.Delta)
+	f.now = f.now.Add(time.Minute)
+	f.complete(other)
+	if last, found, err := f.LastEnded(ctx()); err != nil || !found || last.RequestID != other.RequestID {
+		t.Errorf("the last one is %+v, %v (%v)", last, found, err)
+	}
+	f.now = f.now.Add(time.Minute)
+	f.complete(j)
+	if last, found, err := f.LastEnded(ctx()); err != nil || !found || last.RequestID != j.RequestID {
+		t.Errorf("the last one is %+v, %v (%v)", last, found, err)
+	}
+	attempts, err := f.Attempts(ctx(), j.RequestID)
+	f.do(err)
+	minute := func(n int) time.Time { return noon.Add(time.Duration(n) * time.Minute) }
+	first, last := minute(1), minute(4)
+	want := []job.Attempt{{Number: 2, Started: minute(2), Ended: &last}, {Number: 1, Started: noon, Ended: &first, Failure: "It failed."}}
+	if diff := cmp.Diff(want, attempts); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+	if _, err := f.Attempts(ctx(), "none"); !errors.Is(err, ErrNotFound) {
+		t.Errorf("attempts at no job: %v", err)
+	}
+}
+
+// What Sentinel refused is sent again once its line is retried, a retirement as well, and what is about no object of the ledger is
+// asked for again.
+func TestRetryOfWhatSentinelRefused(t *testing.T) {
+	f := newFixture(t)
+	j := f.begin(job.Full)
+	f.apply(j, 0, 3)
+	out, err := f.Outgoing(ctx(), 0, 10)
+	f.do(err)
+	f.do(f.Settle(ctx(), Settlement{At: f.now, Accepted: []Outgoing{out[0], out[2]}, Rejected: []RejectedObject{{Outgoing: out[1], Code: "Bad", Message: "no"}}}))
+	f.complete(j)
+	j, _ = f.leave(1, 3)
+	if out, err = f.Outgoing(ctx(), out[2].Seq, 10); err != nil || len(out) != 1 {
+		t.Fatal(len(out), err)
+	}
+	f.do(f.Settle(ctx(), Settlement{At: f.now, Rejected: []RejectedObject{{Outgoing: out[0], Code: "Bad", Message: "no"}}}))
+	raws := map[int64]string{ // of indicators that were not sent
+		11: "no JSON", 12: `{"id":12}`, 13: `{"id":"indicator--13"}`, 14: `{"id":"6ba7b810-9dad-11d1-80b4-00c04fd430c8"}`, 15: `{}`,
+		16: `{"id":"indicator--6ba7b810-9dad-51d1-80b4-00c04fd430c8"}`, // of no object of the ledger
+	}
+	b := ledger.Batch{Job: j.Number, Mode: j.Mode, Query: f.query, Now: f.now}
+	for id, raw := range raws {
+		b.Found = append(b.Found, ledger.Found{Indicator: id, Owner: "o", Type: "Host", Modified: f.now,
+			Problems: []job.Problem{{Step: job.StepConvert, Code: job.CodeInvalidValue, Message: "wrong", Raw: raw}}})
+	}
+	f.do(second(f.Apply(ctx(), b)))
+	f.complete(j)
+	if got := f.retire(f.begin(job.Delta)); got != (Retirement{}) {
+		t.Errorf("before the retry: %+v", got)
+	}
+	if vacant, err := f.HasVacant(ctx()); err != nil || !vacant { // the retirement
+		t.Errorf("something is vacant: %v (%v)", vacant, err)
+	}
+	if n, err := f.RetryProblems(ctx(), ProblemFilter{}); err != nil || n != 8 {
+		t.Errorf("%d lines are retried (%v)", n, err)
+	}
+	asked, err := f.Rechecks(ctx(), ledger.Origin{}, 100)
+	f.do(err)
+	var indicators []int64
+	for _, o := range asked {
+		indicators = append(indicators, o.Indicator)
+	}
+	if !slices.Equal(indicators, []int64{11, 12, 13, 14, 15}) {
+		t.Errorf("asked for again are %v", indicators)
+	}
+	if next, _, err := f.Vacant(ctx(), 0, 10); err != nil || len(next) != 1 || next[0] != (ledger.Origin{Query: f.query, Indicator: 2}) {
+		t.Errorf("sent again is %v (%v)", next, err)
+	}
+	if got := f.retire(f.begin(job.Delta)); got != (Retirement{Queued: 1}) {
+		t.Errorf("after the retry: %+v", got)
+	}
 }
 
 // So many lines are retried at once, the newest first; the rest waits for the next time.
