@@ -279,6 +279,8 @@ func TestProblems(t *testing.T) {
 		{ProblemFilter{Newest: 3, Limit: 1}, "3 of 3"},
 		{ProblemFilter{Since: noon.Add(-time.Hour), Before: noon.Add(time.Millisecond)}, "1 of 1"},
 		{ProblemFilter{Before: noon}, "of 0"},
+		{ProblemFilter{Since: noon, Before: noon.Add(time.Millisecond)}, "1 of 1"},
+		{ProblemFilter{Since: noon.Add(time.Millisecond), Before: noon.Add(time.Hour)}, "of 0"},
 	} {
 		got, total, err := f.Problems(ctx(), c.filter)
 		f.do(err)
@@ -289,6 +291,18 @@ func TestProblems(t *testing.T) {
 		if s := strings.TrimSpace(strings.Join(ids, " ") + fmt.Sprintf(" of %d", total)); s != c.want {
 			t.Errorf("%+v: %s, want %s", c.filter, s, c.want)
 		}
+	}
+	var each []int64
+	f.do(f.EachProblem(ctx(), ProblemFilter{Offset: 1}, 2, func(p job.Problem) error {
+		each = append(each, p.ID)
+		return nil
+	}))
+	if !slices.Equal(each, []int64{3, 2}) {
+		t.Errorf("one by one: %v", each)
+	}
+	enough := errors.New("enough")
+	if err := f.EachProblem(ctx(), ProblemFilter{}, 10, func(job.Problem) error { return enough }); !errors.Is(err, enough) || f.read.Stats().InUse > 0 {
+		t.Errorf("ended with %v, %d connections in use", err, f.read.Stats().InUse)
 	}
 	for since, want := range map[time.Time]int64{{}: 3, noon: 3, noon.Add(time.Millisecond): 2} {
 		if n, err := f.CountErrors(ctx(), since); err != nil || n != want {
@@ -480,6 +494,8 @@ func TestRetryOfWhatSentinelRefused(t *testing.T) {
 	}
 	f.do(f.Settle(ctx(), Settlement{At: f.now, Rejected: []RejectedObject{{Outgoing: out[0], Code: "Bad", Message: "no"}}}))
 	raws := map[int64]string{ // of indicators that were not sent
+		0: `{"of":"nobody"}`, // which nobody can ask for
+		1: `{"id":1}`,
 		11: "no JSON", 12: `{"id":12}`, 13: `{"id":"indicator--13"}`, 14: `{"id":"6ba7b810-9dad-11d1-80b4-00c04fd430c8"}`, 15: `{}`,
 		16: `{"id":"indicator--6ba7b810-9dad-51d1-80b4-00c04fd430c8"}`, // of no object of the ledger
 	}
@@ -496,7 +512,10 @@ func TestRetryOfWhatSentinelRefused(t *testing.T) {
 	if vacant, err := f.HasVacant(ctx()); err != nil || !vacant { // the retirement
 		t.Errorf("something is vacant: %v (%v)", vacant, err)
 	}
-	if n, err := f.RetryProblems(ctx(), ProblemFilter{}); err != nil || n != 8 {
+	if _, n, err := f.Problems(ctx(), ProblemFilter{Indicators: []int64{12}}); err != nil || n != 1 {
+		t.Errorf("%d lines are about one (%v)", n, err)
+	}
+	if n, err := f.RetryProblems(ctx(), ProblemFilter{}); err != nil || n != 9 {
 		t.Errorf("%d lines are retried (%v)", n, err)
 	}
 	asked, err := f.Rechecks(ctx(), ledger.Origin{}, 100)
@@ -505,7 +524,7 @@ func TestRetryOfWhatSentinelRefused(t *testing.T) {
 	for _, o := range asked {
 		indicators = append(indicators, o.Indicator)
 	}
-	if !slices.Equal(indicators, []int64{11, 12, 13, 14, 15}) {
+	if !slices.Equal(indicators, []int64{1, 11, 12, 13, 14, 15}) {
 		t.Errorf("asked for again are %v", indicators)
 	}
 	if next, _, err := f.Vacant(ctx(), 0, 10); err != nil || len(next) != 1 || next[0] != (ledger.Origin{Query: f.query, Indicator: 2}) {
