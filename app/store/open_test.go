@@ -274,8 +274,8 @@ func TestSimulatedTime(t *testing.T) {
 		}
 		f.do(f.Clean(ctx(), time.Now()))
 		if err := f.Close(); err != nil {
-		t.Fatal(err)
-	}
+			t.Fatal(err)
+		}
 	})
 }
 
