@@ -299,26 +299,35 @@ func TestWhatMayStandIsRetired(t *testing.T) {
 	}
 }
 
-// Whatever spoils what ThreatConnect answers, and from whichever answer on: nothing is retired for what did not come.
+// Whatever spoils what ThreatConnect answers, from whichever answer on, and for ever or twice in a row: nothing is retired for what
+// did not come.
 func TestAnAnswerThatIsSpoiledRetiresNothing(t *testing.T) {
-	in(t, func(t *testing.T) {
-		const hosts = 1010 // more than a page
-		w := newWorld(t)
-		ids := w.fill(hosts)
-		w.done(w.save(job.Full, query("", "Alpha")))
-		for n, kind := range []tcserver.Kind{tcserver.Truncated, tcserver.Malformed, tcserver.SoftError, tcserver.HTMLPage, tcserver.RepeatedPage,
-			tcserver.EmptyPage, tcserver.DamagedRow, tcserver.Status, tcserver.CutBefore} {
-			for after := range 3 {
-				w.must(w.tc.Inject(tcserver.Fault{Kind: kind, Path: "/api/v3/indicators", After: after, Count: -1}))
-				w.runJob([]job.Mode{job.Reconcile, job.Delta, job.Reconcile}[(n+after)%3])
-				w.tc.ClearFaults()
-				if live := len(w.live()); live != hosts {
-					t.Fatalf("%s after %d answers: %d are live", kind, after, live)
+	for _, field := range []string{"lastModified", ""} {
+		t.Run("sorted by "+field, func(t *testing.T) {
+			in(t, func(t *testing.T) {
+				const hosts = 1010 // more than a page
+				w := newWorld(t)
+				ids := w.fill(hosts)
+				q := query("", "Alpha")
+				q.SortField = field
+				w.done(w.save(job.Full, q))
+				for n, kind := range []tcserver.Kind{tcserver.Truncated, tcserver.Malformed, tcserver.SoftError, tcserver.HTMLPage, tcserver.RepeatedPage,
+					tcserver.EmptyPage, tcserver.DamagedRow, tcserver.Status, tcserver.CutBefore} {
+					for after := range 3 {
+						for _, count := range []int{-1, 2} {
+							w.must(w.tc.Inject(tcserver.Fault{Kind: kind, Path: "/api/v3/indicators", After: after, Count: count}))
+							w.runJob([]job.Mode{job.Reconcile, job.Delta, job.Reconcile}[(n+after)%3])
+							w.tc.ClearFaults()
+							if live := len(w.live()); live != hosts {
+								t.Fatalf("%s after %d answers, %d times: %d are live", kind, after, count, live)
+							}
+						}
+					}
 				}
-			}
-		}
-		w.must(w.tc.Delete(ids[0]))
-		w.done(w.runJob(job.Reconcile))
-		w.check(true)
-	})
+				w.must(w.tc.Delete(ids[0]))
+				w.done(w.runJob(job.Reconcile))
+				w.check(true)
+			})
+		})
+	}
 }

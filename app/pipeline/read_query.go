@@ -136,18 +136,19 @@ func (p *pages) findUnseen(ids []int64) ([]int64, error) {
 // among it: an answer may have been a part, or an owner away for a moment. The owners are looked at before that, and once more when the
 // query is done with.
 func (p *pages) readMissed(s threatconnect.Selection) error {
+	if p.ownError = p.r.awaitApplied(p.r.attempt); p.ownError != nil {
+		return p.ownError
+	}
 	s.SortField, s.SortDirection = "", ""
-	for after := int64(math.MinInt64); !p.damaged; {
-		if p.ownError = p.r.awaitApplied(p.r.attempt); p.ownError != nil {
+	for after, first := int64(math.MinInt64), true; !p.damaged; first = false {
+		if p.ownError = p.r.download.awaitResume(p.r.ctx); p.ownError != nil {
 			return p.ownError
 		}
-		if s.IDs, p.ownError = p.r.ledger.Missed(p.r.ctx, p.r.job.Number, p.query.Number, after, idsPerRead); p.ownError != nil {
+		s.IDs, p.ownError = p.r.ledger.Missed(p.r.ctx, p.r.job.Number, p.query.Number, after, idsPerRead)
+		if p.ownError != nil || len(s.IDs) == 0 {
 			return p.ownError
 		}
-		if len(s.IDs) == 0 {
-			return nil
-		}
-		if after == math.MinInt64 {
+		if first {
 			if p.ownError = p.r.recheckOwners(); p.ownError != nil || p.r.hasFailed(p.query.Number) {
 				return p.ownError
 			}
