@@ -144,17 +144,6 @@ func (a *attempt) departedSince(queries []store.RunQuery) time.Time {
 	return first
 }
 
-// ignoreFutureMarks has a delta update read everything where a mark lies ahead: it was set while the clock was wrong,
-// and says nothing about what was read.
-func (a *attempt) ignoreFutureMarks() {
-	now := time.Now()
-	for i := range a.queries {
-		if a.queries[i].Mark.After(now) {
-			a.queries[i].Mark = time.Time{}
-		}
-	}
-}
-
 func (a *attempt) failureText(f queryFailure) string {
 	return fmt.Sprintf("query %d could not be read: %s", a.queryPosition(f.query), strings.TrimRight(f.err.Error(), "."))
 }

@@ -161,7 +161,6 @@ func (d *downloader) beginAttempt(a *attempt) error {
 	if a.deleted, err = d.store.DeletedQueries(a.ctx); err != nil {
 		return fmt.Errorf("reading the deleted queries: %w", err)
 	}
-	a.ignoreFutureMarks()
 	if start := a.windowStart(); start != nil {
 		if err := a.advanceJob(func(j *job.Job, _ time.Time) error { return j.SetWindowStart(*start) }); err != nil {
 			return err

@@ -125,6 +125,27 @@ func TestAMarkThatLiesAhead(t *testing.T) {
 	})
 }
 
+// The mark is not believed later either, once its time has come: the update that saw it ahead was the one to read what happened since.
+func TestAMarkThatLayAhead(t *testing.T) {
+	in(t, func(t *testing.T) {
+		w := newWorld(t)
+		gone := w.put("Alpha", "gone.example")
+		w.put("Alpha", "a.example")
+		j := w.done(w.save(job.Full, query("", "Alpha")))
+		queries := w.runQueries()
+		w.must(w.store.SetMarks(t.Context(), j.Number, []int64{queries[0].Number}, time.Now().Add(5*time.Hour)))
+		w.put("Alpha", "new.example")
+		w.must(w.tc.Delete(gone))
+		time.Sleep(time.Hour)
+		w.must(w.tc.Inject(tcserver.Fault{Kind: tcserver.Status, Status: 500, Count: -1}))
+		w.runJob(job.Delta)
+		time.Sleep(5 * time.Hour)
+		w.tc.ClearFaults()
+		w.done(w.runJob(job.Delta))
+		w.check(false)
+	})
+}
+
 // A window whose end lies ahead was closed while the clock was wrong: what comes until then is not read yet. Nor has a job
 // that began ahead read the queries that were changed until then.
 func TestAWindowThatEndsAhead(t *testing.T) {

@@ -235,7 +235,9 @@ func (s *Store) UpdateJob(ctx context.Context, requestID string, transition func
 }
 
 // BeginAttempt begins an attempt at a job under a number that no other attempt had or will have. What earlier attempts at the
-// job have read counts as not read when it is asked what is unseen or departed, but is not counted again.
+// job have read counts as not read when it is asked what is unseen or departed, but is not counted again. A mark that lies ahead was
+// set while the clock was wrong, and says nothing about what was read: it is taken away, so that nobody believes it when its time
+// has come.
 func (s *Store) BeginAttempt(ctx context.Context, requestID string, now, windowEnd time.Time) (j job.Job, err error) {
 	err = s.inTransaction(ctx, func(ctx context.Context, tx *transaction) error {
 		if j, err = readJob(ctx, tx, requestID); err != nil {
@@ -251,6 +253,9 @@ func (s *Store) BeginAttempt(ctx context.Context, requestID string, now, windowE
 		}
 		if err := j.Begin(number, now, windowEnd); err != nil {
 			return err
+		}
+		if _, err := tx.ExecContext(ctx, `UPDATE query SET mark = NULL WHERE mark > ?`, toMillis(now)); err != nil {
+			return fmt.Errorf("taking away marks that lie ahead: %w", err)
 		}
 		return writeJob(ctx, tx, &j)
 	})
