@@ -12,8 +12,14 @@ import (
 func TestBackToAWorkspace(t *testing.T) {
 	f := newFixture(t)
 	f.fill(3)
-	f.do(second(f.SetDestination(ctx(), "another", "source")))
-	f.do(second(f.SetDestination(ctx(), "workspace", "source")))
+	for _, c := range []struct {
+		workspace string
+		want      DestinationChange
+	}{{"workspace", None}, {"another", WorkspaceChanged}, {"workspace", WorkspaceChanged}} {
+		if got, err := f.SetDestination(ctx(), c.workspace, "source"); err != nil || got != c.want {
+			t.Errorf("to %s: %v (%v), want %v", c.workspace, got, err, c.want)
+		}
+	}
 	f.now = f.now.Add(time.Hour)
 	j := f.begin(job.Full)
 	if got := f.apply(j, 1, 3); got.Queued != 2 {

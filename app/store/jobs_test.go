@@ -494,8 +494,8 @@ func TestRetryOfWhatSentinelRefused(t *testing.T) {
 	}
 	f.do(f.Settle(ctx(), Settlement{At: f.now, Rejected: []RejectedObject{{Outgoing: out[0], Code: "Bad", Message: "no"}}}))
 	raws := map[int64]string{ // of indicators that were not sent
-		0: `{"of":"nobody"}`, // which nobody can ask for
-		1: `{"id":1}`,
+		0:  `{"of":"nobody"}`, // which nobody can ask for
+		1:  `{"id":1}`,
 		11: "no JSON", 12: `{"id":12}`, 13: `{"id":"indicator--13"}`, 14: `{"id":"6ba7b810-9dad-11d1-80b4-00c04fd430c8"}`, 15: `{}`,
 		16: `{"id":"indicator--6ba7b810-9dad-51d1-80b4-00c04fd430c8"}`, // of no object of the ledger
 	}

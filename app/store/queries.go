@@ -242,9 +242,7 @@ func saveQuery(ctx context.Context, tx *transaction, q Query, rank int, end int6
 			return err
 		}
 		changed = !sameSelection(before.Query, q)
-		if row.Mark = old.Mark; changed && old.Mark.Valid {
-			row.Mark.Int64 = min(old.Mark.Int64, end)
-		}
+		row.Mark = old.Mark // end at most
 		if !sameSettings(before.Query, q) {
 			changed, row.Mark = true, sql.NullInt64{}
 		}

@@ -66,6 +66,25 @@ func TestSaveQueries(t *testing.T) {
 	}
 }
 
+// Of two who both begin the list, one is told that the other was faster.
+func TestFirstListIsNotOverwritten(t *testing.T) {
+	s, err := Open(ctx(), t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	_, version, err := s.Queries(ctx())
+	if err != nil {
+		t.Fatal(err)
+	}
+	list := []Query{{Owners: []string{"o"}, Types: []string{"Host"}}}
+	for _, want := range []error{nil, ErrOutdated} {
+		if _, err := s.SaveQueries(ctx(), list, version, job.Delta, ""); !errors.Is(err, want) {
+			t.Errorf("saving over %q: %v, want %v", version, err, want)
+		}
+	}
+}
+
 func TestMarks(t *testing.T) {
 	f := newFixture(t)
 	one := f.mark("one")
@@ -91,6 +110,13 @@ func TestMarks(t *testing.T) {
 	f.save(changed, f.mark("two").Query)
 	if got := f.mark("one").Mark; !got.Equal(noon) {
 		t.Errorf("a query that lagged behind and was changed starts at %s", got)
+	}
+
+	// An update whose window ended earlier takes nothing back for queries to come.
+	f.do(f.SetMarks(ctx(), j.Number, []int64{f.mark("two").Number}, noon))
+	f.save(f.mark("one").Query, f.mark("two").Query, Query{Owners: []string{"o"}, Types: []string{"Host"}, TQL: "three"})
+	if got := f.mark("three").Mark; !got.Equal(later) {
+		t.Errorf("a new query starts at %s", got)
 	}
 
 	// A job that began before the change has not read it.

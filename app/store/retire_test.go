@@ -205,6 +205,9 @@ func TestRejectedRetirementsUnderFormerNames(t *testing.T) {
 		f.do(second(f.SetDestination(ctx(), "workspace", next)))
 		out, err := f.Outgoing(ctx(), 0, 10)
 		f.do(err)
+		if len(out) != 3 || out[0].Job != 0 || !out[0].Retire {
+			t.Fatalf("what was left under the old name waits as %+v", out)
+		}
 		f.do(f.Settle(ctx(), Settlement{At: f.now, Accepted: out[:1], Rejected: []RejectedObject{{Outgoing: out[1], Code: "Bad"}, {Outgoing: out[2], Code: "Bad"}}}))
 	}
 	f.fill(3)

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -270,6 +271,13 @@ func TestVerificationIsKept(t *testing.T) {
 	if diff := cmp.Diff(v, got); diff != "" || !found || err != nil {
 		t.Errorf("%v, %v (-want +got):\n%s", found, err, diff)
 	}
+	long := v
+	long.Message = strings.Repeat("ä", job.MaxMessage)
+	f.do(f.KeepVerification(ctx(), long))
+	if got, _, err := f.Verification(ctx()); err != nil || len(got.Message) > job.MaxMessage || !strings.HasSuffix(got.Message, "ä…") {
+		t.Errorf("a message of %d bytes is kept (%v)", len(got.Message), err)
+	}
+	f.do(f.KeepVerification(ctx(), v))
 	if got.Compared() != 6 || got.CountDifferences() != 1 {
 		t.Errorf("compared %d, %d of them differ", got.Compared(), got.CountDifferences())
 	}

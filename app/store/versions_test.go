@@ -179,3 +179,27 @@ func TestFewestQueriesMoved(t *testing.T) {
 		}
 	}
 }
+
+// A query is the same by its identity first, and by what it says only where that is gone.
+func TestPairsOfQueries(t *testing.T) {
+	query := func(id, tql string) Query {
+		return Query{ID: id, Owners: []string{"o"}, Types: []string{"Host"}, TQL: tql}
+	}
+	before := []Query{query("a", "one"), query("b", "one"), query("c", "two")}
+	for _, c := range []struct {
+		after []Query
+		want  []int
+	}{
+		{[]Query{query("a", "one")}, []int{0}},
+		{[]Query{query("b", "one")}, []int{1}},
+		{[]Query{query("b", "one"), query("a", "one")}, []int{1, 0}},
+		{[]Query{query("x", "one"), query("a", "three")}, []int{1, 0}},
+		{[]Query{query("x", "two"), query("y", "two"), query("a", "one")}, []int{2, -1, 0}},
+		{[]Query{query("a", "one"), query("a", "one")}, []int{0, 1}},
+	} {
+		got := pairQueries(before, c.after)
+		if !slices.Equal(got, c.want) {
+			t.Errorf("%v: %v, want %v", c.after, got, c.want)
+		}
+	}
+}
