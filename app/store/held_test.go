@@ -121,3 +121,19 @@ func TestManyHeldObjects(t *testing.T) {
 		t.Errorf("the parts have %d objects", len(seen))
 	}
 }
+
+func TestHeldFilter(t *testing.T) {
+	h := &Held{Type: "Host", Owner: "Alpha", Query: "q", Cause: "gone"}
+	for _, c := range []struct {
+		filter HeldFilter
+		want   bool
+	}{
+		{HeldFilter{}, true}, {HeldFilter{Type: "host", Owner: "ALPHA", Query: "q", Cause: "gone"}, true},
+		{HeldFilter{Type: "File"}, false}, {HeldFilter{Owner: "Beta"}, false}, {HeldFilter{Query: "Q"}, false}, {HeldFilter{Cause: "other"}, false},
+		{HeldFilter{Owner: "alpha"}, true}, {HeldFilter{Type: "HOST"}, true}, {HeldFilter{Query: "q"}, true}, {HeldFilter{Cause: "gone"}, true},
+	} {
+		if got := c.filter.selects(h); got != c.want {
+			t.Errorf("%+v selects it: %v", c.filter, got)
+		}
+	}
+}

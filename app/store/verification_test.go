@@ -209,6 +209,7 @@ func TestRetireDifferences(t *testing.T) {
 	if n, err := f.RetireDifferences(ctx(), f.now); err != nil || n != 3 {
 		t.Fatalf("%d objects are retired, %v", n, err)
 	}
+	f.wantNumber(5, "objects, of which the ledger knew three", `SELECT count(*) FROM object`)
 	j := f.begin(job.Delta)
 	f.apply(j, 9, 10) // a query gives it by now
 	if r := f.retire(j); r != (Retirement{Queued: 2}) {
@@ -232,6 +233,23 @@ func TestRetireDifferences(t *testing.T) {
 }
 
 // The brake holds for what is unexpected as for all that departs.
+func TestTheBrakeLetsATenthPass(t *testing.T) {
+	f := newFixture(t)
+	f.fill((ledger.BrakePart - 1) * (ledger.BrakeObjects + 1))
+	var all []ledger.Difference
+	for n := range ledger.BrakeObjects + 2 {
+		all = append(all, f.differing(1_000_000+n, ledger.Unexpected, false, true))
+	}
+	f.do(f.AddDifferences(ctx(), all[:ledger.BrakeObjects+1]))
+	if r, err := f.Repairable(ctx(), f.now); err != nil || r.Retire != ledger.BrakeObjects+1 || r.NeedsConfirmation {
+		t.Errorf("a tenth of what stands then: %+v, %v", r, err)
+	}
+	f.do(f.AddDifferences(ctx(), all[ledger.BrakeObjects+1:]))
+	if r, err := f.Repairable(ctx(), f.now); err != nil || r.Retire != ledger.BrakeObjects+2 || !r.NeedsConfirmation {
+		t.Errorf("one more: %+v, %v", r, err)
+	}
+}
+
 func TestTheBrakeHoldsForDifferences(t *testing.T) {
 	f := newFixture(t)
 	f.fill(20)
