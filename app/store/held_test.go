@@ -8,6 +8,7 @@ import (
 
 	"mssentinel/app/job"
 	"mssentinel/app/ledger"
+	"mssentinel/app/stix"
 )
 
 // heldNow is what a question is about, in one line each.
@@ -34,6 +35,16 @@ func TestHeldObjects(t *testing.T) {
 	if len(all) != 150 || all[0] != "0.example v0||Host|1|deleted-in-threatconnect" || all[3] != "3.example v0||Host|1|not-selected" {
 		t.Errorf("%d objects: %.4q", len(all), all)
 	}
+	f.do(f.EachHeld(ctx(), asking.RequestID, HeldFilter{}, 0, f.now, func(h Held) (bool, error) {
+		if h.ID != "indicator--"+stix.ID("[domain-name:value = '0.example']").String() || !h.ValidUntil.Equal(f.now.Add(30*day24-time.Hour).Truncate(time.Millisecond)) ||
+			!h.Sent.Equal(f.now.Add(-time.Hour).Truncate(time.Millisecond)) {
+			t.Errorf("the first is %+v", h)
+		}
+		return false, nil
+	}))
+	if open := f.read.Stats().InUse; open > 0 {
+		t.Errorf("%d connections are in use", open)
+	}
 	for _, c := range []struct {
 		filter HeldFilter
 		want   int
@@ -47,7 +58,7 @@ func TestHeldObjects(t *testing.T) {
 	}
 	sum, err := f.SummarizeHeld(ctx(), asking.RequestID, 100, f.now)
 	f.do(err)
-	if sum.Objects != 150 || len(sum.Groups) != 2 || sum.Groups[0].Objects != 147 || sum.Groups[1].Cause != ledger.SourceGone || sum.Rest != 0 || len(sum.Starts) != 2 {
+	if sum.Objects != 150 || len(sum.Groups) != 2 || sum.Groups[0].Objects != 147 || sum.Groups[1].Cause != ledger.SourceGone || sum.Rest != 0 || len(sum.Starts) != 2 || sum.Starts[0] != 0 {
 		t.Errorf("%+v", sum)
 	}
 	second := 0
@@ -96,17 +107,29 @@ func TestHeldByEditedQueries(t *testing.T) {
 
 // The parts of a long list fit together.
 func TestManyHeldObjects(t *testing.T) {
-	const many = 20_000
+	const many = maxCountedGroups + 20
 	f := newFixture(t)
-	f.fill(many)
+	j := f.begin(job.Full)
+	b := ledger.Batch{Job: j.Number, Mode: j.Mode, Query: f.query, Now: f.now}
+	for id := range int64(many) {
+		found := f.found(id, 0)
+		found.Objects[0].Name = fmt.Sprintf("%d.example | Owner %d", id, id)
+		b.Found = append(b.Found, found)
+	}
+	f.do(second(f.Apply(ctx(), b)))
+	f.upload()
+	f.complete(j)
 	asking, got := f.leave(many-10, many)
 	if got.Held != many-10 {
 		t.Fatalf("%+v", got)
 	}
 	sum, err := f.SummarizeHeld(ctx(), asking.RequestID, 4000, f.now)
 	f.do(err)
-	if len(sum.Starts) != 5 || sum.Objects != many-10 {
+	if len(sum.Starts) != 6 || sum.Objects != many-10 {
 		t.Fatalf("%d parts of %d", len(sum.Starts), sum.Objects)
+	}
+	if len(sum.Groups) != maxHeldGroups || sum.Rest != many-10-maxHeldGroups || sum.Groups[0].Objects != 1 || sum.Groups[0].Owner == "" {
+		t.Errorf("%d groups and %d in others, the first is %+v", len(sum.Groups), sum.Rest, sum.Groups[0])
 	}
 	seen := map[string]bool{}
 	for _, start := range sum.Starts {
@@ -119,6 +142,21 @@ func TestManyHeldObjects(t *testing.T) {
 	}
 	if len(seen) != many-10 {
 		t.Errorf("the parts have %d objects", len(seen))
+	}
+}
+
+// An object without a name is called by its pattern, and one that was never sent has no time of that.
+func TestDescribeHeld(t *testing.T) {
+	for _, c := range []struct {
+		name         string
+		sent         int64
+		value, owner string
+	}{{"", 0, "[a]", ""}, {"v | o", 1, "v", "o"}, {" | o", 7, "[a]", "o"}} {
+		var h Held
+		h.describe("[a]", c.name, 5, c.sent)
+		if h.Value != c.value || h.Owner != c.owner || h.Sent.IsZero() != (c.sent == 0) || c.sent != 0 && h.Sent.UnixMilli() != c.sent || h.ValidUntil.UnixMilli() != 5 {
+			t.Errorf("%q: %+v", c.name, h)
+		}
 	}
 }
 
