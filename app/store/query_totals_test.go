@@ -1,6 +1,7 @@
 package store
 
 import (
+	"strings"
 	"testing"
 	"time"
 
@@ -38,6 +39,9 @@ func TestQueryTotals(t *testing.T) {
 		t.Helper()
 		got, err := f.QueryTotals(ctx())
 		f.do(err)
+		if open := f.read.Stats().InUse; open > 0 {
+			t.Errorf("%d connections are in use", open)
+		}
 		return got
 	}
 	if got := totals(); !got.ReadAt.IsZero() || !got.CountedAt.IsZero() || len(got.Queries) != 0 {
@@ -83,4 +87,29 @@ func TestCountLeaving(t *testing.T) {
 	leaving(0, "unknown")
 	f.now = f.now.Add(31 * day24)
 	leaving(0, upper.ID, lower.ID) // their time to live has ended
+}
+
+// What cannot be read is said with what it was read for. Before there is a destination, nothing leaves.
+func TestReadsOfAStoreThatIsClosed(t *testing.T) {
+	s, err := Open(ctx(), t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n, err := s.CountLeaving(ctx(), []string{"q"}, noon); err != nil || n != 0 {
+		t.Errorf("%d leave, %v", n, err)
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	totals, err1 := s.QueryTotals(ctx())
+	_, err2 := s.CountLeaving(ctx(), []string{"q"}, noon)
+	_, err3 := s.LookupIndicator(ctx(), 1, noon)
+	for want, err := range map[string]error{"reading what the queries gave": err1, "counting what the deleted queries leave": err2, "looking an indicator up in the ledger": err3} {
+		if err == nil || !strings.HasPrefix(err.Error(), want) {
+			t.Errorf("got %v, want %s", err, want)
+		}
+	}
+	if totals.Queries != nil {
+		t.Errorf("got %+v", totals)
+	}
 }
