@@ -157,8 +157,6 @@ func TestLogOfRequests(t *testing.T) {
 			`level=DEBUG msg="Sentinel accepted a batch" objects=3`}},
 		"refused by a stranger": {[]sentinelserver.Fault{{Kind: sentinelserver.Status, Status: 403, Form: "html"}}, 1, []string{
 			`level=WARN msg="Sentinel did not accept all of a batch" status=403 objects=1`, `level=INFO msg="Sentinel was asked without objects`, `level=DEBUG msg="Sentinel accepted a batch" objects=1`}},
-		"nothing is accepted, too": {[]sentinelserver.Fault{{Kind: sentinelserver.Status, Status: 403, Form: "html"}, {Kind: sentinelserver.Reply, Body: "{}"}}, 1, []string{
-			`level=WARN msg="Sentinel did not accept all of a batch" status=403 objects=1`, `level=INFO msg="Sentinel was asked without objects`, `level=DEBUG msg="Sentinel accepted a batch" objects=1`}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -178,6 +176,15 @@ func TestLogOfRequests(t *testing.T) {
 				}
 			})
 		})
+	}
+}
+
+// A request without objects is no batch, even where it is accepted.
+func TestLogOfARequestWithoutObjects(t *testing.T) {
+	l := newLab(t, setup{})
+	l.client.logExchange(exchange{decision: decision{action: actionAccept}}, 200, http.Header{}, 0, time.Now())
+	if text := l.log.String(); !strings.Contains(text, `level=INFO msg="Sentinel was asked without objects`) || strings.Contains(text, "batch") {
+		t.Errorf("the log says %s", text)
 	}
 }
 

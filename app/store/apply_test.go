@@ -109,3 +109,19 @@ func TestRoomOfPayloadsIsBounded(t *testing.T) {
 		}
 	}
 }
+
+// An indicator without an identity is told from another by what was reported of it: read again, it counts no second time.
+func TestIndicatorsWithoutIdentity(t *testing.T) {
+	f := newFixture(t)
+	j := f.begin(job.Full)
+	b := ledger.Batch{Job: j.Number, Mode: j.Mode, Query: f.query, Now: f.now}
+	for _, raw := range []string{`{"a":1}`, `{"b":2}`} {
+		b.Found = append(b.Found, ledger.Found{Type: "Host", Problems: []job.Problem{{Step: job.StepConvert, Code: job.CodeInvalidValue, Message: "it has no id", Raw: raw}}})
+	}
+	for _, want := range []job.Counts{{Downloaded: 2, Invalid: 2}, {}} {
+		if got, err := f.Apply(ctx(), b); err != nil || got != want {
+			t.Errorf("counted %+v (%v), want %+v", got, err, want)
+		}
+	}
+	f.wantNumber(2, "lines", `SELECT count(*) FROM problem WHERE query IS NOT NULL AND indicator = 0`)
+}
