@@ -231,6 +231,8 @@ func TestIndexesAreUsed(t *testing.T) {
 	f := newFixture(t)
 	filtered := ProblemFilter{Type: "Host", Owner: "Demo", Severity: Errors, Since: time.Unix(1, 0), Before: time.Unix(2, 0)}
 	byOwner := filtered.conditions()
+	filtered.Text = "e"
+	byText := filtered.conditions()
 	for _, c := range []struct {
 		index, statement string
 		args             []any
@@ -243,6 +245,7 @@ func TestIndexesAreUsed(t *testing.T) {
 		{"COVERING INDEX problem_by_time", countErrors, []any{1, MaxCounted}},
 		{"COVERING INDEX problem_by_kind", countGroups + ` GROUP BY note, step, code, type`, nil},
 		{"COVERING INDEX problem_by_kind", countGroups + byOwner.String() + ` GROUP BY note, step, code, type`, byOwner.args},
+		{"COVERING INDEX problem_by_text", countGroups + byText.String() + ` GROUP BY note, step, code, type`, byText.args},
 		{"object_by_key", `SELECT number, pattern FROM object WHERE key = ? AND destination = ?`, []any{1, 1}},
 		{"candidate_by_object", countLeaving, []any{0, 1, 1, 0, "[1]", "[1]"}},
 		{"object_by_key", selectRecorded, []any{0, 1, 1, 1}},

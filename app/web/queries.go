@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 
 	"mssentinel/app/store"
@@ -65,7 +66,14 @@ func tidyNames(names []string) []string {
 // selectionKey is equal for two queries that select the same indicators in the same words, whatever their order of
 // names.
 func selectionKey(q store.Query) string {
-	return fmt.Sprintf("%q %q %q", slices.Sorted(slices.Values(q.Owners)), slices.Sorted(slices.Values(q.Types)), q.TQL)
+	key := make([]byte, 0, 256)
+	for _, names := range [][]string{q.Owners, q.Types} {
+		for _, name := range slices.Sorted(slices.Values(names)) {
+			key = strconv.AppendQuote(key, name)
+		}
+		key = append(key, ' ')
+	}
+	return string(strconv.AppendQuote(key, q.TQL))
 }
 
 // sameQuery says that nothing of a query was edited.

@@ -39,7 +39,7 @@ func (s *server) showReport(c echo.Context) error {
 	if int64(filter.Offset) >= total && filter.Offset > 0 { // there are fewer by now
 		return seeOther(c, pageURL("report", params))
 	}
-	problems, err := s.readProblems(ctx, filter)
+	problems, err := s.readProblems(ctx, filter, total)
 	if err != nil {
 		return err
 	}
@@ -84,8 +84,11 @@ func sumGroups(groups []store.ProblemGroup, f store.ProblemFilter) (total, retri
 	return total, retriable
 }
 
-// readProblems gives the lines of a page of REPORT.
-func (s *server) readProblems(ctx context.Context, f store.ProblemFilter) (problems []job.Problem, err error) {
+// readProblems gives the lines of a page of REPORT, where the filter selects total of them.
+func (s *server) readProblems(ctx context.Context, f store.ProblemFilter, total int64) (problems []job.Problem, err error) {
+	if total == 0 { // which has looked at every line already
+		return nil, nil
+	}
 	err = s.Store.EachProblem(ctx, f, f.Limit, func(p job.Problem) error {
 		problems = append(problems, p)
 		return nil
