@@ -18,6 +18,9 @@ const ellipsis = "…"
 // as another than it is. Joiners inside words stay, since some scripts need them. Bytes that are no UTF-8 become U+FFFD,
 // too.
 func Visible(s string) string {
+	if !strings.ContainsFunc(s, mayBeHidden) { // as nearly every text
+		return s
+	}
 	return strings.Map(func(r rune) rune {
 		if isHidden(r) {
 			return utf8.RuneError
@@ -25,6 +28,9 @@ func Visible(s string) string {
 		return r
 	}, strings.ToValidUTF8(s, "\uFFFD"))
 }
+
+// mayBeHidden tells the characters that [Visible] looks at more closely: all but those of ASCII that print.
+func mayBeHidden(r rune) bool { return r < ' ' || r > '~' }
 
 // isHidden tells the characters that [Visible] replaces.
 func isHidden(r rune) bool {

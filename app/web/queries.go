@@ -68,7 +68,10 @@ func tidyNames(names []string) []string {
 func selectionKey(q store.Query) string {
 	key := make([]byte, 0, 256)
 	for _, names := range [][]string{q.Owners, q.Types} {
-		for _, name := range slices.Sorted(slices.Values(names)) {
+		if !slices.IsSorted(names) {
+			names = slices.Sorted(slices.Values(names))
+		}
+		for _, name := range names {
 			key = strconv.AppendQuote(key, name)
 		}
 		key = append(key, ' ')
