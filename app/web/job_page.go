@@ -272,8 +272,13 @@ func (s *server) jobDetails(c echo.Context, id string, here url.Values) ([]templ
 	for i, q := range queries {
 		labels[q.ID] = fmt.Sprintf("%d: %s", i+1, text.Cut(q.TQL, maxLabel))
 	}
+	return detailRows(details, labels, here, c.QueryParam("types")), nil
+}
+
+// detailRows puts the sum of a query before its types where it has several, and the sum of all at the end. Where the types of all
+// queries are too many, those of the query chosen are shown, and here leads to the others.
+func detailRows(details []job.Detail, labels map[string]string, here url.Values, chosen string) (rows []templates.Detail) {
 	few := len(details) <= manyDetails
-	var rows []templates.Detail
 	var all job.Counts
 	given := 0 // queries
 	for ; len(details) > 0; given++ {
@@ -290,7 +295,7 @@ func (s *server) jobDetails(c echo.Context, id string, here url.Values) ([]templ
 			types = append(types, detailRow(label, d.Type, d.Counts))
 		}
 		all.Add(total)
-		open := few || query == c.QueryParam("types")
+		open := few || query == chosen
 		if n > 1 {
 			sum := detailRow(label, "All types", total)
 			sum.Total = true
@@ -313,7 +318,7 @@ func (s *server) jobDetails(c echo.Context, id string, here url.Values) ([]templ
 		sum.Total = true
 		rows = append(rows, sum)
 	}
-	return rows, nil
+	return rows
 }
 
 func detailRow(query, typ string, n job.Counts) templates.Detail {
