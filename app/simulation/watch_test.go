@@ -69,13 +69,14 @@ type key struct{ workspace, source, id string }
 // standing is what was last sent of an object.
 type standing struct {
 	held
-	text    string
-	at      time.Time
-	began   time.Time // when the update that made it began
-	unsure  bool      // something was sent since and not answered
-	ahead   bool      // it was sent before the clock was put back
-	repeats int       // times it was sent again for no other reason than a full update
-	fulls   int64     // that had begun when it was made
+	text         string
+	at           time.Time
+	began        time.Time // when the update that made it began
+	unsure       bool      // something was sent since and not answered
+	otherRefused bool      // another content was refused since, which the ledger knows as the last one
+	ahead        bool      // it was sent before the clock was put back
+	repeats      int       // times it was sent again for no other reason than a full update
+	fulls        int64     // that had begun when it was made
 }
 
 // refusal is why and when Sentinel refused an object.
@@ -242,7 +243,7 @@ const slack = 15 * time.Minute
 // checkRepeat asks why an object is sent again that stands as it is.
 func (h *watch) checkRepeat(k key, o *held, u updates) {
 	s := h.standing[k]
-	if s == nil || s.unsure || s.ahead || h.resent || s.retired() != o.retired() {
+	if s == nil || s.unsure || s.otherRefused || s.ahead || h.resent || s.retired() != o.retired() {
 		return
 	}
 	if o.retired() {
@@ -321,9 +322,16 @@ func (e *exchange) end() {
 			}
 		case isRejected:
 			h.refused[k] = refusal{reason, e.ended}
+			s := h.standing[k]
+			if s == nil {
+				s = &standing{held: o, text: content(o.Members), at: e.ended, began: began, fulls: fulls}
+			} else if s.text != content(o.Members) {
+				s.otherRefused = true
+			}
 			// The process that made it died with it in hand, and may have sent it before, for all the next one knows.
-			if s := h.standing[k]; s != nil && o.Modified.Before(h.death) {
+			if o.Modified.Before(h.death) {
 				s.unsure = true
+				h.standing[k] = s
 			}
 		default:
 			delete(h.refused, k)
@@ -345,6 +353,18 @@ func (h *watch) isUncertain(id string) bool {
 	defer h.mu.Unlock()
 	s := h.standing[key{workspaces[h.world.setting.Workspace], h.world.setting.Source, id}]
 	return s != nil && s.unsure
+}
+
+// countUncertain counts the objects that may stand for all that the ledger can know, and are not among those that do.
+func (h *watch) countUncertain(stand map[string]held) (n int) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for k, s := range h.standing {
+		if _, stands := stand[k.id]; s.unsure && !stands && k.workspace == workspaces[h.world.setting.Workspace] && k.source == h.world.setting.Source {
+			n++
+		}
+	}
+	return n
 }
 
 // diskFailed notes that an answer which has just arrived may not be kept: if Upload is ended before the disk is well, it is lost.
