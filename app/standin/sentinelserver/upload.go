@@ -49,7 +49,7 @@ func (s *Server) serveUpload(w http.ResponseWriter, r *http.Request, workspace s
 	if !ok {
 		return
 	}
-	entry.Source = in.source
+	entry.Source = strings.Clone(in.source) // the log outlives the body
 	s.storeRecords(answer, in, &entry, after)
 }
 
