@@ -247,7 +247,10 @@ func (h *watch) checkRepeat(k key, o *held, u updates) {
 		return
 	}
 	if o.retired() {
-		h.world.fail("twice", "%s is retired again; it was at %v", o.Pattern, s.at)
+		// A process that died since may have had it in hand to send it anew, and the next cannot know whether it did.
+		if mayBeAnew := h.death.After(s.at) && (h.touchedAll.After(s.at) || h.touched[o.ID].After(s.at)); !mayBeAnew {
+			h.world.fail("twice", "%s is retired again; it was at %v", o.Pattern, s.at)
+		}
 		return
 	}
 	last := s.Modified.Add(-slack)
