@@ -274,29 +274,33 @@ func (a *application) dropSuperseded(ctx context.Context) error {
 	return nil
 }
 
-// writeQueue puts what is to be sent into the outbox. The payloads of a batch share a buffer.
+// writeQueue puts what is to be sent into the outbox.
 func (a *application) writeQueue(ctx context.Context) error {
 	queue := a.set.Queue()
+	if len(queue) == 0 {
+		return nil
+	}
 	values := make([]any, 0, insertRows.columns*len(queue))
-	payloads := a.store.payloads[:0]
+	first := queue[0].Seq
+	next, lines := first, a.store.packer.lines[:0]
 	for i := range queue {
 		q := &queue[i]
-		from := len(payloads)
-		payloads = q.AppendJSON(payloads, stix.Envelope{Modified: a.batch.Now, ValidUntil: q.ValidUntil})
+		for ; next < q.Seq; next++ {
+			lines = append(lines, '\n')
+		}
+		lines = append(q.AppendJSON(lines, stix.Envelope{Modified: a.batch.Now, ValidUntil: q.ValidUntil}), '\n')
+		next++
 		values = append(values, q.Seq, q.Object, a.batch.Job, a.destination.Number, false, a.batch.Query, q.Indicator, q.TypeNumber,
-			q.Name, toMillis(q.Created), toMillis(q.ValidUntil), payloads[from:len(payloads):len(payloads)])
+			q.Name, toMillis(q.Created), toMillis(q.ValidUntil))
 	}
-	a.store.keepPayloads(payloads)
-	return insertRows.execRows(ctx, a.tx, values)
-}
-
-// maxPayloads bounds what is kept of a batch's buffer, in bytes.
-const maxPayloads = 4 << 20
-
-func (s *Store) keepPayloads(b []byte) {
-	if cap(b) <= maxPayloads {
-		s.payloads = b
+	if err := insertRows.execRows(ctx, a.tx, values); err != nil {
+		return err
 	}
+	packed, err := a.store.packer.pack(lines)
+	if err != nil {
+		return err
+	}
+	return insertBlock.execRows(ctx, a.tx, []any{first, next - 1, packed})
 }
 
 func (a *application) writeProblems(ctx context.Context) error {

@@ -100,16 +100,6 @@ func TestRivalsInADeltaUpdate(t *testing.T) {
 	}
 }
 
-// The room of a batch's payloads is used again, unless it is very large.
-func TestRoomOfPayloadsIsBounded(t *testing.T) {
-	s := &Store{}
-	for _, c := range []struct{ room, want int }{{maxPayloads, maxPayloads}, {10, 10}, {maxPayloads + 1, 10}} {
-		if s.keepPayloads(make([]byte, 0, c.room)); cap(s.payloads) != c.want {
-			t.Errorf("after %d bytes %d are kept, want %d", c.room, cap(s.payloads), c.want)
-		}
-	}
-}
-
 // An indicator without an identity is told from another by what was reported of it: read again, it counts no second time.
 func TestIndicatorsWithoutIdentity(t *testing.T) {
 	f := newFixture(t)

@@ -386,7 +386,7 @@ func (s *Store) departObjects(ctx context.Context, tx *transaction, objects []de
 		if r := w.Retirement; r.Seq != 0 {
 			s.nextSeq++
 			queued++
-			rows = append(rows, r.Seq, o.Number, number, d.Number, true, ledger.QueryNobody, int64(0), o.Type, r.Name, r.Created, r.ValidUntil, nil)
+			rows = append(rows, r.Seq, o.Number, number, d.Number, true, ledger.QueryNobody, int64(0), o.Type, r.Name, r.Created, r.ValidUntil)
 		}
 		changed = append(changed, o.Object)
 	}

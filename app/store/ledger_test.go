@@ -123,7 +123,7 @@ func TestDeparturesFollowTheLedger(t *testing.T) {
 				}
 			}
 			if newest.Seq != 0 {
-				row := []any{newest.Seq, o.Number, int64(0), int64(1), newest.Retire, int64(0), int64(0), int64(0), "", int64(0), int64(0), nil}
+				row := []any{newest.Seq, o.Number, int64(0), int64(1), newest.Retire, int64(0), int64(0), int64(0), "", int64(0), int64(0)}
 				if err := insertRows.execRows(ctx, tx, row); err != nil {
 					return err
 				}

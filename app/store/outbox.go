@@ -3,7 +3,6 @@ package store
 import (
 	"cmp"
 	"context"
-	"database/sql"
 	"fmt"
 	"slices"
 
@@ -27,7 +26,7 @@ type Outgoing struct {
 	repeated bool
 }
 
-// outboxRow is a row of the outbox without its payload.
+// outboxRow is a row of the outbox.
 type outboxRow struct {
 	ledger.Row
 	ledger.Origin
@@ -42,13 +41,13 @@ func (r *outboxRow) scanTargets() []any {
 	return []any{&r.Seq, &r.object, &r.job, &r.Retire, &r.Query, &r.Indicator, &r.typ, &r.Name, &r.Created, &r.ValidUntil}
 }
 
-var insertRows = newBulk(12, `INSERT INTO outbox (seq, object, job, destination, retire, query, indicator, type, name, created, valid_until, payload) VALUES `, ``)
+var insertRows = newBulk(11, `INSERT INTO outbox (seq, object, job, destination, retire, query, indicator, type, name, created, valid_until) VALUES `, ``)
 
 // Outgoing are the next rows of the outbox after a row, in order. What was given away once is taken to be under way, until
 // it is settled.
 func (s *Store) Outgoing(ctx context.Context, after int64, limit int) (out []Outgoing, err error) {
 	err = s.inTransaction(ctx, func(ctx context.Context, tx *transaction) error {
-		if out, err = readOutbox(ctx, tx, after, limit); err != nil {
+		if out, err = s.readOutbox(ctx, tx, after, limit); err != nil {
 			return fmt.Errorf("reading the outbox: %w", err)
 		}
 		for i := range out {
@@ -80,15 +79,13 @@ func (s *Store) TakeBack(ctx context.Context, sent int64) error {
 	return nil
 }
 
-// bufferSize is how many bytes of payloads share an allocation.
-const bufferSize = 128 << 10
-
-func readOutbox(ctx context.Context, tx *transaction, after int64, limit int) ([]Outgoing, error) {
+// readOutbox reads rows with what they send.
+func (s *Store) readOutbox(ctx context.Context, tx *transaction, after int64, limit int) ([]Outgoing, error) {
 	sources, err := readSources(ctx, tx)
 	if err != nil {
 		return nil, err
 	}
-	rows, err := tx.QueryContext(ctx, `SELECT `+rowColumns+`, destination, payload,
+	rows, err := tx.QueryContext(ctx, `SELECT `+rowColumns+`, destination,
 			CASE WHEN retire THEN (SELECT pattern FROM object WHERE number = object) ELSE '' END
 		FROM outbox WHERE seq > ? ORDER BY seq LIMIT ?`, after, limit)
 	if err != nil {
@@ -96,26 +93,25 @@ func readOutbox(ctx context.Context, tx *transaction, after int64, limit int) ([
 	}
 	defer rows.Close()
 	out := make([]Outgoing, 0, min(limit, 1000))
-	var buffer []byte
 	var r outboxRow
 	var destination int64
-	var payload sql.RawBytes
 	var pattern string
-	into := append(r.scanTargets(), &destination, &payload, &pattern)
+	into := append(r.scanTargets(), &destination, &pattern)
+	var block payloadBlock
 	for rows.Next() {
 		if err := rows.Scan(into...); err != nil {
 			return nil, err
 		}
 		o := Outgoing{Seq: r.Seq, Object: r.object, Job: r.job, Source: sources[destination], Retire: r.Retire, row: r}
+		if !o.Retire && o.Seq > block.last {
+			if block, err = s.packer.readBlock(ctx, tx, o.Seq); err != nil {
+				return nil, err
+			}
+		}
 		if o.Retire {
 			o.Payload = retiredObject(&r, pattern).AppendJSON(nil)
 		} else {
-			if cap(buffer)-len(buffer) < len(payload) {
-				buffer = make([]byte, 0, max(len(payload), bufferSize))
-			}
-			from := len(buffer)
-			buffer = append(buffer, payload...)
-			o.Payload = buffer[from:len(buffer):len(buffer)]
+			o.Payload = block.object(o.Seq)
 		}
 		out = append(out, o)
 	}
@@ -218,6 +214,9 @@ func (s *Store) dropRows(ctx context.Context, tx *transaction, seqs []int64) err
 		changed = append(changed, o)
 	}
 	if err := writeObjects(ctx, tx, changed); err != nil {
+		return err
+	}
+	if err := dropBlocks(ctx, tx); err != nil {
 		return err
 	}
 	return writeTally(ctx, tx, t)

@@ -36,6 +36,9 @@ func (s *Store) Settle(ctx context.Context, st Settlement) error {
 		if err := x.takeRows(ctx); err != nil {
 			return fmt.Errorf("taking what was sent off the outbox: %w", err)
 		}
+		if err := dropBlocks(ctx, tx); err != nil {
+			return err
+		}
 		for i := range st.Accepted {
 			if err := x.acceptRow(ctx, &st.Accepted[i].row); err != nil {
 				return err

@@ -61,8 +61,7 @@ type Store struct {
 	// handed is the newest row of the outbox that Outgoing gave away: it and those before it may be at Sentinel. handedBefore
 	// is what it was when the database was opened.
 	handed, handedBefore int64
-	// payloads is room for the objects of a batch.
-	payloads []byte
+	packer               packer
 	// departures is held by who decides what becomes of those, since that takes more than one transaction.
 	departures sync.Mutex
 	closed     atomic.Bool
@@ -323,11 +322,18 @@ func (s *Store) ProbeWriting(ctx context.Context) error {
 	return err
 }
 
-// ReleaseMemory gives back what the connections keep of the file in memory, which the next update reads again.
+// ReleaseMemory gives back what the connections keep of the file in memory, which the next update reads again, and the room in which
+// it packs what it queues.
 func (s *Store) ReleaseMemory(ctx context.Context) error {
 	s.read.SetMaxIdleConns(0) // closes those that rest
 	s.read.SetMaxIdleConns(idleReaders)
-	if _, err := s.write.ExecContext(ctx, `PRAGMA shrink_memory`); err != nil {
+	conn, err := s.write.Connx(ctx)
+	if err != nil {
+		return fmt.Errorf("waiting for the database: %w", err)
+	}
+	defer conn.Close()
+	s.packer = packer{}
+	if _, err := conn.ExecContext(ctx, `PRAGMA shrink_memory`); err != nil {
 		return fmt.Errorf("giving memory back: %w", err)
 	}
 	return nil

@@ -225,8 +225,8 @@ CREATE TABLE candidate (
 ) WITHOUT ROWID;
 CREATE INDEX candidate_by_object ON candidate (object) WHERE object <> 0;
 
--- What waits for Sentinel, in order. Several rows may stand for one object; the last one counts. A retirement has no
--- payload: it is written when it is read.
+-- What waits for Sentinel, in order. Several rows may stand for one object; the last one counts. The objects that are sent lie
+-- in payload_block; that of a retirement is written when the row is read.
 CREATE TABLE outbox (
     seq         INTEGER PRIMARY KEY AUTOINCREMENT,
     object      INTEGER NOT NULL,
@@ -239,11 +239,17 @@ CREATE TABLE outbox (
     type        INTEGER NOT NULL,
     name        TEXT    NOT NULL,
     created     INTEGER NOT NULL,
-    valid_until INTEGER NOT NULL,
-    payload     BLOB
+    valid_until INTEGER NOT NULL
 );
 -- How many a job has waiting follows from its counts.
 CREATE INDEX outbox_of_no_job ON outbox (job) WHERE job = 0;
+
+-- The objects of the rows that a batch queued, as JSON and one a line, compressed by Zstandard; the first and the last of the rows.
+CREATE TABLE payload_block (
+    first    INTEGER PRIMARY KEY,
+    last     INTEGER NOT NULL,
+    payloads BLOB    NOT NULL
+);
 
 -- Indicators that the next update asks for by their ids, whatever else it reads: what was retried on REPORT.
 CREATE TABLE recheck (
