@@ -26,6 +26,9 @@ type drawer struct {
 	may []func(*drawer)
 }
 
+// many indicators are so many that the operator is asked when they leave.
+const many = 170
+
 // draw draws the history of a seed.
 func draw(seed uint64) History {
 	d := &drawer{r: rand.New(rand.NewPCG(seed, 12)), said: rand.New(rand.NewPCG(seed, 14)), h: &History{Seed: seed}}
@@ -40,8 +43,8 @@ func draw(seed uint64) History {
 		d.may = append(d.may, disturbances[i])
 	}
 	items := pick(d.r, 20, 40, 70, 100)
-	if d.r.IntN(5) == 0 { // so many that the operator is asked when they leave
-		items = 170
+	if d.r.IntN(5) == 0 {
+		items = many
 		d.may = append(d.may, (*drawer).drawExodus, (*drawer).drawAnswer)
 	}
 	for range items {
@@ -60,6 +63,7 @@ func draw(seed uint64) History {
 			d.add(Step{Do: PutBack, Seconds: pick(d.r, 100.0, 4000, 40_000)})
 		}
 	}
+	d.drawSituation()
 	return *d.h
 }
 

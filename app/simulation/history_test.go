@@ -139,6 +139,7 @@ type Fault struct {
 	Form    string  `json:"form,omitempty"`
 	Body    string  `json:"body,omitempty"`
 	Path    string  `json:"path,omitempty"`
+	Match   string  `json:"match,omitempty"` // what requests to ThreatConnect have in their TQL or owner
 	Seconds float64 `json:"seconds,omitempty"`
 	Code    int     `json:"code,omitempty"`
 	Slot    int     `json:"slot,omitempty"` // the indicator whose objects it strikes; 0 for none

@@ -315,7 +315,7 @@ func (w *world) inject(f Fault) {
 	}
 	switch f.Of {
 	case "threatconnect":
-		w.must(w.tc.Inject(tcserver.Fault{Kind: tcserver.Kind(f.Kind), After: f.After, Count: f.Count, Status: f.Status, Form: f.Form, Path: f.Path, Seconds: f.Seconds}))
+		w.must(w.tc.Inject(tcserver.Fault{Kind: tcserver.Kind(f.Kind), After: f.After, Count: f.Count, Status: f.Status, Form: f.Form, Path: f.Path, Match: f.Match, Seconds: f.Seconds}))
 	case "sentinel":
 		fault := sentinelserver.Fault{Kind: sentinelserver.Kind(f.Kind), After: f.After, Count: f.Count, Status: f.Status, Form: f.Form, Body: f.Body, Seconds: f.Seconds, Code: f.Code, Match: match}
 		if f.Slot != 0 && match == "" {
