@@ -17,6 +17,8 @@ var pipelinePlants = []plant{
 		"what moved to another owner a moment ago is retired first", 60},
 	{"failed-query-is-swept", "app/pipeline/departures.go", "if r.readsAll(q) && !r.hasFailed(q.Number) && ", "if r.readsAll(q) && ",
 		"what a query that could not be read gives is taken out of the ledger", 200},
+	{"partial-counts-as-complete", "app/pipeline/apply.go", "p.store.Retire(ctx, a.job.Number, len(a.failures) == 0, ", "p.store.Retire(ctx, a.job.Number, true, ",
+		"what a query that could not be read gives is retired, as after a complete read", 200},
 	{"vacancies-are-not-filled", "app/pipeline/read.go", "if err := r.fillVacancies(); err != nil {", "if err := r.ctx.Err(); err != nil {",
 		"the next candidate of an object whose winner went away is not asked for", 60},
 	{"blame-by-wrong-row", "app/pipeline/uploader.go", "rejected := store.RejectedObject{Outgoing: b.rows[r.Index],", "rejected := store.RejectedObject{Outgoing: b.rows[len(b.rows)-1-r.Index],",
