@@ -76,7 +76,7 @@ type standing struct {
 	otherRefused bool      // another content was refused since, which the ledger knows as the last one
 	ahead        bool      // it was sent before the clock was put back
 	repeats      int       // times it was sent again for no other reason than a full update
-	fulls        int64     // that had begun when it was made
+	fulls        int64     // that had begun when it was made, and do not send it any more
 }
 
 // refusal is why and when Sentinel refused an object.
@@ -182,6 +182,19 @@ func (u updates) before(made time.Time) (fulls int64, began time.Time) {
 		}
 	}
 	return fulls + u.retries, began
+}
+
+// setAside are how many full updates had begun when an object was made, and wait for another attempt while a later update made it: they
+// send it, too.
+func (u updates) setAside(made time.Time) (n int64) {
+	for _, j := range u.jobs {
+		if j.Mode == job.Full && j.Status == job.Pending && j.DateStarted.Before(made) && slices.ContainsFunc(u.jobs, func(other job.Job) bool {
+			return other.DateDownloadStart.After(*j.DateDownloadStart) && other.DateDownloadStart.Before(made)
+		}) {
+			n++
+		}
+	}
+	return n
 }
 
 // checkPace holds the requests to the limit in any 60 s, wherever between its begin and its answer each is counted.
@@ -313,6 +326,7 @@ func (e *exchange) end() {
 		}
 		reason, isRejected := e.rejected[i]
 		fulls, began := u.before(o.Modified)
+		fulls -= u.setAside(o.Modified)
 		switch {
 		case !e.answered:
 			if s := h.standing[k]; s != nil {
