@@ -482,6 +482,29 @@ func TestPauseResumeAndKill(t *testing.T) {
 	}
 }
 
+// brokenLedger is a store that takes nothing of what was converted, for a reason that is not the disk.
+type brokenLedger struct{ taskStores }
+
+func (brokenLedger) Apply(context.Context, ledger.Batch) (job.Counts, error) {
+	return job.Counts{}, errors.New("constraint failed")
+}
+
+// An update that cannot be taken into the ledger has failed in Convert, and moves no mark.
+func TestALedgerThatCannotBeWritten(t *testing.T) {
+	in(t, func(t *testing.T) {
+		w := newWorld(t, func(w *world) { w.wrap = func(s *store.Store) taskStores { return brokenLedger{s} } })
+		w.put("Alpha", "a.example")
+		if j := w.save(job.Full, query("", "Alpha")); j.Status != job.Pending || j.Message != "Writing to the ledger: constraint failed." {
+			t.Errorf("%s: %s", j.Status, j.Message)
+		}
+		lines, _, err := w.store.Problems(t.Context(), store.ProblemFilter{Limit: 9})
+		w.must(err)
+		if len(lines) != 1 || lines[0].Step != job.StepConvert || lines[0].Code != job.CodeUpdateFailed {
+			t.Errorf("REPORT has %+v", lines)
+		}
+	})
+}
+
 // Whenever the process ends, the next one goes on with the same job and nothing is lost. Ended by Shutdown, nothing is sent twice.
 func TestRestartInTheMiddle(t *testing.T) {
 	for _, after := range []time.Duration{0, time.Second, 5 * time.Second, 61 * time.Second, 200 * time.Second} {

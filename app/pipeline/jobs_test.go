@@ -122,6 +122,24 @@ func TestNothingIsSentWhileAJobIsCancelled(t *testing.T) {
 	})
 }
 
+// What is under way when a job is cancelled is waited for and counted: Sentinel holds it.
+func TestWhatIsUnderWayWhenAJobIsCancelledIsCounted(t *testing.T) {
+	in(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.fill(100)
+		w.slowUploads(3)
+		w.saveOnly(job.Full, query("", "Alpha"))
+		time.Sleep(2 * time.Second)
+		id := w.p.Progress().RequestID
+		w.must(w.p.Cancel(t.Context(), id))
+		j, err := w.store.Job(t.Context(), id)
+		w.must(err)
+		if sent := w.far.Stats().Accepted; sent != 100 || j.Uploaded != 100 || j.Status != job.Cancelled {
+			t.Errorf("%s: %d were accepted, %d are counted", j.Status, sent, j.Uploaded)
+		}
+	})
+}
+
 // unwritable is a store on a disk that takes nothing for a while.
 type unwritable struct {
 	taskStores

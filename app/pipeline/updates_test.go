@@ -1,6 +1,7 @@
 package pipeline
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -72,6 +73,30 @@ func TestStatusesAndDates(t *testing.T) {
 		delta := w.done(w.runJob(job.Delta))
 		if delta.WindowStart == nil || !delta.WindowStart.Equal(j.WindowEnd.Add(-DefaultOverlap)) {
 			t.Errorf("the delta starts at %v; the last update ended at %v", delta.WindowStart, j.WindowEnd)
+		}
+	})
+}
+
+// The first page that is converted is dated, and the first request: not the last.
+func TestWhatComesFirstIsDated(t *testing.T) {
+	in(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.put("Alpha", "a.example")
+		w.put("Beta", "b.example")
+		w.mappers.before = func(_ context.Context, _ string, raws [][]byte) error {
+			if bytes.Contains(raws[0], []byte("b.example")) {
+				time.Sleep(time.Minute)
+			}
+			return nil
+		}
+		j := w.done(w.save(job.Full, query("", "Alpha"), query("", "Beta")))
+		for name, date := range map[string]*time.Time{"converted": j.DateConvertStart, "uploaded": j.DateUploadStart} {
+			if took := date.Sub(*j.DateStarted); took > 5*time.Second {
+				t.Errorf("the first was %s after %v", name, took)
+			}
+		}
+		if took := j.DateUploadComplete.Sub(*j.DateStarted); took < time.Minute {
+			t.Errorf("all was uploaded after %v", took)
 		}
 	})
 }

@@ -235,7 +235,6 @@ func (s *uploadSession) startRequests() (late <-chan time.Time, err error) {
 		if s.endWork == nil {
 			s.endWork = s.beginWork(s.killWork)
 		}
-		s.noteActivity()
 		go func() {
 			err := s.deliverBatch(b)
 			s.returned <- request{b, err, s.current.Load()}
@@ -253,7 +252,6 @@ func (s *uploadSession) expectsMore() bool {
 func (s *uploadSession) endRequest(r request) {
 	s.requests--
 	s.queue.endBatch(r.batch)
-	s.noteActivity()
 }
 
 // stopRequests ends the requests under way and waits for them.

@@ -1,6 +1,7 @@
 package pipeline
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"strings"
@@ -10,6 +11,7 @@ import (
 	"time"
 
 	"mssentinel/app/job"
+	"mssentinel/app/sentinel"
 	"mssentinel/app/standin/sentinelserver"
 	"mssentinel/app/store"
 )
@@ -120,6 +122,275 @@ func TestAnOldWakeIsNoReasonToTryAgain(t *testing.T) {
 		synctest.Wait()
 		if n := reads.Load(); n != 2 {
 			t.Errorf("woken, Upload tried %d times", n-1)
+		}
+	})
+}
+
+// What fails leaves Upload waiting, whether the attempt that it ended is over or still ends: nothing has changed that would help.
+func TestUploadWaitsAfterAFailure(t *testing.T) {
+	for name, slow := range map[string]string{"the attempt is over": "nothing", "the attempt ends slowly": "slow.example"} {
+		t.Run(name, func(t *testing.T) {
+			in(t, func(t *testing.T) {
+				w := newWorld(t)
+				w.mappers.before = func(_ context.Context, _ string, raws [][]byte) error {
+					if bytes.Contains(bytes.Join(raws, nil), []byte(slow)) {
+						time.Sleep(time.Minute) // without an ear for its context
+					}
+					return nil
+				}
+				w.fill(1000)
+				w.put("Beta", "slow.example")
+				w.slowUploads(3)
+				w.saveOnly(job.Full, query("", "Alpha"), query("", "Beta"))
+				time.Sleep(2 * time.Second)
+				w.must(w.p.KillTask(t.Context(), "upload"))
+				time.Sleep(10 * time.Second)
+				synctest.Wait()
+				if n := w.far.Stats().Accepted; n == 0 || n == 1000 {
+					t.Fatalf("%d objects were accepted when Upload was killed", n)
+				}
+				requests := w.far.RequestCount()
+				if upload := w.p.Tasks()[3]; !strings.Contains(upload.Detail, "killed on TASKS") || upload.Status != "Idle" || time.Until(upload.NextRun) > uploadRetry ||
+					time.Until(upload.NextRun) < uploadRetry-time.Minute {
+					t.Errorf("it shows %+v", upload)
+				}
+				time.Sleep(20 * time.Second)
+				synctest.Wait()
+				if n := w.far.RequestCount(); n != requests {
+					t.Errorf("it tried again %d times at once", n-requests)
+				}
+				time.Sleep(time.Minute)
+			})
+		})
+	}
+}
+
+// A job is cancelled while Upload is at work, and another while it waits to try again. In both cases it goes on at once.
+func TestUploadGoesOnAfterACancelledJob(t *testing.T) {
+	in(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.fill(1000)
+		w.slowUploads(3)
+		w.saveOnly(job.Full, query("", "Alpha"))
+		time.Sleep(2 * time.Second)
+		w.must(w.p.Cancel(t.Context(), w.p.Progress().RequestID))
+		idle := func() {
+			t.Helper()
+			synctest.Wait()
+			if upload := w.p.Tasks()[3]; upload.Status != "Idle" || upload.Detail != "" || !upload.NextRun.IsZero() {
+				t.Errorf("%+v", upload)
+			}
+		}
+		idle()
+		failed := w.submit(job.Full)
+		time.Sleep(2 * time.Second)
+		w.must(w.p.KillTask(t.Context(), "upload"))
+		if j := w.await(failed.RequestID); j.Status != job.Failed {
+			t.Fatalf("%s: %s", j.Status, j.Message)
+		}
+		time.Sleep(10 * time.Second)
+		if w.p.Tasks()[3].NextRun.IsZero() {
+			t.Fatal("Upload does not wait")
+		}
+		waits := w.submit(job.Full)
+		w.must(w.p.PauseTask(t.Context(), "download", true))
+		w.must(w.p.Cancel(t.Context(), waits.RequestID))
+		w.must(w.p.PauseTask(t.Context(), "download", false))
+		time.Sleep(time.Minute)
+		idle()
+		if rows, err := w.store.OutboxSize(t.Context()); rows != 0 || err != nil {
+			t.Errorf("%d rows wait, %v", rows, err)
+		}
+	})
+}
+
+// TASKS shows Upload at work while a request is under way, and at no other time.
+func TestUploadIsShownAtWork(t *testing.T) {
+	in(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.fill(100)
+		w.slowUploads(3)
+		w.saveOnly(job.Full, query("", "Alpha"))
+		for range 2 {
+			time.Sleep(2 * time.Second)
+			if upload := w.p.Tasks()[3]; upload.Status != "Running" || time.Since(upload.LastRun) > 2*time.Second {
+				t.Errorf("%+v while a request is under way", upload)
+			}
+			time.Sleep(3 * time.Second)
+			if upload := w.p.Tasks()[3]; time.Since(upload.LastHeartbeat) > 2*time.Second || w.p.Progress().RequestID != "" {
+				t.Errorf("%+v while none is", upload)
+			}
+			for _, task := range w.p.Tasks() {
+				if task.Status != "Idle" {
+					t.Errorf("%s is %s after the update", task.Slug, task.Status)
+				}
+			}
+			w.submit(job.Full)
+		}
+	})
+}
+
+// A request that is not full waits for more as long as the job reads on, but for two seconds only.
+func TestARequestThatIsNotFullWaits(t *testing.T) {
+	in(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.put("Alpha", "a.example")
+		w.put("Beta", "b.example")
+		w.mappers.before = func(ctx context.Context, _ string, raws [][]byte) error {
+			if bytes.Contains(raws[0], []byte("b.example")) {
+				<-ctx.Done()
+			}
+			return nil
+		}
+		w.saveOnly(job.Full, query("", "Alpha"), query("", "Beta"))
+		synctest.Wait()
+		time.Sleep(fillTime - time.Second)
+		synctest.Wait()
+		if p := w.p.Progress(); w.far.Stats().Accepted != 0 || p.Queued != 1 || p.Downloaded != 2 || p.ConvertShare != 0.5 {
+			t.Errorf("%d objects were sent before the time, %+v", w.far.Stats().Accepted, p)
+		}
+		time.Sleep(2 * time.Second)
+		synctest.Wait()
+		if n := w.far.Stats().Accepted; n != 1 {
+			t.Errorf("%d objects were sent", n)
+		}
+	})
+}
+
+// someRows is an outbox of so many rows, of one job, and a Sentinel that does not answer.
+type someRows struct {
+	uploadStore
+	n, job int64
+	// fault is what keeping a job gives; dated counts how often the first request was dated.
+	fault error
+	dated int
+	// sent is the newest row that was in a request when Upload let go.
+	sent int64
+}
+
+func (s *someRows) Outgoing(_ context.Context, after int64, _ int) (rows []store.Outgoing, err error) {
+	for n := after + 1; n <= s.n; n++ {
+		rows = append(rows, store.Outgoing{Seq: n, Object: n, Job: s.job, Source: source, Payload: []byte("{}")})
+	}
+	return rows, nil
+}
+
+func (s *someRows) TakeBack(_ context.Context, sent int64) error {
+	s.sent = sent
+	return nil
+}
+
+func (s *someRows) UpdateJob(_ context.Context, _ string, transition func(*job.Job) error) (j job.Job, err error) {
+	j.Status = job.UploadInProgress
+	if err := transition(&j); j.DateUploadStart != nil && err == nil {
+		s.dated++
+	}
+	return j, s.fault
+}
+
+func (s *someRows) Deliver(ctx context.Context, _ string, _ [][]byte, report sentinel.Report) error {
+	report.OnSend()
+	<-ctx.Done()
+	return ctx.Err()
+}
+
+// newSession begins to upload the rows, with the first job in hand, which has queued all.
+func (s *someRows) newSession(t *testing.T) (*uploadSession, *attempt) {
+	p := New(Options{Mappers: noMappers{}, Sentinel: s, Logger: quiet()})
+	p.uploader.store = s
+	a := newAttempt(t.Context(), job.Job{Number: 1}, s, p.disk, 0)
+	close(a.allQueued)
+	p.current.Store(a)
+	session := p.uploader.newSession(t.Context())
+	t.Cleanup(session.stopRequests)
+	return session, a
+}
+
+// Eight requests are under way at most, the first of which is dated. What was in none of them is given back.
+func TestRequestsAtOnce(t *testing.T) {
+	in(t, func(t *testing.T) {
+		for job, dated := range map[int64]int{1: 1, 2: 0} {
+			rows := &someRows{n: 950, job: job}
+			s, _ := rows.newSession(t)
+			for range 2 {
+				if _, err := s.sendNext(); err != nil || s.requests != 8 || len(s.queue.rows) != 150 {
+					t.Errorf("%d requests are under way, %d rows wait, %v", s.requests, len(s.queue.rows), err)
+				}
+			}
+			synctest.Wait()
+			if s.letGo(); rows.sent != 800 || rows.dated != dated {
+				t.Errorf("the rows up to %d were sent, dated %d times; want 800, %d", rows.sent, rows.dated, dated)
+			}
+		}
+	})
+}
+
+// Upload looks into the outbox once more when a job has queued all: what it found empty before may hold the last rows.
+func TestAJobIsNotSettledBeforeItsLastRows(t *testing.T) {
+	in(t, func(t *testing.T) {
+		s, a := (&someRows{n: 1}).newSession(t)
+		s.more = false
+		if _, err := s.sendNext(); err != nil || isClosed(a.allSettled) || s.requests != 1 {
+			t.Errorf("settled: %t, %d requests, %v", isClosed(a.allSettled), s.requests, err)
+		}
+	})
+}
+
+// That the job in hand is over keeps Upload from nothing; what else keeps a job from being written does.
+func TestUploadBesideAJobThatIsOver(t *testing.T) {
+	in(t, func(t *testing.T) {
+		broken := errors.New("broken")
+		for name, c := range map[string]struct {
+			fault error
+			over  bool
+			want  error
+		}{
+			"it ended meanwhile": {fault: job.ErrState},
+			"it is being ended":  {fault: broken, over: true},
+			"it cannot be kept":  {fault: broken, want: broken},
+		} {
+			s, a := (&someRows{n: 1, job: 1, fault: c.fault}).newSession(t)
+			if c.over {
+				a.cancel(errCancelled)
+			}
+			if _, err := s.sendNext(); !errors.Is(err, c.want) {
+				t.Errorf("%s: %v", name, err)
+			}
+		}
+	})
+}
+
+// hangingOutbox is a store that gives nothing of the outbox before the reader is told to end.
+type hangingOutbox struct {
+	taskStores
+	hangs *atomic.Bool
+}
+
+func (h hangingOutbox) Outgoing(ctx context.Context, after int64, limit int) ([]store.Outgoing, error) {
+	if h.hangs.Load() {
+		<-ctx.Done()
+		return nil, ctx.Err()
+	}
+	return h.taskStores.Outgoing(ctx, after, limit)
+}
+
+// Killed while it reads the outbox, Upload says that it was killed, and not what that broke off.
+func TestUploadIsKilledWhileItReads(t *testing.T) {
+	in(t, func(t *testing.T) {
+		var hangs atomic.Bool
+		w := newWorld(t, func(w *world) { w.wrap = func(s *store.Store) taskStores { return hangingOutbox{s, &hangs} } })
+		w.fill(100)
+		w.slowUploads(3)
+		w.saveOnly(job.Full, query("", "Alpha"))
+		time.Sleep(2 * time.Second)
+		hangs.Store(true)
+		w.p.uploader.wake()
+		synctest.Wait()
+		w.must(w.p.KillTask(t.Context(), "upload"))
+		hangs.Store(false)
+		time.Sleep(10 * time.Second)
+		if detail := w.p.Tasks()[3].Detail; !strings.Contains(detail, "killed on TASKS") {
+			t.Errorf("it says %q", detail)
 		}
 	})
 }
