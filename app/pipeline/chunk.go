@@ -81,10 +81,7 @@ func (h handover) awaitMarker(c *chunk) error {
 	case <-c.applied:
 	case <-ctx.Done():
 	}
-	if ctx.Err() != nil {
-		return context.Cause(ctx)
-	}
-	return nil
+	return context.Cause(ctx)
 }
 
 // emptyConvert waits until Convert holds nothing more of an attempt that is over.

@@ -1,13 +1,19 @@
 package pipeline
 
 import (
+	"context"
+	"errors"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"mssentinel/app/job"
+	"mssentinel/app/ledger"
 	"mssentinel/app/standin/tcserver"
+	"mssentinel/app/store"
+	"mssentinel/app/threatconnect"
 )
 
 // A copy that its mapper fails on stays a copy, and is not asked for again and again.
@@ -156,5 +162,314 @@ func TestOwnersThatCannotBeListedForAWhile(t *testing.T) {
 			t.Errorf("%d failures", j.FailureCount)
 		}
 		w.check(true)
+	})
+}
+
+// listRequests are how often the lists of what was deleted were asked for since the last call.
+func (w *world) listRequests(seen *int) (n int) {
+	for _, r := range w.tc.Requests()[*seen:] {
+		if strings.HasPrefix(r.Target, "/api/v3/indicators/deleted") {
+			n++
+		}
+	}
+	*seen = w.tc.RequestCount()
+	return n
+}
+
+// The lists of what has gone are asked for where they are of use, once for each owner: not by a complete read that nothing fails in, not
+// by an update for a range, not where nothing was read before or the owner is not seen.
+func TestListsOfWhatHasGoneAreAskedForWhereTheyAreOfUse(t *testing.T) {
+	in(t, func(t *testing.T) {
+		w, seen := newWorld(t), 0
+		w.put("Alpha", "a.example")
+		refuse := func() {
+			w.must(w.tc.Inject(tcserver.Fault{Kind: tcserver.TQLRefuse, Match: "confidence > 1", Count: -1}))
+		}
+		asked := func(after string, want int) {
+			t.Helper()
+			if n := w.listRequests(&seen); n != want {
+				t.Errorf("%s: %d lists were asked for, want %d", after, n, want)
+			}
+		}
+		refuse()
+		w.save(job.Full, query("confidence > 1", "Alpha"), query("confidence > 1", "Beta"))
+		asked("the first update fails", 0)
+		w.tc.ClearFaults()
+		w.done(w.save(job.Full, query("confidence > 1", "Alpha"), query("", "Beta"), query("", "Alpha")))
+		asked("a full update", 0)
+		w.done(w.runJob(job.Reconcile))
+		asked("a reconcile", 0)
+		w.done(w.runJob(job.Delta))
+		asked("a delta", 2)
+		start, end := time.Now().Add(-time.Hour).UTC().Truncate(time.Second), time.Now().Add(-30*time.Minute).UTC().Truncate(time.Second)
+		j, err := w.p.Submit(t.Context(), job.Request{Mode: job.Delta, From: start, To: end})
+		w.must(err)
+		w.done(w.await(j.RequestID))
+		asked("a delta for a range", 0)
+		refuse()
+		w.runJob(job.Full)
+		asked("a full update that a query fails in", 2)
+		w.tc.ClearFaults()
+		w.must(w.tc.RemoveOwner("Beta"))
+		w.runJob(job.Delta)
+		asked("a delta that does not see an owner", 1)
+	})
+}
+
+// Each list that cannot be read has its line on REPORT.
+func TestListsThatCannotBeRead(t *testing.T) {
+	in(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.put("Alpha", "a.example")
+		w.done(w.save(job.Full, query("", "Alpha", "Beta")))
+		w.must(w.tc.Inject(tcserver.Fault{Kind: tcserver.Status, Status: 403, Path: "/api/v3/indicators/deleted", Count: -1}))
+		var owners []string
+		for _, p := range w.problems(w.runJob(job.Delta)) {
+			owners = append(owners, p.Raw)
+		}
+		slices.Sort(owners)
+		if !slices.Equal(owners, []string{`{"ownerName":"Alpha"}`, `{"ownerName":"Beta"}`}) {
+			t.Errorf("REPORT has %v", owners)
+		}
+	})
+}
+
+// A deleted indicator of which its mapper cannot tell what it gave stays, and REPORT says until when.
+func TestADeletedIndicatorThatCannotBeMapped(t *testing.T) {
+	in(t, func(t *testing.T) {
+		w := newWorld(t)
+		gone := w.put("Alpha", "gone.example")
+		w.put("Alpha", "a.example")
+		time.Sleep(time.Hour)
+		w.done(w.save(job.Full, query("", "Alpha")))
+		time.Sleep(time.Hour)
+		w.must(w.tc.Delete(gone))
+		w.mappers.fails = func(raw []byte) bool { return strings.Contains(string(raw), "gone.example") }
+		p := w.problems(w.done(w.runJob(job.Delta)))
+		if len(p) != 1 || p[0].Code != job.CodeMapperFailed || !strings.Contains(p[0].Message, "stays in Sentinel until the next full update or reconcile: the mapper died") ||
+			p[0].Value != "gone.example" || !strings.Contains(p[0].Raw, `"type":"Host","summary":"gone.example","ownerName":"Alpha"`) {
+			t.Errorf("REPORT has %+v", p)
+		}
+		w.wantWinner("gone.example", "Alpha")
+		w.done(w.runJob(job.Reconcile))
+		w.check(true)
+	})
+}
+
+// A list of what has gone that cannot be read is kept and asked for again; refused credentials, what ended the attempt and a fault of
+// ours end it.
+func TestHowAListFails(t *testing.T) {
+	refused, forbidden, busy := &threatconnect.Error{Status: 401}, &threatconnect.Error{Status: 403}, &threatconnect.Error{Status: 503}
+	ours := errors.New("broken")
+	for name, c := range map[string]struct {
+		err, own  error
+		over      bool
+		want      error
+		kept      bool
+		permanent bool
+	}{
+		"well":               {},
+		"busy":               {err: busy, kept: true},
+		"forbidden":          {err: forbidden, kept: true, permanent: true},
+		"without an answer":  {err: errors.New("connection broken"), kept: true},
+		"refused":            {err: refused, want: refused, permanent: true},
+		"by a fault of ours": {err: ours, own: ours, want: ours},
+		"over":               {err: forbidden, over: true, want: errCancelled},
+	} {
+		r := &reader{attempt: newAttempt(t.Context(), job.Job{}, nil, nil, 0), log: quiet()}
+		if c.over {
+			r.cancel(errCancelled)
+		}
+		err := r.handleListError(listFailure{"Alpha", "deleted", c.err}, c.own)
+		if !errors.Is(err, c.want) || (len(r.unlisted) == 1) != c.kept {
+			t.Errorf("%s: %v, kept %v", name, err, r.unlisted)
+		}
+		if c.kept {
+			err = r.unlisted[0].err
+		}
+		if isPermanent(err) != c.permanent {
+			t.Errorf("%s: permanent %t", name, isPermanent(err))
+		}
+	}
+}
+
+// spoiledReads is a ThreatConnect whose answers fail, after rows that came, and the ledger that is told of it.
+type spoiledReads struct {
+	ThreatConnect
+	readStore
+	rows      []threatconnect.Indicator
+	err       error
+	ledgerErr error
+	forgotten []int64
+}
+
+func (s *spoiledReads) Inactive(_ context.Context, _, _ []string, _ time.Time, handle func([]int64) error) error {
+	if s.ledgerErr != nil {
+		return handle([]int64{1})
+	}
+	return s.err
+}
+
+func (s *spoiledReads) OriginsFor(context.Context, []int64) ([]ledger.Origin, error) {
+	return nil, s.ledgerErr
+}
+
+func (s *spoiledReads) Download(_ context.Context, _ threatconnect.Selection, handle func(threatconnect.Page) error, _ func([]int64) ([]int64, error)) error {
+	return errors.Join(handle(threatconnect.Page{Indicators: s.rows}), s.err)
+}
+
+func (s *spoiledReads) Owners(context.Context) ([]threatconnect.Owner, error) {
+	return []threatconnect.Owner{{Name: "Alpha"}}, nil
+}
+
+func (s *spoiledReads) Forget(_ context.Context, _ int64, ids []int64, _ ledger.Loss) error {
+	s.forgotten = append(s.forgotten, ids...)
+	return nil
+}
+
+func (s *spoiledReads) AddProblems(context.Context, int64, []job.Problem) error { return nil }
+
+func (s *spoiledReads) newReader(t *testing.T) *reader {
+	return &reader{attempt: newAttempt(t.Context(), job.Job{}, nil, new(disk), 0), handover: handover{newTask(aboutDownloader), make(chan *chunk, 9)},
+		threatConnect: s, ledger: s, log: quiet()}
+}
+
+// That a list for a query which was deleted cannot be read fails nothing, unless the fault is ours or the attempt is over.
+func TestAListOfADeletedQuery(t *testing.T) {
+	deleted, present := marked(1), marked(1)
+	deleted[0].Rank = 0
+	broken := errors.New("broken")
+	for name, c := range map[string]struct {
+		queries   []store.RunQuery
+		tc, store error
+		over      bool
+		want      error
+		kept      int
+	}{
+		"deleted":                 {queries: deleted, tc: broken},
+		"present":                 {queries: present, tc: broken, kept: 1},
+		"deleted, a fault of us":  {queries: deleted, store: broken, want: broken},
+		"deleted, and it is over": {queries: deleted, tc: broken, over: true, want: errCancelled},
+	} {
+		r := (&spoiledReads{err: c.tc, ledgerErr: c.store}).newReader(t)
+		if c.over {
+			r.cancel(errCancelled)
+		}
+		if err := r.readInactive("a", c.queries, day(1)); !errors.Is(err, c.want) || len(r.unlisted) != c.kept {
+			t.Errorf("%s: %v, kept %v", name, err, r.unlisted)
+		}
+	}
+}
+
+// Of what is asked for by its id only that is forgotten which did not come, in an answer that is whole and from owners that are seen.
+func TestWhatIsForgottenWhenItIsAskedFor(t *testing.T) {
+	one, unknown := threatconnect.Indicator{ID: 1}, threatconnect.Indicator{}
+	for name, c := range map[string]struct {
+		spoiledReads
+		owner   string
+		deleted bool
+		want    []int64
+	}{
+		"one came":                         {spoiledReads{rows: []threatconnect.Indicator{one}}, "Alpha", false, []int64{2}},
+		"one of a deleted query came":      {spoiledReads{rows: []threatconnect.Indicator{one}}, "Alpha", true, []int64{2}},
+		"the answer failed":                {spoiledReads{rows: []threatconnect.Indicator{one}, err: &threatconnect.Error{Status: 400}}, "Alpha", false, nil},
+		"the query was deleted, and fails": {spoiledReads{err: &threatconnect.Error{Status: 400}}, "Alpha", true, nil},
+		"a row cannot be told":             {spoiledReads{rows: []threatconnect.Indicator{one, unknown}}, "Alpha", false, nil},
+		"the owner is gone":                {spoiledReads{}, "Beta", false, nil},
+		"the owner of a deleted query":     {spoiledReads{}, "Beta", true, nil},
+	} {
+		r := c.newReader(t)
+		q := store.RunQuery{Query: store.Query{Rank: 1, Owners: []string{c.owner}}, Number: 7}
+		r.queries = []store.RunQuery{q}
+		if c.deleted {
+			q.Rank = 0
+			r.queries, r.deleted = nil, []store.RunQuery{q}
+		}
+		origins := []ledger.Origin{{Query: 7, Indicator: 2}, {Query: 7, Indicator: 1}, {Query: 7, Indicator: 2}, {Query: 8, Indicator: 3}}
+		if err := r.recheckOrigins(origins, ledger.Certain); err != nil || !slices.Equal(c.forgotten, c.want) {
+			t.Errorf("%s: forgotten %v, want %v (%v)", name, c.forgotten, c.want, err)
+		}
+	}
+}
+
+// An owner goes away while it is read, just when the owners cannot be listed: they are asked for until they can.
+func TestAnOwnerThatGoesAwayWhileOwnersCannotBeListed(t *testing.T) {
+	in(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.put("Alpha", "a.example")
+		w.put("Beta", "b.example")
+		w.done(w.save(job.Full, query("", "Alpha", "Beta")))
+		w.must(w.tc.Inject(tcserver.Fault{Kind: tcserver.Slow, Seconds: 10, Path: "/api/v3/indicators"}))
+		j := w.submit(job.Reconcile)
+		time.Sleep(5 * time.Second)
+		w.must(w.tc.RemoveOwner("Beta"))
+		w.must(w.tc.Inject(tcserver.Fault{Kind: tcserver.Status, Status: http.StatusBadGateway, Path: "/api/v3/security/owners", Count: 20}))
+		if got := w.await(j.RequestID); !strings.Contains(got.Message, `"Beta"`) {
+			t.Errorf("%s: %s", got.Status, got.Message)
+		}
+		w.wantWinner("b.example", "Beta")
+	})
+}
+
+// Owners that cannot be listed for long fail the update, and at once where ThreatConnect refuses the list.
+func TestOwnersThatCannotBeListed(t *testing.T) {
+	for status, most := range map[int]time.Duration{http.StatusBadGateway: time.Hour, http.StatusForbidden: time.Minute} {
+		in(t, func(t *testing.T) {
+			w := newWorld(t)
+			w.put("Alpha", "a.example")
+			w.must(w.tc.Inject(tcserver.Fault{Kind: tcserver.Slow, Seconds: 10, Path: "/api/v3/indicators"}))
+			w.saveOnly(job.Full, query("", "Alpha"))
+			time.Sleep(5 * time.Second)
+			began, id := time.Now(), w.p.Progress().RequestID
+			w.must(w.tc.Inject(tcserver.Fault{Kind: tcserver.Status, Status: status, Path: "/api/v3/security/owners", Count: -1}))
+			if j := w.await(id); j.Status == job.UploadComplete || time.Since(began) > most {
+				t.Errorf("%d: %s after %v: %s", status, j.Status, time.Since(began), j.Message)
+			}
+		})
+	}
+}
+
+// oneMissed is a ledger that tells one by one what did not come.
+type oneMissed struct{ taskStores }
+
+func (o oneMissed) Missed(ctx context.Context, job, query, after int64, _ int) ([]int64, error) {
+	return o.taskStores.Missed(ctx, job, query, after, 1)
+}
+
+// All that did not come is asked for by its id, in however many parts, before anything is swept.
+func TestWhatDidNotComeIsAskedForInParts(t *testing.T) {
+	in(t, func(t *testing.T) {
+		w := newWorld(t, func(w *world) { w.wrap = func(s *store.Store) taskStores { return oneMissed{s} } })
+		w.fill(3)
+		w.put("Beta", "b.example")
+		w.done(w.save(job.Full, query("", "Alpha", "Beta")))
+		alpha := w.tc.Owners()[1]
+		w.must(w.tc.Inject(tcserver.Fault{Kind: tcserver.Slow, Seconds: 10, Path: "/api/v3/indicators"}))
+		j := w.submit(job.Full)
+		time.Sleep(5 * time.Second)
+		w.must(w.tc.Inject(tcserver.Fault{Kind: tcserver.Slow, Seconds: 20, Path: "/api/v3/security/owners"}))
+		w.must(w.tc.RemoveOwner(alpha.Name))
+		time.Sleep(10 * time.Second)
+		w.must(w.tc.AddOwner(alpha))
+		w.counts(w.done(w.await(j.RequestID)), job.Counts{Downloaded: 4, Queued: 4, Uploaded: 4})
+		w.check(true)
+	})
+}
+
+// The place of a copy in its query counts over the chunks of a page.
+func TestPlacesGoOnOverTheChunksOfAPage(t *testing.T) {
+	in(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.put("Beta", "a.example")
+		time.Sleep(time.Second)
+		w.fill(chunkSize - 5)
+		time.Sleep(time.Second)
+		w.put("Alpha", "a.example")
+		time.Sleep(time.Second)
+		for _, host := range []string{"1.example", "2.example", "3.example", "4.example", "5.example"} {
+			w.put("Alpha", host)
+		}
+		w.done(w.save(job.Full, query("", "Alpha", "Beta")))
+		w.wantWinner("a.example", "Alpha")
 	})
 }

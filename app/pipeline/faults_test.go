@@ -322,6 +322,28 @@ func TestAnOwnerThatGoesAway(t *testing.T) {
 	})
 }
 
+// Of several queries each whose owner is not seen has failed, and none of them reads less than before.
+func TestOwnersThatGoAway(t *testing.T) {
+	in(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.put("Alpha", "a.example")
+		w.put("Home", "b.example")
+		w.put("Home", "c.example")
+		w.done(w.save(job.Full, query("", "Home", "Beta"), query("", "Alpha"), query("", "Home", "beta")))
+		w.must(w.tc.RemoveOwner("Beta"))
+		for _, row := range w.tc.Rows() {
+			if row.Type == "Host" && strings.Contains(string(row.JSON()), "b.example") {
+				w.must(w.tc.SetActive(row.ID, false))
+			}
+		}
+		j := w.runJob(job.Reconcile)
+		if !strings.Contains(j.Message, "Query 1 could not be read") || !strings.Contains(j.Message, "query 3 could not be read") || strings.Contains(j.Message, "uery 2") {
+			t.Errorf("%s: %s", j.Status, j.Message)
+		}
+		w.wantWinner("c.example", "Home")
+	})
+}
+
 // A scheduled job that fails is tried again, ever later, and given up after ten more attempts; an ad hoc one fails at once.
 func TestRetries(t *testing.T) {
 	in(t, func(t *testing.T) {
@@ -489,20 +511,28 @@ func (brokenLedger) Apply(context.Context, ledger.Batch) (job.Counts, error) {
 	return job.Counts{}, errors.New("constraint failed")
 }
 
-// An update that cannot be taken into the ledger has failed in Convert, and moves no mark.
-func TestALedgerThatCannotBeWritten(t *testing.T) {
-	in(t, func(t *testing.T) {
-		w := newWorld(t, func(w *world) { w.wrap = func(s *store.Store) taskStores { return brokenLedger{s} } })
-		w.put("Alpha", "a.example")
-		if j := w.save(job.Full, query("", "Alpha")); j.Status != job.Pending || j.Message != "Writing to the ledger: constraint failed." {
-			t.Errorf("%s: %s", j.Status, j.Message)
-		}
-		lines, _, err := w.store.Problems(t.Context(), store.ProblemFilter{Limit: 9})
-		w.must(err)
-		if len(lines) != 1 || lines[0].Step != job.StepConvert || lines[0].Code != job.CodeUpdateFailed {
-			t.Errorf("REPORT has %+v", lines)
-		}
-	})
+// An update that cannot be mapped, or not be taken into the ledger, has failed in Convert.
+func TestConvertFails(t *testing.T) {
+	for message, change := range map[string]func(w *world){
+		"Writing to the ledger: constraint failed.": func(w *world) {
+			w.wrap = func(s *store.Store) taskStores { return brokenLedger{s} }
+		},
+		"Mapping indicators of type Host: no process can be started.": func(w *world) {
+			w.mappers.before = func(context.Context, string, [][]byte) error { return errors.New("no process can be started") }
+		},
+	} {
+		in(t, func(t *testing.T) {
+			w := newWorld(t, change)
+			w.put("Alpha", "a.example")
+			j := w.save(job.Full, query("", "Alpha"))
+			if j.Status != job.Pending || j.Message != message {
+				t.Errorf("%s: %s", j.Status, j.Message)
+			}
+			if lines := w.problems(j); len(lines) != 1 || lines[0].Step != job.StepConvert || lines[0].Code != job.CodeUpdateFailed {
+				t.Errorf("REPORT has %+v", lines)
+			}
+		})
+	}
 }
 
 // Whenever the process ends, the next one goes on with the same job and nothing is lost. Ended by Shutdown, nothing is sent twice.

@@ -4,13 +4,16 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/mattn/go-sqlite3"
 
 	"mssentinel/app/job"
+	"mssentinel/app/ledger"
 	"mssentinel/app/standin/sentinelserver"
 	"mssentinel/app/standin/tcserver"
 	"mssentinel/app/store"
@@ -137,6 +140,236 @@ func TestWhatIsUnderWayWhenAJobIsCancelledIsCounted(t *testing.T) {
 		if sent := w.far.Stats().Accepted; sent != 100 || j.Uploaded != 100 || j.Status != job.Cancelled {
 			t.Errorf("%s: %d were accepted, %d are counted", j.Status, sent, j.Uploaded)
 		}
+	})
+}
+
+// slowLedger is a store that takes its time for what was converted, whoever gives up waiting.
+type slowLedger struct {
+	taskStores
+	takes time.Duration
+}
+
+func (s slowLedger) Apply(ctx context.Context, b ledger.Batch) (job.Counts, error) {
+	time.Sleep(s.takes)
+	return s.taskStores.Apply(context.WithoutCancel(ctx), b)
+}
+
+// What Convert has in hand when a job is cancelled is waited for, and dropped with the rest.
+func TestWhatIsConvertedWhenAJobIsCancelledIsDropped(t *testing.T) {
+	in(t, func(t *testing.T) {
+		w := newWorld(t, func(w *world) { w.wrap = func(s *store.Store) taskStores { return slowLedger{s, time.Minute} } })
+		w.put("Alpha", "a.example")
+		w.saveOnly(job.Full, query("", "Alpha"))
+		time.Sleep(5 * time.Second)
+		id := w.p.Progress().RequestID
+		w.must(w.p.Cancel(t.Context(), id))
+		time.Sleep(2 * time.Minute)
+		synctest.Wait()
+		if sent := w.far.Stats().Accepted; sent != 0 {
+			t.Errorf("%d objects were sent", sent)
+		}
+		if j := w.await(id); j.Status != job.Cancelled {
+			t.Errorf("%s: %s", j.Status, j.Message)
+		}
+	})
+}
+
+// A job that is killed says so wherever Download is, and Download is at rest then.
+func TestKillWhileThreatConnectIsSilent(t *testing.T) {
+	for path, doing := range map[string]string{"/api/v3/security/owners": "", "/api/v3/indicators/deleted": "Looking for what has gone", "/api/v3/indicators": "Reading query 1 of 1"} {
+		t.Run(path, func(t *testing.T) {
+			in(t, func(t *testing.T) {
+				w := newWorld(t)
+				w.put("Alpha", "a.example")
+				w.done(w.save(job.Full, query("", "Alpha")))
+				w.must(w.tc.Inject(tcserver.Fault{Kind: tcserver.Hang, Path: path, Count: -1}))
+				mode := job.Full
+				if strings.HasSuffix(path, "deleted") {
+					mode = job.Delta
+				}
+				id := w.submit(mode).RequestID
+				time.Sleep(time.Minute)
+				if download := w.p.Tasks()[1]; download.Status != "Running" || download.Detail != doing {
+					t.Errorf("%+v", download)
+				}
+				w.must(w.p.KillTask(t.Context(), "download"))
+				if j := w.await(id); j.Status != job.Failed || !strings.Contains(j.Message, "killed on TASKS") {
+					t.Errorf("%s: %s", j.Status, j.Message)
+				}
+				if download := w.p.Tasks()[1]; download.Status != "Idle" || download.Detail != "" {
+					t.Errorf("%+v", download)
+				}
+			})
+		})
+	}
+}
+
+// With each job the mappers are told of it, and after it TASKS says when the next update comes.
+func TestWhatBeginsAndEndsWithAJob(t *testing.T) {
+	in(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.put("Alpha", "a.example")
+		first := w.done(w.save(job.Full, query("", "Alpha")))
+		synctest.Wait()
+		if next := w.p.Tasks()[0].NextRun; !next.Equal(first.DateQueued.Add(w.options.Interval)) {
+			t.Errorf("the next update comes at %v", next)
+		}
+		w.done(w.runJob(job.Delta))
+		if n := w.mappers.jobs.Load(); n != 2 {
+			t.Errorf("the mappers know of %d jobs", n)
+		}
+	})
+}
+
+// brokenEnd is a store that does not take the end of a job while it is broken.
+type brokenEnd struct {
+	taskStores
+	fault func() error
+}
+
+func (b brokenEnd) CompleteJob(ctx context.Context, requestID string, now time.Time, message string) (job.Job, error) {
+	if err := b.fault(); err != nil {
+		return job.Job{}, err
+	}
+	return b.taskStores.CompleteJob(ctx, requestID, now, message)
+}
+
+// A job whose end cannot be kept is taken up again after a while, and every screen says why. That it is over already is no fault.
+func TestAnEndThatCannotBeKept(t *testing.T) {
+	for name, c := range map[string]struct {
+		fault   error
+		trouble string
+		took    time.Duration
+	}{
+		"broken":       {errors.New("constraint failed"), "constraint failed", unavailableRetry},
+		"over already": {job.ErrState, "", 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			in(t, func(t *testing.T) {
+				faults := 0
+				w := newWorld(t, func(w *world) {
+					w.wrap = func(s *store.Store) taskStores {
+						return brokenEnd{s, func() error {
+							if faults++; faults > 1 {
+								return nil
+							}
+							return c.fault
+						}}
+					}
+				})
+				w.put("Alpha", "a.example")
+				w.saveOnly(job.Full, query("", "Alpha"))
+				began := time.Now()
+				time.Sleep(5 * time.Second)
+				if trouble := w.p.Trouble(); !strings.Contains(trouble, c.trouble) || trouble != "" && c.trouble == "" {
+					t.Errorf("the screens say %q", trouble)
+				}
+				j := w.awaitIdle(job.Full)
+				if took := j.DateCompleted.Sub(began); took < c.took || took > c.took+5*time.Second {
+					t.Errorf("it ended after %v", took)
+				}
+			})
+		})
+	}
+}
+
+// A job that starts while it is cancelled does not go on.
+func TestCancelOfAJobThatStarts(t *testing.T) {
+	in(t, func(t *testing.T) {
+		w := newWorld(t, func(w *world) {
+			w.wrap = func(s *store.Store) taskStores {
+				return slowCancel{s, func() {
+					w.must(w.p.PauseTask(t.Context(), "download", false))
+					time.Sleep(5 * time.Second)
+				}}
+			}
+		})
+		w.put("Alpha", "a.example")
+		w.done(w.save(job.Full, query("", "Alpha")))
+		w.must(w.tc.Inject(tcserver.Fault{Kind: tcserver.Hang, Path: "/api/v3/indicators", Count: -1}))
+		w.must(w.p.PauseTask(t.Context(), "download", true))
+		j := w.submit(job.Full)
+		w.must(w.p.Cancel(t.Context(), j.RequestID))
+		if got := w.await(j.RequestID); got.Status != job.Cancelled || w.p.Progress().RequestID != "" {
+			t.Errorf("%s: %s, %+v", got.Status, got.Message, w.p.Progress())
+		}
+	})
+}
+
+// A job that is just ending when it is cancelled ends, and that is no fault of who cancelled it.
+func TestCancelOfAJobThatEnds(t *testing.T) {
+	in(t, func(t *testing.T) {
+		w := newWorld(t, func(w *world) {
+			w.wrap = func(s *store.Store) taskStores {
+				return brokenEnd{s, func() error {
+					time.Sleep(10 * time.Second)
+					return nil
+				}}
+			}
+		})
+		w.put("Alpha", "a.example")
+		w.saveOnly(job.Full, query("", "Alpha"))
+		time.Sleep(5 * time.Second)
+		id := w.p.Progress().RequestID
+		w.must(w.p.Cancel(t.Context(), id))
+		w.done(w.await(id))
+	})
+}
+
+// What is asked for begins at once, for the first time and again.
+func TestJobsBeginAtOnce(t *testing.T) {
+	in(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.put("Alpha", "a.example")
+		w.done(w.save(job.Full, query("", "Alpha")))
+		time.Sleep(lookEvery/2 + time.Second)
+		w.must(w.p.PauseTask(t.Context(), "upload", true))
+		j := w.submit(job.Full)
+		if time.Sleep(time.Second); j.Type != job.AdHoc || w.p.Progress().RequestID != j.RequestID {
+			t.Errorf("%s, %+v", j.Type, w.p.Progress())
+		}
+		w.must(w.p.Cancel(t.Context(), j.RequestID))
+		w.must(w.p.Retry(t.Context(), j.RequestID))
+		if time.Sleep(time.Second); w.p.Progress().RequestID != j.RequestID {
+			t.Errorf("retried, %+v", w.p.Progress())
+		}
+	})
+}
+
+// A paused task takes up nothing, and what waits for it goes on when it does.
+func TestAPausedTaskTakesUpNothing(t *testing.T) {
+	for _, slug := range []string{"schedule-downloads", "download", "convert", "upload"} {
+		t.Run(slug, func(t *testing.T) {
+			in(t, func(t *testing.T) {
+				w := newWorld(t)
+				w.put("Alpha", "a.example")
+				w.must(w.p.PauseTask(t.Context(), slug, true))
+				w.saveOnly(job.Full, query("", "Alpha"))
+				time.Sleep(2 * time.Hour)
+				if n := w.far.Stats().Accepted; n != 0 {
+					t.Errorf("%d objects were sent", n)
+				}
+				w.must(w.p.PauseTask(t.Context(), slug, false))
+				w.awaitIdle(job.Full)
+				w.check(true)
+			})
+		})
+	}
+}
+
+// When the Service ends, Convert finishes what it writes before the store is closed.
+func TestTheEndWaitsForWhatIsWritten(t *testing.T) {
+	in(t, func(t *testing.T) {
+		w := newWorld(t, func(w *world) { w.wrap = func(s *store.Store) taskStores { return slowLedger{s, 5 * time.Second} } })
+		w.put("Alpha", "a.example")
+		w.saveOnly(job.Full, query("", "Alpha"))
+		time.Sleep(3 * time.Second)
+		w.restart()
+		if total, err := w.store.OutboxSize(t.Context()); total != 1 || err != nil {
+			t.Errorf("%d rows were written, %v", total, err)
+		}
+		w.awaitIdle(job.Full)
+		w.check(true)
 	})
 }
 

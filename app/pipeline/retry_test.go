@@ -2,11 +2,14 @@ package pipeline
 
 import (
 	"bytes"
+	"context"
 	"errors"
+	"strings"
 	"testing"
 	"time"
 
 	"mssentinel/app/job"
+	"mssentinel/app/ledger"
 	"mssentinel/app/standin/sentinelserver"
 	"mssentinel/app/standin/tcserver"
 	"mssentinel/app/store"
@@ -15,7 +18,9 @@ import (
 // retry retries lines of REPORT, and waits for the update that does it.
 func (w *world) retry(f store.ProblemFilter, lines int64) job.Job {
 	w.t.Helper()
-	j, n, err := w.p.RetryProblems(w.t.Context(), f)
+	ctx, cancel := context.WithCancel(w.t.Context())
+	cancel() // whoever asked has gone by now
+	j, n, err := w.p.RetryProblems(ctx, f)
 	w.must(err)
 	if n != lines {
 		w.t.Errorf("%d lines are retried, want %d", n, lines)
@@ -43,8 +48,8 @@ func TestRetryOfRecords(t *testing.T) {
 		w.done(w.save(job.Full, query("", "Alpha")))
 		w.wantLines(3)
 		time.Sleep(time.Hour)
-		if _, _, err := w.p.RetryProblems(t.Context(), store.ProblemFilter{Step: job.StepDownload}); !errors.Is(err, ErrNothingToRetry) {
-			t.Errorf("nothing to retry: %v", err)
+		if _, lines, err := w.p.RetryProblems(t.Context(), store.ProblemFilter{Step: job.StepDownload}); !errors.Is(err, ErrNothingToRetry) || lines != 0 {
+			t.Errorf("nothing to retry: %d, %v", lines, err)
 		}
 		w.counts(w.done(w.retry(store.ProblemFilter{}, 3)), job.Counts{Downloaded: 3, Invalid: 1, Queued: 2, Rejected: 2})
 		w.wantLines(3)
@@ -58,6 +63,49 @@ func TestRetryOfRecords(t *testing.T) {
 		w.counts(w.done(w.retry(store.ProblemFilter{}, 1)), job.Counts{Downloaded: 1, Queued: 1, Uploaded: 1})
 		w.wantLines(0)
 		w.sentOnce()
+		w.check(true)
+	})
+}
+
+// oneRecheck is a store that gives one by one what was retried, and that may not let go of it.
+type oneRecheck struct {
+	taskStores
+	fault func() error
+}
+
+func (o oneRecheck) Rechecks(ctx context.Context, after ledger.Origin, _ int) ([]ledger.Origin, error) {
+	return o.taskStores.Rechecks(ctx, after, 1)
+}
+
+func (o oneRecheck) DropRechecks(ctx context.Context, origins []ledger.Origin) error {
+	if err := o.fault(); err != nil {
+		return err
+	}
+	return o.taskStores.DropRechecks(ctx, origins)
+}
+
+// All that was retried is asked for, in however many parts, and once more where that it was cannot be kept.
+func TestRetryInParts(t *testing.T) {
+	in(t, func(t *testing.T) {
+		var fault error
+		w := newWorld(t, func(w *world) {
+			w.wrap = func(s *store.Store) taskStores { return oneRecheck{s, func() error { return fault }} }
+		})
+		w.fill(3)
+		w.mappers.fails = func([]byte) bool { return true }
+		time.Sleep(time.Hour)
+		w.done(w.save(job.Full, query("", "Alpha")))
+		w.mappers.fails = nil
+		time.Sleep(time.Hour)
+		fault = errors.New("constraint failed")
+		if j := w.retry(store.ProblemFilter{}, 3); j.Status != job.Failed || !strings.Contains(j.Message, "onstraint failed") {
+			t.Errorf("%s: %s", j.Status, j.Message)
+		}
+		fault = nil
+		if j := w.done(w.runJob(job.Delta)); j.Downloaded != 3 {
+			t.Errorf("%+v", j.Counts)
+		}
+		w.counts(w.done(w.runJob(job.Delta)), job.Counts{})
 		w.check(true)
 	})
 }

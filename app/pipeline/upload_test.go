@@ -160,6 +160,12 @@ func TestUploadWaitsAfterAFailure(t *testing.T) {
 					t.Errorf("it tried again %d times at once", n-requests)
 				}
 				time.Sleep(time.Minute)
+				w.mappers.before = nil
+				began := time.Now()
+				j := w.done(w.await(w.submit(job.Full).RequestID))
+				if took := j.DateCompleted.Sub(began); took > time.Minute {
+					t.Errorf("the next job took %v", took)
+				}
 			})
 		})
 	}
@@ -216,6 +222,9 @@ func TestUploadIsShownAtWork(t *testing.T) {
 			if upload := w.p.Tasks()[3]; upload.Status != "Running" || time.Since(upload.LastRun) > 2*time.Second {
 				t.Errorf("%+v while a request is under way", upload)
 			}
+			if download := w.p.Tasks()[1]; download.Status != "Idle" {
+				t.Errorf("%+v when all is read", download)
+			}
 			time.Sleep(3 * time.Second)
 			if upload := w.p.Tasks()[3]; time.Since(upload.LastHeartbeat) > 2*time.Second || w.p.Progress().RequestID != "" {
 				t.Errorf("%+v while none is", upload)
@@ -246,7 +255,7 @@ func TestARequestThatIsNotFullWaits(t *testing.T) {
 		synctest.Wait()
 		time.Sleep(fillTime - time.Second)
 		synctest.Wait()
-		if p := w.p.Progress(); w.far.Stats().Accepted != 0 || p.Queued != 1 || p.Downloaded != 2 || p.ConvertShare != 0.5 {
+		if p := w.p.Progress(); w.far.Stats().Accepted != 0 || p.Queued != 1 || p.Converted != 1 || p.Downloaded != 2 || p.DownloadShare != 1 || p.ConvertShare != 0.5 || p.ExpectsMore {
 			t.Errorf("%d objects were sent before the time, %+v", w.far.Stats().Accepted, p)
 		}
 		time.Sleep(2 * time.Second)

@@ -264,6 +264,8 @@ type inProcess struct {
 	before func(ctx context.Context, typ string, raws [][]byte) error
 	// fails tells which indicators their mapper dies of.
 	fails func(raw []byte) bool
+	// jobs counts those that began.
+	jobs atomic.Int64
 }
 
 func newInProcess() *inProcess {
@@ -293,7 +295,7 @@ func (m *inProcess) Types() []mapping.Type {
 	return types
 }
 
-func (m *inProcess) StartJob() {}
+func (m *inProcess) StartJob() { m.jobs.Add(1) }
 
 func (m *inProcess) Map(ctx context.Context, typ string, raws [][]byte, now time.Time) ([]mapper.Answer, error) {
 	if m.before != nil {
