@@ -1,8 +1,10 @@
 package pipeline
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -11,6 +13,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/mattn/go-sqlite3"
 
 	"mssentinel/app/job"
 	"mssentinel/app/standin/sentinelserver"
@@ -269,4 +273,78 @@ func (w *world) updateOnABadDisk(ids []int64, pages int64, after time.Duration, 
 	}
 	w.check(false)
 	return met
+}
+
+// However many wait for the disk, the log says once that it takes nothing and once that it is well; the screens say what is wrong now.
+func TestADiskThatSeveralWaitFor(t *testing.T) {
+	in(t, func(t *testing.T) {
+		var log logBuffer
+		d := &disk{log: slog.New(slog.NewTextHandler(&log, nil))}
+		fault := fmt.Errorf("first: %w", sqlite3.Error{Code: sqlite3.ErrFull})
+		ended := make(chan error, 3)
+		for range 3 {
+			go func() { ended <- d.retryWrite(t.Context(), func(context.Context) error { return fault }) }()
+			time.Sleep(time.Second)
+		}
+		wantTrouble := func(want string) {
+			t.Helper()
+			if got := d.describeTrouble(); !strings.Contains(got, want) || got != "" && want == "" {
+				t.Errorf("the screens say %q, not %q", got, want)
+			}
+		}
+		wantTrouble("first")
+		fault = fmt.Errorf("second: %w", sqlite3.Error{Code: sqlite3.ErrReadonly})
+		time.Sleep(2 * unavailableRetry)
+		wantTrouble("second")
+		fault = nil
+		for range 3 {
+			if err := <-ended; err != nil {
+				t.Error(err)
+			}
+		}
+		wantTrouble("")
+		if said := log.String(); strings.Count(said, "cannot be written") != 1 || strings.Count(said, "can be written again") != 1 {
+			t.Errorf("the log says %s", said)
+		}
+	})
+}
+
+// A disk that nobody writes to is tried every five minutes, and every time the watchdog looks while it takes nothing.
+func TestProbe(t *testing.T) {
+	in(t, func(t *testing.T) {
+		dir := t.TempDir()
+		s, err := store.Open(t.Context(), dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer s.Close()
+		var log logBuffer
+		d := &disk{log: slog.New(slog.NewTextHandler(&log, nil)), store: s, probed: time.Now()}
+		probe := func(after time.Duration, troubled bool, said int) {
+			t.Helper()
+			time.Sleep(after)
+			d.probe(t.Context())
+			if got := d.describeTrouble(); (got != "") != troubled {
+				t.Errorf("the screens say %q", got)
+			}
+			if lines := strings.Count(log.String(), "\n"); lines != said {
+				t.Errorf("the log says\n%s, want %d lines", log.String(), said)
+			}
+		}
+		probe(probeEvery, false, 0)
+		heal := forbidWriting(t, dir, 0)
+		probe(probeEvery-watchEvery, false, 0) // it is not known yet
+		probe(watchEvery, true, 1)
+		probe(watchEvery, true, 1)
+		over, cancel := context.WithCancel(t.Context())
+		cancel()
+		d.probe(over)
+		heal()
+		probe(watchEvery, false, 2)
+		probe(probeEvery, false, 2)
+		d.probed = time.Time{}
+		if d.probe(over); strings.Count(log.String(), "\n") != 2 || !strings.Contains(log.String(), "can be written again") {
+			t.Errorf("the log says\n%s", log.String())
+		}
+	})
 }

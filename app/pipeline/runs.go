@@ -80,7 +80,6 @@ func (r *runRecord) readUnsaved() []store.TaskRuns {
 
 // mergeRuns adds runs to others of the same task and day.
 func mergeRuns(all, more []store.TaskRuns) []store.TaskRuns {
-	all = slices.Clone(all)
 	for _, m := range more {
 		i := slices.IndexFunc(all, func(a store.TaskRuns) bool { return a.Slug == m.Slug && a.Day.Equal(m.Day) })
 		if i < 0 {

@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
 	"github.com/mattn/go-sqlite3"
 
 	"mssentinel/app/job"
@@ -71,16 +72,66 @@ func TestRunsAreSavedTogether(t *testing.T) {
 		r.noteRun("cleaner", time.Second)
 		r.saveRuns(t.Context(), true)
 		save(7)
+		r.noteRun("cleaner", time.Second)
+		time.Sleep(saveRunsEvery)
+		save(8)
+	})
+}
+
+// Runs are counted by task and day, also those that wait for the disk beside those that it did not take.
+func TestRunsByTaskAndDay(t *testing.T) {
+	in(t, func(t *testing.T) {
+		s := &runStore{}
+		r := &runRecord{store: s, log: quiet(), saved: time.Now()}
+		today := time.Now().UTC().Truncate(24 * time.Hour)
+		time.Sleep(today.Add(23 * time.Hour).Sub(time.Now()))
+		r.noteRun("cleaner", 3*time.Second)
+		r.noteRun("verify", 2*time.Second)
+		r.noteRun("cleaner", time.Second)
+		s.err = sqlite3.Error{Code: sqlite3.ErrFull}
+		s.during = func() { r.noteRun("cleaner", 5*time.Second) }
+		r.saveRuns(t.Context(), true)
+		s.during = nil
+		r.noteRun("verify", time.Second)
+		time.Sleep(2 * time.Hour)
+		r.noteRun("verify", 4*time.Second)
+		s.during = func() { r.noteRun("cleaner", 6*time.Second) }
+		r.saveRuns(t.Context(), true)
+		want := []store.TaskRuns{
+			{Slug: "cleaner", Day: today, Runs: 3, Took: 9 * time.Second, Longest: 5 * time.Second},
+			{Slug: "verify", Day: today, Runs: 2, Took: 3 * time.Second, Longest: 2 * time.Second},
+			{Slug: "verify", Day: today.Add(24 * time.Hour), Runs: 1, Took: 4 * time.Second, Longest: 4 * time.Second},
+			{Slug: "cleaner", Day: today.Add(24 * time.Hour), Runs: 1, Took: 6 * time.Second, Longest: 6 * time.Second},
+		}
+		if diff := cmp.Diff(want, r.readUnsaved()); diff != "" {
+			t.Errorf("(-want +got)\n%s", diff)
+		}
+	})
+}
+
+// Before the first update nothing is told of its stages.
+func TestRunsBeforeTheFirstUpdate(t *testing.T) {
+	in(t, func(t *testing.T) {
+		w := newWorld(t)
+		runs, err := w.p.TaskRuns(t.Context())
+		w.must(err)
+		if _, ran := runs["download"]; ran || runs["schedule-downloads"].Count == 0 {
+			t.Errorf("%+v", runs)
+		}
 	})
 }
 
 // runStore counts runs.
 type runStore struct {
-	runs int64
-	err  error
+	runs   int64
+	err    error
+	during func()
 }
 
 func (s *runStore) AddTaskRuns(_ context.Context, all []store.TaskRuns) error {
+	if s.during != nil {
+		s.during()
+	}
 	if s.err != nil {
 		return s.err
 	}

@@ -165,7 +165,11 @@ func TestWatchdog(t *testing.T) {
 		defer func() { cancel(); <-ended }()
 
 		work, kill := context.WithCancelCause(t.Context())
-		p.downloader.beginWork(kill)
+		kills := 0
+		p.downloader.beginWork(func(cause error) {
+			kills++
+			kill(cause)
+		})
 		for range 100 {
 			time.Sleep(10 * time.Minute)
 			p.downloader.noteActivity()
@@ -181,6 +185,10 @@ func TestWatchdog(t *testing.T) {
 		if work.Err() != nil {
 			t.Fatalf("ended too early: %v", context.Cause(work))
 		}
+		endWait = p.downloader.beginWait()
+		time.Sleep(time.Hour)
+		endWait()
+		time.Sleep(10 * time.Minute)
 		p.disk.beginWait(errors.New("disk full"))
 		time.Sleep(time.Hour)
 		p.disk.endWait()
@@ -191,6 +199,10 @@ func TestWatchdog(t *testing.T) {
 		synctest.Wait()
 		if cause := context.Cause(work); cause == nil || !strings.Contains(cause.Error(), "20 minutes") {
 			t.Errorf("cause %v", cause)
+		}
+		time.Sleep(15 * time.Minute) // to end
+		if kills != 1 {
+			t.Errorf("it was ended %d times", kills)
 		}
 	})
 }
