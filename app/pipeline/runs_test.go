@@ -84,7 +84,7 @@ func TestRunsByTaskAndDay(t *testing.T) {
 		s := &runStore{}
 		r := &runRecord{store: s, log: quiet(), saved: time.Now()}
 		today := time.Now().UTC().Truncate(24 * time.Hour)
-		time.Sleep(today.Add(23 * time.Hour).Sub(time.Now()))
+		time.Sleep(time.Until(today.Add(23 * time.Hour)))
 		r.noteRun("cleaner", 3*time.Second)
 		r.noteRun("verify", 2*time.Second)
 		r.noteRun("cleaner", time.Second)
