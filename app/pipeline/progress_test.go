@@ -1,6 +1,7 @@
 package pipeline
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -106,6 +107,45 @@ func TestWaitIsCountedOnce(t *testing.T) {
 		}
 		if until, _ := p.uploader.waits.presentWait(); !until.IsZero() {
 			t.Errorf("a wait until %v is shown", until)
+		}
+	})
+}
+
+// keptWaits is a store that takes down waits, unless it is broken.
+type keptWaits struct {
+	uploadStore
+	kept   []time.Duration
+	broken bool
+}
+
+func (k *keptWaits) AddWait(_ context.Context, _ time.Time, d time.Duration) error {
+	if k.broken {
+		return errors.New("broken")
+	}
+	k.kept = append(k.kept, d)
+	return nil
+}
+
+// What was waited is kept once, also where the disk did not take it at first, and nothing where nothing was waited.
+func TestWaitsAreKeptOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		k := &keptWaits{}
+		p := New(Options{Mappers: noMappers{}, Logger: quiet()})
+		p.uploader.store = k
+		p.uploader.saveWaitTime(t.Context())
+		p.uploader.reportWait(time.Now().Add(time.Minute), "Sentinel's limit of requests is reached")
+		k.broken = true
+		time.Sleep(10 * time.Second)
+		p.uploader.saveWaitTime(t.Context())
+		k.broken = false
+		time.Sleep(5 * time.Second)
+		p.uploader.reportWait(time.Time{}, "")
+		for range 3 {
+			p.uploader.saveWaitTime(t.Context())
+			time.Sleep(watchEvery)
+		}
+		if len(k.kept) != 1 || k.kept[0] != 15*time.Second {
+			t.Errorf("kept %v", k.kept)
 		}
 	})
 }

@@ -98,8 +98,13 @@ func TestPausedTaskWaitsAndIsNotRun(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := New(Options{Mappers: noMappers{}, Logger: quiet()})
 		p.useStores(fakeStore{})
-		if err := p.PauseTask(t.Context(), "convert", true); err != nil {
-			t.Fatal(err)
+		for _, paused := range []bool{false, true, true} { // what it is already changes nothing
+			if err := p.PauseTask(t.Context(), "convert", paused); err != nil {
+				t.Fatal(err)
+			}
+			if !paused && p.converter.awaitResume(t.Context()) != nil {
+				t.Error("it waits though it is not paused")
+			}
 		}
 		if err := p.RunTask(t.Context(), "convert"); !errors.Is(err, job.ErrState) {
 			t.Errorf("running a paused task: %v", err)
@@ -182,6 +187,7 @@ func TestWatchdog(t *testing.T) {
 		p.downloader.setPaused(true)
 		time.Sleep(time.Hour)
 		p.downloader.setPaused(false)
+		time.Sleep(10 * time.Minute)
 		if work.Err() != nil {
 			t.Fatalf("ended too early: %v", context.Cause(work))
 		}

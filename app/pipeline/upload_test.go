@@ -398,3 +398,30 @@ func TestUploadIsKilledWhileItReads(t *testing.T) {
 		}
 	})
 }
+
+// TASKS says until when Sentinel makes Upload wait, however long that is, and the day counts it. The request after it has its own time.
+func TestAWaitIsShownAndCounted(t *testing.T) {
+	in(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.put("Alpha", "a.example")
+		w.must(w.far.Inject(sentinelserver.Fault{Kind: sentinelserver.Throttle, Seconds: 3000, Count: 1}))
+		w.must(w.far.Inject(sentinelserver.Fault{Kind: sentinelserver.Slow, Seconds: 45, After: 1}))
+		w.saveOnly(job.Full, query("", "Alpha"))
+		time.Sleep(time.Minute)
+		until, _ := w.p.uploader.waits.presentWait()
+		if detail := w.p.Tasks()[3].Detail; !strings.HasSuffix(detail, "Next request at "+until.UTC().Format("15:04:05 UTC")+".") || !strings.HasPrefix(detail, "Sentinel") {
+			t.Errorf("TASKS says %q", detail)
+		}
+		time.Sleep(time.Until(until) + 10*time.Second)
+		if detail := w.p.Tasks()[3].Detail; detail != "" {
+			t.Errorf("after the wait TASKS says %q", detail)
+		}
+		w.awaitIdle(job.Full)
+		time.Sleep(time.Minute)
+		done, err := w.store.Activity(t.Context(), time.Now(), time.Now())
+		w.must(err)
+		if len(done.Waits) != 1 || done.Waits[0].Waited.Round(time.Minute) != 50*time.Minute {
+			t.Errorf("it waited %v", done.Waits)
+		}
+	})
+}
