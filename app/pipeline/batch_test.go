@@ -136,3 +136,18 @@ func TestBatchesKeepTheOrderOfAnObject(t *testing.T) {
 		}
 	})
 }
+
+// A later version of an object waits until the request with the one before has ended.
+func TestABatchLeavesOutWhatIsUnderWay(t *testing.T) {
+	q := outboxQueue{rows: []store.Outgoing{row(1, 7, "a", 1)}, underWay: map[int64]bool{}}
+	first, _ := q.nextBatch()
+	q.startBatch(first)
+	q.rows = append(q.rows, row(2, 7, "a", 1), row(3, 8, "a", 1))
+	if b, _ := q.nextBatch(); len(b.rows) != 1 || b.rows[0].Seq != 3 {
+		t.Errorf("beside the first version goes %+v", b.rows)
+	}
+	q.endBatch(first)
+	if b, _ := q.nextBatch(); len(b.rows) != 2 {
+		t.Errorf("after it goes %+v", b.rows)
+	}
+}

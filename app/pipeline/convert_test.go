@@ -12,8 +12,8 @@ import (
 
 // What Convert makes of an indicator: how many objects it gives, and what REPORT says of it and shows.
 func TestWhatConvertReports(t *testing.T) {
-	const raw = `{"id":5,"type":"Host","ownerName":"Alpha","summary":"a.example","hostName":"a.example"}`
-	const head = `{"id":5,"type":"Host","ownerName":"Alpha"}`
+	const raw = `{"id":25,"type":"Host","ownerName":"Alpha","summary":"a.example","hostName":"a.example"}`
+	const head = `{"id":25,"type":"Host","ownerName":"Alpha"}`
 	long := raw[:len(raw)-1] + `,"description":"` + strings.Repeat("x", maxRaw-len(raw)-len(`,"description":""`)) + `"}`
 	full := `"` + strings.Repeat(`x`, stix.MaxText/2) + `"`
 	for name, c := range map[string]struct {
@@ -25,18 +25,18 @@ func TestWhatConvertReports(t *testing.T) {
 		shown       string
 		unconverted bool
 	}{
-		"a host":                  {indicator: threatconnect.Indicator{ID: 5, Type: "Host", Raw: []byte(raw)}, objects: 1},
+		"a host":                  {indicator: threatconnect.Indicator{ID: 25, Type: "Host", Raw: []byte(raw)}, objects: 1},
 		"without an id":           {threatconnect.Indicator{Type: "Host", Raw: []byte(raw)}, nil, 0, job.CodeUnreadable, "ThreatConnect's answer has an indicator that cannot be read: it has no id.", raw, true},
-		"unreadable":              {threatconnect.Indicator{ID: 5, Type: "Host", Unreadable: "It is too large."}, nil, 0, job.CodeUnreadable, "Indicator 5 cannot be read. It is too large.", head, true},
-		"of a type without one":   {threatconnect.Indicator{ID: 5, Type: "Mutex", Raw: []byte(raw)}, nil, 0, job.CodeNoMapper, `No installed mapper takes the type "Mutex".`, raw, true},
-		"that the mapper dies of": {threatconnect.Indicator{ID: 5, Type: "Host", Raw: []byte("deadly")}, nil, 0, job.CodeMapperFailed, "the mapper died", "deadly", true},
-		"that gives nothing":      {threatconnect.Indicator{ID: 5, Type: "Host", Raw: []byte(`{"id":5}`)}, nil, 0, job.CodeInvalidValue, "", `{"id":5}`, false},
-		"read without its tags": {threatconnect.Indicator{ID: 5, Type: "Host", Raw: []byte(raw), LeftOut: []string{"tags"}}, nil, 1, job.CodeNote,
+		"unreadable":              {threatconnect.Indicator{ID: 25, Type: "Host", Unreadable: "It is too large."}, nil, 0, job.CodeUnreadable, "Indicator 25 cannot be read. It is too large.", head, true},
+		"of a type without one":   {threatconnect.Indicator{ID: 25, Type: "Mutex", Raw: []byte(raw)}, nil, 0, job.CodeNoMapper, `No installed mapper takes the type "Mutex".`, raw, true},
+		"that the mapper dies of": {threatconnect.Indicator{ID: 25, Type: "Host", Raw: []byte("deadly")}, nil, 0, job.CodeMapperFailed, "the mapper died", "deadly", true},
+		"that gives nothing":      {threatconnect.Indicator{ID: 25, Type: "Host", Raw: []byte(`{"id":5}`)}, nil, 0, job.CodeInvalidValue, "", `{"id":5}`, false},
+		"read without its tags": {threatconnect.Indicator{ID: 25, Type: "Host", Raw: []byte(raw), LeftOut: []string{"tags"}}, nil, 1, job.CodeNote,
 			"ThreatConnect's answer is too large or damaged with its tags. It is sent without.", raw, false},
-		"whose labels give way": {threatconnect.Indicator{ID: 5, Type: "Host", Raw: []byte(raw[:len(raw)-1] + `,"tags":{"data":[{"name":` + full + `}]}}`)}, []string{full}, 1, job.CodeNote,
+		"whose labels give way": {threatconnect.Indicator{ID: 25, Type: "Host", Raw: []byte(raw[:len(raw)-1] + `,"tags":{"data":[{"name":` + full + `}]}}`)}, []string{full}, 1, job.CodeNote,
 			"the object has no room for 1 of its labels beside those of its query, which are left out", head, false},
-		"as large as is shown": {threatconnect.Indicator{ID: 5, Type: "Mutex", Raw: []byte(long)}, nil, 0, job.CodeNoMapper, `No installed mapper takes the type "Mutex".`, long, true},
-		"too large to be shown": {threatconnect.Indicator{ID: 5, Type: "Mutex", Raw: []byte(long + " ")}, nil, 0, job.CodeNoMapper,
+		"as large as is shown": {threatconnect.Indicator{ID: 25, Type: "Mutex", Raw: []byte(long)}, nil, 0, job.CodeNoMapper, `No installed mapper takes the type "Mutex".`, long, true},
+		"too large to be shown": {threatconnect.Indicator{ID: 25, Type: "Mutex", Raw: []byte(long + " ")}, nil, 0, job.CodeNoMapper,
 			`No installed mapper takes the type "Mutex".`, strings.Replace(head, "Host", "Mutex", 1), true},
 	} {
 		mappers := newInProcess()

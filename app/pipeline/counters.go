@@ -118,17 +118,18 @@ func (e extent) share() float64 {
 // furthest keeps how far each stage was at most: what is still to come is an estimate that may grow, and no bar runs backwards
 // for that.
 type furthest struct {
-	mu     sync.Mutex
-	stages [3]float64
+	mu sync.Mutex
+	shares
 }
 
-func (f *furthest) advance(stages [3]float64) [3]float64 {
+// shares are how far each stage is.
+type shares struct{ download, convert, upload float64 }
+
+func (f *furthest) advance(s shares) shares {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	for i, share := range stages {
-		f.stages[i] = max(f.stages[i], share)
-	}
-	return f.stages
+	f.shares = shares{max(f.download, s.download), max(f.convert, s.convert), max(f.upload, s.upload)}
+	return f.shares
 }
 
 // rateSpan is over how many seconds the rate is shown.

@@ -300,7 +300,7 @@ type spoiledReads struct {
 	rows      []threatconnect.Indicator
 	err       error
 	ledgerErr error
-	forgotten []int64
+	forgotten []ledger.Origin
 }
 
 func (s *spoiledReads) Inactive(_ context.Context, _, _ []string, _ time.Time, handle func([]int64) error) error {
@@ -322,8 +322,10 @@ func (s *spoiledReads) Owners(context.Context) ([]threatconnect.Owner, error) {
 	return []threatconnect.Owner{{Name: "Alpha"}}, nil
 }
 
-func (s *spoiledReads) Forget(_ context.Context, _ int64, ids []int64, _ ledger.Loss) error {
-	s.forgotten = append(s.forgotten, ids...)
+func (s *spoiledReads) Forget(_ context.Context, query int64, ids []int64, _ ledger.Loss) error {
+	for _, id := range ids {
+		s.forgotten = append(s.forgotten, ledger.Origin{Query: query, Indicator: id})
+	}
 	return nil
 }
 
@@ -385,9 +387,18 @@ func TestWhatIsForgottenWhenItIsAskedFor(t *testing.T) {
 			q.Rank = 0
 			r.queries, r.deleted = nil, []store.RunQuery{q}
 		}
-		origins := []ledger.Origin{{Query: 7, Indicator: 2}, {Query: 7, Indicator: 1}, {Query: 7, Indicator: 2}, {Query: 8, Indicator: 3}}
-		if err := r.recheckOrigins(origins, ledger.Certain); err != nil || !slices.Equal(c.forgotten, c.want) {
-			t.Errorf("%s: forgotten %v, want %v (%v)", name, c.forgotten, c.want, err)
+		r.queries = append(r.queries, store.RunQuery{Query: store.Query{Rank: 2, Owners: []string{"Alpha"}}, Number: 9})
+		origins := []ledger.Origin{{Query: 7, Indicator: 2}, {Query: 7, Indicator: 1}, {Query: 7, Indicator: 2}, {Query: 8, Indicator: 3}, {Query: 9, Indicator: 4}}
+		err := r.recheckOrigins(origins, ledger.Certain)
+		of := map[int64][]int64{}
+		for _, o := range c.forgotten {
+			of[o.Query] = append(of[o.Query], o.Indicator)
+		}
+		if err != nil || !slices.Equal(of[7], c.want) || len(of[8]) > 0 {
+			t.Errorf("%s: forgotten %v, want %v (%v)", name, of, c.want, err)
+		}
+		if name == "one came" && !slices.Equal(of[9], []int64{4}) {
+			t.Errorf("of the query behind it %v was forgotten", of[9])
 		}
 	}
 }
@@ -471,5 +482,147 @@ func TestPlacesGoOnOverTheChunksOfAPage(t *testing.T) {
 		}
 		w.done(w.save(job.Full, query("", "Alpha", "Beta")))
 		w.wantWinner("a.example", "Alpha")
+	})
+}
+
+// What was moved to another owner after the window ended is on the list of what was deleted, and not yet in the window. It is found
+// in whichever query selects it now, and nothing is retired.
+func TestWhatMovedAfterTheWindowIsNotRetired(t *testing.T) {
+	for name, queries := range map[string][]store.Query{
+		"one query":  {query("", "Alpha", "Beta")},
+		"the first":  {query("", "Beta"), query("", "Alpha")},
+		"the second": {query("", "Alpha"), query("", "Beta")},
+		"of three":   {query("", "Alpha"), query("", "Beta"), query("", "Home")},
+	} {
+		t.Run(name, func(t *testing.T) {
+			in(t, func(t *testing.T) {
+				w := newWorld(t)
+				moved := w.put("Alpha", "a.example")
+				w.put("Alpha", "b.example")
+				time.Sleep(time.Hour)
+				w.done(w.save(job.Full, queries...))
+				time.Sleep(time.Hour)
+				w.must(w.tc.Delete(moved))
+				w.put("Beta", "a.example")
+				if j := w.done(w.await(w.submit(job.Delta).RequestID)); j.Retired != 0 {
+					t.Errorf("%+v", j.Counts)
+				}
+				w.wantWinner("a.example", "Beta")
+				w.done(w.runJob(job.Reconcile))
+				w.check(true)
+			})
+		})
+	}
+}
+
+// A vacancy goes to the next candidate that is still there, however many before it are not.
+func TestVacanciesAreFilledInRounds(t *testing.T) {
+	in(t, func(t *testing.T) {
+		w := newWorld(t)
+		first, second := w.put("Alpha", "a.example", "x"), w.put("Beta", "a.example", "x")
+		w.put("Home", "a.example", "x")
+		time.Sleep(time.Hour)
+		w.done(w.save(job.Full, query(`tag = "x"`, "Alpha"), query(`tag = "x"`, "Beta"), query(`tag = "x"`, "Home")))
+		time.Sleep(time.Hour)
+		w.must(w.tc.Delete(first))
+		w.must(w.tc.SetTags(second))
+		w.done(w.runJob(job.Delta))
+		w.wantWinner("a.example", "Home")
+		w.check(true)
+	})
+}
+
+// Without a query nothing is selected: an update that reads everything retires what those gave that were deleted.
+func TestAnUpdateWithoutQueries(t *testing.T) {
+	in(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.put("Alpha", "a.example")
+		w.done(w.save(job.Full, query("", "Alpha")))
+		w.saveOnly(job.Delta)
+		time.Sleep(time.Minute)
+		w.done(w.runJob(job.Reconcile))
+		w.wantWinner("a.example", "")
+	})
+}
+
+// A query that fails once was not read, though what is known of it can be asked for by its ids: what is new was not seen.
+func TestAQueryThatFailsOnce(t *testing.T) {
+	in(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.put("Alpha", "a.example")
+		w.done(w.save(job.Full, query("", "Alpha")))
+		w.put("Alpha", "new.example")
+		w.must(w.tc.Inject(tcserver.Fault{Kind: tcserver.Status, Status: http.StatusBadRequest, Path: "/api/v3/indicators", Count: 1}))
+		if j := w.runJob(job.Full); j.Status != job.Failed || !strings.Contains(j.Message, "Query 1 could not be read") {
+			t.Errorf("%s: %s", j.Status, j.Message)
+		}
+		w.done(w.runJob(job.Delta))
+		w.check(false)
+	})
+}
+
+// Download fails while Convert is paused with what was read before: the job ends all the same.
+func TestAJobThatFailsBesideAPausedConvert(t *testing.T) {
+	in(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.fill(chunkSize + 10) // more than a page
+		w.must(w.p.PauseTask(t.Context(), "convert", true))
+		w.must(w.tc.Inject(tcserver.Fault{Kind: tcserver.Status, Status: http.StatusUnauthorized, Path: "/api/v3/indicators", After: 1, Count: -1}))
+		w.saveOnly(job.Full, query("", "Alpha"))
+		began := time.Now()
+		time.Sleep(5 * time.Second)
+		jobs, _, err := w.store.Jobs(t.Context(), store.JobFilter{Limit: 1})
+		w.must(err)
+		if j := w.await(jobs[0].RequestID); j.Status != job.Failed || time.Since(began) > time.Minute {
+			t.Errorf("%s after %v: %s", j.Status, time.Since(began), j.Message)
+		}
+	})
+}
+
+// slowRetire is a store that takes its time to retire.
+type slowRetire struct{ taskStores }
+
+func (s slowRetire) Retire(ctx context.Context, number int64, complete bool, now time.Time) (store.Retirement, error) {
+	time.Sleep(time.Minute)
+	return s.taskStores.Retire(ctx, number, complete, now)
+}
+
+// The screens tell how much there is to read over all pages, that Convert alone is at work when all is read, and count what is retired.
+func TestProgressOfPagesAndRetirements(t *testing.T) {
+	in(t, func(t *testing.T) {
+		w := newWorld(t, func(w *world) { w.wrap = func(s *store.Store) taskStores { return slowRetire{s} } })
+		ids := w.fill(chunkSize + 10) // more than a page
+		w.done(w.save(job.Full, query("", "Alpha")))
+		w.must(w.p.PauseTask(t.Context(), "upload", true))
+		w.must(w.tc.Delete(ids[0]))
+		w.submit(job.Full)
+		time.Sleep(30 * time.Second)
+		const left = chunkSize + 9
+		if p := w.p.Progress(); p.Stage != "Convert" || p.Expected != left || p.Downloaded != left || p.DownloadShare != 1 || p.ConvertShare != 1 || p.Queued != left || p.ExpectsMore {
+			t.Errorf("while it retires: %+v", p)
+		}
+		if download := w.p.Tasks()[1]; download.Status != "Idle" {
+			t.Errorf("%+v", download)
+		}
+		time.Sleep(time.Minute)
+		if p := w.p.Progress(); p.Stage != "Upload" || p.Queued != left+1 || !p.AllQueued {
+			t.Errorf("when all is queued: %+v", p)
+		}
+	})
+}
+
+// TASKS says what Download asks for after the queries, too.
+func TestDownloadLooksForWhatHasGoneInTheEnd(t *testing.T) {
+	in(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.put("Alpha", "a.example")
+		w.done(w.save(job.Full, query("confidence > 1", "Alpha")))
+		w.must(w.tc.Inject(tcserver.Fault{Kind: tcserver.TQLRefuse, Match: "confidence > 1", Count: -1}))
+		w.must(w.tc.Inject(tcserver.Fault{Kind: tcserver.Hang, Path: "/api/v3/indicators/deleted", Count: -1}))
+		w.submit(job.Full)
+		time.Sleep(time.Minute)
+		if download := w.p.Tasks()[1]; download.Detail != "Looking for what has gone" {
+			t.Errorf("%+v", download)
+		}
 	})
 }

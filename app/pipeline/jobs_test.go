@@ -209,6 +209,10 @@ func TestWhatBeginsAndEndsWithAJob(t *testing.T) {
 	in(t, func(t *testing.T) {
 		w := newWorld(t)
 		w.put("Alpha", "a.example")
+		w.mappers.before = func(context.Context, string, [][]byte) error {
+			time.Sleep(2 * scheduleEvery)
+			return nil
+		}
 		first := w.done(w.save(job.Full, query("", "Alpha")))
 		synctest.Wait()
 		if next := w.p.Tasks()[0].NextRun; !next.Equal(first.DateQueued.Add(w.options.Interval)) {

@@ -124,8 +124,8 @@ func (v *Progress) addShares(a *attempt, read extent) {
 	if v.ExpectedUploads > 0 {
 		upload = float64(v.Uploaded) / float64(v.ExpectedUploads)
 	}
-	far := a.furthest.advance([3]float64{download, convert, upload})
-	v.DownloadShare, v.ConvertShare, v.UploadShare = far[0], far[1], far[2]
+	far := a.furthest.advance(shares{download, convert, upload})
+	v.DownloadShare, v.ConvertShare, v.UploadShare = far.download, far.convert, far.upload
 }
 
 // longSilence is how long ThreatConnect may take to answer before the screens say so.

@@ -1,0 +1,68 @@
+package pipeline
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// countedOutbox is an outbox of so many rows.
+type countedOutbox struct {
+	rows, counts int64
+	err          error
+}
+
+func (c *countedOutbox) OutboxSize(context.Context) (int64, error) {
+	c.counts++
+	return c.rows, c.err
+}
+
+// Who waits for room goes on when so many rows were sent, at once where that is told and else when they are counted again.
+func TestRoomInTheOutbox(t *testing.T) {
+	in(t, func(t *testing.T) {
+		c := &countedOutbox{rows: outboxFull}
+		g := newOutboxGauge(c)
+		if err := g.recount(t.Context()); err != nil || g.isFull() {
+			t.Errorf("%d rows are too many, %v", g.rows.Load(), err)
+		}
+		if g.addRows(1); !g.isFull() {
+			t.Errorf("%d rows are not too many", g.rows.Load())
+		}
+		waits := func() chan error {
+			ended := make(chan error, 1)
+			go func() { ended <- g.awaitRoom(t.Context()) }()
+			synctest.Wait()
+			return ended
+		}
+		wantWaiting := func(ended chan error, want bool) {
+			t.Helper()
+			if synctest.Wait(); (len(ended) == 0) != want {
+				t.Errorf("with %d rows it waits: %t", g.rows.Load(), !want)
+			}
+		}
+		ended := waits()
+		g.removeRows(outboxFull - outboxRoom)
+		wantWaiting(ended, true)
+		c.rows = outboxRoom
+		g.removeRows(1)
+		wantWaiting(ended, false)
+
+		g.rows.Store(outboxFull + 1)
+		ended = waits()
+		c.counts = 0
+		time.Sleep(recountEvery)
+		if wantWaiting(ended, false); c.counts != 2 {
+			t.Errorf("counted %d times", c.counts)
+		}
+
+		g.rows.Store(outboxFull + 1)
+		ended = waits()
+		c.err = errors.New("broken")
+		time.Sleep(recountEvery)
+		if wantWaiting(ended, false); !errors.Is(<-ended, c.err) {
+			t.Error("that the rows cannot be counted is not told")
+		}
+	})
+}
