@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -231,4 +232,191 @@ func TestProgressGoesForward(t *testing.T) {
 			})
 		})
 	}
+}
+
+// What the screens show of an attempt, by what was counted of it.
+func TestWhatProgressShows(t *testing.T) {
+	type want struct {
+		expected, uploads         int64
+		download, convert, upload float64
+		more, atLeast             bool
+		remaining                 time.Duration
+		stage                     string
+	}
+	read := func(size int64, read, applied int) func(a *attempt) {
+		return func(a *attempt) {
+			a.reading.beginQueries(1)
+			a.reading.beginQuery()
+			a.reading.setSize(size)
+			a.reading.addRead(read)
+			a.reading.addApplied(applied)
+		}
+	}
+	sent := func(queued, uploaded int64) func(a *attempt) {
+		return func(a *attempt) {
+			a.queued.Add(queued)
+			a.countUploaded(uploaded)
+		}
+	}
+	allRead := func(a *attempt) { a.allRead.Store(true) }
+	allQueued := func(a *attempt) {
+		allRead(a)
+		close(a.allQueued)
+	}
+	for name, c := range map[string]struct {
+		before job.Counts
+		pace   float64
+		done   []func(a *attempt)
+		want   want
+	}{
+		"nothing was read":           {job.Counts{}, 0, nil, want{more: true, atLeast: true, stage: "Download"}},
+		"it is not said how much":    {job.Counts{}, 0, []func(*attempt){read(-1, 4, 2)}, want{expected: 4, more: true, atLeast: true, stage: "Download"}},
+		"all is read, of what size":  {job.Counts{}, 0, []func(*attempt){read(-1, 4, 2), sent(2, 1), allRead}, want{expected: 4, uploads: 2, download: 1, upload: 0.5, stage: "Convert", remaining: 10 * time.Second}},
+		"nothing is applied":         {job.Counts{}, 0, []func(*attempt){read(8, 4, 0)}, want{expected: 8, download: 0.5, stage: "Download"}},
+		"one is applied":             {job.Counts{}, 0, []func(*attempt){read(8, 1, 1), sent(2, 1)}, want{expected: 8, uploads: 16, download: 0.125, convert: 0.125, upload: 0.0625, stage: "Download", remaining: 150 * time.Second}},
+		"half is applied":            {job.Counts{}, 0, []func(*attempt){read(8, 4, 2), sent(2, 2)}, want{expected: 8, uploads: 8, download: 0.5, convert: 0.25, upload: 0.25, stage: "Download", remaining: 30 * time.Second}},
+		"more came than was said":    {job.Counts{}, 0, []func(*attempt){read(4, 8, 8), sent(8, 4)}, want{expected: 8, uploads: 8, download: 1, convert: 1, upload: 0.5, stage: "Download", remaining: 10 * time.Second}},
+		"what is applied came twice": {job.Counts{}, 0, []func(*attempt){read(8, 4, 6), sent(6, 6)}, want{expected: 8, uploads: 8, download: 0.5, convert: 0.5, upload: 0.75, stage: "Download", remaining: 3 * time.Second}},
+		"all is queued":              {job.Counts{}, 0, []func(*attempt){read(8, 4, 4), sent(5, 2), allQueued}, want{expected: 8, uploads: 5, download: 1, convert: 1, upload: 0.4, stage: "Upload", remaining: 15 * time.Second}},
+		"none is to be sent":         {job.Counts{}, 0, []func(*attempt){read(8, 8, 8), allQueued}, want{expected: 8, download: 1, convert: 1, upload: 1, stage: "Upload"}},
+		"one is to be sent":          {job.Counts{}, 0, []func(*attempt){read(1, 1, 1), sent(1, 0), allQueued}, want{expected: 1, uploads: 1, download: 1, convert: 1, stage: "Upload"}},
+		"more was answered":          {job.Counts{}, 0, []func(*attempt){read(8, 8, 8), sent(2, 3), allQueued}, want{expected: 8, uploads: 3, download: 1, convert: 1, upload: 1, stage: "Upload"}},
+		"some was queued before":     {job.Counts{Queued: 1}, 0, []func(*attempt){read(8, 4, 4), sent(4, 1)}, want{expected: 8, uploads: 9, download: 0.5, convert: 0.5, upload: 1. / 9, stage: "Download", atLeast: true, remaining: 80 * time.Second}},
+		"before, and all is queued":  {job.Counts{Queued: 1}, 0, []func(*attempt){read(8, 8, 8), sent(1, 1), allQueued}, want{expected: 8, uploads: 2, download: 1, convert: 1, upload: 0.5, stage: "Upload", remaining: 10 * time.Second}},
+		"as fast as Sentinel allows": {job.Counts{}, 0.1, []func(*attempt){read(8, 8, 8), sent(4, 2), allQueued}, want{expected: 8, uploads: 4, download: 1, convert: 1, upload: 0.5, stage: "Upload", remaining: 20 * time.Second}},
+		"before the first is sent":   {job.Counts{}, 0.1, []func(*attempt){read(8, 8, 8), sent(4, 0), allQueued}, want{expected: 8, uploads: 4, download: 1, convert: 1, stage: "Upload", remaining: 40 * time.Second}},
+		"slower than is allowed":     {job.Counts{}, 1, []func(*attempt){read(8, 8, 8), sent(4, 2), allQueued}, want{expected: 8, uploads: 4, download: 1, convert: 1, upload: 0.5, stage: "Upload", remaining: 10 * time.Second}},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			p := New(Options{Mappers: noMappers{}, Logger: quiet(), Pace: c.pace})
+			a := newAttempt(t.Context(), job.Job{RequestID: "x", Counts: c.before}, nil, p.disk, 0)
+			p.current.Store(a)
+			time.Sleep(10 * time.Second)
+			for _, do := range c.done {
+				do(a)
+			}
+			v := p.Progress()
+			got := want{v.Expected, v.ExpectedUploads, v.DownloadShare, v.ConvertShare, v.UploadShare, v.ExpectsMore, v.AtLeast, v.Remaining, v.Stage}
+			if got != c.want {
+				t.Errorf("%s:\n%+v, not\n%+v", name, got, c.want)
+			}
+		})
+	}
+}
+
+// How much was read counts the queries alike, the rows of one within it, and what one lacks not for another.
+func TestShareOfTheQueries(t *testing.T) {
+	var r reading
+	wantShare := func(want float64, sized bool) {
+		t.Helper()
+		if e := r.present(); e.share() != want || e.isSized() != sized {
+			t.Errorf("%v was read, sized %t; want %v, %t", e.share(), e.isSized(), want, sized)
+		}
+	}
+	wantShare(0, false)
+	r.beginQueries(4)
+	wantShare(0, false)
+	r.beginQuery()
+	wantShare(0, false)
+	r.setSize(1)
+	r.addRead(1)
+	wantShare(0.25, false)
+	r.beginQuery()
+	wantShare(0.25, false)
+	r.setSize(4)
+	r.addRead(2)
+	r.addApplied(2)
+	wantShare(0.375, false)
+	r.beginQuery()
+	r.setSize(0)
+	wantShare(0.5, false)
+	r.beginQuery()
+	r.setSize(2)
+	r.addRead(4)
+	wantShare(1, true)
+	if e := r.present(); e.expected != 7 || e.read != 7 || e.applied != 2 || e.unread() != 5 {
+		t.Errorf("%+v", e)
+	}
+	r.addApplied(9)
+	if n := r.present().unread(); n != 0 {
+		t.Errorf("%d are unread", n)
+	}
+	r.setSize(-1)
+	wantShare(0.75, false)
+	r.beginQueries(0)
+	wantShare(0, false)
+}
+
+// No stage runs backwards, whatever becomes of another.
+func TestNoStageRunsBackwards(t *testing.T) {
+	var f furthest
+	f.advance(shares{0.5, 0.2, 0.4})
+	if got := f.advance(shares{0.4, 0.3, 0.1}); got != (shares{0.5, 0.3, 0.4}) {
+		t.Errorf("%+v", got)
+	}
+}
+
+// The rate is that of the seconds which are over, of the last ten at most; in the first moments it is that of a second.
+func TestRateOfTheLastSeconds(t *testing.T) {
+	start := time.Unix(1_000_000, 0)
+	for name, c := range map[string]struct {
+		at, elapsed time.Duration
+		want        float64
+	}{
+		"within the second":     {0, time.Second, 0},
+		"after half a second":   {time.Second, time.Second / 2, 100},
+		"after five":            {5 * time.Second, 5 * time.Second, 20},
+		"after ten":             {10 * time.Second, 10 * time.Second, 10},
+		"after ten, for long":   {10 * time.Second, time.Hour, 10},
+		"when it is gone":       {11 * time.Second, 11 * time.Second, 0},
+		"when the place is new": {12 * time.Second, 12 * time.Second, 0},
+	} {
+		var r rate
+		r.addCount(start, 60)
+		r.addCount(start, 40)
+		if got := r.perSecond(start.Add(c.at), c.elapsed); got != c.want {
+			t.Errorf("%s: %v a second, not %v", name, got, c.want)
+		}
+	}
+}
+
+// While no update runs, the screens tell how much is left of those before, as far as it is known.
+func TestLeftover(t *testing.T) {
+	p := New(Options{Mappers: noMappers{}, Logger: quiet()})
+	for rows, want := range map[int64]int64{5: 5, 0: 0, -3: 0} {
+		p.outbox.rows.Store(rows)
+		if v := p.Progress(); v != (Progress{Leftover: want}) {
+			t.Errorf("%d rows: %+v", rows, v)
+		}
+	}
+}
+
+// ThreatConnect's silence is told from half a minute on, of Download at work.
+func TestSilence(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := newTask(aboutDownloader)
+		wantSilence := func(want bool) {
+			t.Helper()
+			if said := describeSilence(d); (said != "") != want || want && !strings.Contains(said, d.active.UTC().Format("15:04:05 UTC")) {
+				t.Errorf("it says %q", said)
+			}
+		}
+		time.Sleep(time.Hour)
+		wantSilence(false)
+		defer d.beginWork(func(error) {})()
+		time.Sleep(longSilence - time.Second)
+		wantSilence(false)
+		time.Sleep(time.Second)
+		wantSilence(true)
+		d.setPaused(true)
+		wantSilence(false)
+		d.setPaused(false)
+		wantSilence(false)
+		time.Sleep(longSilence)
+		wantSilence(true)
+		endWait := d.beginWait()
+		wantSilence(false)
+		endWait()
+		wantSilence(false)
+	})
 }
