@@ -515,6 +515,24 @@ func TestWhatMovedAfterTheWindowIsNotRetired(t *testing.T) {
 	}
 }
 
+// What changed after the window ended and gives another object now leaves the one before to the next candidate, in the same update.
+func TestWhatChangedAfterTheWindowLeavesItsPlace(t *testing.T) {
+	in(t, func(t *testing.T) {
+		w := newWorld(t)
+		gone, changed := w.put("Alpha", "gone.example"), w.put("Alpha", "a.example")
+		w.put("Beta", "a.example")
+		time.Sleep(time.Hour)
+		w.done(w.save(job.Full, query("", "Alpha"), query("", "Beta")))
+		time.Sleep(time.Hour)
+		w.must(w.tc.Delete(gone))
+		w.must(w.tc.Modify(changed, map[string]any{"hostName": "b.example", "summary": "b.example"}))
+		w.done(w.await(w.submit(job.Delta).RequestID))
+		w.wantWinner("a.example", "Beta")
+		w.wantWinner("b.example", "Alpha")
+		w.check(false)
+	})
+}
+
 // A vacancy goes to the next candidate that is still there, however many before it are not.
 func TestVacanciesAreFilledInRounds(t *testing.T) {
 	in(t, func(t *testing.T) {

@@ -2,6 +2,7 @@ package pipeline
 
 import (
 	"context"
+	"slices"
 	"strings"
 	"time"
 
@@ -84,11 +85,8 @@ func (p *Pipeline) addOpenJobs(ctx context.Context, v *Overview) error {
 		v.Running = &running[0]
 	}
 	waiting, _, err := p.listNewest(ctx, maxJobsTold, job.Pending)
-	for i := range waiting {
-		if waiting[i].RetryAfter != nil && waiting[i].Message != "" {
-			v.Retried = &waiting[i]
-			break
-		}
+	if i := slices.IndexFunc(waiting, func(j job.Job) bool { return j.RetryAfter != nil }); i >= 0 {
+		v.Retried = &waiting[i]
 	}
 	return err
 }

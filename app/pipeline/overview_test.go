@@ -8,6 +8,7 @@ import (
 
 	"mssentinel/app/job"
 	"mssentinel/app/standin/sentinelserver"
+	"mssentinel/app/standin/tcserver"
 )
 
 func (w *world) overview() Overview {
@@ -70,6 +71,35 @@ func TestOverviewTellsWhoIsSilent(t *testing.T) {
 		w.p.uploader.reportWait(time.Now().Add(time.Minute), "Sentinel's limit of requests is reached: it asked to wait")
 		if v = w.overview(); v.Silent != "" {
 			t.Errorf("the limit is a fault: %q", v.Silent)
+		}
+	})
+}
+
+// The strip tells of a job that asks, and of an update that is tried again by itself, but not of one that only waits.
+func TestOverviewTellsWhatIsAwaited(t *testing.T) {
+	in(t, func(t *testing.T) {
+		w, _ := brakeWorld(t)
+		if v := w.overview(); v.Asking != 0 || v.AskingID != "" || v.Retried != nil {
+			t.Errorf("nothing is awaited: %+v", v)
+		}
+		asks := w.runJob(job.Delta)
+		if v := w.overview(); v.Asking != 1 || v.AskingID != asks.RequestID {
+			t.Errorf("%s asks: %+v", asks.RequestID, v)
+		}
+		w.must(w.p.PauseTask(t.Context(), "download", true))
+		w.submit(job.Full)
+		if v := w.overview(); v.Retried != nil {
+			t.Errorf("one waits: %+v", v.Retried)
+		}
+		w.must(w.p.PauseTask(t.Context(), "download", false))
+		time.Sleep(time.Hour)
+		w.must(w.tc.Inject(tcserver.Fault{Kind: tcserver.Status, Status: 500, Path: "/api/v3/security/owners", Count: -1}))
+		id := w.update()
+		if j := w.await(id); j.Status != job.Pending {
+			t.Fatalf("%s: %s", j.Status, j.Message)
+		}
+		if v := w.overview(); v.Retried == nil || v.Retried.RequestID != id {
+			t.Errorf("%s is tried again: %+v", id, v.Retried)
 		}
 	})
 }

@@ -270,7 +270,8 @@ func TestWhatProgressShows(t *testing.T) {
 		want   want
 	}{
 		"nothing was read":           {job.Counts{}, 0, nil, want{more: true, atLeast: true, stage: "Download"}},
-		"it is not said how much":    {job.Counts{}, 0, []func(*attempt){read(-1, 4, 2)}, want{expected: 4, more: true, atLeast: true, stage: "Download"}},
+		"it is not said how much":    {job.Counts{}, 0, []func(*attempt){read(-1, 4, 2), sent(2, 1)}, want{expected: 4, more: true, atLeast: true, stage: "Download", remaining: 10 * time.Second}},
+		"nothing of it is applied":   {job.Counts{Queued: 2}, 0.1, []func(*attempt){read(8, 4, 0)}, want{expected: 8, download: 0.5, stage: "Download", atLeast: true, remaining: 20 * time.Second}},
 		"all is read, of what size":  {job.Counts{}, 0, []func(*attempt){read(-1, 4, 2), sent(2, 1), allRead}, want{expected: 4, uploads: 2, download: 1, upload: 0.5, stage: "Convert", remaining: 10 * time.Second}},
 		"nothing is applied":         {job.Counts{}, 0, []func(*attempt){read(8, 4, 0)}, want{expected: 8, download: 0.5, stage: "Download"}},
 		"one is applied":             {job.Counts{}, 0, []func(*attempt){read(8, 1, 1), sent(2, 1)}, want{expected: 8, uploads: 16, download: 0.125, convert: 0.125, upload: 0.0625, stage: "Download", remaining: 150 * time.Second}},
@@ -343,8 +344,18 @@ func TestShareOfTheQueries(t *testing.T) {
 	}
 	r.setSize(-1)
 	wantShare(0.75, false)
+	r.setSize(3)
+	wantShare(1, false) // of another it is not known
 	r.beginQueries(0)
 	wantShare(0, false)
+
+	var empty reading
+	empty.beginQueries(1)
+	empty.beginQuery()
+	empty.setSize(0)
+	if e := empty.present(); !e.isSized() || e.share() != 0 {
+		t.Errorf("%+v", e)
+	}
 }
 
 // No stage runs backwards, whatever becomes of another.

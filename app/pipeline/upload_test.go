@@ -425,3 +425,30 @@ func TestAWaitIsShownAndCounted(t *testing.T) {
 		}
 	})
 }
+
+// The answers about a job's objects are counted as they come, those of other jobs are not.
+func TestAnswersAreCountedAsTheyCome(t *testing.T) {
+	of := func(jobs ...int64) (rows []store.Outgoing) {
+		for _, j := range jobs {
+			rows = append(rows, store.Outgoing{Job: j})
+		}
+		return rows
+	}
+	s := store.Settlement{Accepted: of(1, 2, 1)}
+	for _, row := range of(1, 1, 2, 2, 2) {
+		s.Rejected = append(s.Rejected, store.RejectedObject{Outgoing: row})
+	}
+	if n := rowsOf(s, 1); n != 4 {
+		t.Errorf("%d rows are the job's", n)
+	}
+	in(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.fill(900)
+		w.slowUploads(3)
+		w.saveOnly(job.Full, query("", "Alpha"))
+		time.Sleep(5 * time.Second)
+		if p := w.p.Progress(); p.Uploaded != 800 || p.Queued != 900 || p.Rate == 0 {
+			t.Errorf("%+v", p)
+		}
+	})
+}

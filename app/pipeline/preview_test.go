@@ -1,0 +1,46 @@
+package pipeline
+
+import (
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"mssentinel/app/ledger"
+	"mssentinel/app/stix"
+	"mssentinel/app/threatconnect"
+)
+
+// A preview names each indicator that it leaves out, or that came without a part, by its line.
+func TestPreviewSaysWhatIsLeftOut(t *testing.T) {
+	raw := []byte(`{"id":25,"type":"Host","ownerName":"Alpha","summary":"a.example","hostName":"a.example"}`)
+	for name, c := range map[string]struct {
+		indicator        threatconnect.Indicator
+		objects          int
+		problems, reason []string
+	}{
+		"a host":     {threatconnect.Indicator{Type: "Host", Raw: raw}, 1, nil, []string{""}},
+		"unreadable": {threatconnect.Indicator{Type: "Host", Unreadable: "It is too large."}, 0, []string{"Indicator 7 (Host 25 in Alpha): It is too large."}, []string{"It is too large."}},
+		"without its tags": {threatconnect.Indicator{Type: "Host", Raw: raw, LeftOut: []string{"tags"}}, 1,
+			[]string{"Indicator 7 (Host 25 in Alpha): ThreatConnect's answer is too large or damaged with its tags. It is sent without."}, []string{""}},
+		"of another type": {threatconnect.Indicator{Type: "Mutex", Raw: raw}, 0,
+			[]string{"Indicator 7 (Mutex 25 in Alpha): No installed mapper takes this type."}, []string{"No installed mapper takes this type."}},
+	} {
+		var v Preview
+		m := newInProcess()
+		c.indicator.ID, c.indicator.Owner = 25, "Alpha"
+		if err := v.addIndicator(t.Context(), newMapperSet(m, m.ttls()), &ledger.Settings{}, 7, &c.indicator, time.Now()); err != nil {
+			t.Fatal(err)
+		}
+		var reasons []string
+		for _, row := range v.Rows {
+			reasons = append(reasons, row.Reason)
+			if (row.Object != nil) != (c.objects > 0) || row.Indicator != 25 || c.objects > 0 && row.id != stix.ID(hostPattern("a.example")) {
+				t.Errorf("%s: %+v", name, row)
+			}
+		}
+		if diff := cmp.Diff(c.problems, v.Problems) + cmp.Diff(c.reason, reasons); diff != "" || len(v.Objects) != c.objects {
+			t.Errorf("%s: %d objects (-want +got)\n%s", name, len(v.Objects), diff)
+		}
+	}
+}
