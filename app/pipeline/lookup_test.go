@@ -22,6 +22,7 @@ func TestFindAnIndicator(t *testing.T) {
 		md5 := strings.Repeat("a1", 16)
 		file := w.putMembers("Alpha", "File", map[string]any{"md5": md5, "sha1": strings.Repeat("b2", 20), "summary": md5 + " : " + strings.Repeat("b2", 20)})
 		number := w.putMembers("Alpha", "ASN", map[string]any{"AS Number": "ASN64512", "summary": "ASN64512"})
+		last := w.fill(12)[11]
 		q := query("", "Alpha")
 		q.Types = []string{"Host", "File", "ASN"}
 		w.done(w.save(job.Full, q, query("", "Beta")))
@@ -39,9 +40,10 @@ func TestFindAnIndicator(t *testing.T) {
 			}
 		}
 		pattern := "[domain-name:value = 'bad.example']"
-		for _, wanted := range []string{"bad.example", " Bad.Example. ", fmt.Sprint(host)} {
+		for _, wanted := range []string{"bad.example", " Bad.Example. ", fmt.Sprint(host), fmt.Sprintf(" %d ", host)} {
 			find(wanted, pattern)
 		}
+		find(fmt.Sprint(last), "[domain-name:value = 'h11.example']")
 		known, err := w.p.Lookup(t.Context(), "bad.example")
 		w.must(err)
 		if c := known[0].Candidates; len(c) != 2 || c[0].Owner != "Alpha" || c[0].Decision != ledger.Wins || c[1].Owner != "Beta" || c[1].Decision != ledger.LosesToQuery {
@@ -67,8 +69,17 @@ func TestFindAnIndicator(t *testing.T) {
 		}
 		began := time.Now()
 		find("bad.example", pattern)
-		if _, err := w.p.Lookup(t.Context(), strings.Repeat("a1", 16)); err == nil || time.Since(began) > 2*lookupTimeout {
-			t.Errorf("after %v: %v", time.Since(began), err)
+		w.mappers.before = func(ctx context.Context, typ string, raws [][]byte) error {
+			if typ != "File" {
+				return nil
+			}
+			<-ctx.Done()
+			return errors.New("hangs")
+		}
+		for _, unknown := range []string{strings.Repeat("a1", 16), "9223372036854775807"} {
+			if _, err := w.p.Lookup(t.Context(), unknown); err == nil || time.Since(began) > 3*lookupTimeout {
+				t.Errorf("%s after %v: %v", unknown, time.Since(began), err)
+			}
 		}
 	})
 }

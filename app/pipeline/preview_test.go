@@ -1,6 +1,8 @@
 package pipeline
 
 import (
+	"context"
+	"strings"
 	"testing"
 	"time"
 
@@ -9,7 +11,36 @@ import (
 	"mssentinel/app/ledger"
 	"mssentinel/app/stix"
 	"mssentinel/app/threatconnect"
+	"mssentinel/plugins/mapper"
 )
+
+// noting is a mapper that notes something of each indicator.
+type noting struct{ *inProcess }
+
+func (n noting) Map(ctx context.Context, typ string, raws [][]byte, now time.Time) ([]mapper.Answer, error) {
+	answers, err := n.inProcess.Map(ctx, typ, raws, now)
+	for i := range answers {
+		answers[i].Notes = append(answers[i].Notes, "noted")
+	}
+	return answers, err
+}
+
+// What is noted of an indicator is told with its object, and not where it is below the confidence floor.
+func TestPreviewNotes(t *testing.T) {
+	label := strings.Repeat("x", stix.MaxText/2)
+	for floor, want := range map[int][]string{
+		0:  {"Indicator 1 (Host 25 in ): noted", "Indicator 1 (Host 25 in ): " + describeLabelsLeftOut(1)},
+		90: nil,
+	} {
+		var v Preview
+		ind := threatconnect.Indicator{ID: 25, Type: "Host", Raw: []byte(`{"id":25,"type":"Host","ownerName":"Alpha","summary":"a.example","hostName":"a.example","confidence":50,"tags":{"data":[{"name":"` + label + `"}]}}`)}
+		m := newInProcess()
+		err := v.addIndicator(t.Context(), newMapperSet(noting{m}, m.ttls()), &ledger.Settings{MinConfidence: floor, Labels: []string{label + "y"}}, 1, &ind, time.Now())
+		if diff := cmp.Diff(want, v.Problems); err != nil || diff != "" || v.BelowFloor != len(v.Rows)-len(v.Objects) {
+			t.Errorf("with a floor of %d, %d rows: %v (-want +got)\n%s", floor, len(v.Rows), err, diff)
+		}
+	}
+}
 
 // A preview names each indicator that it leaves out, or that came without a part, by its line.
 func TestPreviewSaysWhatIsLeftOut(t *testing.T) {

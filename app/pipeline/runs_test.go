@@ -109,7 +109,7 @@ func TestRunsByTaskAndDay(t *testing.T) {
 	})
 }
 
-// Before the first update nothing is told of its stages.
+// Before the first update nothing is told of its stages. The runs of the tasks are kept while the Service runs, and not only at its end.
 func TestRunsBeforeTheFirstUpdate(t *testing.T) {
 	in(t, func(t *testing.T) {
 		w := newWorld(t)
@@ -117,6 +117,10 @@ func TestRunsBeforeTheFirstUpdate(t *testing.T) {
 		w.must(err)
 		if _, ran := runs["download"]; ran || runs["schedule-downloads"].Count == 0 {
 			t.Errorf("%+v", runs)
+		}
+		time.Sleep(saveRunsEvery + watchEvery)
+		if kept, err := w.store.TaskRuns(t.Context(), time.Now().Add(-RunWindow)); err != nil || len(kept) == 0 {
+			t.Errorf("kept %+v, %v", kept, err)
 		}
 	})
 }
