@@ -405,6 +405,19 @@ func TestSavingAndRunningSkipThePause(t *testing.T) {
 		if took := time.Since(at); took > time.Minute {
 			t.Errorf("took %v", took)
 		}
+		w.must(w.tc.Inject(tcserver.Fault{Kind: tcserver.Status, Status: 500, Count: -1}))
+		failing := w.update()
+		if j := w.await(failing); j.Status != job.Pending {
+			t.Fatal(j.Status)
+		}
+		w.tc.ClearFaults()
+		time.Sleep(lookEvery + lookEvery/10) // Download has just looked
+		at = time.Now()
+		w.saveOnly(job.Delta, query("confidence > 1", "Alpha"))
+		w.done(w.awaitJob(failing, func(j job.Job) bool { return j.Status == job.UploadComplete }))
+		if took := time.Since(at); took > 15*time.Second {
+			t.Errorf("after saving it took %v", took)
+		}
 	})
 }
 

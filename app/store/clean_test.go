@@ -58,10 +58,14 @@ func TestCleanDays(t *testing.T) {
 		f.do(f.AddWait(ctx(), f.now, time.Second))
 		f.do(second(f.BeginSlot(ctx(), f.now)))
 	}
+	for _, days := range []int{32, 31, 0} {
+		f.do(f.AddTaskRuns(ctx(), []TaskRuns{{Slug: "cleaner", Day: noon.AddDate(0, 0, -days), Runs: 1}}))
+	}
 	f.do(f.Clean(ctx(), f.now))
 	f.wantNumber(2, "days", `SELECT count(*) FROM daily`)
 	f.wantNumber(2, "days of waiting", `SELECT count(*) FROM daily_wait`)
 	f.wantNumber(2, "days of updates", `SELECT count(*) FROM daily_update`)
+	f.wantNumber(2, "days of tasks", `SELECT count(*) FROM daily_task`)
 	f.wantNumber(1, "requests", `SELECT count(*) FROM slot`)
 }
 

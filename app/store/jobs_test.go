@@ -654,3 +654,19 @@ func TestTakeBack(t *testing.T) {
 		})
 	}
 }
+
+// Counts of nothing leave no line among the details of a job; what no query gives counts for the job alone.
+func TestTally(t *testing.T) {
+	f := newFixture(t)
+	j := f.begin(job.Full)
+	tally := job.Tally{}
+	tally.Of(j.Number, f.query, "Host").Downloaded = 2
+	tally.Of(j.Number, f.query, "File")
+	tally.Of(j.Number, 0, "Host").Retired = 1
+	tally.Of(0, f.query, "Host").Uploaded = 5
+	f.do(f.inTransaction(ctx(), func(ctx context.Context, tx *transaction) error { return writeTally(ctx, tx, tally) }))
+	f.wantNumber(1, "details", `SELECT count(*) FROM job_detail`)
+	if got := f.newest().Counts; got != (job.Counts{Downloaded: 2, Retired: 1}) {
+		t.Errorf("%+v", got)
+	}
+}
