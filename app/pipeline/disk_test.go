@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"testing/synctest"
@@ -280,10 +281,12 @@ func TestADiskThatSeveralWaitFor(t *testing.T) {
 	in(t, func(t *testing.T) {
 		var log logBuffer
 		d := &disk{log: slog.New(slog.NewTextHandler(&log, nil))}
-		fault := fmt.Errorf("first: %w", sqlite3.Error{Code: sqlite3.ErrFull})
+		var fault atomic.Pointer[error]
+		spoil := func(err error) { fault.Store(&err) }
+		spoil(fmt.Errorf("first: %w", sqlite3.Error{Code: sqlite3.ErrFull}))
 		ended := make(chan error, 3)
 		for range 3 {
-			go func() { ended <- d.retryWrite(t.Context(), func(context.Context) error { return fault }) }()
+			go func() { ended <- d.retryWrite(t.Context(), func(context.Context) error { return *fault.Load() }) }()
 			time.Sleep(time.Second)
 		}
 		wantTrouble := func(want string) {
@@ -293,10 +296,10 @@ func TestADiskThatSeveralWaitFor(t *testing.T) {
 			}
 		}
 		wantTrouble("first")
-		fault = fmt.Errorf("second: %w", sqlite3.Error{Code: sqlite3.ErrReadonly})
+		spoil(fmt.Errorf("second: %w", sqlite3.Error{Code: sqlite3.ErrReadonly}))
 		time.Sleep(2 * unavailableRetry)
 		wantTrouble("second")
-		fault = nil
+		spoil(nil)
 		for range 3 {
 			if err := <-ended; err != nil {
 				t.Error(err)

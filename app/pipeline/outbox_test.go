@@ -3,26 +3,30 @@ package pipeline
 import (
 	"context"
 	"errors"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
 )
 
-// countedOutbox is an outbox of so many rows.
-type countedOutbox struct {
-	rows, counts int64
-	err          error
-}
+// countedOutbox is an outbox of so many rows, below 0 for one that cannot be counted.
+type countedOutbox struct{ rows, counts atomic.Int64 }
+
+var errUncounted = errors.New("broken")
 
 func (c *countedOutbox) OutboxSize(context.Context) (int64, error) {
-	c.counts++
-	return c.rows, c.err
+	c.counts.Add(1)
+	if n := c.rows.Load(); n >= 0 {
+		return n, nil
+	}
+	return 0, errUncounted
 }
 
 // Who waits for room goes on when so many rows were sent, at once where that is told and else when they are counted again.
 func TestRoomInTheOutbox(t *testing.T) {
 	in(t, func(t *testing.T) {
-		c := &countedOutbox{rows: outboxFull}
+		c := &countedOutbox{}
+		c.rows.Store(outboxFull)
 		g := newOutboxGauge(c)
 		if err := g.recount(t.Context()); err != nil || g.isFull() {
 			t.Errorf("%d rows are too many, %v", g.rows.Load(), err)
@@ -45,23 +49,23 @@ func TestRoomInTheOutbox(t *testing.T) {
 		ended := waits()
 		g.removeRows(outboxFull - outboxRoom)
 		wantWaiting(ended, true)
-		c.rows = outboxRoom
+		c.rows.Store(outboxRoom)
 		g.removeRows(1)
 		wantWaiting(ended, false)
 
 		g.rows.Store(outboxFull + 1)
 		ended = waits()
-		c.counts = 0
+		c.counts.Store(0)
 		time.Sleep(recountEvery)
-		if wantWaiting(ended, false); c.counts != 2 {
-			t.Errorf("counted %d times", c.counts)
+		if wantWaiting(ended, false); c.counts.Load() != 2 {
+			t.Errorf("counted %d times", c.counts.Load())
 		}
 
 		g.rows.Store(outboxFull + 1)
 		ended = waits()
-		c.err = errors.New("broken")
+		c.rows.Store(-1)
 		time.Sleep(recountEvery)
-		if wantWaiting(ended, false); !errors.Is(<-ended, c.err) {
+		if wantWaiting(ended, false); !errors.Is(<-ended, errUncounted) {
 			t.Error("that the rows cannot be counted is not told")
 		}
 	})

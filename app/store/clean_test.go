@@ -1,12 +1,15 @@
 package store
 
 import (
+	"context"
+	"fmt"
 	"os"
 	"path/filepath"
 	"testing"
 	"time"
 
 	"mssentinel/app/job"
+	"mssentinel/app/ledger"
 )
 
 // The last 500 jobs are kept, and older ones that still mean something: that wait for an answer, that have something in the
@@ -48,6 +51,40 @@ func TestCleanSends(t *testing.T) {
 	f.do(f.Clean(ctx(), f.now))
 	f.wantNumber(20, "sends", `SELECT count(*) FROM send`)
 	f.wantNumber(toMillis(noon.Add(2*time.Hour)), "the oldest", `SELECT min(at) FROM send`)
+}
+
+// However much is too old, and however little, all of it is dropped at once.
+func TestCleanDropsAllThatIsTooOld(t *testing.T) {
+	for _, n := range []int{1, cleanChunk + 1} {
+		f := newFixture(t)
+		f.fill(n)
+		var old []TaskRuns
+		for i := range n {
+			old = append(old, TaskRuns{Slug: fmt.Sprint(i), Day: noon.AddDate(0, 0, -40), Runs: 1})
+		}
+		f.do(f.AddTaskRuns(ctx(), old))
+		f.do(f.inTransaction(ctx(), func(ctx context.Context, tx *transaction) error {
+			_, err := tx.ExecContext(ctx, `WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 11)
+				INSERT INTO send SELECT object, at + i, job, retire, query, indicator FROM send, n`)
+			return err
+		}))
+		f.do(f.Clean(ctx(), f.now))
+		f.wantNumber(0, "runs of tasks", `SELECT count(*) FROM daily_task`)
+		f.wantNumber(int64(n*keptSends), "sends", `SELECT count(*) FROM send`)
+
+		// Nobody gives them, half of them are vacant, and they stand nowhere for long.
+		f.do(f.inTransaction(ctx(), func(ctx context.Context, tx *transaction) error {
+			_, err := tx.ExecContext(ctx, `DELETE FROM candidate`)
+			if err == nil {
+				_, err = tx.ExecContext(ctx, `UPDATE object SET query = CASE WHEN number % 2 THEN ? ELSE ? END, indicator = 0, state = ?`,
+					ledger.QueryNobody, ledger.QueryVacant, ledger.Retired)
+			}
+			return err
+		}))
+		f.do(f.Clean(ctx(), f.now.Add(100*day24)))
+		f.wantNumber(0, "objects", `SELECT count(*) FROM object`)
+		f.wantNumber(0, "sends", `SELECT count(*) FROM send`)
+	}
 }
 
 func TestCleanDays(t *testing.T) {

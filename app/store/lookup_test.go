@@ -1,6 +1,8 @@
 package store
 
 import (
+	"context"
+	"strings"
 	"testing"
 	"time"
 
@@ -77,6 +79,11 @@ func TestLookup(t *testing.T) {
 	f.upload()
 	if got := lookup()[0]; got.Outlook != ledger.Settled || got.State != ledger.Retired || !got.Sends[0].Retire || !got.ValidUntil.Equal(f.now) {
 		t.Errorf("retired: %+v", got)
+	}
+	over, cancel := context.WithCancel(ctx())
+	cancel()
+	if _, err := f.Lookup(over, []uuid.UUID{one}, f.now); err == nil || !strings.Contains(err.Error(), "looking an indicator up") {
+		t.Errorf("a look-up that is given up: %v", err)
 	}
 	if known, err := f.LookupIndicator(ctx(), 77, f.now); err != nil || known != nil {
 		t.Errorf("an indicator that gives nothing: %+v, %v", known, err)
