@@ -129,8 +129,15 @@ func TestPeopleAreToldThatAJobNeedsConfirmation(t *testing.T) {
 	})
 }
 
+func (w *world) newestJob() job.Job {
+	w.t.Helper()
+	jobs, _, err := w.store.Jobs(w.t.Context(), store.JobFilter{Limit: 1})
+	w.must(err)
+	return jobs[0]
+}
+
 func TestPeopleAreToldThatAnUpdateIsOverdue(t *testing.T) {
-	for _, slug := range []string{"upload", "schedule-downloads"} {
+	for _, slug := range []string{"upload", "schedule-downloads", "download"} {
 		t.Run(slug, func(t *testing.T) {
 			in(t, func(t *testing.T) {
 				w := notifyingWorld(t)
@@ -139,8 +146,12 @@ func TestPeopleAreToldThatAnUpdateIsOverdue(t *testing.T) {
 				time.Sleep(17 * time.Hour) // an update is wanted after 6
 				w.told(0)
 				time.Sleep(2 * time.Hour)
-				name := map[string]string{"upload": "Upload", "schedule-downloads": "Schedule Downloads"}[slug]
-				w.wantMessage(w.told(1)[0], "High", "**Update Overdue.** An update is wanted since 2000-01-01 06:0", "(of 6 hours)", "The last one completed 2000-01-01 00:0", name+" is paused: resume it on TASKS.")
+				name := map[string]string{"upload": "Upload", "schedule-downloads": "Schedule Downloads", "download": "Download"}[slug]
+				waits := ""
+				if slug == "download" {
+					waits = "Update " + w.newestJob().RequestID + " is Pending."
+				}
+				w.wantMessage(w.told(1)[0], "High", "**Update Overdue.** An update is wanted since 2000-01-01 06:0", "(of 6 hours)", "The last one completed 2000-01-01 00:0", name+" is paused: resume it on TASKS.", waits)
 				w.restart() // the pause survives it
 				time.Sleep(3 * time.Hour)
 				w.told(0)
