@@ -69,3 +69,12 @@ func TestPausedTasks(t *testing.T) {
 		t.Error("paused tasks are read though nobody waits")
 	}
 }
+
+// A list of numbers is JSON, also one of none.
+func TestJSONList(t *testing.T) {
+	for want, numbers := range map[string][]int64{"[]": nil, "[7]": {7}, "[-1,0,12]": {-1, 0, 12}} {
+		if got := jsonList(numbers); got != want {
+			t.Errorf("%v is %s", numbers, got)
+		}
+	}
+}
