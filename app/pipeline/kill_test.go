@@ -1,7 +1,9 @@
 package pipeline
 
 import (
+	"bytes"
 	"context"
+	"fmt"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -65,11 +67,13 @@ func killInHand(w *world, slug string) {
 			}
 		})
 	case "convert":
-		var calls atomic.Int64
-		w.mappers.before = func(ctx context.Context, _ string, _ [][]byte) error {
-			if calls.Add(1) == 6 {
-				time.Sleep(2 * time.Second)
-				kill()
+		var second sync.Once // of the chunks
+		w.mappers.before = func(ctx context.Context, _ string, raws [][]byte) error {
+			if bytes.Contains(raws[0], fmt.Appendf(nil, `"h%d.example"`, chunkSize)) {
+				second.Do(func() {
+					time.Sleep(2 * time.Second) // the chunk before is applied
+					kill()
+				})
 			}
 			return ctx.Err()
 		}
