@@ -104,7 +104,8 @@ func (h *watch) look() {
 
 // givenForSure is what the product has to know to be given: by rows that did not change behind its back, and by queries that have
 // selected them under each definition since the last complete update. Where a query may have failed since, only by rows that were
-// there then: what ThreatConnect lists as deleted is gone, and what came in its place was not read.
+// there then: what ThreatConnect lists as deleted is gone, and what came in its place was not read. So it is with a row that took the
+// place of what was deleted, and a row that changed gives nothing while a mapper fails on it.
 func (h *watch) givenForSure(rows []tcserver.Row) map[string]bool {
 	ids := map[string]bool{}
 	for _, row := range rows {
@@ -112,8 +113,14 @@ func (h *watch) givenForSure(rows []tcserver.Row) map[string]bool {
 			definitions := h.definitions[q.Number]
 			return len(definitions) > 0 && !slices.ContainsFunc(definitions, func(q Query) bool { return !h.oracle.takes(q, row) })
 		})
-		if selected && !h.obscure[row.ID] && (!h.troubled || h.rows[row.ID]) {
-			maps.Copy(ids, h.oracle.gives(row))
+		if !selected || h.obscure[row.ID] || h.troubled && !h.rows[row.ID] {
+			continue
+		}
+		hasChanged := h.troubled && h.gave[row.ID] != nil
+		for id := range h.oracle.gives(row) {
+			if !hasChanged || !h.unmapped[row.ID] && !h.departed[id] {
+				ids[id] = true
+			}
 		}
 	}
 	return ids
@@ -151,6 +158,14 @@ func sameSelections(before, after []Query) bool {
 		a.Settings, b.Settings = expected.Settings{}, expected.Settings{}
 		return a.Broken == "" && reflect.DeepEqual(a, b)
 	})
+}
+
+// setUnmapped notes that a mapper fails on an indicator.
+func (h *watch) setUnmapped(indicator int64) {
+	h.mu.Lock()
+	h.unmapped[indicator] = true
+	h.mu.Unlock()
+	h.look()
 }
 
 // setTroubled notes that queries may fail.
@@ -244,6 +259,7 @@ func (h *watch) settled(complete bool) {
 	h.forgetRefusals()
 	clear(h.departed)
 	clear(h.gave)
+	clear(h.unmapped)
 	if complete {
 		h.allBlurred = false
 		clear(h.blurred)

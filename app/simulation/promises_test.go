@@ -67,14 +67,15 @@ func (h *watch) checkNews(asked map[string]bool) {
 	}
 }
 
-// noteAnswer notes how an operator answered.
+// noteAnswer notes how an operator answered. What is given again by then is not kept by the answer.
 func (h *watch) noteAnswer(ids map[string]bool, confirm bool) {
 	h.mu.Lock()
-	defer h.mu.Unlock()
 	clear(h.dismissed) // a question is about all that was kept before, too
 	if !confirm {
 		maps.Copy(h.dismissed, ids)
 	}
+	h.mu.Unlock()
+	h.look()
 }
 
 // shortestThrottle is less than what Sentinel ever asks to wait in a history.

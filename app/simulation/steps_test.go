@@ -324,6 +324,7 @@ func (w *world) inject(f Fault) {
 		w.must(w.far.Inject(fault))
 	case "mapper":
 		if row := w.row(f.Slot); row != nil {
+			w.watch.setUnmapped(row.ID)
 			w.mappers.addFault(mapperFault{f.Kind, fmt.Appendf(nil, `"id":%d,`, row.ID)})
 		}
 	case "disk":

@@ -35,9 +35,10 @@ type watch struct {
 	// definitions are those that each query of that update has had since, obscure the rows that changed unseen since.
 	definitions map[int][]Query
 	obscure     map[int64]bool
-	// rows are those of that update, troubled says that a query may have failed since.
+	// rows are those of that update, troubled says that a query may have failed since, unmapped are those on which a mapper fails.
 	rows     map[int64]bool
 	troubled bool
+	unmapped map[int64]bool
 	// gave is what each row has given since the last update that was checked.
 	gave map[int64]map[string]bool
 	// departed is what was deleted since the last update that was checked.
@@ -110,7 +111,7 @@ func newWatch(w *world) *watch {
 	return &watch{world: w, promises: newPromises(), oracle: newOracle(), underWay: map[key]*exchange{}, standing: map[key]*standing{}, created: map[key]time.Time{}, patterns: map[string]string{},
 		refused: map[key]refusal{}, steady: map[string]bool{}, blurred: map[string]bool{}, touched: map[string]time.Time{}, kept: map[string]bool{}, left: map[key]bool{},
 		definitions: map[int][]Query{}, obscure: map[int64]bool{}, departed: map[string]bool{},
-		rows: map[int64]bool{}, gave: map[int64]map[string]bool{}}
+		rows: map[int64]bool{}, unmapped: map[int64]bool{}, gave: map[int64]map[string]bool{}}
 }
 
 // beginUpload looks at a request before it is sent.
