@@ -78,7 +78,7 @@ func (r *runRecord) readUnsaved() []store.TaskRuns {
 	return slices.Clone(r.unsaved)
 }
 
-// mergeRuns adds runs to others of the same task and day.
+// mergeRuns adds runs to others of the same task and day, in place.
 func mergeRuns(all, more []store.TaskRuns) []store.TaskRuns {
 	for _, m := range more {
 		i := slices.IndexFunc(all, func(a store.TaskRuns) bool { return a.Slug == m.Slug && a.Day.Equal(m.Day) })

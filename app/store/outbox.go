@@ -103,15 +103,10 @@ func (s *Store) readOutbox(ctx context.Context, tx *transaction, after int64, li
 			return nil, err
 		}
 		o := Outgoing{Seq: r.Seq, Object: r.object, Job: r.job, Source: sources[destination], Retire: r.Retire, row: r}
-		if !o.Retire && o.Seq > block.last {
-			if block, err = s.packer.readBlock(ctx, tx, o.Seq); err != nil {
-				return nil, err
-			}
-		}
 		if o.Retire {
 			o.Payload = retiredObject(&r, pattern).AppendJSON(nil)
-		} else {
-			o.Payload = block.object(o.Seq)
+		} else if o.Payload, err = s.packer.readObject(ctx, tx, &block, o.Seq); err != nil {
+			return nil, err
 		}
 		out = append(out, o)
 	}

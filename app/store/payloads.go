@@ -46,6 +46,7 @@ func (p *packer) unpack(packed []byte) (lines []byte, err error) {
 	return p.decoder.DecodeAll(packed, nil)
 }
 
+// keepRoom gives room that may be used again, nil for too much of it.
 func keepRoom(b []byte) []byte {
 	if cap(b) > maxRoom {
 		return nil
@@ -79,13 +80,17 @@ func (p *packer) readBlock(ctx context.Context, tx *transaction, seq int64) (pay
 	return payloadBlock{next: stored.First, last: stored.Last, lines: lines}, nil
 }
 
-// object goes on to a row, and gives its object.
-func (b *payloadBlock) object(seq int64) []byte {
-	var line []byte
+// readObject goes on to a row's line and gives its object; where that lies behind the block, it reads the next one.
+func (p *packer) readObject(ctx context.Context, tx *transaction, b *payloadBlock, seq int64) (line []byte, err error) {
+	if seq > b.last {
+		if *b, err = p.readBlock(ctx, tx, seq); err != nil {
+			return nil, err
+		}
+	}
 	for ; b.next <= seq; b.next++ {
 		line, b.lines, _ = bytes.Cut(b.lines, []byte{'\n'})
 	}
-	return line[:len(line):len(line)]
+	return line[:len(line):len(line)], nil
 }
 
 // dropBlocks drops the blocks whose rows have all left the outbox.
