@@ -3,11 +3,14 @@ package e2e
 import (
 	"flag"
 	"math/rand/v2"
+	"net"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strconv"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -30,6 +33,8 @@ type powerCutter struct {
 	// lost is how many objects the processes that were cut in this update had sent: what the disk forgot of them is sent again.
 	// accepted is what Sentinel had taken when the present process began.
 	lost, accepted int
+	// connections are those to Sentinel that are open.
+	connections atomic.Int64
 }
 
 // After a power cut the App goes on from what its disk holds: what was not synced is missing in part or altogether, saved
@@ -79,7 +84,7 @@ func (c *powerCutter) runRound(dir string) {
 	p := tcserver.Generate(3000, 1+c.Uint64N(1000), time.Now().Add(-time.Hour))
 	c.w = newWorld(c.T, p, sentinelserver.Options{Limit: sentinelserver.Unlimited, Keep: sentinelserver.KeepObjects})
 	c.w.dir = dir
-	c.w.env["upload_url"] = serve(c.T, answersLate(c.w.cloud, 50*time.Millisecond))
+	c.w.env["upload_url"] = c.serveCounted(answersLate(c.w.cloud, 50*time.Millisecond))
 	c.o, c.began = newOracle(c.T, c.w.tc, overlapping(p)), time.Now()
 	c.start()
 	c.cutDuring("full", "", 2)
@@ -92,6 +97,22 @@ func (c *powerCutter) runRound(dir string) {
 	if n := c.o.holds(c.a, c.w, c.a.update("delta").mustComplete(c.T), c.began); n.uploaded+n.retired > 0 {
 		c.Errorf("a delta update after all power cuts sent %+v", n)
 	}
+}
+
+// serveCounted serves, and counts the connections that are open.
+func (c *powerCutter) serveCounted(h http.Handler) string {
+	s := httptest.NewUnstartedServer(h)
+	s.Config.ConnState = func(_ net.Conn, state http.ConnState) {
+		switch state {
+		case http.StateNew:
+			c.connections.Add(1)
+		case http.StateClosed, http.StateHijacked:
+			c.connections.Add(-1)
+		}
+	}
+	s.Start()
+	c.Cleanup(s.Close)
+	return s.URL
 }
 
 // start starts the App on what the disk holds.
@@ -126,6 +147,7 @@ func (c *powerCutter) drop(kept float64) {
 func (c *powerCutter) cut() {
 	c.Helper()
 	c.a.crash()
+	c.a.eventually("Sentinel to have taken what had been sent when the power went", func() bool { return c.connections.Load() == 0 })
 	c.lost += c.w.cloud.Stats().Accepted - c.accepted
 	c.drop([]float64{0, 0.3, 0.9, 0.999, 1}[c.IntN(5)])
 	c.count++
