@@ -24,15 +24,50 @@ func (h *watch) changed(before, after *tcserver.Row, s Step) {
 		h.touched[id] = time.Now()
 	}
 	h.noteGiven(before, after)
-	if h.deltaMisses(before, after, s) {
-		maps.Copy(h.blurred, ids)
-		if after != nil {
-			h.obscure[after.ID] = true
-		}
+	unseen := unseen{ids: ids}
+	if after != nil {
+		unseen.row = after.ID
+	}
+	switch {
+	case h.deltaMisses(before, after, s):
+		h.blur(unseen)
+	case time.Now().Before(h.farthest):
+		h.beforeMarks = append(h.beforeMarks, unseen)
 	}
 	// The query is not told what the indicator became before it fell out, so what it gave earlier is still known from it.
 	if h.fallsOut(before, after) {
 		maps.Copy(h.blurred, h.gave[before.ID])
+	}
+}
+
+// unseen is a change of a row, 0 for one that is gone, that a delta update need not see.
+type unseen struct {
+	ids map[string]bool
+	row int64
+}
+
+func (h *watch) blur(u unseen) {
+	maps.Copy(h.blurred, u.ids)
+	if u.row != 0 {
+		h.obscure[u.row] = true
+	}
+}
+
+// reads notes that the product reads indicators. Where it does so before the clock has caught up with its marks it takes them away, and
+// sees everything; later it believes them, and does not see what changed before.
+func (h *watch) reads() {
+	h.mu.Lock()
+	changes := h.beforeMarks
+	h.beforeMarks = nil
+	if time.Now().Before(h.farthest) {
+		h.farthest, changes = time.Time{}, nil
+	}
+	for _, u := range changes {
+		h.blur(u)
+	}
+	h.mu.Unlock()
+	if len(changes) > 0 {
+		h.look()
 	}
 }
 
@@ -228,6 +263,9 @@ func (h *watch) putBack(rows []tcserver.Row) {
 	h.exchanges, h.death, h.stepped, h.asLeft = nil, time.Time{}, true, map[int64]time.Time{}
 	for _, row := range rows {
 		h.asLeft[row.ID] = row.LastModified
+	}
+	if now := time.Now(); now.After(h.farthest) {
+		h.farthest = now
 	}
 	for _, s := range h.standing {
 		s.ahead = true

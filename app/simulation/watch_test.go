@@ -59,6 +59,10 @@ type watch struct {
 	// later time, whatever instant it names.
 	stepped bool
 	asLeft  map[int64]time.Time
+	// farthest is how far the clock had come when it was put back: as far as marks may lie, until they are taken away. beforeMarks is what
+	// changed before that.
+	farthest    time.Time
+	beforeMarks []unseen
 	promises
 	// kept is what an operator wanted to stay.
 	kept map[string]bool

@@ -105,6 +105,9 @@ func (g *gate) RoundTrip(r *http.Request) (*http.Response, error) {
 		sent = w.watch.beginUpload(p, r.URL.Path, body)
 		defer sent.end()
 	}
+	if peer == "threatconnect" && strings.HasSuffix(r.URL.Path, "/indicators") {
+		w.watch.reads()
+	}
 	if err := w.delay(r.Context(), peer); err != nil {
 		return nil, err
 	}
