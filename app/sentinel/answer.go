@@ -66,7 +66,7 @@ type decision struct {
 // How long a 429 makes us wait, app/docs/sentinel.md#throttling.
 const (
 	throttleUnsaid = time.Minute // where it says nothing: a whole window
-	throttleMargin = time.Second // on top of what is said
+	throttleLeast  = time.Second // whatever is said: it may be nothing
 	throttleMost   = time.Hour   // then it does no harm to ask again
 )
 
@@ -247,5 +247,5 @@ func throttleWait(header http.Header, body []byte, now time.Time) time.Duration 
 	if !ok {
 		wait = throttleUnsaid
 	}
-	return min(wait, throttleMost) + throttleMargin
+	return max(throttleLeast, min(wait, throttleMost))
 }

@@ -62,7 +62,6 @@ func (d *delivery) retryRequest(ctx context.Context, x exchange, a *attempts) er
 	switch x.action {
 	case actionThrottle:
 		d.endOutage()
-		d.client.pacer.pauseRequests(x.wait)
 		return context.Cause(ctx)
 	case actionRetry:
 		return d.awaitRecovery(ctx, x, &a.outage)

@@ -74,8 +74,5 @@ func (d *delivery) probePath(ctx context.Context) (passes bool, err error) {
 	if err := d.client.pacer.recordEnd(ctx, x.slot, x.at); err != nil {
 		return false, err
 	}
-	if x.action == actionThrottle {
-		d.client.pacer.pauseRequests(x.wait)
-	}
 	return !x.foreign || x.action == actionBisect, nil
 }

@@ -18,8 +18,8 @@ import (
 // What answers in Sentinel's place with a success has stored nothing: the batch is sent again.
 func TestSuccessOfAStranger(t *testing.T) {
 	for body, atLeast := range map[string]time.Duration{
-		`{"statusCode":429,"message":"Rate limit is exceeded. Try again in 2 seconds."}`: 3 * time.Second,
-		`{"title":"Too Many Requests","status":429}`:                                     61 * time.Second,
+		`{"statusCode":429,"message":"Rate limit is exceeded. Try again in 2 seconds."}`: 2 * time.Second,
+		`{"title":"Too Many Requests","status":429}`:                                     time.Minute,
 		`{"status":"blocked","message":"by policy"}`:                                     time.Second,
 		`{"errors":[],"message":"by policy"}`:                                            time.Second,
 		`{"success":false}`:                                                              time.Second,
@@ -390,7 +390,7 @@ func TestRequestThatAsksIsThrottled(t *testing.T) {
 		if got := fmt.Sprint(requests.sizes); got != "[2 0 1 1]" {
 			t.Errorf("requests of %s objects", got)
 		}
-		if took := time.Since(start); took != 38*time.Second {
+		if took := time.Since(start); took < 37*time.Second || took > 38*time.Second {
 			t.Errorf("took %v", took)
 		}
 	})

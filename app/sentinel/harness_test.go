@@ -49,6 +49,7 @@ type lab struct {
 	client *Client
 	slots  *memorySlots
 	log    *bytes.Buffer
+	as     Options // of the client
 
 	mu     sync.Mutex
 	waited []wait
@@ -77,15 +78,22 @@ func newLab(t *testing.T, s setup) *lab {
 	if o.Secret == nil {
 		o.Secret = func() string { return secret }
 	}
-	if s.limit > 0 {
-		o.Pacer = NewPacer(l.slots, s.limit, time.Minute)
-	}
 	o.Logger = slog.New(slog.NewTextHandler(l.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
-	var err error
-	if l.client, err = New(o); err != nil {
-		t.Fatal(err)
-	}
+	l.as = o
+	l.connect(s.limit)
 	return l
+}
+
+// connect makes the client, with a pacer of its own.
+func (l *lab) connect(limit int) {
+	l.t.Helper()
+	if l.as.Pacer = nil; limit > 0 {
+		l.as.Pacer = NewPacer(l.slots, limit, time.Minute)
+	}
+	var err error
+	if l.client, err = New(l.as); err != nil {
+		l.t.Fatal(err)
+	}
 }
 
 func (l *lab) onWait(until time.Time, reason string) {

@@ -3,6 +3,7 @@ package sentinel
 import (
 	"context"
 	"errors"
+	"fmt"
 	"math/rand/v2"
 	"slices"
 	"sync"
@@ -58,15 +59,16 @@ func makeRequests(t *testing.T, p *Pacer, slots *memorySlots, random *rand.Rand,
 	for range workers {
 		group.Go(func() {
 			for latency := range work {
-				slot, err := p.takeSlot(t.Context(), sleepQuietly)
+				turn, err := p.takeTurn(t.Context(), sleepQuietly)
 				if err != nil {
 					t.Error(err)
 					return
 				}
 				c := call{started: time.Now()}
 				time.Sleep(latency)
-				c.ended = p.freeSlot()
-				if err := p.recordEnd(t.Context(), slot, c.ended); err != nil {
+				c.ended = time.Now()
+				p.endTurn(turn, c.ended)
+				if err := p.recordEnd(t.Context(), turn.slot, c.ended); err != nil {
 					t.Error(err)
 				}
 				mu.Lock()
@@ -108,20 +110,19 @@ func TestSlotsAreFreeAWindowAfterTheAnswer(t *testing.T) {
 		start := time.Now()
 		slots := &memorySlots{}
 		p := NewPacer(slots, 2, time.Minute)
-		begin := func(want time.Duration) int64 {
+		begin := func(want time.Duration) turn {
 			t.Helper()
-			slot, err := p.takeSlot(t.Context(), sleepQuietly)
+			turn, err := p.takeTurn(t.Context(), sleepQuietly)
 			if got := time.Since(start); err != nil || got != want {
 				t.Fatalf("began after %v (%v), want %v", got, err, want)
 			}
-			return slot
+			return turn
 		}
-		begin(0)
-		begin(0)
+		first, second := begin(0), begin(0)
 		time.Sleep(5 * time.Second)
-		p.freeSlot()
+		p.endTurn(first, time.Now())
 		time.Sleep(2 * time.Second)
-		p.freeSlot()
+		p.endTurn(second, time.Now())
 		begin(65 * time.Second)
 		begin(67 * time.Second)
 	})
@@ -149,7 +150,7 @@ func TestRestart(t *testing.T) {
 				slots := &memorySlots{slots: tt.slots()}
 				p, start := NewPacer(slots, tt.limit, time.Minute), time.Now()
 				for _, want := range tt.want {
-					if _, err := p.takeSlot(t.Context(), sleepQuietly); err != nil || time.Since(start) != want {
+					if _, err := p.takeTurn(t.Context(), sleepQuietly); err != nil || time.Since(start) != want {
 						t.Fatalf("began after %v (%v), want %v", time.Since(start), err, want)
 					}
 				}
@@ -161,25 +162,80 @@ func TestRestart(t *testing.T) {
 	}
 }
 
-func TestPauseRequests(t *testing.T) {
-	for _, limit := range []int{0, 5} {
+// After a throttle nobody starts before its time, and then one alone. The others follow once it has passed; not when it was not
+// answered or was throttled itself.
+func TestThrottle(t *testing.T) {
+	for limit, want := range map[int]string{0: "[25s 27s 1m0s 1m2s 1m2s]", 100: "[25s 27s 1m0s 1m2s 1m2.778588807s]"} {
 		synctest.Test(t, func(t *testing.T) {
 			p, start := NewPacer(&memorySlots{}, limit, time.Minute), time.Now()
-			p.pauseRequests(10 * time.Second)
+			p.throttle(turn{started: start}, 10*time.Second)
+			answers := []func(turn){func(turn) {}, func(u turn) { p.throttle(u, 31*time.Second) }, p.pass, p.pass, p.pass}
+			var starts []time.Duration
 			var group sync.WaitGroup
-			for range 3 {
+			var mu sync.Mutex
+			for range answers {
 				group.Go(func() {
-					if _, err := p.takeSlot(t.Context(), sleepQuietly); err != nil || time.Since(start) != 25*time.Second {
-						t.Errorf("began after %v (%v)", time.Since(start), err)
+					u, err := p.takeTurn(t.Context(), sleepQuietly)
+					if err != nil {
+						t.Error(err)
 					}
+					mu.Lock()
+					n := len(starts)
+					starts = append(starts, time.Since(start))
+					mu.Unlock()
+					time.Sleep(2 * time.Second)
+					answers[n](u)
+					p.endTurn(u, time.Now())
 				})
 			}
 			time.Sleep(5 * time.Second)
-			p.pauseRequests(20 * time.Second) // those who wait already wait on
-			p.pauseRequests(time.Second)      // and a shorter pause takes nothing back
+			p.throttle(turn{started: start}, 20*time.Second) // those who wait already wait on
+			p.throttle(turn{started: start}, time.Second)    // and a shorter pause takes nothing back
 			group.Wait()
+			if got := fmt.Sprint(starts); got != want {
+				t.Errorf("limit %d: they began after %s, want %s", limit, got, want)
+			}
 		})
 	}
+}
+
+// A throttle takes an eighth of the share, once for all that were under way, and down to a tenth of the limit, or one; what passes
+// adds to it, up to the limit.
+func TestShare(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := NewPacer(nil, 10, time.Minute)
+		if p.pass(turn{}); p.share != 10 {
+			t.Errorf("the share is %v of 10", p.share)
+		}
+		for _, want := range []float64{8.75, 7.65625} {
+			time.Sleep(time.Second)
+			u := turn{started: time.Now()}
+			time.Sleep(time.Second)
+			for range 3 {
+				p.throttle(u, time.Second)
+			}
+			if p.share != want {
+				t.Errorf("the share is %v, want %v", p.share, want)
+			}
+		}
+		for _, want := range []float64{8.15625, 8.65625, 9.15625, 9.65625, 10, 10} {
+			if p.pass(turn{}); p.share != want {
+				t.Errorf("the share is %v, want %v", p.share, want)
+			}
+		}
+		p = NewPacer(nil, 100, time.Minute)
+		for range 50 {
+			time.Sleep(time.Second)
+			p.throttle(turn{started: time.Now()}, time.Second)
+		}
+		if p.share != 10 {
+			t.Errorf("the share is %v of 100", p.share)
+		}
+		p = NewPacer(nil, 1, time.Minute)
+		if p.throttle(turn{started: time.Now()}, time.Second); p.share != 1 {
+			t.Errorf("the share is %v of 1", p.share)
+		}
+	})
 }
 
 func TestSlotIsGivenBack(t *testing.T) {
@@ -189,26 +245,27 @@ func TestSlotIsGivenBack(t *testing.T) {
 		broken := errors.New("disk full")
 		slots.fail(broken)
 		for range 3 {
-			if _, err := p.takeSlot(t.Context(), sleepQuietly); !errors.Is(err, broken) {
+			if _, err := p.takeTurn(t.Context(), sleepQuietly); !errors.Is(err, broken) {
 				t.Fatalf("got %v", err)
 			}
 		}
 		slots.fail(nil)
-		slot, err := p.takeSlot(t.Context(), sleepQuietly)
+		turn, err := p.takeTurn(t.Context(), sleepQuietly)
 		if err != nil {
 			t.Fatal(err)
 		}
 		slots.fail(broken)
-		if err := p.recordEnd(t.Context(), slot, p.freeSlot()); !errors.Is(err, broken) {
+		p.endTurn(turn, time.Now())
+		if err := p.recordEnd(t.Context(), turn.slot, time.Now()); !errors.Is(err, broken) {
 			t.Fatalf("got %v", err)
 		}
 		slots.fail(nil)
 		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 		defer cancel()
-		if _, err := p.takeSlot(ctx, sleepQuietly); !errors.Is(err, context.DeadlineExceeded) {
+		if _, err := p.takeTurn(ctx, sleepQuietly); !errors.Is(err, context.DeadlineExceeded) {
 			t.Fatalf("got %v", err)
 		}
-		if _, err := p.takeSlot(t.Context(), sleepQuietly); err != nil {
+		if _, err := p.takeTurn(t.Context(), sleepQuietly); err != nil {
 			t.Fatal(err)
 		}
 	})

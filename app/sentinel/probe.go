@@ -42,25 +42,26 @@ func (c *Client) Probe(ctx context.Context, source string, objects [][]byte) (Pr
 	for i := range all {
 		all[i] = i
 	}
-	slot, err := c.pacer.takeSlot(ctx, func(ctx context.Context, until time.Time, _ string) error {
+	turn, err := c.pacer.takeTurn(ctx, func(ctx context.Context, until time.Time, _ string) error {
 		return retry.Sleep(ctx, time.Until(until))
 	})
 	if err != nil {
 		return ProbeAnswer{}, err
 	}
-	answer, at, err := c.probeOnce(ctx, requestBody(source, objects, all), len(objects))
-	return answer, errors.Join(err, c.pacer.recordEnd(ctx, slot, at))
+	answer, at, err := c.probeOnce(ctx, turn, requestBody(source, objects, all), len(objects))
+	c.pacer.endTurn(turn, at)
+	return answer, errors.Join(err, c.pacer.recordEnd(ctx, turn.slot, at))
 }
 
-// probeOnce makes the request of a probe, whose slot was taken, and gives the slot back.
-func (c *Client) probeOnce(ctx context.Context, body []byte, n int) (ProbeAnswer, time.Time, error) {
+// probeOnce makes the request of a probe, whose turn it is, and says when it ended.
+func (c *Client) probeOnce(ctx context.Context, t turn, body []byte, n int) (ProbeAnswer, time.Time, error) {
 	token, err := c.tokens.tokenAtHand(ctx)
 	if err != nil {
-		return ProbeAnswer{}, c.pacer.freeSlot(), err
+		return ProbeAnswer{}, time.Now(), err
 	}
 	started := time.Now()
 	status, header, answer, err := c.postBody(ctx, body, token)
-	at := c.pacer.freeSlot()
+	at := time.Now()
 	if err != nil {
 		if ctx.Err() == nil {
 			err = errors.New(networkFault("Sentinel", c.host, err).sentences())
@@ -69,10 +70,7 @@ func (c *Client) probeOnce(ctx context.Context, body []byte, n int) (ProbeAnswer
 	}
 	answer = redactSecret(answer, token)
 	d := decide(status, header, answer, n, at)
-	if d.action == actionThrottle {
-		c.limit.note(header, answer, at)
-		c.pacer.pauseRequests(d.wait)
-	}
+	c.noteLimit(t, d, header, answer, at)
 	c.log.Info("the doctor asked Sentinel", "status", status, "objects", n, "bytes", len(body), "rejected", len(d.rejected),
 		"said", d.text, "took", at.Sub(started).Round(time.Millisecond))
 	return ProbeAnswer{

@@ -137,8 +137,8 @@ func TestQueriesAreTriedAgain(t *testing.T) {
 		atMost time.Duration
 		want   string // of the error, "" for none
 	}{
-		"throttled as told":   {sentinelserver.Fault{Kind: sentinelserver.QueryStatus, Status: 429, Seconds: 17}, 2, 18 * time.Second, ""},
-		"throttled, untold":   {sentinelserver.Fault{Kind: sentinelserver.QueryStatus, Status: 429}, 2, 61 * time.Second, ""},
+		"throttled as told":   {sentinelserver.Fault{Kind: sentinelserver.QueryStatus, Status: 429, Seconds: 17}, 2, 17 * time.Second, ""},
+		"throttled, untold":   {sentinelserver.Fault{Kind: sentinelserver.QueryStatus, Status: 429}, 2, time.Minute, ""},
 		"throttled for ever":  {sentinelserver.Fault{Kind: sentinelserver.QueryStatus, Status: 429, Seconds: 1e6, Count: -1}, 4, 3 * time.Minute, "too many queries"},
 		"out of order":        {sentinelserver.Fault{Kind: sentinelserver.QueryStatus, Status: 503, Count: 3}, 4, time.Minute, ""},
 		"for too long":        {sentinelserver.Fault{Kind: sentinelserver.QueryStatus, Status: 504, Count: -1}, 4, time.Minute, "out of order"},
@@ -391,8 +391,8 @@ func TestDecideQuery(t *testing.T) {
 		"nothing":           {200, "", "", queryRetry, 0, "in place of Log Analytics"},
 		"no data":           {204, "", "", queryFail, 0, "no data at all"},
 		"no data, yet some": {204, "", "odd", queryRetry, 0, "in place of Log Analytics"},
-		"throttled":         {429, "Retry-After: 17", refusal("ThrottledError", "slow down"), queryRetry, 18 * time.Second, "too many queries of this application to answer: slow down."},
-		"throttled by":      {429, "", "<html>", queryRetry, 61 * time.Second, "too many queries"},
+		"throttled":         {429, "Retry-After: 17", refusal("ThrottledError", "slow down"), queryRetry, 17 * time.Second, "too many queries of this application to answer: slow down."},
+		"throttled by":      {429, "", "<html>", queryRetry, time.Minute, "too many queries"},
 		"refused":           {400, "", refusal("BadArgumentError", "odd"), queryFail, 0, "refuses the query (status 400): odd."},
 		"refused by 499":    {499, "", refusal("BadArgumentError", "odd"), queryFail, 0, "refuses the query (status 499): odd."},
 		"refused by 399":    {399, "", refusal("BadArgumentError", "odd"), queryRetry, 0, "in place of Log Analytics"},

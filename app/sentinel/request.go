@@ -67,31 +67,43 @@ type exchange struct {
 // sendOnce waits for a slot and sends a body of n objects once. A broken connection is a decision like any answer. Its
 // error is final: no slot or no token could be had.
 func (c *Client) sendOnce(ctx context.Context, body []byte, n int, d *delivery) (exchange, error) {
-	slot, err := c.pacer.takeSlot(ctx, d.sleepReported)
+	turn, err := c.pacer.takeTurn(ctx, d.sleepReported)
 	if err != nil {
 		return exchange{}, err
 	}
-	x := exchange{slot: slot}
+	x := exchange{slot: turn.slot}
 	if x.token, err = c.tokens.validToken(ctx, d.sleepOutage); err != nil {
-		return x, errors.Join(err, c.pacer.recordEnd(ctx, slot, c.pacer.freeSlot()))
+		x.at = time.Now()
+		c.pacer.endTurn(turn, x.at)
+		return x, errors.Join(err, c.pacer.recordEnd(ctx, x.slot, x.at))
 	}
 	if d.report.OnSend != nil {
 		d.report.OnSend()
 	}
 	started := time.Now()
 	status, header, answer, err := c.postBody(ctx, body, x.token)
-	x.at = c.pacer.freeSlot()
+	x.at = time.Now()
 	if err != nil {
 		broken := networkFault("Sentinel", c.host, err)
 		x.decision = decision{action: actionRetry, text: text.Line(err.Error(), maxLine), foreign: true, fault: broken}
 	} else {
-		x.decision = decide(status, header, redactSecret(answer, x.token), n, x.at)
-		if x.action == actionThrottle {
-			c.limit.note(header, answer, x.at)
-		}
+		answer = redactSecret(answer, x.token)
+		x.decision = decide(status, header, answer, n, x.at)
+		c.noteLimit(turn, x.decision, header, answer, x.at)
 	}
+	c.pacer.endTurn(turn, x.at)
 	c.logExchange(x, status, header, n, started)
 	return x, nil
+}
+
+// noteLimit notes what an answer says of the limit of requests.
+func (c *Client) noteLimit(t turn, d decision, header http.Header, answer []byte, at time.Time) {
+	if d.action != actionThrottle {
+		c.pacer.pass(t)
+		return
+	}
+	c.limit.note(header, answer, at)
+	c.pacer.throttle(t, d.wait)
 }
 
 // postBody makes the request and reads the answer.

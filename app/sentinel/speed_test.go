@@ -26,7 +26,7 @@ func (d distance) RoundTrip(r *http.Request) (*http.Response, error) {
 	return response, err
 }
 
-// 1,000 requests at 100 a minute take 540 s at least, for anybody.
+// 1,000 requests at 100 a minute take 540 s at least, for anybody; the distance of Sentinel is nearly all that comes on top.
 func TestAsFastAsSentinelAllows(t *testing.T) {
 	const (
 		requests = 1000
@@ -50,7 +50,7 @@ func TestAsFastAsSentinelAllows(t *testing.T) {
 		})
 		took := time.Since(start)
 		t.Logf("%d objects in %v", requests*100, took)
-		if took < floor || took > floor+floor/100 {
+		if took < floor || took > floor+floor/200 {
 			t.Errorf("took %v", took)
 		}
 		if stats := l.far.Stats(); stats.Created != requests*100 || stats.Accepted != requests*100 {

@@ -1,7 +1,7 @@
 package main
 
 var sentinelPlants = []plant{
-	{"slot-is-free-at-once", "app/sentinel/pacer.go", "p.free <- now.Add(p.window)", "p.free <- now",
+	{"slot-is-free-at-once", "app/sentinel/pacer.go", "p.free <- ended.Add(p.window)", "p.free <- ended",
 		"requests are sent faster than the limit", 60},
 	{"restart-forgets-the-pace", "app/sentinel/pacer.go", "times = append(times, ended.Add(p.window+time.Millisecond))", "times = append(times, ended)",
 		"after a restart requests are sent faster than the limit", 60},
