@@ -272,10 +272,10 @@ func (h *watch) putBack(rows []tcserver.Row) {
 	}
 }
 
-// changedSince says that a row was changed since an instant. What was not changed since the clock was put back was sent before that, by the
-// full update at its end.
+// changedSince says that a row was changed since an instant, and by a newer lastModified than the ledger may have from before the clock was
+// put back. What was not changed since was sent before that, by the full update at its end.
 func (h *watch) changedSince(row tcserver.Row, at time.Time) bool {
-	return row.LastModified.After(at) && !row.LastModified.Equal(h.asLeft[row.ID])
+	return row.LastModified.After(at) && row.LastModified.After(h.asLeft[row.ID])
 }
 
 // patternOf is a pattern that an indicator gives, "" for none.

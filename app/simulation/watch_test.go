@@ -331,7 +331,8 @@ func (e *exchange) end() {
 		}
 		reason, isRejected := e.rejected[i]
 		fulls, began := u.before(o.Modified)
-		fulls -= u.setAside(o.Modified)
+		waiting := u.setAside(o.Modified)
+		fulls -= waiting
 		switch {
 		case !e.answered:
 			if s := h.standing[k]; s != nil {
@@ -359,7 +360,7 @@ func (e *exchange) end() {
 			delete(h.refused, k)
 			s := &standing{held: o, text: content(o.Members), at: e.ended, began: began, fulls: fulls}
 			if old := h.standing[k]; old != nil && old.text == s.text && !old.unsure && !old.ahead {
-				s.repeats, s.fulls = old.repeats, old.fulls
+				s.repeats, s.fulls = old.repeats, old.fulls-waiting
 			}
 			h.standing[k] = s
 			h.created[k] = o.Created
