@@ -14,6 +14,7 @@ import "C"
 
 import (
 	"context"
+	"runtime"
 	"runtime/debug"
 )
 
@@ -25,6 +26,7 @@ const memoryLimit = 80 << 20
 // what C's heap, from which SQLite allocates, keeps of both.
 func (s *service) releaseMemory(ctx context.Context) error {
 	err := s.store.ReleaseMemory(ctx)
+	runtime.GC() // what pools keep survives one collection
 	debug.FreeOSMemory()
 	C.give_back_heap()
 	return err

@@ -45,7 +45,7 @@ type downloader struct {
 	disk         *disk
 	log          *slog.Logger
 	lag, overlap time.Duration
-	// releaseMemory is called when a job was worked on and none waits; nil for nothing.
+	// releaseMemory is called in a rest; nil for nothing.
 	releaseMemory func(context.Context) error
 	handover
 	// current is set to the attempt in hand, and to nil between attempts.
@@ -57,28 +57,53 @@ type downloader struct {
 // processJobs works until ctx ends, and tells Convert that nothing more comes.
 func (d *downloader) processJobs(ctx context.Context) {
 	defer close(d.chunks)
-	for worked := false; ctx.Err() == nil; {
+	var rest rest
+	for ctx.Err() == nil {
 		j, found, err := d.nextJob(ctx)
 		if err != nil && ctx.Err() == nil {
 			d.log.Error("the next job could not be looked up", "error", err)
 		}
 		if found {
 			d.processJob(ctx, j)
-			worked = true
+			rest.begin()
 			continue
 		}
-		if worked && d.releaseMemory != nil {
+		if d.releaseMemory != nil && rest.isDue(time.Now()) {
 			if err := d.releaseMemory(ctx); err != nil && ctx.Err() == nil {
 				d.log.Warn("memory could not be given back", "error", err)
 			}
 		}
-		worked = false
 		select {
 		case <-ctx.Done():
 		case <-d.woken:
 		case <-time.After(lookEvery):
 		}
 	}
+}
+
+const (
+	// releases is how often memory is given back between two updates: at once, when the mappers have ended, which held some of this
+	// process as well, and when what was connected to them is gone.
+	releases     = 3
+	releaseEvery = 15 * time.Second
+)
+
+// rest is the time between two updates.
+type rest struct {
+	left int
+	next time.Time
+}
+
+func (r *rest) begin() { *r = rest{left: releases} }
+
+// isDue says that memory is to be given back now, and counts on that.
+func (r *rest) isDue(now time.Time) bool {
+	if r.left == 0 || now.Before(r.next) {
+		return false
+	}
+	r.left--
+	r.next = now.Add(releaseEvery)
+	return true
 }
 
 // nextJob looks for a job to take up. One that waits for its next attempt is taken when its time has come, or earlier

@@ -54,7 +54,7 @@ func main() {
 	flag.StringVar(&o.sort, "sort", "", "sort field of the query, such as lastModified; none when empty")
 	flag.IntVar(&o.limit, "limit", 0, "requests to Sentinel a minute, 0 for no limit")
 	flag.IntVar(&o.changes, "changes", 100, "indicators that change before the delta update")
-	flag.DurationVar(&o.idle, "idle", 20*time.Second, "how long the App is watched after the last update, when it has nothing to do")
+	flag.DurationVar(&o.idle, "idle", 45*time.Second, "how long the App is watched after the last update, when it has nothing to do")
 	flag.BoolVar(&o.json, "json", false, "print JSON")
 	flag.StringVar(&o.cpu, "cpuprofile", "", "file for the App's profile of processor time, for go tool pprof; its mappers are not in it")
 	flag.StringVar(&o.mem, "memprofile", "", "file for the App's profile of allocations, for go tool pprof")
