@@ -3,8 +3,10 @@ package store
 import (
 	"context"
 	"database/sql"
+	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -174,9 +176,80 @@ func TestStateFolder(t *testing.T) {
 			t.Errorf("%s has mode %o, want %o", path, got, want)
 		}
 	}
+	if backups, err := filepath.Glob(filepath.Join(dir, "*.before-*")); err != nil || len(backups) > 0 {
+		t.Errorf("a first start kept %q (%v)", backups, err)
+	}
 	if _, err := Open(ctx(), filepath.Join(dir, FileName, "below")); err == nil {
 		t.Error("a file was taken for the state folder")
 	}
+}
+
+// A file of an older version is brought to this one, and stands as it was beside it, for nobody else to read. A start at which that
+// fails leaves it at the last step that was whole, and the next one goes on.
+func TestOlderVersion(t *testing.T) {
+	released := steps
+	t.Cleanup(func() { steps = released })
+	f := newFixture(t)
+	f.fill(3)
+	f.do(f.Close())
+	path := filepath.Join(f.dir, FileName)
+	for _, c := range []struct {
+		name    string
+		steps   []string
+		want    string // in the error, "" for none
+		version int
+		backups []int
+	}{
+		{"a step that fails", []string{`CREATE TABLE second (x); DELETE FROM object; INSERT INTO nowhere VALUES (1)`}, "bringing the database to schema 2", 1, []int{2}},
+		{"the second step fails", []string{`CREATE TABLE second (x)`, `CREATE TABLE second (x)`}, "bringing the database to schema 3", 2, []int{2}},
+		{"the rest", []string{`CREATE TABLE second (x)`, `CREATE TABLE third (x)`, `CREATE TABLE fourth (x)`}, "", 4, []int{2, 3}},
+		{"nothing is left", []string{``, ``, ``}, "", 4, []int{2, 3}},
+		{"no room for a backup", []string{``, ``, ``, `CREATE TABLE fifth (x)`}, "removing an old backup", 4, []int{2, 3}},
+	} {
+		if strings.Contains(c.want, "backup") {
+			f.do(os.MkdirAll(filepath.Join(path+".before-5", "theirs"), 0o700))
+		}
+		steps = append(slices.Clone(released), c.steps...)
+		s, err := Open(ctx(), f.dir)
+		if err == nil {
+			err = s.Close()
+		}
+		if c.want == "" && err != nil || c.want != "" && (err == nil || !strings.Contains(err.Error(), c.want)) {
+			t.Errorf("%s: %v, want %q", c.name, err, c.want)
+		}
+		if version, objects := describeFile(t, path); version != c.version || objects != 3 {
+			t.Errorf("%s: the file is of version %d with %d objects", c.name, version, objects)
+		}
+		var backups []int
+		for version := 1; version < 7; version++ {
+			backup := fmt.Sprint(path, ".before-", version)
+			info, err := os.Stat(backup)
+			if err != nil || info.IsDir() {
+				continue
+			}
+			backups = append(backups, version)
+			if before, objects := describeFile(t, backup); before != version-1 || objects != 3 || info.Mode().Perm() != 0o600 {
+				t.Errorf("%s: the backup %d is of version %d with %d objects, its mode %v", c.name, version, before, objects, info.Mode())
+			}
+		}
+		if !slices.Equal(backups, c.backups) {
+			t.Errorf("%s: backups %v, want %v", c.name, backups, c.backups)
+		}
+	}
+}
+
+// describeFile says of which version a database is, and how many objects its ledger has.
+func describeFile(t *testing.T, path string) (version, objects int) {
+	t.Helper()
+	db, err := sql.Open("sqlite3", path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	if err := db.QueryRow(`SELECT user_version, (SELECT count(*) FROM object) FROM pragma_user_version`).Scan(&version, &objects); err != nil {
+		t.Fatal(err)
+	}
+	return version, objects
 }
 
 // A full disk changes nothing, is told apart, and when there is room again all goes on.

@@ -386,6 +386,9 @@ func (s *Store) backUpFile(ctx context.Context, path string) error {
 	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("removing an old backup: %w", err)
 	}
+	if err := createFile(path); err != nil { // VACUUM would have everybody read it
+		return fmt.Errorf("creating a backup: %w", err)
+	}
 	if _, err := s.write.ExecContext(ctx, `VACUUM INTO ?`, path); err != nil {
 		return fmt.Errorf("backing the database up before bringing it to this version: %w", err)
 	}
