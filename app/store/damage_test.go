@@ -1,6 +1,7 @@
 package store
 
 import (
+	"database/sql"
 	"errors"
 	"fmt"
 	"os"
@@ -39,7 +40,7 @@ func TestTruncatedAnywhere(t *testing.T) {
 	for n := 1; n*page < len(whole); n += 3 {
 		lengths = append(lengths, n*page, n*page+1)
 	}
-	lengths = append(lengths, 1, 15, 99, 100, 101, page-1, len(whole)-1, len(whole)-page, len(whole)-page+1)
+	lengths = append(lengths, 1, 15, 99, 100, 101, page-1, len(whole)-1, len(whole)-2, len(whole)-page, len(whole)-page+1)
 	for _, length := range lengths {
 		dir := copied(t, whole, FileName, length)
 		s, err := Open(ctx(), dir)
@@ -58,6 +59,44 @@ func TestTruncatedAnywhere(t *testing.T) {
 	s, err := Open(ctx(), copied(t, whole, FileName, 0))
 	f.do(err)
 	f.do(s.Close())
+}
+
+// A file that was cut within its last page is left to SQLite and its log, when that is long enough to mend it, and refused else. It
+// may have been written anew with other pages than ours.
+func TestTruncatedBesideALog(t *testing.T) {
+	f := newFixture(t)
+	f.fill(300)
+	f.do(f.Close())
+	path := filepath.Join(f.dir, FileName)
+	for _, page := range []int{512, 4096, 1 << 16} {
+		db, err := sql.Open("sqlite3", path)
+		f.do(err)
+		f.do(second(db.Exec(fmt.Sprint(`PRAGMA journal_mode = DELETE; PRAGMA page_size = `, page, `; VACUUM`))))
+		f.do(db.Close())
+		whole, err := os.ReadFile(path)
+		f.do(err)
+		if len(whole)%page != 0 {
+			t.Fatalf("%d bytes in pages of %d", len(whole), page)
+		}
+		for _, c := range []struct {
+			lost, log int // the bytes that the file lost, and those of its log, -1 for none
+			opened    bool
+		}{{0, -1, true}, {0, 100, true}, {2, -1, false}, {2, 0, false}, {2, 1, false}, {2, 511, false}, {2, 512, true}, {page / 2, -1, false}} {
+			for _, suffix := range []string{"-wal", "-journal"} {
+				dir := copied(t, whole, FileName, len(whole)-c.lost)
+				if c.log >= 0 {
+					f.do(os.WriteFile(filepath.Join(dir, FileName+suffix), make([]byte, c.log), 0o600))
+				}
+				s, err := Open(ctx(), dir)
+				if err == nil {
+					f.do(s.Close())
+				}
+				if (err == nil) != c.opened || err != nil && !strings.Contains(err.Error(), "not whole pages") {
+					t.Errorf("pages of %d, without the last %d bytes, beside %d bytes of %s: %v", page, c.lost, c.log, suffix, err)
+				}
+			}
+		}
+	}
 }
 
 // A log that was cut short, as when the machine lost its power, gives back a state that there was: the transactions up to some

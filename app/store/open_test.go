@@ -152,6 +152,37 @@ func TestHotJournal(t *testing.T) {
 	f.wantNumber(100, "objects", `SELECT count(*) FROM object`)
 }
 
+// A first start that was cut off while it wrote the first page begins anew: the log's head says that there was nothing before.
+func TestFirstStartThatWasCutOff(t *testing.T) {
+	path := filepath.Join(t.TempDir(), FileName)
+	db, err := sql.Open("sqlite3", path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	db.SetMaxOpenConns(1)
+	// As in TestHotJournal.
+	if _, err := db.Exec(`PRAGMA cache_size = 1; BEGIN; CREATE TABLE a (x); INSERT INTO a VALUES (zeroblob(100000))`); err != nil {
+		t.Fatal(err)
+	}
+	file, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	log, err := os.ReadFile(path + "-journal")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, length := range []int{1, 100, 4095, 4096, 5000} {
+		f := &fixture{T: t, dir: copied(t, file, FileName, length)}
+		f.do(os.WriteFile(filepath.Join(f.dir, FileName+"-journal"), log[:512], 0o600))
+		f.open()
+		f.wantNumber(1, fmt.Sprintf("cut after %d bytes: our tables", length), `SELECT count(*) FROM sqlite_schema WHERE name = 'object'`)
+		f.wantNumber(0, fmt.Sprintf("cut after %d bytes: their tables", length), `SELECT count(*) FROM sqlite_schema WHERE name = 'a'`)
+		f.do(f.Close())
+	}
+}
+
 func TestSecondProcess(t *testing.T) {
 	f := newFixture(t)
 	if _, err := Open(ctx(), f.dir); err == nil || !strings.Contains(err.Error(), "another process") {

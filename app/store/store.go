@@ -171,11 +171,16 @@ func createFile(path string) error {
 	return f.Close()
 }
 
+// shortestLog is how many bytes a log has at least that mends anything: those of a journal's head, which alone says that the file
+// was empty. One with a page has more.
+const shortestLog = 512
+
 // checkSize refuses a file that was cut within a page. SQLite takes what is missing for zeros: a file of a few bytes would pass
-// for an empty one, and a first run. Where there is a log, SQLite may have been stopped while it wrote the page, and mends it.
+// for an empty one, and a first run. Where there is a log that can mend it, SQLite may have been stopped while it wrote the
+// page, and does.
 func checkSize(path string) error {
 	for _, suffix := range []string{"-wal", "-journal"} {
-		if info, err := os.Stat(path + suffix); err == nil && info.Size() > 0 {
+		if info, err := os.Stat(path + suffix); err == nil && info.Size() >= shortestLog {
 			return nil
 		}
 	}
