@@ -2,8 +2,12 @@ package store
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"strconv"
 	"testing"
+
+	"github.com/mattn/go-sqlite3"
 
 	"mssentinel/app/job"
 )
@@ -20,6 +24,30 @@ func (f *fixture) limitPages(pages int) {
 		var got int
 		return tx.GetContext(ctx, &got, `PRAGMA max_page_count = `+strconv.Itoa(pages))
 	}))
+}
+
+// Errors of the disk are told from others, those that were wrapped as well.
+func TestErrorsOfTheDisk(t *testing.T) {
+	for _, c := range []struct {
+		err                   error
+		unavailable, readOnly bool
+	}{
+		{nil, false, false},
+		{errors.New("another"), false, false},
+		{ErrNotFound, false, false},
+		{sqlite3.Error{Code: sqlite3.ErrReadonly}, true, true},
+		{sqlite3.Error{Code: sqlite3.ErrFull}, true, false},
+		{sqlite3.Error{Code: sqlite3.ErrIoErr}, true, false},
+		{sqlite3.Error{Code: sqlite3.ErrCantOpen}, true, false},
+		{sqlite3.Error{Code: sqlite3.ErrNomem}, true, false},
+		{sqlite3.Error{Code: sqlite3.ErrCorrupt}, false, false},
+		{sqlite3.Error{Code: sqlite3.ErrConstraint}, false, false},
+		{sqlite3.Error{Code: sqlite3.ErrBusy}, false, false},
+	} {
+		if err := fmt.Errorf("writing: %w", c.err); Unavailable(err) != c.unavailable || readOnly(err) != c.readOnly {
+			t.Errorf("%v is unavailable: %t, read-only: %t", err, Unavailable(err), readOnly(err))
+		}
+	}
 }
 
 // A write that the disk does not take is known until a probe finds that the disk is well again; what succeeds meanwhile says

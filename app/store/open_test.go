@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -13,29 +14,35 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/jmoiron/sqlx"
+	"github.com/mattn/go-sqlite3"
+
 	"mssentinel/app/job"
 	"mssentinel/app/ledger"
-
-	"github.com/jmoiron/sqlx"
 )
 
 func TestConnections(t *testing.T) {
 	f := newFixture(t)
-	for name, pool := range map[string]*sqlx.DB{"write": f.write, "read": f.read} {
+	for _, p := range []struct {
+		name string
+		pool *sqlx.DB
+		want int
+	}{{"write", f.write, 1}, {"read", f.read, 4}} {
+		if got := p.pool.Stats().MaxOpenConnections; got != p.want {
+			t.Errorf("%s: %d connections at most, want %d", p.name, got, p.want)
+		}
 		var conns []*sqlx.Conn
-		for range pool.Stats().MaxOpenConnections {
-			c, err := pool.Connx(ctx())
+		for range p.want {
+			c, err := p.pool.Connx(ctx())
 			f.do(err)
 			conns = append(conns, c)
 		}
 		for i, c := range conns {
-			var keys, timeout int
-			var mode string
-			f.do(c.GetContext(ctx(), &keys, `PRAGMA foreign_keys`))
-			f.do(c.GetContext(ctx(), &timeout, `PRAGMA busy_timeout`))
-			f.do(c.GetContext(ctx(), &mode, `PRAGMA journal_mode`))
-			if keys != 1 || timeout != 5000 || mode != "wal" {
-				t.Errorf("%s %d: foreign_keys %d, busy_timeout %d, journal_mode %s", name, i, keys, timeout, mode)
+			for pragma, want := range map[string]string{"foreign_keys": "1", "busy_timeout": "5000", "journal_mode": "wal", "wal_autocheckpoint": "2000", "journal_size_limit": "16777216"} {
+				var got string
+				if f.do(c.GetContext(ctx(), &got, `PRAGMA `+pragma)); got != want {
+					t.Errorf("%s %d: %s is %s, want %s", p.name, i, pragma, got, want)
+				}
 			}
 			f.do(c.Close())
 		}
@@ -73,6 +80,12 @@ func TestOpenRefuses(t *testing.T) {
 	}{
 		{"a newer version", "newer version", execute(`PRAGMA user_version = 999`)},
 		{"another program's file", "another program", execute(`PRAGMA application_id = 7`)},
+		{"another program's file of one table", "another program", func(t *testing.T, path string) {
+			if err := os.Remove(path); err != nil {
+				t.Fatal(err)
+			}
+			execute(`CREATE TABLE theirs (x)`)(t, path)
+		}},
 		{"a damaged file", "damaged", func(t *testing.T, path string) { overwrite(t, path, 0, "this is no database ") }},
 		{"a damaged page", "damaged", func(t *testing.T, path string) { overwrite(t, path, 100, strings.Repeat("\xff", 200)) }},
 		{"a cut file", "damaged", func(t *testing.T, path string) {
@@ -198,7 +211,7 @@ func TestStateFolder(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer s.Close()
-	for path, want := range map[string]os.FileMode{dir: 0o700, filepath.Join(dir, FileName): 0o600} {
+	for path, want := range map[string]os.FileMode{dir: 0o700, filepath.Join(dir, FileName): 0o600, filepath.Join(dir, lockName): 0o600} {
 		info, err := os.Stat(path)
 		if err != nil {
 			t.Fatal(err)
@@ -347,6 +360,60 @@ func TestTransactionEnds(t *testing.T) {
 		t.Error("a context that has ended was not heeded")
 	}
 	f.do(second(f.AddJob(ctx(), job.Request{Type: job.AdHoc, Mode: job.Full}, f.now)))
+	ended, end = context.WithCancel(ctx())
+	defer end()
+	f.do(f.inTransaction(ended, func(ctx context.Context, tx *transaction) error {
+		end()
+		return errors.Join(ctx.Err(), second(tx.ExecContext(ctx, `DELETE FROM job`)))
+	}))
+	f.wantNumber(0, "jobs after a transaction whose caller left", `SELECT count(*) FROM job`)
+}
+
+// What fails in a transaction, or at its end, is undone, and the connection goes on, with what it keeps in memory. One that cannot be
+// got out of the transaction is given up.
+func TestTransactionIsUndone(t *testing.T) {
+	fault := errors.New("a fault")
+	f := newFixture(t)
+	f.do(second(f.write.Exec(`CREATE TEMP TABLE here (x)`)))
+	for _, c := range []struct {
+		name, text string
+		fails      error
+		prepare    func(*sqlite3.SQLiteConn)
+		kept       bool
+	}{
+		{"it fails", `DELETE FROM query`, fault, nil, true},
+		{"COMMIT fails", `DELETE FROM query; PRAGMA defer_foreign_keys = ON; INSERT INTO attempt (job, started) VALUES (999, 0)`, nil, nil, true},
+		{"ROLLBACK fails", `DELETE FROM query`, fault, func(c *sqlite3.SQLiteConn) {
+			c.RegisterAuthorizer(func(action int, what, _, _ string) int {
+				if action == sqlite3.SQLITE_TRANSACTION && what == "ROLLBACK" {
+					return sqlite3.SQLITE_DENY
+				}
+				return sqlite3.SQLITE_OK
+			})
+		}, false},
+	} {
+		conn, err := f.write.Connx(ctx())
+		f.do(err)
+		f.do(conn.Raw(func(d any) error {
+			if c.prepare != nil {
+				c.prepare(d.(*sqlite3.SQLiteConn))
+			}
+			return nil
+		}))
+		f.do(conn.Close())
+		err = f.inTransaction(ctx(), func(ctx context.Context, tx *transaction) error {
+			f.do(second(tx.ExecContext(ctx, c.text)))
+			return c.fails
+		})
+		if err == nil || c.fails != nil && !errors.Is(err, c.fails) {
+			t.Errorf("%s: %v, want %v", c.name, err, c.fails)
+		}
+		f.wantNumber(1, c.name+": queries", `SELECT count(*) FROM query`)
+		f.do(f.ProbeWriting(ctx()))
+		if _, err := f.write.Exec(`SELECT * FROM here`); (err == nil) != c.kept {
+			t.Errorf("%s: the same connection: %t (%v)", c.name, err == nil, err)
+		}
+	}
 }
 
 // Numbers of owners and types that a transaction gave are not believed after it was rolled back.
@@ -359,9 +426,9 @@ func TestNamesAfterRollback(t *testing.T) {
 		t.Fatal("it was applied")
 	}
 	f.do(second(f.write.Exec(`DROP TRIGGER fault`)))
-	batch.Found[0].Owner = "another"
 	f.do(second(f.Apply(ctx(), batch)))
-	f.wantNumber(1, "candidates of the owner", `SELECT count(*) FROM candidate JOIN owner ON owner.number = candidate.owner AND owner.name = 'another'`)
+	f.wantNumber(1, "objects with an owner and a type", `SELECT count(*) FROM candidate JOIN owner ON owner.number = candidate.owner
+		JOIN object ON object.number = candidate.object JOIN type ON type.number = object.type WHERE owner.name = 'o' AND type.name = 'Host'`)
 }
 
 // In simulated time a store is opened, used and closed like any other.
@@ -432,7 +499,28 @@ func TestLinksAreRefused(t *testing.T) {
 func TestReleaseMemory(t *testing.T) {
 	f := newFixture(t)
 	f.fill(7)
+	rest := func() int {
+		var conns [idleReaders + 1]*sqlx.Conn
+		for i := range conns {
+			var err error
+			conns[i], err = f.read.Connx(ctx())
+			f.do(err)
+		}
+		for _, c := range conns {
+			f.do(c.Close())
+		}
+		return f.read.Stats().Idle
+	}
+	if n := rest(); n != idleReaders || f.packer.encoder == nil {
+		t.Fatalf("%d connections rest; the packer is ready: %t", n, f.packer.encoder != nil)
+	}
 	f.do(f.ReleaseMemory(ctx()))
+	if n := f.read.Stats().Idle; n != 0 || f.packer.encoder != nil || f.packer.lines != nil {
+		t.Errorf("%d connections rest; the packer keeps its room: %t", n, f.packer.encoder != nil)
+	}
+	if n := rest(); n != idleReaders {
+		t.Errorf("%d connections rest after more was read", n)
+	}
 	if _, n, err := f.Problems(ctx(), ProblemFilter{}); err != nil || n != 0 {
 		t.Errorf("%d lines, %v", n, err)
 	}
