@@ -56,6 +56,7 @@ func (q *outboxQueue) nextBatch() (b batch, full bool) {
 func (q *outboxQueue) startBatch(b batch) {
 	start := b.looked - len(b.skipped)
 	copy(q.rows[start:], b.skipped)
+	clear(q.rows[:start]) // their payloads are not kept until the queue grows
 	q.rows = q.rows[start:]
 	for i := range b.rows {
 		q.underWay[b.rows[i].Object] = true

@@ -137,6 +137,27 @@ func TestBatchesKeepTheOrderOfAnObject(t *testing.T) {
 	})
 }
 
+// What has left the queue keeps no memory.
+func TestWhatHasLeftIsNotKept(t *testing.T) {
+	list := []store.Outgoing{row(1, 7, "a", 1), row(2, 7, "a", 1), row(3, 8, "a", 1)}
+	q := outboxQueue{rows: list, underWay: map[int64]bool{}}
+	b, _ := q.nextBatch()
+	q.startBatch(b)
+	if len(b.rows) != 2 || len(q.rows) != 1 || q.rows[0].Seq != 2 {
+		t.Fatalf("%+v goes, %+v stays", b.rows, q.rows)
+	}
+	for _, r := range list[:2] {
+		if r.Payload != nil {
+			t.Errorf("row %d is kept", r.Seq)
+		}
+	}
+	for _, r := range b.rows {
+		if r.Payload == nil {
+			t.Errorf("row %d has lost its object on its way", r.Seq)
+		}
+	}
+}
+
 // A later version of an object waits until the request with the one before has ended.
 func TestABatchLeavesOutWhatIsUnderWay(t *testing.T) {
 	q := outboxQueue{rows: []store.Outgoing{row(1, 7, "a", 1)}, underWay: map[int64]bool{}}
