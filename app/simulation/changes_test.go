@@ -1,9 +1,11 @@
 package simulation
 
 import (
+	"encoding/json"
 	"maps"
 	"reflect"
 	"slices"
+	"strings"
 	"time"
 
 	"mssentinel/app/expected"
@@ -109,12 +111,24 @@ func (h *watch) forgot() {
 }
 
 // deltaMisses says that a delta update need not see a change: lastModified stayed, or a query that selected the indicator does not
-// any more.
+// any more, or it is gone and ThreatConnect's list of what was deleted, which has no ids, does not tell its value.
 func (h *watch) deltaMisses(before, after *tcserver.Row, s Step) bool {
+	if before != nil && (after == nil || after.ID != before.ID) && hasOddSummary(before) {
+		return true
+	}
 	if s.Do == Amend || (s.Do == Activate || s.Do == Deactivate) && h.world.history.Variant.StatusKeepsLastModified {
 		return before != nil
 	}
 	return h.fallsOut(before, after)
+}
+
+// hasOddSummary says that the summary of a File does not name its hashes.
+func hasOddSummary(row *tcserver.Row) bool {
+	var members struct{ Summary, SHA256 string }
+	if err := json.Unmarshal(row.JSON(), &members); err != nil {
+		panic(err) // the stand-in's own text
+	}
+	return row.Type == "File" && !strings.Contains(members.Summary, members.SHA256)
 }
 
 // fallsOut says that a query that selected an indicator does not any more, though it is there and active.
