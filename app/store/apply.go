@@ -290,8 +290,9 @@ func (a *application) writeQueue(ctx context.Context) error {
 		}
 		lines = append(q.AppendJSON(lines, stix.Envelope{Modified: a.batch.Now, ValidUntil: q.ValidUntil}), '\n')
 		next++
+		name := a.store.names.shortenName(q.Name, q.Pattern)
 		values = append(values, q.Seq, q.Object, a.batch.Job, a.destination.Number, false, a.batch.Query, q.Indicator, q.TypeNumber,
-			q.Name, toMillis(q.Created), toMillis(q.ValidUntil))
+			name.value, name.owner, toMillis(q.Created), toMillis(q.ValidUntil))
 	}
 	if err := insertRows.execRows(ctx, a.tx, values); err != nil {
 		return err

@@ -346,7 +346,7 @@ type departing struct {
 
 // readDepartures reads objects with their newest rows; from is the rest of the statement.
 func readDepartures(ctx context.Context, tx *transaction, from string, args ...any) ([]departing, error) {
-	rows, err := tx.QueryContext(ctx, `SELECT `+objectColumns+`, coalesce(outbox.seq, 0), coalesce(outbox.retire, 0), coalesce(outbox.name, ''),
+	rows, err := tx.QueryContext(ctx, `SELECT `+objectColumns+`, coalesce(outbox.seq, 0), coalesce(outbox.retire, 0), `+outboxName+`,
 		coalesce(outbox.created, 0), coalesce(outbox.valid_until, 0)`+from, args...)
 	if err != nil {
 		return nil, err
@@ -386,7 +386,7 @@ func (s *Store) departObjects(ctx context.Context, tx *transaction, objects []de
 		if r := w.Retirement; r.Seq != 0 {
 			s.nextSeq++
 			queued++
-			rows = append(rows, r.Seq, o.Number, number, d.Number, true, ledger.QueryNobody, int64(0), o.Type, r.Name, r.Created, r.ValidUntil)
+			rows = append(rows, r.Seq, o.Number, number, d.Number, true, ledger.QueryNobody, int64(0), o.Type, r.Name, nil, r.Created, r.ValidUntil)
 		}
 		changed = append(changed, o.Object)
 	}
@@ -406,7 +406,7 @@ func (s *Store) departObjects(ctx context.Context, tx *transaction, objects []de
 
 // readUnderWay reads, by object, the newest row up to the last that was handed to Upload: it may have left.
 func readUnderWay(ctx context.Context, tx *transaction, handed int64, objects []int64) (map[int64]ledger.Row, error) {
-	rows, err := tx.QueryContext(ctx, `SELECT object, seq, retire, name, created, valid_until FROM outbox
+	rows, err := tx.QueryContext(ctx, `SELECT object, seq, retire, `+outboxName+`, created, valid_until FROM outbox
 		WHERE seq <= ? AND object IN (SELECT value FROM json_each(?)) ORDER BY seq`, handed, jsonList(objects))
 	if err != nil {
 		return nil, err

@@ -48,7 +48,7 @@ func (f *HeldFilter) selects(h *Held) bool {
 }
 
 // heldName is the name under which an object stands, or will by the time that it is answered.
-const heldName = `iif(coalesce(object.name, '') <> '', object.name, coalesce(outbox.name, ''))`
+var heldName = `iif(` + objectName + ` <> '', ` + objectName + `, ` + outboxName + `)`
 
 // selectHeld adds to each object when and by which query it was last sent.
 var selectHeld = `SELECT object.number, object.pattern, (SELECT name FROM type WHERE type.number = object.type), ` + heldName + `, object.indicator,

@@ -57,7 +57,7 @@ func TestSettlementsFollowTheLedger(t *testing.T) {
 		var values []any
 		switch name {
 		case "accept":
-			statement, values = accept, []any{o.Number, r.Seq, r.Name, r.Created, r.ValidUntil}
+			statement, values = accept, []any{o.Number, r.Seq, r.Name, nil, r.Created, r.ValidUntil}
 			want.Accept(r)
 		case "acceptRetirement":
 			statement, values = acceptRetirement, []any{o.Number, r.Seq, r.ValidUntil}
@@ -66,7 +66,7 @@ func TestSettlementsFollowTheLedger(t *testing.T) {
 			statement, values = reject, []any{o.Number, r.Seq}
 			want.Reject(r, false)
 		case "rejectMayStand":
-			statement, values = rejectMayStand, []any{o.Number, r.Seq, r.Name, r.Created, r.ValidUntil}
+			statement, values = rejectMayStand, []any{o.Number, r.Seq, r.Name, nil, r.Created, r.ValidUntil}
 			want.Reject(r, true)
 		case "rejectRetirement":
 			statement, values = rejectRetirement, []any{o.Number, r.Seq}
@@ -123,7 +123,7 @@ func TestDeparturesFollowTheLedger(t *testing.T) {
 				}
 			}
 			if newest.Seq != 0 {
-				row := []any{newest.Seq, o.Number, int64(0), int64(1), newest.Retire, int64(0), int64(0), int64(0), "", int64(0), int64(0)}
+				row := []any{newest.Seq, o.Number, int64(0), int64(1), newest.Retire, int64(0), int64(0), int64(0), "", nil, int64(0), int64(0)}
 				if err := insertRows.execRows(ctx, tx, row); err != nil {
 					return err
 				}

@@ -209,6 +209,11 @@ func (w *ledgerWorld) saveQueries() {
 	}
 }
 
+// name is what a mapper calls what the indicator gives.
+func (i *ledgerIndicator) name(id int64) string {
+	return fmt.Sprintf("%d.%d | %s", id, i.version, ownerOf(id))
+}
+
 // found is an indicator as a mapper answers for it.
 func (w *ledgerWorld) found(id int64) ledger.Found {
 	i := w.indicators[id]
@@ -221,8 +226,7 @@ func (w *ledgerWorld) found(id int64) ledger.Found {
 		f.Problems = []job.Problem{{Step: "Convert", Code: "invalid-value", Message: fmt.Sprint("no value in ", id), Raw: "{}"}}
 	}
 	for _, p := range i.patterns {
-		name := fmt.Sprintf("%d.%d", id, i.version)
-		o := &stix.Indicator{Pattern: p, Name: name, Created: w.now, Description: "{}", IndicatorTypes: []string{"unknown"}}
+		o := &stix.Indicator{Pattern: p, Name: i.name(id), Created: w.now, Description: "{}", IndicatorTypes: []string{"unknown"}}
 		f.Objects = append(f.Objects, ledger.FoundObject{Indicator: o, ID: stix.ID(p), Hash: o.ContentHash(), ValidUntil: w.now.Add(6 * time.Hour)})
 	}
 	return f
@@ -579,7 +583,7 @@ func (r *updateRun) checkOutcome() {
 			for _, id := range r.order[number] {
 				for _, p := range r.indicators[id].patterns {
 					if want[p] == "" {
-						want[p] = fmt.Sprintf("%d.%d", id, r.indicators[id].version)
+						want[p] = r.indicators[id].name(id)
 					}
 				}
 			}
@@ -685,10 +689,10 @@ func (w *ledgerWorld) actual() []string {
 	w.must(w.store.read.Select(&lines, `
 		SELECT printf('candidate %d %d %s attempt %d place %d', c.query, c.indicator, coalesce(o.pattern, ''), attempt, place)
 			FROM candidate c LEFT JOIN object o ON o.number = c.object
-		UNION ALL SELECT printf('object %s winner %d/%d modified %d sends %s state %d name %s', pattern, query, indicator, modified, iif(hash IS NULL, 'true', 'false'), state, coalesce(name, ''))
+		UNION ALL SELECT printf('object %s winner %d/%d modified %d sends %s state %d name %s', pattern, query, indicator, modified, iif(hash IS NULL, 'true', 'false'), state, `+objectName+`)
 			|| iif(query > 0, printf(' elected %d', elected), '') FROM object
-		UNION ALL SELECT printf('outbox %03d %s retire %s %s job %d newest %s', row_number() OVER (ORDER BY seq) - 1, pattern, iif(retire, 'true', 'false'), x.name, x.job, iif(o.queued = seq, 'true', 'false'))
-			FROM outbox x JOIN object o ON o.number = x.object
+		UNION ALL SELECT printf('outbox %03d %s retire %s %s job %d newest %s', row_number() OVER (ORDER BY seq) - 1, pattern, iif(retire, 'true', 'false'), `+outboxName+`, outbox.job, iif(o.queued = seq, 'true', 'false'))
+			FROM outbox JOIN object o ON o.number = outbox.object
 		UNION ALL SELECT printf('reported %d', count(*)) FROM problem WHERE step <> 'Upload'`))
 	jobs, _, err := w.store.Jobs(ctx(), JobFilter{Limit: 500})
 	w.must(err)

@@ -23,8 +23,8 @@ func scanDecided(rows *sql.Rows) (*ledger.Object, error) {
 }
 
 // objectColumns are all columns of an object but its pattern, in the order of scanObject.
-const objectColumns = `object.number, object.key, object.type, object.query, object.indicator, object.elected, object.left_in, object.modified,
-	object.hash, object.job, object.queued, object.settled, object.state, coalesce(object.name, ''), coalesce(object.created, 0),
+var objectColumns = `object.number, object.key, object.type, object.query, object.indicator, object.elected, object.left_in, object.modified,
+	object.hash, object.job, object.queued, object.settled, object.state, ` + objectName + `, coalesce(object.created, 0),
 	coalesce(object.valid_until, 0)`
 
 // scanObject reads an object, and the values of further columns into more.
@@ -70,7 +70,7 @@ var (
 	updateDecisions = newSingle(10, `UPDATE object SET type = ?2, query = ?3, indicator = ?4, elected = ?5, left_in = ?6, modified = ?7,
 		hash = ?8, job = ?9, queued = ?10 WHERE number = ?1`)
 	// updateObjects writes what the transitions of an object that loses its winner or its row may change.
-	updateObjects = newSingle(10, `UPDATE object SET query = ?2, indicator = ?3, left_in = ?4, hash = ?5, queued = ?6, state = ?7, name = ?8,
+	updateObjects = newSingle(10, `UPDATE object SET query = ?2, indicator = ?3, left_in = ?4, hash = ?5, queued = ?6, state = ?7, value = ?8, owner = NULL,
 		created = ?9, valid_until = ?10 WHERE number = ?1`)
 )
 

@@ -32,16 +32,18 @@ type outboxRow struct {
 	ledger.Origin
 	object, job int64
 	typ         int64
+	// sent is the name of a row that was read to be sent; a retirement has it whole. Name is that of one that was taken off.
+	sent sentName
 }
 
-const rowColumns = `seq, object, job, retire, query, indicator, type, name, created, valid_until`
+const rowColumns = `seq, object, job, retire, query, indicator, type, created, valid_until`
 
 // scanTargets are where the columns are scanned to.
 func (r *outboxRow) scanTargets() []any {
-	return []any{&r.Seq, &r.object, &r.job, &r.Retire, &r.Query, &r.Indicator, &r.typ, &r.Name, &r.Created, &r.ValidUntil}
+	return []any{&r.Seq, &r.object, &r.job, &r.Retire, &r.Query, &r.Indicator, &r.typ, &r.Created, &r.ValidUntil}
 }
 
-var insertRows = newBulk(11, `INSERT INTO outbox (seq, object, job, destination, retire, query, indicator, type, name, created, valid_until) VALUES `, ``)
+var insertRows = newBulk(12, `INSERT INTO outbox (seq, object, job, destination, retire, query, indicator, type, value, owner, created, valid_until) VALUES `, ``)
 
 // Outgoing are the next rows of the outbox after a row, in order. What was given away once is taken to be under way, until
 // it is settled.
@@ -85,7 +87,7 @@ func (s *Store) readOutbox(ctx context.Context, tx *transaction, after int64, li
 	if err != nil {
 		return nil, err
 	}
-	rows, err := tx.QueryContext(ctx, `SELECT `+rowColumns+`, destination,
+	rows, err := tx.QueryContext(ctx, `SELECT `+rowColumns+`, destination, value, outbox.owner,
 			CASE WHEN retire THEN (SELECT pattern FROM object WHERE number = object) ELSE '' END
 		FROM outbox WHERE seq > ? ORDER BY seq LIMIT ?`, after, limit)
 	if err != nil {
@@ -96,7 +98,7 @@ func (s *Store) readOutbox(ctx context.Context, tx *transaction, after int64, li
 	var r outboxRow
 	var destination int64
 	var pattern string
-	into := append(r.scanTargets(), &destination, &pattern)
+	into := append(r.scanTargets(), &destination, &r.sent.value, &r.sent.owner, &pattern)
 	var block payloadBlock
 	for rows.Next() {
 		if err := rows.Scan(into...); err != nil {
@@ -115,7 +117,7 @@ func (s *Store) readOutbox(ctx context.Context, tx *transaction, after int64, li
 
 // retiredObject is what a row sends that retires: the object as last sent, with an end.
 func retiredObject(r *outboxRow, pattern string) stix.Retired {
-	return stix.Retired{Pattern: pattern, Name: r.Name, Created: fromMillis(r.Created),
+	return stix.Retired{Pattern: pattern, Name: r.sent.value.(string), Created: fromMillis(r.Created),
 		ValidUntil: fromMillis(r.ValidUntil), Modified: fromMillis(r.ValidUntil)}
 }
 
@@ -238,7 +240,7 @@ func takeRows(ctx context.Context, tx *transaction, seqs []int64) ([]outboxRow, 
 	if len(seqs) == 0 {
 		return nil, nil
 	}
-	rows, err := tx.QueryContext(ctx, `DELETE FROM outbox WHERE seq IN (SELECT value FROM json_each(?)) RETURNING `+rowColumns, jsonList(seqs))
+	rows, err := tx.QueryContext(ctx, `DELETE FROM outbox WHERE seq IN (SELECT value FROM json_each(?)) RETURNING `+rowColumns+`, `+outboxName, jsonList(seqs))
 	if err != nil {
 		return nil, err
 	}
@@ -246,7 +248,7 @@ func takeRows(ctx context.Context, tx *transaction, seqs []int64) ([]outboxRow, 
 	taken := make([]outboxRow, 0, len(seqs))
 	for rows.Next() {
 		var r outboxRow
-		if err := rows.Scan(r.scanTargets()...); err != nil {
+		if err := rows.Scan(append(r.scanTargets(), &r.Name)...); err != nil {
 			return nil, err
 		}
 		taken = append(taken, r)

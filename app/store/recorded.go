@@ -15,7 +15,7 @@ import (
 )
 
 // selectRecorded are objects of a destination by their keys. The last send is looked up in the order of the table of sends.
-const selectRecorded = `SELECT ` + objectColumns + `, object.pattern, coalesce((SELECT max(at) FROM send WHERE send.object = object.number), 0)
+var selectRecorded = `SELECT ` + objectColumns + `, object.pattern, coalesce((SELECT max(at) FROM send WHERE send.object = object.number), 0)
 	FROM object WHERE object.key BETWEEN ? AND ? AND object.destination = ? ORDER BY object.key LIMIT ?`
 
 // Recorded are at most limit objects of the current ledger in the order of their ids, those after one id and up to another. The page

@@ -2,8 +2,8 @@ package store
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
-	"strings"
 	"time"
 
 	"mssentinel/app/job"
@@ -121,7 +121,7 @@ func (x *settlement) acceptRow(ctx context.Context, r *outboxRow) error {
 	if r.Retire {
 		x.retired = append(x.retired, r.object, r.Seq, r.ValidUntil)
 	} else {
-		x.accepted = append(x.accepted, r.object, r.Seq, r.Name, r.Created, r.ValidUntil)
+		x.accepted = append(x.accepted, r.object, r.Seq, r.sent.value, r.sent.owner, r.Created, r.ValidUntil)
 	}
 	switch {
 	case count == nil:
@@ -149,7 +149,7 @@ func (x *settlement) rejectRow(ctx context.Context, o *RejectedObject) error {
 	case r.Retire:
 		x.disputed = append(x.disputed, r.object, r.Seq)
 	case o.MayStand || o.repeated:
-		x.mayStand = append(x.mayStand, r.object, r.Seq, r.Name, r.Created, r.ValidUntil)
+		x.mayStand = append(x.mayStand, r.object, r.Seq, r.sent.value, r.sent.owner, r.Created, r.ValidUntil)
 	default:
 		x.rejected = append(x.rejected, r.object, r.Seq)
 	}
@@ -157,19 +157,15 @@ func (x *settlement) rejectRow(ctx context.Context, o *RejectedObject) error {
 	if err != nil {
 		return err
 	}
+	var sent struct{ Name string }
+	if err := json.Unmarshal(o.Payload, &sent); err != nil {
+		return fmt.Errorf("reading the name of what was rejected: %w", err)
+	}
 	subject := job.Subject{Indicator: r.Indicator, Type: typ}
-	subject.Value, subject.Owner = splitName(r.Name)
+	subject.Value, subject.Owner = splitName(sent.Name)
 	x.problems = appendProblem(x.problems, r.job, r.Query, job.Problem{DateAdded: x.At, Step: job.StepUpload, Code: o.Code,
 		Message: o.Message, Subject: subject, Raw: string(o.Payload)})
 	return nil
-}
-
-// splitName gives the value and the owner of which the mappers make an object's name. A name of another form is a value.
-func splitName(name string) (value, owner string) {
-	if at := strings.LastIndex(name, " | "); at >= 0 {
-		return name[:at], name[at+len(" | "):]
-	}
-	return name, ""
 }
 
 // departsAgain is when an object departs once more because its retirement was rejected.
@@ -178,15 +174,15 @@ var departsAgain = fmt.Sprintf(`query = %d AND state = %d AND queued IN (0, ?2)`
 // The transitions of the same names of ledger.Object, for many rows: this is where every object passes through, and reading it
 // first would cost as much again. TestSettlementsFollowTheLedger holds them to the functions.
 var (
-	accept = newSingle(5, fmt.Sprintf(`UPDATE object SET settled = ?2, queued = iif(queued = ?2, 0, queued), state = %d,
-		name = ?3, created = ?4, valid_until = ?5 WHERE number = ?1 AND settled < ?2`, ledger.Live))
+	accept = newSingle(6, fmt.Sprintf(`UPDATE object SET settled = ?2, queued = iif(queued = ?2, 0, queued), state = %d,
+		value = ?3, owner = ?4, created = ?5, valid_until = ?6 WHERE number = ?1 AND settled < ?2`, ledger.Live))
 	acceptRetirement = newSingle(3, fmt.Sprintf(`UPDATE object SET settled = ?2, queued = iif(queued = ?2, 0, queued), state = %d,
 		valid_until = ?3 WHERE number = ?1 AND settled < ?2`, ledger.Retired))
 	reject = newSingle(2, `UPDATE object SET settled = ?2, queued = iif(queued = ?2, 0, queued)
 		WHERE number = ?1 AND settled < ?2`)
 	// rejectMayStand is Reject of what may stand.
-	rejectMayStand = newSingle(5, fmt.Sprintf(`UPDATE object SET settled = ?2, queued = iif(queued = ?2, 0, queued), state = %[1]d,
-		name = ?3, created = ?4, valid_until = iif(state = %[1]d, max(valid_until, ?5), ?5) WHERE number = ?1 AND settled < ?2`, ledger.Live))
+	rejectMayStand = newSingle(6, fmt.Sprintf(`UPDATE object SET settled = ?2, queued = iif(queued = ?2, 0, queued), state = %[1]d,
+		value = ?3, owner = ?4, created = ?5, valid_until = iif(state = %[1]d, max(valid_until, ?6), ?6) WHERE number = ?1 AND settled < ?2`, ledger.Live))
 	rejectRetirement = newSingle(2, fmt.Sprintf(`UPDATE object SET settled = ?2, queued = iif(queued = ?2, 0, queued),
 		query = iif(%[1]s, %[2]d, query), indicator = iif(%[1]s, %[3]d, indicator),
 		left_in = iif(%[1]s, (SELECT generation FROM destination WHERE destination.number = object.destination), left_in)

@@ -201,7 +201,9 @@ CREATE TABLE object (
     settled     INTEGER NOT NULL DEFAULT 0,
     -- What Sentinel holds (a ledger.State), and with which members.
     state       INTEGER NOT NULL DEFAULT 0,
-    name        TEXT,
+    -- Its name, as sentName has it.
+    value       TEXT,
+    owner       INTEGER,
     created     INTEGER,
     valid_until INTEGER
 );
@@ -237,7 +239,8 @@ CREATE TABLE outbox (
     query       INTEGER NOT NULL,
     indicator   INTEGER NOT NULL,
     type        INTEGER NOT NULL,
-    name        TEXT    NOT NULL,
+    value       TEXT,
+    owner       INTEGER,
     created     INTEGER NOT NULL,
     valid_until INTEGER NOT NULL
 );

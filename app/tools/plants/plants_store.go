@@ -21,7 +21,7 @@ var storePlants = []plant{
 		"what was cancelled while it was under way counts as never sent", 200},
 	{"old-source-stays", "app/store/destination.go", "if change == SourceChanged {", "if false {",
 		"what stands under an old source name is not retired", 200},
-	{"created-a-second-later", "app/store/settle.go", "name = ?3, created = ?4, valid_until = ?5 WHERE", "name = ?3, created = ?4 + 1000, valid_until = ?5 WHERE",
+	{"created-a-second-later", "app/store/settle.go", "value = ?3, owner = ?4, created = ?5, valid_until = ?6 WHERE", "value = ?3, owner = ?4, created = ?5 + 1000, valid_until = ?6 WHERE",
 		"the ledger keeps another created than was sent", 20},
 	{"rejection-is-not-reported", "app/store/settle.go", "x.problems = appendProblem(x.problems,", "_ = appendProblem(x.problems,",
 		"what Sentinel refused is not on REPORT", 20},
