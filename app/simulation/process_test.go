@@ -61,7 +61,7 @@ func (w *world) start(dir string) {
 	p.updates.Store(known)
 	w.process = p
 	var err error
-	p.store, err = store.OpenWith(context.Background(), p.dir, store.Options{Commit: p.commit})
+	p.store, err = store.OpenWith(context.Background(), p.dir, store.Options{Commit: p.commit, NewKeys: 5})
 	if err != nil {
 		if !p.isDead() {
 			w.fail("start", "the database cannot be opened: %v", err)

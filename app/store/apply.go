@@ -17,6 +17,9 @@ import (
 func (s *Store) Apply(ctx context.Context, b ledger.Batch) (job.Counts, error) {
 	var added job.Counts
 	err := s.inTransaction(ctx, func(ctx context.Context, tx *transaction) error {
+		if err := s.mergeKeys(ctx, tx); err != nil {
+			return err
+		}
 		a := &application{batch: &b, store: s, tx: tx}
 		if err := a.loadRows(ctx); err != nil {
 			return err
@@ -28,6 +31,7 @@ func (s *Store) Apply(ctx context.Context, b ledger.Batch) (job.Counts, error) {
 			return fmt.Errorf("writing the ledger: %w", err)
 		}
 		added = a.set.Tally.Total(b.Job)
+		s.unmerged += len(a.set.NewObjects())
 		return nil
 	})
 	return added, err
@@ -91,18 +95,19 @@ func (a *application) loadObjects(ctx context.Context) error {
 		}
 	}
 	slices.Sort(keys)
-	if err := a.readObjects(ctx, "key", slices.Compact(keys), func(o *ledger.Object) bool { return found[o.Pattern] }); err != nil {
+	if err := a.readObjects(ctx, numbersOfKeys, slices.Compact(keys), func(o *ledger.Object) bool { return found[o.Pattern] }); err != nil {
 		return err
 	}
-	return a.readObjects(ctx, "number", a.set.Given(), func(*ledger.Object) bool { return true })
+	return a.readObjects(ctx, `SELECT value FROM json_each(?1)`, a.set.Given(), func(*ledger.Object) bool { return true })
 }
 
-func (a *application) readObjects(ctx context.Context, column string, values []int64, wanted func(*ledger.Object) bool) error {
+// readObjects reads the objects whose numbers are selected by values.
+func (a *application) readObjects(ctx context.Context, numbers string, values []int64, wanted func(*ledger.Object) bool) error {
 	if len(values) == 0 {
 		return nil
 	}
-	rows, err := a.tx.QueryContext(ctx, `SELECT `+decisionColumns+` FROM json_each(?) AS wanted CROSS JOIN object
-		WHERE object.`+column+` = wanted.value AND destination = ?`, jsonList(values), a.destination.Number)
+	rows, err := a.tx.QueryContext(ctx, `SELECT `+decisionColumns+` FROM object WHERE number IN (`+numbers+`) AND destination = ?2`,
+		jsonList(values), a.destination.Number)
 	if err != nil {
 		return fmt.Errorf("reading the ledger: %w", err)
 	}

@@ -178,7 +178,7 @@ func (s *Store) OriginsOf(ctx context.Context, owner string, ids []uuid.UUID) ([
 	}
 	return s.readOrigins(ctx, `SELECT DISTINCT c.query, c.indicator FROM object o JOIN destination d ON d.number = o.destination AND d.current
 		JOIN candidate c ON c.object = o.number AND c.object <> 0
-		WHERE o.key IN (SELECT value FROM json_each(?)) AND c.owner IN (SELECT number FROM owner WHERE name = ? COLLATE NOCASE) ORDER BY 1, 2`,
+		WHERE o.number IN (`+numbersOfKeys+`) AND c.owner IN (SELECT number FROM owner WHERE name = ?2 COLLATE NOCASE) ORDER BY 1, 2`,
 		jsonList(keys), owner)
 }
 

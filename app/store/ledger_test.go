@@ -246,9 +246,11 @@ func TestIndexesAreUsed(t *testing.T) {
 		{"COVERING INDEX problem_by_kind", countGroups + ` GROUP BY note, step, code, type`, nil},
 		{"COVERING INDEX problem_by_kind", countGroups + byOwner.String() + ` GROUP BY note, step, code, type`, byOwner.args},
 		{"COVERING INDEX problem_by_text", countGroups + byText.String() + ` GROUP BY note, step, code, type`, byText.args},
-		{"object_by_key", `SELECT number, pattern FROM object WHERE key = ? AND destination = ?`, []any{1, 1}},
+		{"object_by_key", selectKeyed, []any{"[1]", 1}},
+		{"object_by_new_key", selectKeyed, []any{"[1]", 1}},
 		{"candidate_by_object", countLeaving, []any{0, 1, 1, 0, "[1]", "[1]"}},
 		{"object_by_key", selectRecorded, []any{0, 1, 1, 1}},
+		{"object_by_new_key", selectRecorded, []any{0, 1, 1, 1}},
 		{"object_without_winner", selectGone, []any{ledger.QueryVacant, 0, 0, 1}},
 	} {
 		var plan []struct {

@@ -114,13 +114,15 @@ func (s *Store) lookup(ctx context.Context, now time.Time, find func(querier, de
 	return all, nil
 }
 
+const selectKeyed = `SELECT number, pattern FROM object WHERE number IN (` + numbersOfKeys + `) AND destination = ?2`
+
 // findObject finds the number of an object of a destination. Two ids may share the key that is indexed.
 func findObject(ctx context.Context, q querier, d destination, id uuid.UUID) (number int64, found bool, err error) {
 	var rows []struct {
 		Number  int64  `db:"number"`
 		Pattern string `db:"pattern"`
 	}
-	err = q.SelectContext(ctx, &rows, `SELECT number, pattern FROM object WHERE key = ? AND destination = ?`, ledger.Key(id), d.Number)
+	err = q.SelectContext(ctx, &rows, selectKeyed, jsonList([]int64{ledger.Key(id)}), d.Number)
 	for _, r := range rows {
 		if stix.ID(r.Pattern) == id {
 			return r.Number, true, err

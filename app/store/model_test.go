@@ -103,7 +103,7 @@ func (w *ledgerWorld) must(err error) {
 }
 
 func (w *ledgerWorld) open() {
-	s, err := Open(ctx(), w.dir)
+	s, err := OpenWith(ctx(), w.dir, Options{NewKeys: 2})
 	w.must(err)
 	w.store, w.after, w.flight = s, 0, nil
 }

@@ -16,7 +16,10 @@ import (
 
 // selectRecorded are objects of a destination by their keys. The last send is looked up in the order of the table of sends.
 var selectRecorded = `SELECT ` + objectColumns + `, object.pattern, coalesce((SELECT max(at) FROM send WHERE send.object = object.number), 0)
-	FROM object WHERE object.key BETWEEN ? AND ? AND object.destination = ? ORDER BY object.key LIMIT ?`
+	FROM object WHERE object.number IN (SELECT number FROM (
+		SELECT * FROM (SELECT number, key FROM object WHERE merged = 1 AND key BETWEEN ?1 AND ?2 AND destination = ?3 ORDER BY key LIMIT ?4)
+		UNION ALL SELECT * FROM (SELECT number, key FROM object WHERE merged = 0 AND key BETWEEN ?1 AND ?2 AND destination = ?3 ORDER BY key LIMIT ?4)
+	) ORDER BY key LIMIT ?4) ORDER BY object.key`
 
 // Recorded are at most limit objects of the current ledger in the order of their ids, those after one id and up to another. The page
 // is complete up to covered, which is upTo where there are no more.

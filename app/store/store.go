@@ -5,6 +5,7 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"database/sql/driver"
@@ -62,6 +63,8 @@ type Store struct {
 	// is what it was when the database was opened.
 	handed, handedBefore int64
 	packer               packer
+	// unmerged is how many objects stand in the index of new keys, about, and newKeys how many may.
+	unmerged, newKeys int
 	// departures is held by who decides what becomes of those, since that takes more than one transaction.
 	departures sync.Mutex
 	closed     atomic.Bool
@@ -76,6 +79,9 @@ type Options struct {
 	// Commit ends each transaction: it calls commit, which is COMMIT, once or not at all, and returns its error, or that of
 	// the disk in its place. Nothing else is written meanwhile. nil calls commit and no more.
 	Commit func(commit func() error) error
+	// NewKeys is how many new objects are indexed apart from all others, so that a few of them show what thousands do; 0 for as many as
+	// are good for the disk.
+	NewKeys int
 }
 
 // Open opens or creates the database in dir and takes the lock on it. The errors name the remedy: another process that
@@ -96,7 +102,7 @@ func OpenWith(ctx context.Context, dir string, o Options) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Store{lock: lock, commit: o.Commit}
+	s := &Store{lock: lock, commit: o.Commit, newKeys: cmp.Or(o.NewKeys, newKeys)}
 	if s.commit == nil {
 		s.commit = func(commit func() error) error { return commit() }
 	}
@@ -240,6 +246,9 @@ func (s *Store) loadCounters(ctx context.Context) error {
 		return err
 	}
 	if err := s.write.GetContext(ctx, &s.nextSeq, `SELECT coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'outbox'), 0) + 1`); err != nil {
+		return err
+	}
+	if err := s.write.GetContext(ctx, &s.unmerged, `SELECT count(*) FROM object WHERE merged = 0`); err != nil {
 		return err
 	}
 	handed, err := numberSetting(ctx, s.write, settingHanded)

@@ -176,7 +176,7 @@ CREATE TABLE type (
 );
 
 -- One row per STIX object. Numbers are given in order of arrival, so that what arrives together stands together; the
--- one index on random keys is as narrow as it can be.
+-- indexes on random keys are as narrow as can be.
 CREATE TABLE object (
     number      INTEGER PRIMARY KEY,
     -- The first eight bytes of the STIX id, which follows from the pattern.
@@ -205,9 +205,12 @@ CREATE TABLE object (
     value       TEXT,
     owner       INTEGER,
     created     INTEGER,
-    valid_until INTEGER
+    valid_until INTEGER,
+    -- Its key stands in object_by_key; before, it is one of the few of object_by_new_key.
+    merged      INTEGER NOT NULL DEFAULT 0
 );
-CREATE INDEX object_by_key ON object (key);
+CREATE INDEX object_by_key ON object (key) WHERE merged = 1;
+CREATE INDEX object_by_new_key ON object (key) WHERE merged = 0;
 -- Held by nobody, or vacant: ledger.QueryNobody and below. TestIndexesAreUsed holds both indexes to the statements.
 CREATE INDEX object_without_winner ON object (query, number) WHERE query <= 0;
 -- Vacant. A workspace that was left may have left as many as it had.
