@@ -99,9 +99,9 @@ func (p *Pipeline) Verification(ctx context.Context) (v Verification, err error)
 
 // lastVerification is the last one as it was kept. One that was kept as running ended with its process.
 func (v *verifier) lastVerification(ctx context.Context) (store.Verification, error) {
-	last, found, err := v.store.Verification(ctx)
-	if err != nil || !found {
-		return store.Verification{}, err
+	last, err := v.store.Verification(ctx)
+	if err != nil {
+		return last, err
 	}
 	if last.State == store.VerificationRunning {
 		last.State = store.VerificationFailed
@@ -148,7 +148,7 @@ func (p *Pipeline) repairDifferences(ctx context.Context, retire bool, change fu
 		return j, 0, err
 	}
 	if retire && r.Retire == 0 || !retire && r.SendAgain == 0 {
-		return j, 0, ErrNoDifference
+		return j, objects, ErrNoDifference
 	}
 	ctx = context.WithoutCancel(ctx)
 	if objects, err = change(ctx); err != nil {

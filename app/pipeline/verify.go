@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"log/slog"
 	"maps"
-	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -29,7 +28,7 @@ type verifyStore interface {
 	CountRecorded(ctx context.Context, now time.Time) ([]store.RecordedType, error)
 	BeginVerification(ctx context.Context, v store.Verification) error
 	KeepVerification(ctx context.Context, v store.Verification) error
-	Verification(ctx context.Context) (v store.Verification, found bool, err error)
+	Verification(ctx context.Context) (v store.Verification, err error)
 	Differences(ctx context.Context, kind ledger.Verdict, limit int) ([]store.Difference, error)
 	Repairable(ctx context.Context, now time.Time) (store.Repairable, error)
 	SendDifferencesAgain(ctx context.Context) (objects int64, err error)
@@ -57,8 +56,8 @@ type verifier struct {
 	cancelled atomic.Bool
 
 	mu sync.Mutex
-	// running is how far the verification in hand is, nil while there is none; expected about how many objects it compares, 0 while
-	// that is not known.
+	// running is how far the verification in hand was when it last told, nil while there is none; expected about how many objects it
+	// compares, 0 while that is not known.
 	running  *store.Verification
 	expected int64
 }
@@ -92,47 +91,46 @@ func (v *verifier) awaitCommands(ctx context.Context) {
 			return
 		case <-v.woken:
 		}
-		if running, _ := v.presentVerification(); running != nil {
+		if asked, _ := v.presentVerification(); asked != nil {
+			result := *asked
 			workOnce(ctx, v.task, v.log, func(inHand context.Context) (time.Time, error) {
-				return time.Time{}, v.runVerification(ctx, inHand, running)
+				return time.Time{}, v.runVerification(ctx, inHand, &result)
 			})
 			<-v.hand
 		}
 	}
 }
 
-// presentVerification is a copy of how far the verification in hand is, nil while there is none.
+// presentVerification is how far the verification in hand was when it last told, nil while there is none. Nobody changes it.
 func (v *verifier) presentVerification() (running *store.Verification, expected int64) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	if v.running == nil {
-		return nil, 0
-	}
-	return copyVerification(v.running), v.expected
+	return v.running, v.expected
 }
 
-func copyVerification(v *store.Verification) *store.Verification {
-	c := *v
-	c.Differences, c.Types, c.Repairs = maps.Clone(v.Differences), slices.Clone(v.Types), slices.Clone(v.Repairs)
-	return &c
-}
-
-// noteProgress tells the screens how far the verification in hand is, nil for none; that is a sign of life as well.
-func (v *verifier) noteProgress(running *store.Verification, expected int64) {
+// noteProgress tells the screens how far the verification in hand is; that is a sign of life as well. The result goes on changing, and
+// what was told does not.
+func (v *verifier) noteProgress(result *store.Verification, expected int64) {
 	v.noteActivity()
-	if running != nil {
-		running = copyVerification(running)
-		v.setDetail("Compared %d objects", running.Compared())
-	}
+	v.setDetail("Compared %d objects", result.Compared())
+	told := *result
+	told.Differences = maps.Clone(result.Differences)
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	v.running, v.expected = running, expected
+	v.running, v.expected = &told, expected
+}
+
+// noteEnd tells the screens that no verification is in hand any more.
+func (v *verifier) noteEnd() {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.running = nil
 }
 
 // runVerification sees one verification to its end, and keeps what came of it. One that the end of the process cuts off is not kept; the
 // next start says so.
 func (v *verifier) runVerification(ctx, inHand context.Context, result *store.Verification) error {
-	defer v.noteProgress(nil, 0)
+	defer v.noteEnd()
 	r := &verification{verifier: v, ctx: inHand, result: result}
 	cause := errVerifyCancelled
 	if !v.cancelled.Load() {
@@ -148,7 +146,7 @@ func (v *verifier) runVerification(ctx, inHand context.Context, result *store.Ve
 	v.log.Info("verification ended", "state", result.State, "message", result.Message, "all", result.All, "agreed", result.Agreed,
 		"too_new", result.TooNew, "differences", result.CountDifferences(), "seconds", int(result.Ended.Sub(result.Began).Seconds()))
 	err := v.disk.retryWrite(ctx, func(ctx context.Context) error { return v.store.KeepVerification(ctx, *result) })
-	if err != nil && ctx.Err() == nil {
+	if err != nil {
 		return fmt.Errorf("keeping what came of a verification: %w", err)
 	}
 	return nil

@@ -337,7 +337,7 @@ func TestVerifyThatCannotRead(t *testing.T) {
 		}
 		w.far.SetReadRight(clientID, true)
 		w.must(w.far.Inject(sentinelserver.Fault{Kind: sentinelserver.QueryStatus, Status: 503, Count: 100}))
-		if v := w.verified(true); v.State != store.VerificationFailed || v.Message == "" {
+		if v := w.verified(true); v.State != store.VerificationFailed || !strings.Contains(v.Message, "is out of order") {
 			t.Errorf("%s: %s", v.State, v.Message)
 		}
 		w.far.ClearFaults()
@@ -416,6 +416,151 @@ func second3[T, U any](_ T, _ U, err error) error { return err }
 func (w *world) verifyTask() Task {
 	tasks := w.p.Tasks()
 	return tasks[slices.IndexFunc(tasks, func(t Task) bool { return t.Slug == "verify" })]
+}
+
+// slowReader takes its time for each answer.
+type slowReader struct {
+	StandingReader
+	takes time.Duration
+}
+
+func (r slowReader) CountStanding(ctx context.Context, source string) ([]sentinel.TypeCount, error) {
+	time.Sleep(r.takes)
+	return r.StandingReader.CountStanding(ctx, source)
+}
+
+func (r slowReader) ListStanding(ctx context.Context, source, afterID string, limit int) ([]sentinel.Standing, error) {
+	time.Sleep(r.takes)
+	return r.StandingReader.ListStanding(ctx, source, afterID, limit)
+}
+
+// A verification that takes hours says how far it is, which is a sign of life, and comes to its end.
+func TestAVerificationThatTakesHours(t *testing.T) {
+	in(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.fill(6)
+		w.done(w.save(job.Full, query("", "Alpha")))
+		time.Sleep(ledger.IngestionBound)
+		w.p.verifier.reader, w.p.verifier.pageSize = slowReader{w.p.verifier.reader, 20 * time.Minute}, 1
+		w.must(w.p.Verify(t.Context(), true))
+		for _, c := range []struct {
+			after              time.Duration
+			expected, compared int64
+		}{{10 * time.Minute, 0, 0}, {20 * time.Minute, 6, 0}, {20 * time.Minute, 6, 1}, {time.Hour, 6, 4}} {
+			time.Sleep(c.after)
+			v, task := w.verification(), w.verifyTask()
+			if !v.Running || v.State != store.VerificationRunning || v.Expected != c.expected || v.Compared() != c.compared {
+				t.Errorf("running %v, %s, compared %d of %d, want %d of %d", v.Running, v.State, v.Compared(), v.Expected, c.compared, c.expected)
+			}
+			if want := fmt.Sprintf("Compared %d objects", c.compared); task.Status != "Running" || task.Detail != want {
+				t.Errorf("the task is %s: %s, want %s", task.Status, task.Detail, want)
+			}
+		}
+		w.wantVerdicts(w.awaitVerification(), 6, 0, nil)
+		if task := w.verifyTask(); task.Status != "Idle" || task.Detail != "" {
+			t.Errorf("afterwards the task is %s: %s", task.Status, task.Detail)
+		}
+	})
+}
+
+// What was told of a verification does not change while it goes on.
+func TestWhatAVerificationToldStays(t *testing.T) {
+	v := &verifier{task: newTask(aboutVerifier)}
+	result := store.Verification{Agreed: 1, Differences: map[ledger.Verdict]int64{ledger.Missing: 1}}
+	v.noteProgress(&result, 9)
+	result.Agreed++
+	result.Differences[ledger.Missing]++
+	if told, expected := v.presentVerification(); told.Compared() != 2 || expected != 9 {
+		t.Errorf("told: compared %d of %d", told.Compared(), expected)
+	}
+}
+
+// keeping is a store that keeps what came of a verification, or fails.
+type keeping struct {
+	verifyStore
+	err  error
+	kept []store.VerificationState
+}
+
+func (k *keeping) KeepVerification(_ context.Context, v store.Verification) error {
+	k.kept = append(k.kept, v.State)
+	return k.err
+}
+
+// What came of a verification is kept, or the fault is told; one that the end of the process cuts off is not kept.
+func TestWhatCameOfAVerificationIsKept(t *testing.T) {
+	broken := errors.New("broken")
+	for name, c := range map[string]struct {
+		err  error
+		over bool
+		kept []store.VerificationState
+	}{
+		"kept":             {kept: []store.VerificationState{store.VerificationCancelled}},
+		"failed":           {err: broken, kept: []store.VerificationState{store.VerificationCancelled}},
+		"the process ends": {over: true},
+	} {
+		ctx, cancel := context.WithCancel(t.Context())
+		defer cancel()
+		if c.over {
+			cancel()
+		}
+		k := &keeping{err: c.err}
+		v := &verifier{task: newTask(aboutVerifier), store: k, disk: new(disk), log: quiet()}
+		v.cancelled.Store(true)
+		if err := v.runVerification(ctx, ctx, new(store.Verification)); !errors.Is(err, c.err) || !slices.Equal(k.kept, c.kept) {
+			t.Errorf("%s: kept %v, %v", name, k.kept, err)
+		}
+	}
+}
+
+// sendsAgain has something happen when differences were put right, or says that there were none any more.
+type sendsAgain struct {
+	taskStores
+	none bool
+	then func()
+}
+
+func (s *sendsAgain) SendDifferencesAgain(ctx context.Context) (objects int64, err error) {
+	defer s.then()
+	if s.none {
+		return 0, nil
+	}
+	return s.taskStores.SendDifferencesAgain(ctx)
+}
+
+// A command about differences is finished when its caller has given up, and queues no update where there is nothing left to do.
+func TestACommandAboutDifferencesIsFinished(t *testing.T) {
+	for name, c := range map[string]struct {
+		none    bool
+		objects int64
+	}{"the caller gives up": {false, 1}, "an update was faster": {true, 0}} {
+		t.Run(name, func(t *testing.T) {
+			in(t, func(t *testing.T) {
+				ctx, giveUp := context.WithCancel(t.Context())
+				w := newWorld(t, func(w *world) {
+					w.wrap = func(s *store.Store) taskStores { return &sendsAgain{s, c.none, giveUp} }
+				})
+				w.put("Alpha", "a.example")
+				w.done(w.save(job.Full, query("", "Alpha")))
+				time.Sleep(ledger.IngestionBound)
+				w.far.Lose(source, hostID("a.example"))
+				w.wantVerdicts(w.verified(true), 0, 0, map[ledger.Verdict]int64{ledger.Missing: 1})
+				j, n, err := w.p.SendAgain(ctx)
+				if err != nil || n != c.objects || (j.RequestID == "") != c.none {
+					t.Fatalf("%d objects, job %q, %v", n, j.RequestID, err)
+				}
+				if !c.none {
+					w.done(w.await(j.RequestID))
+				}
+				if _, jobs, err := w.store.Jobs(t.Context(), store.JobFilter{Limit: 1}); err != nil || jobs != 1+c.objects {
+					t.Errorf("%d jobs, %v", jobs, err)
+				}
+				if r := w.verification().Repairs; len(r) != 1 || r[0].Objects != c.objects || r[0].RequestID != j.RequestID {
+					t.Errorf("%+v", r)
+				}
+			})
+		})
+	}
 }
 
 // Whatever updates do meanwhile, and however late the table shows it: what the Service did itself is never a difference.

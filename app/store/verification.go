@@ -91,16 +91,16 @@ func (v *Verification) CountDifferences() (n int64) {
 	return n
 }
 
-// Verification is the last one; found is false where there was none for this workspace and source name.
-func (s *Store) Verification(ctx context.Context) (v Verification, found bool, err error) {
+// Verification is the last one; its State is "" where there was none for this workspace and source name.
+func (s *Store) Verification(ctx context.Context) (v Verification, err error) {
 	kept, err := readSetting(ctx, s.read, settingVerification)
 	if err != nil || kept == "" {
-		return v, false, err
+		return v, err
 	}
 	if err := json.Unmarshal([]byte(kept), &v); err != nil {
-		return v, false, fmt.Errorf("reading the last verification: %w", err)
+		return v, fmt.Errorf("reading the last verification: %w", err)
 	}
-	return v, true, nil
+	return v, nil
 }
 
 // BeginVerification forgets what the last verification found, and keeps that another one runs.

@@ -277,22 +277,22 @@ func TestTheBrakeHoldsForDifferences(t *testing.T) {
 func TestVerificationIsKept(t *testing.T) {
 	f := newFixture(t)
 	f.fill(1)
-	if _, found, err := f.Verification(ctx()); found || err != nil {
-		t.Errorf("before the first: %v, %v", found, err)
+	if got, err := f.Verification(ctx()); got.State != "" || err != nil {
+		t.Errorf("before the first: %+v, %v", got, err)
 	}
 	v := Verification{Began: noon, Ended: noon.Add(time.Minute), State: VerificationComplete, All: true, Share: 1, Agreed: 3, TooNew: 2,
 		Differences: map[ledger.Verdict]int64{ledger.Missing: 1}, Kept: 1, Types: []VerifiedType{{Type: "file", Recorded: 6, Sent: noon, Active: 5, Newest: noon}}}
 	f.do(f.KeepVerification(ctx(), v))
 	f.do(f.AddDifferences(ctx(), []ledger.Difference{f.differing(0, ledger.Missing, true, false)}))
 	f.reopen()
-	got, found, err := f.Verification(ctx())
-	if diff := cmp.Diff(v, got); diff != "" || !found || err != nil {
-		t.Errorf("%v, %v (-want +got):\n%s", found, err, diff)
+	got, err := f.Verification(ctx())
+	if diff := cmp.Diff(v, got); diff != "" || err != nil {
+		t.Errorf("%v (-want +got):\n%s", err, diff)
 	}
 	long := v
 	long.Message = strings.Repeat("ä", job.MaxMessage)
 	f.do(f.KeepVerification(ctx(), long))
-	if got, _, err := f.Verification(ctx()); err != nil || len(got.Message) > job.MaxMessage || !strings.HasSuffix(got.Message, "ä…") {
+	if got, err := f.Verification(ctx()); err != nil || len(got.Message) > job.MaxMessage || !strings.HasSuffix(got.Message, "ä…") {
 		t.Errorf("a message of %d bytes is kept (%v)", len(got.Message), err)
 	}
 	f.do(f.KeepVerification(ctx(), v))
@@ -311,7 +311,7 @@ func TestVerificationIsKept(t *testing.T) {
 	f.do(f.AddDifferences(ctx(), []ledger.Difference{f.differing(0, ledger.Missing, true, false)}))
 	f.do(second(f.SetDestination(ctx(), "workspace", "other source")))
 	f.wantNumber(0, "differences of the old source name", `SELECT count(*) FROM difference`)
-	if _, found, err := f.Verification(ctx()); found || err != nil {
-		t.Errorf("under another source name: %v, %v", found, err)
+	if got, err := f.Verification(ctx()); got.State != "" || err != nil {
+		t.Errorf("under another source name: %+v, %v", got, err)
 	}
 }
