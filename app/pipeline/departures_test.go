@@ -3,6 +3,7 @@ package pipeline
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
 	"slices"
 	"strings"
@@ -512,6 +513,86 @@ func TestWhatMovedAfterTheWindowIsNotRetired(t *testing.T) {
 			})
 		})
 	}
+}
+
+// behindTheWindow is in the query with which an update that begins now reads what was modified after its window.
+func behindTheWindow() string {
+	return time.Now().UTC().Add(-DefaultLag).Format(`lastModified >= "2006-01-02T15:04:05Z"`)
+}
+
+// What is behind the window came from all its owners, or nothing is retired for what did not come.
+func TestAnOwnerThatGoesAwayWhileWhatIsBehindTheWindowIsRead(t *testing.T) {
+	in(t, func(t *testing.T) {
+		w := newWorld(t)
+		changed := w.put("Alpha", "a.example")
+		time.Sleep(time.Hour)
+		w.done(w.save(job.Full, query("", "Alpha", "Beta")))
+		time.Sleep(time.Hour)
+		w.must(w.tc.Modify(changed, map[string]any{"hostName": "b.example", "summary": "b.example"}))
+		time.Sleep(DefaultLag + time.Second)
+		w.put("Beta", "a.example")
+		w.must(w.tc.Inject(tcserver.Fault{Kind: tcserver.Slow, Seconds: 10, Path: "/api/v3/indicators", Match: behindTheWindow()}))
+		j := w.submit(job.Delta)
+		time.Sleep(5 * time.Second)
+		beta := w.tc.Owners()[2]
+		w.must(w.tc.RemoveOwner(beta.Name))
+		if got := w.await(j.RequestID); !strings.Contains(got.Message, `"Beta"`) || got.Retired != 0 {
+			t.Errorf("%s, %d retired: %s", got.Status, got.Retired, got.Message)
+		}
+		w.wantWinner("a.example", "Alpha")
+		w.must(w.tc.AddOwner(beta))
+		w.done(w.runJob(job.Delta))
+		w.check(false)
+	})
+}
+
+// A row behind the window that cannot be told from others keeps nothing: what is listed as deleted is retired, unless it came whole.
+func TestADamagedRowBehindTheWindow(t *testing.T) {
+	in(t, func(t *testing.T) {
+		w := newWorld(t)
+		moved := w.fill(2)
+		time.Sleep(time.Hour)
+		w.done(w.save(job.Full, query("", "Alpha", "Beta")))
+		time.Sleep(time.Hour)
+		for n, id := range moved {
+			w.must(w.tc.Delete(id))
+			w.put("Beta", fmt.Sprintf("h%d.example", n))
+		}
+		w.must(w.tc.Inject(tcserver.Fault{Kind: tcserver.DamagedRow, Path: "/api/v3/indicators", Match: behindTheWindow(), Count: -1}))
+		j := w.done(w.await(w.submit(job.Delta).RequestID))
+		if p := w.problems(j); len(p) != 1 || p[0].Code != job.CodeUnreadable || j.Retired != 1 {
+			t.Errorf("%d retired, %+v", j.Retired, p)
+		}
+		w.wantWinner("h0.example", "Beta")
+		w.wantWinner("h1.example", "")
+		w.tc.ClearFaults()
+		w.done(w.runJob(job.Delta))
+		w.check(false)
+	})
+}
+
+// An update for a range reads nothing behind it, whatever waits for another copy.
+func TestARangeReadsNothingBehindIt(t *testing.T) {
+	in(t, func(t *testing.T) {
+		w := newWorld(t)
+		high := w.put("Alpha", "a.example")
+		w.put("Beta", "a.example")
+		w.done(w.save(job.Full, query("", "Alpha"), query("", "Beta")))
+		w.must(w.tc.Delete(high))
+		w.mappers.fails = func(raw []byte) bool { return strings.Contains(string(raw), `"Beta"`) }
+		w.done(w.runJob(job.Delta))
+		if vacant, err := w.store.HasVacant(t.Context()); err != nil || !vacant {
+			t.Fatalf("nothing waits for another copy (%v)", err)
+		}
+		from := time.Now().UTC()
+		time.Sleep(time.Hour)
+		to := time.Now().UTC()
+		w.put("Alpha", "new.example")
+		ranged, err := w.p.Submit(t.Context(), job.Request{Mode: job.Delta, From: from, To: to})
+		w.must(err)
+		w.counts(w.done(w.await(ranged.RequestID)), job.Counts{Downloaded: 1, Invalid: 1}) // the other copy
+		w.wantWinner("new.example", "")
+	})
 }
 
 // What changed after the window ended and gives another object now leaves the one before to the next candidate, in the same update.

@@ -38,7 +38,7 @@ func (r *reader) readQuery(q store.RunQuery) error {
 // what has gone reach to the present moment, and the window ends before: what was moved to another owner, or deleted and created
 // again, would be retired, and be sent again by the next update.
 func (r *reader) readRecent() error {
-	if r.job.Mode != job.Delta || r.job.Ranged {
+	if r.job.Ranged { // it retires nothing
 		return nil
 	}
 	vacant, err := r.ledger.HasVacant(r.ctx)
@@ -52,19 +52,15 @@ func (r *reader) readRecent() error {
 		}
 		s := threatconnect.Selection{Query: toQuery(q), From: r.end}
 		s.SortField, s.SortDirection = "", ""
-		p := pages{r: r, query: q, mode: job.Delta, unread: append(r.failedNumbers(), r.damaged...)}
-		err := r.threatConnect.Download(r.ctx, s, p.handlePage, p.findUnseen)
-		if p.damaged {
-			r.damaged = append(r.damaged, q.Number)
-		}
-		if err := p.handleError(err); err != nil {
-			return err
-		}
-		// Before the next query takes over what this one could not read.
-		if err := r.recheckOwners(); err != nil {
+		p := pages{r: r, query: q, mode: job.Delta}
+		if err := p.handleError(r.threatConnect.Download(r.ctx, s, p.handlePage, p.findUnseen)); err != nil {
 			return err
 		}
 		found = found || p.place > 0
+	}
+	// ThreatConnect answers with less where an owner is missing.
+	if err := r.recheckOwners(); err != nil {
+		return err
 	}
 	if !found {
 		return nil
