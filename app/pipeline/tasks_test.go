@@ -227,6 +227,10 @@ func TestKillEndsTheWork(t *testing.T) {
 		ended := make(chan struct{})
 		go func() { p.cleaner.cleanStore(ctx); close(ended) }()
 		defer func() { cancel(); <-ended }()
+		synctest.Wait()
+		if next := p.cleaner.snapshot().NextRun; !next.Equal(time.Now().Add(cleanFirst)) {
+			t.Errorf("it is to run first at %v", next)
+		}
 		if err := p.RunTask(t.Context(), "cleaner"); err != nil {
 			t.Fatal(err)
 		}
