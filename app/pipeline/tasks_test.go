@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -90,6 +91,26 @@ func TestDoctorRunsOnCommand(t *testing.T) {
 		synctest.Wait()
 		if len(ended) != 0 {
 			t.Error("it ran by itself")
+		}
+	})
+}
+
+// Run works at the Doctor as at any other task.
+func TestRunWorksAtTheDoctor(t *testing.T) {
+	in(t, func(t *testing.T) {
+		var asked atomic.Int64
+		w := newWorld(t, func(w *world) {
+			w.options.Examine = func(context.Context, func(string)) error {
+				asked.Add(1)
+				return nil
+			}
+		})
+		for n := range 2 {
+			w.must(w.p.RunTask(t.Context(), "doctor"))
+			time.Sleep(time.Second)
+			if got := asked.Load(); got != int64(n)+1 {
+				t.Errorf("after %d commands it asked %d times", n+1, got)
+			}
 		}
 	})
 }
