@@ -559,6 +559,7 @@ func TestConfirmedRetirementsTakeRoom(t *testing.T) {
 	})
 }
 
+// What moves from page to page while it is read in the order of its changes comes with the same update.
 func TestRowsThatMoveBetweenPages(t *testing.T) {
 	in(t, func(t *testing.T) {
 		w := newWorld(t)
@@ -566,6 +567,7 @@ func TestRowsThatMoveBetweenPages(t *testing.T) {
 		for i := range 2500 {
 			ids = append(ids, w.put("Alpha", fmt.Sprintf("h%d.example", i)))
 		}
+		time.Sleep(time.Hour)
 		w.tc.BetweenPages(func(pages int) {
 			for i := range 100 {
 				_ = w.tc.Modify(ids[(pages*977+i*13)%len(ids)], map[string]any{"confidence": pages % 100})
@@ -573,6 +575,9 @@ func TestRowsThatMoveBetweenPages(t *testing.T) {
 		})
 		w.done(w.save(job.Full, query("", "Alpha")))
 		w.tc.BetweenPages(nil)
+		if live := len(w.live()); live != len(ids) {
+			t.Errorf("%d of %d are live", live, len(ids))
+		}
 		w.done(w.runJob(job.Delta))
 		w.check(false)
 	})
