@@ -1,0 +1,98 @@
+package main
+
+import (
+	"database/sql"
+	"os"
+	"runtime"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"weak"
+
+	"mssentinel/app/store"
+)
+
+const someMemory = 32 << 20
+
+// residentMemory is how much of this process the system holds in memory, in bytes.
+func residentMemory(t *testing.T) int {
+	data, err := os.ReadFile("/proc/self/statm")
+	if err != nil {
+		t.Skip(err)
+	}
+	pages, err := strconv.Atoi(strings.Fields(string(data))[1])
+	if err != nil {
+		t.Fatal(err)
+	}
+	return pages * os.Getpagesize()
+}
+
+// leaveHoles has SQLite take memory and give it back to C's heap, between other memory that stays until the test ends.
+func leaveHoles(t *testing.T) {
+	runtime.LockOSThread() // a thread allocates from one heap
+	defer runtime.UnlockOSThread()
+	var bases [2]*sql.DB
+	for i := range bases {
+		base, err := sql.Open("sqlite3", ":memory:")
+		if err != nil {
+			t.Fatal(err)
+		}
+		base.SetMaxOpenConns(1)
+		t.Cleanup(func() { base.Close() })
+		bases[i] = base
+	}
+	write := func(base *sql.DB, text string) {
+		if _, err := base.Exec(text); err != nil {
+			t.Fatal(err)
+		}
+	}
+	goes, stays := bases[0], bases[1]
+	write(goes, `CREATE TABLE a (x)`)
+	write(stays, `CREATE TABLE a (x)`)
+	for range 2 * someMemory >> 20 {
+		write(goes, `INSERT INTO a VALUES (zeroblob(1 << 20))`)
+		write(stays, `INSERT INTO a VALUES (zeroblob(1 << 13))`)
+	}
+	if err := goes.Close(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// The system gets back what pools of Go keep, what Go has collected, and what lies free in C's heap.
+func TestReleaseMemory(t *testing.T) {
+	base, err := store.Open(t.Context(), t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := &service{store: base}
+	var pool sync.Pool
+	pool.Put(new([someMemory]byte))
+	pooled := pool.Get().(*[someMemory]byte)
+	held := weak.Make(pooled)
+	pool.Put(pooled)
+	if err := s.releaseMemory(t.Context()); err != nil {
+		t.Error(err)
+	}
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	if held.Value() != nil || m.HeapIdle-m.HeapReleased > someMemory/2 {
+		t.Errorf("the pool keeps its own: %t; Go keeps %d of %d bytes that lie free", held.Value() != nil, m.HeapIdle-m.HeapReleased, m.HeapIdle)
+	}
+	runtime.KeepAlive(&pool)
+
+	leaveHoles(t)
+	before := residentMemory(t)
+	if err := s.releaseMemory(t.Context()); err != nil {
+		t.Error(err)
+	}
+	if after := residentMemory(t); before-after < someMemory {
+		t.Errorf("of %d bytes %d were given back", before, before-after)
+	}
+	if err := base.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.releaseMemory(t.Context()); err == nil {
+		t.Error("a closed database gave memory back")
+	}
+}
