@@ -2,6 +2,7 @@ package sentinel
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"fmt"
 	"log/slog"
@@ -142,6 +143,15 @@ func (l *lab) deliver(ctx context.Context, objects [][]byte) (*ledger, error) {
 	return g, err
 }
 
+// waysToSend are an update and the doctor, each with one object.
+var waysToSend = map[string]func(context.Context, *lab) error{
+	"update": func(ctx context.Context, l *lab) error { _, err := l.deliver(ctx, objects(0, 1)); return err },
+	"doctor": func(ctx context.Context, l *lab) error {
+		_, err := l.client.Probe(ctx, source, objects(0, 1))
+		return err
+	},
+}
+
 // all checks that every object was settled once, the given ones as rejected, and that Sentinel holds exactly the
 // others.
 func (l *lab) all(g *ledger, err error, objects [][]byte, rejected ...int) {
@@ -182,7 +192,7 @@ func (l *lab) quiet() {
 	}
 }
 
-// memorySlots are Slots in memory.
+// memorySlots are Slots in memory. What is noted after the end of a context is lost.
 type memorySlots struct {
 	mu     sync.Mutex
 	slots  []slot
@@ -203,19 +213,22 @@ func (m *memorySlots) LoadSlots(_ context.Context, now time.Time) (ended []time.
 	return ended, m.failed
 }
 
-func (m *memorySlots) BeginSlot(_ context.Context, started time.Time) (int64, error) {
+func (m *memorySlots) BeginSlot(ctx context.Context, started time.Time) (int64, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if m.failed != nil {
-		return 0, m.failed
+	if err := cmp.Or(context.Cause(ctx), m.failed); err != nil {
+		return 0, err
 	}
 	m.slots = append(m.slots, slot{started: started})
 	return int64(len(m.slots)), nil
 }
 
-func (m *memorySlots) EndSlot(_ context.Context, id int64, ended time.Time) error {
+func (m *memorySlots) EndSlot(ctx context.Context, id int64, ended time.Time) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	if err := context.Cause(ctx); err != nil {
+		return err
+	}
 	if id > 0 {
 		m.slots[id-1].ended = ended
 	}

@@ -93,13 +93,13 @@ func (p *Pacer) takeTurn(ctx context.Context, sleep sleepFunc) (turn, error) {
 		return turn{}, context.Cause(ctx)
 	}
 	t, err := p.startNext(ctx, sleep)
-	if err != nil || !t.probe {
+	if !t.probe {
 		p.turn <- struct{}{}
 	}
 	return t, err
 }
 
-// startNext waits for a slot, and for all that keeps requests back.
+// startNext waits for a slot, and for all that keeps requests back. What does not start is no probe.
 func (p *Pacer) startNext(ctx context.Context, sleep sleepFunc) (t turn, err error) {
 	var at time.Time
 	if p.limit > 0 {

@@ -21,7 +21,7 @@ func sleepQuietly(ctx context.Context, until time.Time, _ string) error {
 	case <-timer.C:
 		return nil
 	case <-ctx.Done():
-		return ctx.Err()
+		return context.Cause(ctx)
 	}
 }
 
@@ -120,8 +120,9 @@ func TestSlotsAreFreeAWindowAfterTheAnswer(t *testing.T) {
 		}
 		first, second := begin(0), begin(0)
 		time.Sleep(5 * time.Second)
-		p.endTurn(first, time.Now())
+		answered := time.Now()
 		time.Sleep(2 * time.Second)
+		p.endTurn(first, answered)
 		p.endTurn(second, time.Now())
 		begin(65 * time.Second)
 		begin(67 * time.Second)
@@ -197,6 +198,150 @@ func TestThrottle(t *testing.T) {
 			}
 		})
 	}
+}
+
+// A request that was under way before a throttle and passes after it shows nothing, nor does a probe without an answer: the next one is
+// the probe.
+func TestProbeIsTheFirstToPass(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := NewPacer(nil, 100, time.Minute)
+		before, err := p.takeTurn(t.Context(), sleepQuietly)
+		if err != nil || before.probe {
+			t.Fatalf("got %+v, %v", before, err)
+		}
+		p.throttle(turn{started: time.Now()}, 10*time.Second)
+		p.pass(before)
+		for _, passes := range []bool{false, true} {
+			u, err := p.takeTurn(t.Context(), sleepQuietly)
+			if err != nil || !u.probe || !u.started.Equal(time.Now()) {
+				t.Errorf("the next one is %+v, %v", u, err)
+			}
+			if passes {
+				p.pass(u)
+			}
+			p.endTurn(u, time.Now())
+		}
+		if u, err := p.takeTurn(t.Context(), sleepQuietly); err != nil || u.probe {
+			t.Errorf("after the probe: %+v, %v", u, err)
+		}
+	})
+}
+
+// Who waits is told what for.
+func TestReasonsOfTheLimit(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := NewPacer(nil, 3, time.Minute)
+		for _, want := range []string{
+			"[]", "[" + LimitReached + ": it asked to wait]", "[" + LimitReached + ": others use the same app registration]", "[" + LimitReached + "]",
+		} {
+			var reasons []string
+			u, err := p.takeTurn(t.Context(), func(ctx context.Context, until time.Time, reason string) error {
+				reasons = append(reasons, reason)
+				return sleepQuietly(ctx, until, reason)
+			})
+			if got := fmt.Sprint(reasons); err != nil || got != want {
+				t.Errorf("it waited for %s, want %s (%v)", got, want, err)
+			}
+			if want == "[]" {
+				p.throttle(u, time.Second)
+			} else {
+				p.pass(u)
+			}
+			p.endTurn(u, time.Now())
+		}
+	})
+}
+
+// slowSlots take their time to read what an earlier process noted.
+type slowSlots struct{ memorySlots }
+
+func (s *slowSlots) LoadSlots(ctx context.Context, now time.Time) ([]time.Time, error) {
+	time.Sleep(10 * time.Second)
+	return s.memorySlots.LoadSlots(ctx, now)
+}
+
+// Who leaves goes at once, wherever it waits, takes nothing along, and the next one has its turn when it would have had it anyway.
+func TestWhoWaitsMayLeave(t *testing.T) {
+	left := errors.New("somebody left")
+	throttled := func(p *Pacer) { p.throttle(turn{started: time.Now()}, 10*time.Second) }
+	another := func(answer time.Duration) func(*Pacer) {
+		return func(p *Pacer) {
+			go func() {
+				u, err := p.takeTurn(context.Background(), sleepQuietly)
+				if time.Sleep(answer); err == nil {
+					p.endTurn(u, time.Now())
+				}
+			}()
+			synctest.Wait()
+		}
+	}
+	for name, tt := range map[string]struct {
+		limit   int
+		slots   Slots
+		prepare func(*Pacer)
+		next    time.Duration
+	}{
+		"times are read":       {2, &slowSlots{}, another(0), 10 * time.Second},
+		"another is next":      {0, nil, func(p *Pacer) { throttled(p); another(5 * time.Second)(p) }, 15 * time.Second},
+		"all slots are in use": {1, nil, another(5 * time.Second), 65 * time.Second},
+		"no slot is free":      {1, nil, another(0), time.Minute},
+		"throttled":            {1, nil, throttled, 10 * time.Second},
+		"without a limit":      {0, nil, throttled, 10 * time.Second},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				p, start := NewPacer(tt.slots, tt.limit, time.Minute), time.Now()
+				tt.prepare(p)
+				ctx, leave := context.WithCancelCause(t.Context())
+				time.AfterFunc(time.Second, func() { leave(left) })
+				if u, err := p.takeTurn(ctx, sleepQuietly); !errors.Is(err, left) || u != (turn{}) || time.Since(start) != time.Second {
+					t.Errorf("it left after %v: %+v, %v", time.Since(start), u, err)
+				}
+				if _, err := p.takeTurn(t.Context(), sleepQuietly); err != nil || time.Since(start) != tt.next {
+					t.Errorf("the next one began after %v, want %v (%v)", time.Since(start), tt.next, err)
+				}
+			})
+		})
+	}
+}
+
+// Who left before starts nothing, though everything is free.
+func TestNothingStartsForWhoLeft(t *testing.T) {
+	left := errors.New("somebody left")
+	ctx, leave := context.WithCancelCause(t.Context())
+	leave(left)
+	for _, limit := range []int{0, 1} {
+		p := NewPacer(nil, limit, time.Minute)
+		for range 100 { // what is free and what ended are chosen at random
+			if u, err := p.takeTurn(ctx, sleepQuietly); !errors.Is(err, left) {
+				t.Fatalf("limit %d: %+v, %v", limit, u, err)
+			}
+		}
+	}
+}
+
+// silentSlots never come to an end.
+type silentSlots struct{ memorySlots }
+
+func (*silentSlots) EndSlot(ctx context.Context, _ int64, _ time.Time) error {
+	<-ctx.Done()
+	return ctx.Err()
+}
+
+// The end of a request is noted though its job has been stopped, for as long as a database may be busy.
+func TestEndIsNotedAfterAStop(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		stopped, stop := context.WithCancel(t.Context())
+		stop()
+		slots := &memorySlots{slots: []slot{{started: time.Now()}}}
+		if err := NewPacer(slots, 1, time.Minute).recordEnd(stopped, 1, time.Now()); err != nil || slots.open() > 0 {
+			t.Errorf("%d slots are open: %v", slots.open(), err)
+		}
+		start := time.Now()
+		if err := NewPacer(&silentSlots{}, 1, time.Minute).recordEnd(stopped, 1, start); !errors.Is(err, context.DeadlineExceeded) || time.Since(start) != recordEndTimeout {
+			t.Errorf("it gave up after %v: %v", time.Since(start), err)
+		}
+	})
 }
 
 // A throttle takes an eighth of the share, once for all that were under way, and down to a tenth of the limit, or one; what passes

@@ -1,6 +1,7 @@
 package sentinel
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"net/http"
@@ -70,6 +71,28 @@ func TestTokenThatSentinelRepeats(t *testing.T) {
 				}
 			}
 		}
+	}
+}
+
+// What is noted of an answer that throttles names its members, and not the token.
+func TestTokenInTheNamesOfAThrottle(t *testing.T) {
+	for name, send := range waysToSend {
+		synctest.Test(t, func(t *testing.T) {
+			const token = "a_token_of_this_App"
+			l := newLab(t, setup{})
+			l.client.http.Transport = transport(func(r *http.Request) (*http.Response, error) {
+				if strings.HasSuffix(r.URL.Path, "/token") {
+					return answers{200, `{"access_token":"` + token + `","expires_in":3599}`}.RoundTrip(r)
+				}
+				return answers{429, `{"` + token + `":"too often"}`}.RoundTrip(r)
+			})
+			ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+			defer cancel()
+			_ = send(ctx, l) // an update waits until it is stopped
+			if f := l.client.Limit(); f.Count != 1 || f.Body != `{"[redacted]":text}` {
+				t.Errorf("%s: noted of the limit: %+v", name, f)
+			}
+		})
 	}
 }
 

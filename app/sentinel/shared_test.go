@@ -100,3 +100,25 @@ func TestServicesShareTheLimitFairly(t *testing.T) {
 		}
 	})
 }
+
+// A request that has no answer, or not even a token, leaves its turn to the next one, and a window later its slot. Where it was to show
+// that a throttle is over, the next one has to.
+func TestTurnWithoutAnAnswer(t *testing.T) {
+	for name, send := range waysToSend {
+		for _, fault := range []sentinelserver.Fault{{Kind: sentinelserver.TokenError, Code: 7000222}, {Kind: sentinelserver.CutBefore}} {
+			synctest.Test(t, func(t *testing.T) {
+				l, start := newLab(t, setup{limit: 1}), time.Now()
+				l.client.pacer.throttle(turn{started: start}, 10*time.Second)
+				l.inject(fault)
+				ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+				defer cancel()
+				if err := send(ctx, l); err == nil {
+					t.Errorf("%s, %s: no error", name, fault.Kind)
+				}
+				if u, err := l.client.pacer.takeTurn(t.Context(), sleepQuietly); err != nil || !u.probe || time.Since(start) != 70*time.Second {
+					t.Errorf("%s, %s: the next one began after %v: %+v, %v", name, fault.Kind, time.Since(start), u, err)
+				}
+			})
+		}
+	}
+}
