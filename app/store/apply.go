@@ -95,19 +95,24 @@ func (a *application) loadObjects(ctx context.Context) error {
 		}
 	}
 	slices.Sort(keys)
-	if err := a.readObjects(ctx, numbersOfKeys, slices.Compact(keys), func(o *ledger.Object) bool { return found[o.Pattern] }); err != nil {
+	if err := a.readObjects(ctx, selectDecidedByKey, slices.Compact(keys), func(o *ledger.Object) bool { return found[o.Pattern] }); err != nil {
 		return err
 	}
-	return a.readObjects(ctx, `SELECT value FROM json_each(?1)`, a.set.Given(), func(*ledger.Object) bool { return true })
+	return a.readObjects(ctx, selectDecided, a.set.Given(), func(*ledger.Object) bool { return true })
 }
 
-// readObjects reads the objects whose numbers are selected by values.
-func (a *application) readObjects(ctx context.Context, numbers string, values []int64, wanted func(*ledger.Object) bool) error {
+// selectDecided selects objects of a destination, ?2, by a list of their numbers, ?1, and selectDecidedByKey by their keys.
+var (
+	selectDecided = `SELECT ` + decisionColumns + ` FROM json_each(?1) AS wanted CROSS JOIN object
+		WHERE object.number = wanted.value AND destination = ?2`
+	selectDecidedByKey = selectByKey(decisionColumns)
+)
+
+func (a *application) readObjects(ctx context.Context, statement string, values []int64, wanted func(*ledger.Object) bool) error {
 	if len(values) == 0 {
 		return nil
 	}
-	rows, err := a.tx.QueryContext(ctx, `SELECT `+decisionColumns+` FROM object WHERE number IN (`+numbers+`) AND destination = ?2`,
-		jsonList(values), a.destination.Number)
+	rows, err := a.tx.QueryContext(ctx, statement, jsonList(values), a.destination.Number)
 	if err != nil {
 		return fmt.Errorf("reading the ledger: %w", err)
 	}

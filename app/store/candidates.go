@@ -172,14 +172,17 @@ func sweepChunkAfter(ctx context.Context, tx *transaction, attempt int64, after 
 // OriginsOf are the queries and indicators that give these objects in an owner, however its name is written, those of deleted
 // queries included.
 func (s *Store) OriginsOf(ctx context.Context, owner string, ids []uuid.UUID) ([]ledger.Origin, error) {
+	d, err := currentDestination(ctx, s.read)
+	if err != nil {
+		return nil, err
+	}
 	keys := make([]int64, len(ids))
 	for i, id := range ids {
 		keys[i] = ledger.Key(id)
 	}
-	return s.readOrigins(ctx, `SELECT DISTINCT c.query, c.indicator FROM object o JOIN destination d ON d.number = o.destination AND d.current
-		JOIN candidate c ON c.object = o.number AND c.object <> 0
-		WHERE o.number IN (`+numbersOfKeys+`) AND c.owner IN (SELECT number FROM owner WHERE name = ?2 COLLATE NOCASE) ORDER BY 1, 2`,
-		jsonList(keys), owner)
+	return s.readOrigins(ctx, `SELECT DISTINCT c.query, c.indicator FROM candidate c
+		WHERE c.object IN (`+selectByKey("object.number")+`) AND c.object <> 0
+		AND c.owner IN (SELECT number FROM owner WHERE name = ?3 COLLATE NOCASE) ORDER BY 1, 2`, jsonList(keys), d.Number, owner)
 }
 
 // OriginsFor are the queries that these indicators are known from, deleted ones included.

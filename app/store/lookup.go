@@ -114,7 +114,7 @@ func (s *Store) lookup(ctx context.Context, now time.Time, find func(querier, de
 	return all, nil
 }
 
-const selectKeyed = `SELECT number, pattern FROM object WHERE number IN (` + numbersOfKeys + `) AND destination = ?2`
+var selectPattern = selectByKey(`object.number, object.pattern`)
 
 // findObject finds the number of an object of a destination. Two ids may share the key that is indexed.
 func findObject(ctx context.Context, q querier, d destination, id uuid.UUID) (number int64, found bool, err error) {
@@ -122,7 +122,7 @@ func findObject(ctx context.Context, q querier, d destination, id uuid.UUID) (nu
 		Number  int64  `db:"number"`
 		Pattern string `db:"pattern"`
 	}
-	err = q.SelectContext(ctx, &rows, selectKeyed, jsonList([]int64{ledger.Key(id)}), d.Number)
+	err = q.SelectContext(ctx, &rows, selectPattern, jsonList([]int64{ledger.Key(id)}), d.Number)
 	for _, r := range rows {
 		if stix.ID(r.Pattern) == id {
 			return r.Number, true, err

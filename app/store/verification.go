@@ -391,8 +391,7 @@ func readKeys(ctx context.Context, tx *transaction, differences []differenceRow,
 	for i := range differences {
 		keys[i] = ledger.Key(differences[i].uuid())
 	}
-	rows, err := tx.QueryContext(ctx, `SELECT `+objectColumns+`, object.pattern FROM object
-		WHERE object.number IN (`+numbersOfKeys+`) AND object.destination = ?2`, jsonList(keys), destination)
+	rows, err := tx.QueryContext(ctx, selectByKey(objectColumns+`, object.pattern`), jsonList(keys), destination)
 	if err != nil {
 		return nil, fmt.Errorf("reading the ledger: %w", err)
 	}
