@@ -20,13 +20,14 @@ func TestNewKeysAreMerged(t *testing.T) {
 	f.apply(j, 0, 6)
 	apart(6)
 	f.apply(j, 6, 9)
-	apart(9)
 	f.reopen()
 	f.newKeys = 10
-	f.apply(j, 9, 12)
-	apart(12)
+	f.apply(j, 9, 10)
+	apart(10)
+	f.apply(j, 10, 12)
+	apart(2)
 	f.apply(j, 12, 15)
-	apart(3)
+	apart(5)
 	if counts := f.apply(j, 0, 15); counts.Queued != 0 {
 		t.Errorf("%d objects are not known any more", counts.Queued)
 	}
