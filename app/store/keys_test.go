@@ -26,14 +26,15 @@ func TestNewKeysAreMerged(t *testing.T) {
 	apart(10)
 	f.apply(j, 10, 12)
 	apart(2)
-	f.apply(j, 12, 15)
-	apart(5)
-	if counts := f.apply(j, 0, 15); counts.Queued != 0 {
+	f.apply(j, 12, 19)
+	f.apply(j, 19, 20)
+	apart(10)
+	if counts := f.apply(j, 0, 20); counts.Queued != 0 {
 		t.Errorf("%d objects are not known any more", counts.Queued)
 	}
-	f.wantNumber(15, "objects", `SELECT count(*) FROM object`)
+	f.wantNumber(20, "objects", `SELECT count(*) FROM object`)
 	f.upload()
-	for id := range int64(15) {
+	for id := range int64(20) {
 		if known, err := f.Lookup(ctx(), []uuid.UUID{f.found(id, 0).Objects[0].ID}, f.now); err != nil || len(known) != 1 {
 			t.Errorf("object %d is known as %+v, %v", id, known, err)
 		}
