@@ -14,6 +14,9 @@ const (
 	// maxPrivate bounds the folder's path, in bytes: the kernel takes 107 for a socket, of which the names that
 	// go-plugin gives to a mapper's folder and socket take 38.
 	maxPrivate = 107 - 38
+	// maxTaken is how often another process may take a folder for an abandoned one, between its making and its lock. Many that start at
+	// once do so many times.
+	maxTaken = 100
 )
 
 // privateDir is a folder of this process alone, of mode 0700. A lock on the folder itself tells other processes of the
@@ -31,7 +34,7 @@ func makePrivateDir(dir string) (*privateDir, error) {
 		return nil, err
 	}
 	removeAbandoned(parent)
-	for range 10 {
+	for range maxTaken {
 		p, err := tryPrivateDir(parent)
 		if err != nil || p != nil {
 			return p, err
