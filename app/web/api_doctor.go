@@ -63,12 +63,25 @@ func (s *server) downloadReport(c echo.Context) error {
 	return c.Blob(http.StatusOK, "text/plain; charset=utf-8", []byte(report.Text()))
 }
 
+// doctorBody is what POST api/doctor takes. Large bodies are sent with "confirm":true alone.
+type doctorBody struct {
+	LargeBodies bool   `json:"large_bodies"`
+	Variable    string `json:"variable"`
+	Indicator   string `json:"indicator"`
+	Confirm     bool   `json:"confirm"`
+}
+
 // startDoctor is POST api/doctor. Its answer is what was started.
 func (s *server) startDoctor(c echo.Context) error {
-	request, err := decodeBody[doctor.Request](c)
+	body, err := decodeBody[doctorBody](c)
 	if err != nil {
 		return err
 	}
+	if body.LargeBodies && !body.Confirm {
+		return httpErrorf(http.StatusBadRequest,
+			`Requests of up to 4 MiB go to Microsoft Sentinel and count towards its limit, and what stands between may hold them against this Service: send "confirm":true to send them.`)
+	}
+	request := doctor.Request{LargeBodies: body.LargeBodies, Variable: body.Variable, Indicator: body.Indicator}
 	if err := s.runDoctor(c, request); err != nil {
 		return err
 	}

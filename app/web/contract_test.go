@@ -75,6 +75,7 @@ func TestAnswers(t *testing.T) {
 			{"GET", "/api/tql-config", ""},
 			{"GET", "/api/doctor", ""},
 			{"POST", "/api/doctor", `{"large_bodies":true,"variable":"name","indicator":"bad.example"}`},
+			{"POST", "/api/doctor", `{"large_bodies":true,"confirm":true,"variable":"name","indicator":"bad.example"}`},
 		} {
 			writeAnswer(t, &got, h, r.method, r.target, r.body)
 		}
