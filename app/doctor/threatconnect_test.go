@@ -155,6 +155,7 @@ var tcSwitches = []tcSwitch{
 	{"deleted", tcserver.Options{DeletedShowsAdded: true}, tcDeletedDate, Yes, No, false, "of 5 rows"},
 	{"withheld", withUnknowns(tcserver.Unknowns{Withheld: []string{"tags"}}), tcFields, Yes, No, true, "tags refused with 400"},
 	{"withheld", tcserver.Options{LinkLimitStatus: 403, Unknowns: tcserver.Unknowns{Withheld: []string{"securityLabels"}}}, tcFields, Yes, No, true, "403"},
+	{"withheld as by the login", tcserver.Options{LinkLimitStatus: 401, Unknowns: tcserver.Unknowns{Withheld: []string{"attributes"}}}, tcFields, Yes, No, true, "401"},
 	{"blank", tcserver.Options{TrailingBlank: true}, tcDates, Yes, No, true, `"9999-99-99T99:99:99Z "`},
 	{"links", tcserver.Options{LinkBase: "https://inner.example"}, tcLinks, Yes, Yes, false, "another host"},
 	{"clock", withUnknowns(tcserver.Unknowns{ClockAhead: 3 * time.Minute}), tcClock, Value, Value, true, "clock shows +1"},
