@@ -86,6 +86,7 @@ func TestDoctorFindsTheSwitches(t *testing.T) {
 		}},
 		"bodies stay":         {tcplatform.Options{KeepBodies: true, BodyLife: time.Minute}, []line{{"store.lifetime", doctor.Value, "1m0s"}, {"store.cleanup", doctor.No, "still there, for"}}},
 		"dropped headers":     {tcplatform.Options{DroppedHeaders: []string{"cookie", "X-Forwarded-For"}, RequestURLs: "none", FormsAsQuery: true}, []line{{"platform.caller-headers", doctor.Value, "seen: none"}, {"platform.request-url", doctor.No, "missing"}, {"platform.forms", doctor.No, "among the parameters"}}},
+		"who asks":            {tcplatform.Options{CallerMember: "userName", CallerName: "A. User"}, []line{{"platform.request-members", doctor.Value, "userName"}}},
 		"arguments and types": {tcplatform.Options{Inputs: map[string]string{"tc_svc_id": "&{TC:TEXT:name}"}}, []line{{"platform.variables", doctor.Yes, "tc_svc_id"}}},
 	} {
 		t.Run(name, func(t *testing.T) {
