@@ -185,6 +185,8 @@ func TestAzureFindsEachSwitch(t *testing.T) {
 			map[string]found{"azure.labels": {No, "labels-500: 50 of 500", true}}, "ok"},
 		"short labels": {unknowns(sentinelserver.Unknowns{MaxLabel: 256, ExtraLabels: sentinelserver.Ignored}),
 			map[string]found{"azure.labels": {No, "long-label: 1 of 2", true}}, "ok"},
+		"short labels or none": {unknowns(sentinelserver.Unknowns{MaxLabel: 256}),
+			map[string]found{"azure.labels": {No, "long-label is rejected", true}}, "ok"},
 		"reserved as written":    {unknowns(sentinelserver.Unknowns{ReservedAsWritten: true}), map[string]found{"azure.reserved-source": {No, "let through", false}}, "ok"},
 		"missing version is 2.0": {unknowns(sentinelserver.Unknowns{MissingVersionIs2: true}), map[string]found{"azure.spec-version": {Value, "2.0", false}}, "ok"},
 		"version needed":         {azureSetup{standin: sentinelserver.Options{StrictVersion: true}}, map[string]found{"azure.spec-version": {Value, "rejects it", false}}, "ok"},
