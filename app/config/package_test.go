@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"os"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -185,5 +186,47 @@ func TestLayoutAgreesWithInstall(t *testing.T) {
 	}
 	if tcex.Package.AppName != "TCVA_-_Microsoft_Sentinel" || tcex.Package.AppVersion != "v1" || !slices.Contains(tcex.Package.Excludes, "layout.json") {
 		t.Errorf("got %+v", tcex.Package)
+	}
+}
+
+// The README's table has a row for each parameter, by the label under which ThreatConnect shows it.
+func TestReadmeListsTheParameters(t *testing.T) {
+	var install installJSON
+	readJSON(t, "install.json", &install)
+	text, err := os.ReadFile("../../README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, table, _ := strings.Cut(string(text), "### Parameters\n")
+	table, _, found := strings.Cut(table, "\n#")
+	if !found {
+		t.Fatal("the README has no section Parameters")
+	}
+	listed := map[string]bool{}
+	for row := range strings.SplitSeq(table, "\n") {
+		cells := strings.Split(row, "|")
+		if len(cells) < 3 {
+			continue
+		}
+		group := ""
+		for i, label := range strings.Split(strings.TrimSpace(cells[1]), ", ") {
+			if first, _, isGroup := strings.Cut(label, " - "); i == 0 && isGroup {
+				group = first + " - "
+			} else if i > 0 {
+				label = group + label
+			}
+			listed[label] = true
+		}
+	}
+	for _, p := range install.Params {
+		if !listed[p.Label] {
+			t.Errorf("the README does not list %q", p.Label)
+		}
+		delete(listed, p.Label)
+	}
+	for label := range listed {
+		if label != "parameter" && strings.Trim(label, "-") != "" {
+			t.Errorf("the README lists %q, which install.json does not have", label)
+		}
 	}
 }
