@@ -150,9 +150,13 @@ func openService(ctx context.Context, c config.Config, log *platform.Log) (s *se
 	if err != nil {
 		return s, err
 	}
+	build, err := readBuild()
+	if err != nil {
+		log.Warn("what indicators give is made anew in each update, as it is not known which build this is", "error", err)
+	}
 	s.doctor = newDoctor(c, log, s.listProbes(c, tc, upload))
 	s.pipeline = pipeline.New(pipeline.Options{Store: s.store, ThreatConnect: tc, Sentinel: upload, Standing: upload,
-		Mappers: s.mappers, Notifier: newNotifier(c, tc), Version: version,
+		Mappers: s.mappers, Notifier: newNotifier(c, tc), Version: version, Build: build,
 		Workspace: c.WorkspaceID, Source: c.SourceSystem, Interval: c.ScheduleInterval, FullInterval: c.FullUpdateInterval,
 		TTL: c.TTL, Pace: objectsPerSecond(c), Examine: s.doctor.Run, ReleaseMemory: s.releaseMemory, Logger: log.With(feature, "pipeline")})
 	key, err := deriveFormKey(c)

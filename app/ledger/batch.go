@@ -25,6 +25,10 @@ type Found struct {
 	BelowFloor bool
 	// Unconverted: the mapper failed, so that what the indicator gives is not known. What it gave before still stands.
 	Unconverted bool
+	// Fingerprint is that of its [Recipe], 0 where it is to be mapped each time.
+	Fingerprint int64
+	// Known: its candidates had this fingerprint, so that it was not mapped. It gives what they give.
+	Known bool
 }
 
 // FoundObject is an object as its mapper made it.
@@ -119,6 +123,8 @@ type WorkingSet struct {
 	// touched are the indicators whose candidates are to be written, in order of arrival.
 	touched  []int64
 	reported map[line]bool
+	// unknown are the places in the batch of known indicators that are to be mapped for all that.
+	unknown []int
 
 	// What came of it: new objects in order of arrival, rows for the outbox, lines for REPORT, counts.
 	fresh    []*Object
@@ -210,7 +216,7 @@ func (w *WorkingSet) Contested() []int64 {
 	}
 	for i := range w.batch.Found {
 		f := &w.batch.Found[i]
-		if f.Unconverted {
+		if f.Unconverted || f.Known {
 			continue
 		}
 		for _, c := range w.candidates[f.Indicator] {
@@ -234,13 +240,19 @@ func (w *WorkingSet) Take(n int, owner, typ int64) {
 	}
 	w.countRead(f, !w.wasRead(f.Indicator))
 	w.reportProblems(f)
-	if f.Unconverted {
+	switch {
+	case f.Unconverted:
 		w.keepGiven(f, owner, place)
+		return
+	case f.Known:
+		if !w.takeKnown(f, owner, typ, place) {
+			w.unknown = append(w.unknown, n)
+		}
 		return
 	}
 	w.withdrawGiven(f)
 	if len(f.Objects) == 0 {
-		w.noteCandidate(f.Indicator, 0, owner, place)
+		w.noteCandidate(f.Indicator, 0, owner, place, 0)
 		return
 	}
 	for i := range f.Objects {
@@ -248,9 +260,42 @@ func (w *WorkingSet) Take(n int, owner, typ int64) {
 			continue
 		}
 		o := w.findObject(&f.Objects[i], typ)
-		first := w.noteCandidate(f.Indicator, o.Number, owner, place)
+		first := w.noteCandidate(f.Indicator, o.Number, owner, place, w.fingerprint(f))
 		w.decideObject(f, &f.Objects[i], o, typ, first)
 	}
+}
+
+// takeKnown takes in an indicator that was not mapped, or says that it has to be: because one of its objects is to be sent, or because
+// its candidates are not what they were when it was passed by.
+func (w *WorkingSet) takeKnown(f *Found, owner, typ, place int64) (taken bool) {
+	for _, c := range w.candidates[f.Indicator] {
+		if c.gone {
+			continue
+		}
+		o := w.numbers[c.Object]
+		if o == nil || c.Fingerprint != f.Fingerprint {
+			return false
+		}
+		first := w.noteCandidate(f.Indicator, o.Number, owner, place, c.Fingerprint)
+		if !w.decideObject(f, nil, o, typ, first) {
+			return false
+		}
+		taken = true
+	}
+	return taken
+}
+
+// Unknown are the places in the batch of known indicators that are to be mapped for all that. Where there are any, what was taken in is
+// not to be written: the batch is taken in again, with their objects.
+func (w *WorkingSet) Unknown() []int { return w.unknown }
+
+// fingerprint is with which fingerprint the candidates of an indicator are kept. Where its query was deleted while it was read, nothing was
+// decided about its objects.
+func (w *WorkingSet) fingerprint(f *Found) int64 {
+	if _, saved := w.ranks[w.batch.Query]; !saved {
+		return 0
+	}
+	return f.Fingerprint
 }
 
 // countRead counts an indicator the first time that this job reads it from the query.
@@ -263,7 +308,7 @@ func (w *WorkingSet) countRead(f *Found, first bool) {
 	switch {
 	case f.BelowFloor:
 		count.BelowFloor++
-	case len(f.Objects) == 0 || slices.ContainsFunc(f.Problems, func(p job.Problem) bool { return !p.Note }):
+	case len(f.Objects) == 0 && !f.Known || slices.ContainsFunc(f.Problems, func(p job.Problem) bool { return !p.Note }):
 		count.Invalid++
 	}
 }
@@ -284,7 +329,7 @@ func (w *WorkingSet) keepGiven(f *Found, owner, place int64) {
 			continue
 		}
 		known = true
-		w.noteCandidate(c.Indicator, c.Object, owner, place)
+		w.noteCandidate(c.Indicator, c.Object, owner, place, c.Fingerprint)
 		// In an update that reads everything it would else lose to the next copy.
 		o := w.numbers[c.Object]
 		if o != nil && o.Winner == c.Origin && o.Elected != w.attempt && w.batch.Mode.ReadsAll() {
@@ -292,7 +337,7 @@ func (w *WorkingSet) keepGiven(f *Found, owner, place int64) {
 		}
 	}
 	if !known {
-		w.noteCandidate(f.Indicator, 0, owner, place)
+		w.noteCandidate(f.Indicator, 0, owner, place, 0)
 	}
 }
 
@@ -332,7 +377,7 @@ func (w *WorkingSet) findObject(f *FoundObject, typ int64) *Object {
 }
 
 // noteCandidate notes that the indicator gives the object, and says whether this job had not read that before.
-func (w *WorkingSet) noteCandidate(indicator, object, owner, place int64) (first bool) {
+func (w *WorkingSet) noteCandidate(indicator, object, owner, place, fingerprint int64) (first bool) {
 	w.noteTouched(indicator)
 	for _, c := range w.candidates[indicator] {
 		if c.Object != object || c.gone {
@@ -342,15 +387,16 @@ func (w *WorkingSet) noteCandidate(indicator, object, owner, place int64) (first
 			place = c.Place
 		}
 		first = !w.isOwn(c.Attempt)
-		if c.Attempt != w.attempt || c.Owner != owner || c.Place != place {
-			c.Attempt, c.Owner, c.Place, c.changed = w.attempt, owner, place, true
+		if c.Attempt != w.attempt || c.Owner != owner || c.Place != place || c.Fingerprint != fingerprint {
+			c.Attempt, c.Owner, c.Place, c.Fingerprint, c.changed = w.attempt, owner, place, fingerprint, true
 		}
 		return first
 	}
 	if !w.batch.Mode.ReadsAll() {
 		place += unknownPlace
 	}
-	c := &Candidate{Origin: Origin{w.batch.Query, indicator}, Object: object, Owner: owner, Attempt: w.attempt, Place: place, changed: true}
+	c := &Candidate{Origin: Origin{w.batch.Query, indicator}, Object: object, Owner: owner, Attempt: w.attempt, Place: place,
+		Fingerprint: fingerprint, changed: true}
 	w.candidates[indicator] = append(w.candidates[indicator], c)
 	if object != 0 {
 		w.rivals[object] = append(w.rivals[object], c)
@@ -364,17 +410,24 @@ func (w *WorkingSet) noteTouched(indicator int64) {
 	}
 }
 
-// decideObject decides whether this copy wins the object, and if so whether it is sent.
-func (w *WorkingSet) decideObject(f *Found, e *FoundObject, o *Object, typ int64, first bool) {
+// decideObject decides whether this copy wins the object, and if so whether it is sent. That of a known indicator is nil: it has the
+// hash that was decided on while it won. Where it is to win anew, or to be sent, it is not decided.
+func (w *WorkingSet) decideObject(f *Found, e *FoundObject, o *Object, typ int64, first bool) (decided bool) {
 	count := w.Tally.Of(w.batch.Job, w.batch.Query, f.Type)
 	if !w.electWinner(f, o) {
 		if first {
 			count.Duplicate++
 		}
-		return
+		return true
 	}
-	winner, modified, hash := Origin{w.batch.Query, f.Indicator}, f.Modified.UnixMilli(), int64(e.Hash)
+	winner, modified, hash := Origin{w.batch.Query, f.Indicator}, f.Modified.UnixMilli(), o.Hash
+	if e != nil {
+		hash = int64(e.Hash)
+	}
 	send := w.mustSend(o, modified, hash)
+	if e == nil && (send || o.Winner != winner) {
+		return false
+	}
 	if o.Winner != winner || o.Elected != w.attempt || o.Modified != modified || o.Type != typ {
 		o.Winner, o.Elected, o.Modified, o.Type, o.changed = winner, w.attempt, modified, typ, true
 	}
@@ -382,10 +435,11 @@ func (w *WorkingSet) decideObject(f *Found, e *FoundObject, o *Object, typ int64
 		if first {
 			count.Unchanged++
 		}
-		return
+		return true
 	}
 	o.Hash, o.Resend = hash, false
 	w.queueObject(f, e, o)
+	return true
 }
 
 // queueObject queues an object. A row of it that waits and cannot have left yet is dropped: it would be sent for nothing.

@@ -73,6 +73,8 @@ type Candidate struct {
 	Attempt int64
 	// Place is where it stands in the query's order: smaller comes first.
 	Place int64
+	// Fingerprint is that of the indicator as it gave the object, 0 where it is to be mapped each time.
+	Fingerprint int64
 
 	// stored: it has a row. changed: the row is to be written. gone: the indicator gives the object no more.
 	stored, changed, gone bool

@@ -49,6 +49,32 @@ func (s *Settings) ShapeObject(i *stix.Indicator, now time.Time, ttl time.Durati
 	return FoundObject{Indicator: i, ID: stix.ID(i.Pattern), Hash: s.hashContent(i), ValidUntil: now.Add(ttl)}, leftOut
 }
 
+// Recipe stands for all that decides what an indicator of one type gives, the indicator itself aside: the settings of its query, and the
+// programs that make the object.
+type Recipe [sha256.Size]byte
+
+// Recipe is that of the query with these settings and these programs, each named by its checksum.
+func (s *Settings) Recipe(programs ...string) Recipe {
+	b := binary.BigEndian.AppendUint64(nil, uint64(s.MinConfidence))
+	b = binary.BigEndian.AppendUint64(b, uint64(s.TTL))
+	for _, list := range [][]string{programs, s.Labels, {s.TLP}} {
+		b = binary.BigEndian.AppendUint64(b, uint64(len(list)))
+		for _, text := range list {
+			b = append(binary.BigEndian.AppendUint64(b, uint64(len(text))), text...)
+		}
+	}
+	return sha256.Sum256(b)
+}
+
+// Fingerprint is that of an indicator, the JSON that ThreatConnect wrote: with the same one it gives the same. It is never 0.
+func (r *Recipe) Fingerprint(indicator []byte) int64 {
+	h := sha256.New()
+	h.Write(r[:])
+	h.Write(indicator)
+	var sum [sha256.Size]byte
+	return max(1, int64(binary.BigEndian.Uint64(h.Sum(sum[:0]))>>1))
+}
+
 // hashContent is the content hash of an object of the query. A time to live that the query has is a part of what it says: another one,
 // or another winner, is to reach what stands.
 func (s *Settings) hashContent(i *stix.Indicator) uint64 {

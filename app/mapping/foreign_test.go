@@ -24,7 +24,7 @@ func TestForeignMappers(t *testing.T) {
 		"Hashtag": {48 * time.Hour, filepath.Join(extra, "replacing")},
 		"host":    {0, filepath.Join(extra, "replacing")},
 	} {
-		if !slices.Contains(h.Types(), Type{name, want.ttl}) {
+		if !slices.Contains(h.Types(), Type{Name: name, DefaultTTL: want.ttl}) {
 			t.Errorf("%s is not among %v", name, h.Types())
 		}
 		if s := h.serving[name]; s.description.Name != filepath.Base(want.file) || s.description.Version != "2" || s.file.path != want.file {

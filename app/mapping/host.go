@@ -29,6 +29,9 @@ type Type struct {
 	// DefaultTTL is the time to live of a type that the App has no parameter for. It is 0 only for a type that a
 	// built-in mapper takes, too.
 	DefaultTTL time.Duration
+	// Checksum is that of the executable of a built-in mapper, the SHA-256 in hex: of the same indicator it makes the same, its dates
+	// aside. Of what a mapper of someone else makes that is not known, and it is "".
+	Checksum string
 }
 
 // Options say where the mappers are. Dir is required.
@@ -337,7 +340,11 @@ func (h *Host) listTypes() []Type {
 	var types []Type
 	for name, s := range h.serving {
 		i := slices.IndexFunc(s.description.Types, func(t mapper.Type) bool { return t.Name == name })
-		types = append(types, Type{Name: name, DefaultTTL: time.Duration(s.description.Types[i].DefaultTTLHours) * time.Hour})
+		t := Type{Name: name, DefaultTTL: time.Duration(s.description.Types[i].DefaultTTLHours) * time.Hour}
+		if s.builtin {
+			t.Checksum = hex.EncodeToString(s.file.sum[:])
+		}
+		types = append(types, t)
 	}
 	slices.SortFunc(types, func(a, b Type) int { return strings.Compare(a.Name, b.Name) })
 	return types

@@ -134,7 +134,7 @@ func TestTypes(t *testing.T) {
 	if len(types) != len(builtins) || len(h.Refused()) != 0 {
 		t.Fatalf("types %v, refused %v", types, h.Refused())
 	}
-	if want := (Type{Name: "file"}); types[0] != want {
+	if want := (Type{Name: "file", Checksum: fmt.Sprintf("%x", checksum(t))}); types[0] != want {
 		t.Errorf("got %+v, want %+v", types[0], want)
 	}
 	if s := h.serving["file"]; s.description.Name != "builtin file" || s.description.Version != "1" || s.file.path != filepath.Join(dir, builtinName) || s.file.sum != checksum(t) {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"slices"
 	"time"
 
 	"mssentinel/app/job"
@@ -13,7 +14,7 @@ import (
 
 // applyStore is what the applier needs of the store.
 type applyStore interface {
-	Apply(ctx context.Context, b ledger.Batch) (job.Counts, error)
+	Apply(ctx context.Context, b ledger.Batch) (store.Applied, error)
 	Retire(ctx context.Context, job int64, complete bool, now time.Time) (store.Retirement, error)
 }
 
@@ -27,13 +28,17 @@ type applier struct {
 	// uploads is the uploader's task, woken when rows were queued.
 	uploads *task
 	pages   *pagesUnderWay
+	// mapUnknown is the converter's.
+	mapUnknown func(k *chunk, indexes []int) error
 }
 
 // applyChunks writes mapped chunks to the ledger and the outbox, in the order in which they were read.
 func (p *applier) applyChunks(mapped <-chan *chunk) {
 	for k := range mapped {
 		k.mapping.Wait()
-		k.indicators = nil // what ThreatConnect wrote may be large and is not needed any more
+		if !slices.ContainsFunc(k.found, func(f ledger.Found) bool { return f.Known }) {
+			k.indicators = nil // what ThreatConnect wrote may be large, and is not needed any more
+		}
 		if err := p.applyChunk(k); err != nil {
 			k.attempt.cancelIn(job.StepConvert)(err)
 		}
@@ -61,16 +66,10 @@ func (p *applier) applyChunk(k *chunk) error {
 	if err := p.noteFirstChunk(a); err != nil {
 		return err
 	}
-	batch := ledger.Batch{Job: a.job.Number, Mode: k.mode, Query: k.query, Unread: k.unread, Place: k.place,
-		Found: k.found, Now: k.now}
 	p.pages.giveWay(a.ctx)
-	var counts job.Counts
-	err := p.disk.retryWrite(a.ctx, func(ctx context.Context) (err error) {
-		counts, err = p.store.Apply(ctx, batch)
-		return err
-	})
+	counts, err := p.writeChunk(k)
 	if err != nil {
-		return fmt.Errorf("writing to the ledger: %w", err)
+		return err
 	}
 	if k.counted {
 		a.reading.addApplied(len(k.found))
@@ -79,6 +78,27 @@ func (p *applier) applyChunk(k *chunk) error {
 	p.noteActivity()
 	p.uploads.wake()
 	return nil
+}
+
+// writeChunk writes a chunk in one transaction, once all is mapped that has to be.
+func (p *applier) writeChunk(k *chunk) (job.Counts, error) {
+	batch := ledger.Batch{Job: k.attempt.job.Number, Mode: k.mode, Query: k.query, Unread: k.unread, Place: k.place, Found: k.found, Now: k.now}
+	for {
+		var applied store.Applied
+		err := p.disk.retryWrite(k.attempt.ctx, func(ctx context.Context) (err error) {
+			applied, err = p.store.Apply(ctx, batch)
+			return err
+		})
+		if err != nil {
+			return job.Counts{}, fmt.Errorf("writing to the ledger: %w", err)
+		}
+		if len(applied.Unknown) == 0 {
+			return applied.Counts, nil
+		}
+		if err := p.mapUnknown(k, applied.Unknown); err != nil {
+			return job.Counts{}, err
+		}
+	}
 }
 
 // awaitRoom waits while the outbox is full.

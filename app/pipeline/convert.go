@@ -3,6 +3,7 @@ package pipeline
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -23,10 +24,16 @@ const (
 	maxRaw = 16 << 10
 )
 
+// fingerprintStore is what Convert needs of the store.
+type fingerprintStore interface {
+	Fingerprints(ctx context.Context, query int64, indicators []int64) (map[int64]int64, error)
+}
+
 // converter is the task Convert: it hands what was read to the mappers, and what they give to its second goroutine,
 // the applier.
 type converter struct {
 	*task
+	ledger  fingerprintStore
 	mappers *mapperSet
 	applier *applier
 	// chunks carries what Download read.
@@ -44,7 +51,9 @@ func (c *converter) convertChunks(context.Context) {
 	for k := range c.chunks {
 		k.endWork = c.beginWork(k.attempt.cancelIn(job.StepConvert))
 		if len(k.indicators) > 0 && c.awaitResume(k.attempt.ctx) == nil {
-			c.startMapping(k)
+			if err := c.startMapping(k); err != nil {
+				k.attempt.cancelIn(job.StepConvert)(err)
+			}
 		}
 		mapped <- k
 	}
@@ -52,11 +61,12 @@ func (c *converter) convertChunks(context.Context) {
 	applying.Wait()
 }
 
-// startMapping gives the indicators to the mappers of their types; k.mapping tells when all have answered.
-func (c *converter) startMapping(k *chunk) {
+// startMapping gives the indicators to the mappers of their types, but for those that the ledger knows; k.mapping tells when all have
+// answered.
+func (c *converter) startMapping(k *chunk) error {
 	k.now = time.Now().UTC().Truncate(time.Millisecond)
 	k.found = make([]ledger.Found, len(k.indicators))
-	byType := map[string][]int{}
+	var mappable []int
 	for i := range k.indicators {
 		ind := &k.indicators[i]
 		k.found[i] = ledger.Found{Indicator: ind.ID, Owner: ind.Owner, Type: ind.Type, Modified: ind.LastModified}
@@ -69,16 +79,19 @@ func (c *converter) startMapping(k *chunk) {
 			k.reportUnmapped([]int{i}, job.CodeUnreadable, fmt.Sprintf("Indicator %d cannot be read. %s", ind.ID, ind.Unreadable))
 			continue
 		}
-		byType[ind.Type] = append(byType[ind.Type], i)
+		mappable = append(mappable, i)
 	}
-	for typ, all := range byType {
+	known, err := c.findKnown(k)
+	if err != nil {
+		return err
+	}
+	for typ, all := range k.groupByType(mappable) {
 		if !c.mappers.takesType(typ) {
 			k.reportUnmapped(all, job.CodeNoMapper, fmt.Sprintf("No installed mapper takes the type %q.", typ))
 			continue
 		}
-		for len(all) > 0 {
-			part := all[:min(mapBatch, len(all))]
-			all = all[len(part):]
+		all = k.passKnown(all, c.mappers.recipe(typ, &k.settings), known)
+		for part := range slices.Chunk(all, mapBatch) {
 			c.pages.giveWay(k.attempt.ctx)
 			c.calls <- struct{}{}
 			k.mapping.Go(func() {
@@ -89,6 +102,58 @@ func (c *converter) startMapping(k *chunk) {
 			})
 		}
 	}
+	return nil
+}
+
+// findKnown gives the fingerprints with which the ledger knows the indicators of a chunk. A full update makes everything anew.
+func (c *converter) findKnown(k *chunk) (map[int64]int64, error) {
+	if k.mode == job.Full {
+		return nil, nil
+	}
+	ids := make([]int64, len(k.indicators))
+	for i := range k.indicators {
+		ids[i] = k.indicators[i].ID
+	}
+	return c.ledger.Fingerprints(k.attempt.ctx, k.query, ids)
+}
+
+// passKnown gives the indicators of one type their fingerprints, and returns those that are not known by them.
+func (k *chunk) passKnown(all []int, recipe *ledger.Recipe, known map[int64]int64) []int {
+	if recipe == nil {
+		return all
+	}
+	unknown := all[:0]
+	for _, i := range all {
+		f := &k.found[i]
+		f.Fingerprint = recipe.Fingerprint(k.indicators[i].Raw)
+		if f.Known = known[f.Indicator] == f.Fingerprint && len(k.indicators[i].LeftOut) == 0; !f.Known {
+			unknown = append(unknown, i)
+		}
+	}
+	k.attempt.known.Add(int64(len(all) - len(unknown)))
+	return unknown
+}
+
+// mapUnknown maps those known indicators of a chunk of which more has to be known than the ledger tells.
+func (c *converter) mapUnknown(k *chunk, indexes []int) error {
+	k.attempt.known.Add(-int64(len(indexes)))
+	for typ, all := range k.groupByType(indexes) {
+		for part := range slices.Chunk(all, mapBatch) {
+			if err := c.mapIndicators(k, typ, part); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// groupByType groups indicators of the chunk by their types.
+func (k *chunk) groupByType(indexes []int) map[string][]int {
+	byType := map[string][]int{}
+	for _, i := range indexes {
+		byType[k.found[i].Type] = append(byType[k.found[i].Type], i)
+	}
+	return byType
 }
 
 // mapIndicators maps indicators of one type and computes what the ledger needs to know of the objects.
@@ -108,11 +173,15 @@ func (c *converter) mapIndicators(k *chunk, typ string, indexes []int) error {
 	objects := make([]ledger.FoundObject, 0, count)
 	ttl := c.mappers.timeToLive(typ)
 	for n, i := range indexes {
+		k.found[i].Known = false
 		first := len(objects)
 		objects = k.appendObjects(objects, i, &answers[n], ttl)
 		k.found[i].Objects = objects[first:len(objects):len(objects)]
 		if k.found[i].BelowFloor = len(answers[n].Objects) > 0 && len(objects) == first; !k.found[i].BelowFloor {
 			k.addProblems(i, &answers[n])
+		}
+		if len(k.found[i].Problems) > 0 {
+			k.found[i].Fingerprint = 0 // every update puts them on REPORT
 		}
 	}
 	k.attempt.converted.Add(int64(len(objects)))

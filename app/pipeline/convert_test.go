@@ -43,9 +43,11 @@ func TestWhatConvertReports(t *testing.T) {
 		mappers.fails = func(raw []byte) bool { return string(raw) == "deadly" }
 		p := New(Options{Mappers: mappers, TTL: mappers.ttls(), Logger: quiet()})
 		c.indicator.Owner = "Alpha"
-		k := &chunk{attempt: newAttempt(t.Context(), job.Job{}, nil, p.disk, 0), indicators: []threatconnect.Indicator{c.indicator}}
+		k := &chunk{mode: job.Full, attempt: newAttempt(t.Context(), job.Job{}, nil, p.disk, 0), indicators: []threatconnect.Indicator{c.indicator}}
 		k.settings.Labels = c.labels
-		p.converter.startMapping(k)
+		if err := p.converter.startMapping(k); err != nil {
+			t.Fatal(err)
+		}
 		k.mapping.Wait()
 		f := k.found[0]
 		if len(f.Objects) != c.objects || f.Unconverted != c.unconverted || k.attempt.converted.Load() != int64(c.objects) {
@@ -70,8 +72,10 @@ func TestWhatConvertReports(t *testing.T) {
 // What a mapper notes of an indicator is on REPORT as a note beside its object.
 func TestNotesOfAMapper(t *testing.T) {
 	p := New(Options{Mappers: noMappers{}, Logger: quiet()})
-	k := &chunk{attempt: newAttempt(t.Context(), job.Job{}, nil, p.disk, 0), indicators: []threatconnect.Indicator{{ID: 5}}}
-	p.converter.startMapping(k)
+	k := &chunk{mode: job.Full, attempt: newAttempt(t.Context(), job.Job{}, nil, p.disk, 0), indicators: []threatconnect.Indicator{{ID: 5}}}
+	if err := p.converter.startMapping(k); err != nil {
+		t.Fatal(err)
+	}
 	k.found[0].Problems = nil
 	k.addProblems(0, &mapper.Answer{Notes: []string{"cut short"}})
 	if got := k.found[0].Problems; len(got) != 1 || got[0].Message != "cut short" || !got[0].Note || got[0].Code != job.CodeNote {

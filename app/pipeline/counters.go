@@ -12,6 +12,8 @@ import (
 type counters struct {
 	started                     time.Time
 	converted, queued, uploaded atomic.Int64
+	// known counts the indicators that are as the ledger knows them and were not mapped.
+	known atomic.Int64
 	// queuedBefore and uploadedBefore are what earlier attempts at the job had queued and uploaded.
 	queuedBefore, uploadedBefore int64
 	rate                         rate

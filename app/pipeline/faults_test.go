@@ -520,8 +520,8 @@ func TestPauseResumeAndKill(t *testing.T) {
 // brokenLedger is a store that takes nothing of what was converted, for a reason that is not the disk.
 type brokenLedger struct{ taskStores }
 
-func (brokenLedger) Apply(context.Context, ledger.Batch) (job.Counts, error) {
-	return job.Counts{}, errors.New("constraint failed")
+func (brokenLedger) Apply(context.Context, ledger.Batch) (store.Applied, error) {
+	return store.Applied{}, errors.New("constraint failed")
 }
 
 // An update that cannot be mapped, or not be taken into the ledger, has failed in Convert.
@@ -621,9 +621,9 @@ type fullDisk struct {
 	full func() bool
 }
 
-func (f fullDisk) Apply(ctx context.Context, b ledger.Batch) (job.Counts, error) {
+func (f fullDisk) Apply(ctx context.Context, b ledger.Batch) (store.Applied, error) {
 	if f.full() {
-		return job.Counts{}, fmt.Errorf("applying: %w", sqlite3.Error{Code: sqlite3.ErrFull})
+		return store.Applied{}, fmt.Errorf("applying: %w", sqlite3.Error{Code: sqlite3.ErrFull})
 	}
 	return f.taskStores.Apply(ctx, b)
 }

@@ -149,7 +149,7 @@ type slowLedger struct {
 	takes time.Duration
 }
 
-func (s slowLedger) Apply(ctx context.Context, b ledger.Batch) (job.Counts, error) {
+func (s slowLedger) Apply(ctx context.Context, b ledger.Batch) (store.Applied, error) {
 	time.Sleep(s.takes)
 	return s.taskStores.Apply(context.WithoutCancel(ctx), b)
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	"mssentinel/app/ledger"
 	"mssentinel/app/mapping"
 	"mssentinel/plugins/mapper"
 )
@@ -20,10 +21,12 @@ type mapperSet struct {
 	Mappers
 	types map[string]mapping.Type
 	ttls  map[string]time.Duration
+	// build is that of the App, see [Options.Build].
+	build string
 }
 
-func newMapperSet(m Mappers, ttls map[string]time.Duration) *mapperSet {
-	s := &mapperSet{Mappers: m, types: map[string]mapping.Type{}, ttls: ttls}
+func newMapperSet(m Mappers, ttls map[string]time.Duration, build string) *mapperSet {
+	s := &mapperSet{Mappers: m, types: map[string]mapping.Type{}, ttls: ttls, build: build}
 	for _, t := range m.Types() {
 		s.types[t.Name] = t
 	}
@@ -34,6 +37,16 @@ func newMapperSet(m Mappers, ttls map[string]time.Duration) *mapperSet {
 func (s *mapperSet) takesType(typ string) bool {
 	_, taken := s.types[typ]
 	return taken
+}
+
+// recipe is that of a type for a query with these settings, nil where its indicators are to be mapped each time.
+func (s *mapperSet) recipe(typ string, settings *ledger.Settings) *ledger.Recipe {
+	checksum := s.types[typ].Checksum
+	if checksum == "" || s.build == "" {
+		return nil
+	}
+	recipe := settings.Recipe(s.build, checksum)
+	return &recipe
 }
 
 // timeToLive is how long an object of the type lives.

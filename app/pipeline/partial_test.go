@@ -209,7 +209,7 @@ func TestAnOwnerThatGoesAwayWhileSingleIndicatorsAreAskedFor(t *testing.T) {
 // Nothing is swept before all that was read is in the ledger. What its mapper fails on would be taken for what did not come.
 func TestWhatWasReadIsInTheLedgerBeforeTheSweep(t *testing.T) {
 	in(t, func(t *testing.T) {
-		w := newWorld(t)
+		w := newWorld(t, mapEachTime)
 		w.put("Alpha", "a.example")
 		q := query("", "Alpha")
 		q.SortField, q.SortDirection = "", "" // so that nothing else waits for the ledger

@@ -49,6 +49,9 @@ type Options struct {
 	Notifier Notifier
 	// Version is that of the App, for the messages to people.
 	Version string
+	// Build tells builds of the App from each other: what another one made of an indicator is made again. "" where it is not known: all is
+	// made again each time.
+	Build string
 	// Workspace is the GUID of the workspace, Source the name under which it lists the indicators. What the ledger says
 	// belongs to both.
 	Workspace, Source string
@@ -115,7 +118,7 @@ func New(o Options) *Pipeline {
 	}
 	p := &Pipeline{
 		Options: o,
-		mappers: newMapperSet(o.Mappers, o.TTL),
+		mappers: newMapperSet(o.Mappers, o.TTL, o.Build),
 		disk:    &disk{log: o.Logger, store: o.Store, probed: time.Now()},
 		outbox:  newOutboxGauge(o.Store),
 		current: new(atomic.Pointer[attempt]),
@@ -135,9 +138,10 @@ func (p *Pipeline) joinTasks() {
 	p.live = &liveCounter{store: p.Store, woken: make(chan struct{}, 1), log: p.Logger}
 	p.uploader = &uploader{task: upload, store: p.Store, sentinel: p.Sentinel, outbox: p.outbox, disk: p.disk,
 		pages: p.pages, current: p.current, suspensions: make(chan suspension), log: p.Logger}
-	p.converter = &converter{task: convert, mappers: p.mappers, chunks: chunks,
+	p.converter = &converter{task: convert, ledger: p.Store, mappers: p.mappers, chunks: chunks,
 		calls: make(chan struct{}, runtime.GOMAXPROCS(0)), pages: p.pages,
 		applier: &applier{task: convert, store: p.Store, outbox: p.outbox, disk: p.disk, uploads: upload, pages: p.pages, log: p.Logger}}
+	p.converter.applier.mapUnknown = p.converter.mapUnknown
 	p.downloader = &downloader{task: download, store: p.Store, ledger: p.Store, threatConnect: p.ThreatConnect,
 		mappers: p.mappers, handover: handover{download, chunks}, uploader: p.uploader, schedules: schedule, live: p.live,
 		disk: p.disk, current: p.current, lag: p.Lag, overlap: p.Overlap, releaseMemory: p.ReleaseMemory, log: p.Logger}

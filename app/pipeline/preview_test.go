@@ -35,7 +35,7 @@ func TestPreviewNotes(t *testing.T) {
 		var v Preview
 		ind := threatconnect.Indicator{ID: 25, Type: "Host", Raw: []byte(`{"id":25,"type":"Host","ownerName":"Alpha","summary":"a.example","hostName":"a.example","confidence":50,"tags":{"data":[{"name":"` + label + `"}]}}`)}
 		m := newInProcess()
-		err := v.addIndicator(t.Context(), newMapperSet(noting{m}, m.ttls()), &ledger.Settings{MinConfidence: floor, Labels: []string{label + "y"}}, 1, &ind, time.Now())
+		err := v.addIndicator(t.Context(), newMapperSet(noting{m}, m.ttls(), "this"), &ledger.Settings{MinConfidence: floor, Labels: []string{label + "y"}}, 1, &ind, time.Now())
 		if diff := cmp.Diff(want, v.Problems); err != nil || diff != "" || v.BelowFloor != len(v.Rows)-len(v.Objects) {
 			t.Errorf("with a floor of %d, %d rows: %v (-want +got)\n%s", floor, len(v.Rows), err, diff)
 		}
@@ -60,7 +60,7 @@ func TestPreviewSaysWhatIsLeftOut(t *testing.T) {
 		var v Preview
 		m := newInProcess()
 		c.indicator.ID, c.indicator.Owner = 25, "Alpha"
-		if err := v.addIndicator(t.Context(), newMapperSet(m, m.ttls()), &ledger.Settings{}, 7, &c.indicator, time.Now()); err != nil {
+		if err := v.addIndicator(t.Context(), newMapperSet(m, m.ttls(), "this"), &ledger.Settings{}, 7, &c.indicator, time.Now()); err != nil {
 			t.Fatal(err)
 		}
 		var reasons []string

@@ -24,9 +24,10 @@ type Progress struct {
 	Expected    int64
 	ExpectsMore bool
 	Downloaded  int64
-	Converted   int64
-	Queued      int64
-	Uploaded    int64
+	// Converted are the objects that were made, Known the indicators that are as the ledger knows them, so that none had to be.
+	Converted, Known int64
+	Queued           int64
+	Uploaded         int64
 	// ExpectedUploads is how many objects are uploaded in all, as far as it can be told; 0 while it is not known. Until
 	// everything is queued it is an estimate.
 	ExpectedUploads int64
@@ -59,7 +60,7 @@ func (p *Pipeline) Progress() Progress {
 	read := a.reading.present()
 	v := Progress{RequestID: a.job.RequestID, Mode: a.job.Mode, Ranged: a.job.Ranged, Started: a.started, Stage: a.presentStage(),
 		Expected: max(read.expected, read.read), ExpectsMore: !read.isSized() && !a.allRead.Load(), Downloaded: read.read,
-		Converted: a.converted.Load(), Uploaded: a.uploaded.Load(), Queued: a.queued.Load(), AllQueued: queued,
+		Converted: a.converted.Load(), Known: a.known.Load(), Uploaded: a.uploaded.Load(), Queued: a.queued.Load(), AllQueued: queued,
 		Rate: a.rate.perSecond(time.Now(), a.elapsedTime())}
 	v.ExpectedUploads = expectUploads(a, v, read)
 	v.addShares(a, read)

@@ -355,7 +355,7 @@ func TestAnIndicatorThatGivesNothingAnyMore(t *testing.T) {
 // A mapper that fails says nothing about what an indicator gives: what stands is left alone.
 func TestAMapperThatFailsRetiresNothing(t *testing.T) {
 	in(t, func(t *testing.T) {
-		w := newWorld(t)
+		w := newWorld(t, mapEachTime)
 		w.put("Alpha", "a.example")
 		w.put("Alpha", "b.example")
 		w.done(w.save(job.Full, query("", "Alpha")))

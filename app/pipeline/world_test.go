@@ -125,7 +125,7 @@ func (p *Pipeline) useStores(s taskStores) {
 // newWorld makes a world of three owners without indicators. change alters it before it starts.
 func newWorld(t testing.TB, change ...func(*world)) *world {
 	w := &world{t: t, dir: t.TempDir(), mappers: newInProcess()}
-	w.options = Options{Workspace: workspace, Source: source, Interval: 365 * 24 * time.Hour, FullInterval: 365 * 24 * time.Hour, TTL: w.mappers.ttls()}
+	w.options = Options{Workspace: workspace, Source: source, Interval: 365 * 24 * time.Hour, FullInterval: 365 * 24 * time.Hour, TTL: w.mappers.ttls(), Build: "this"}
 	for _, c := range change {
 		c(w)
 	}
@@ -150,6 +150,9 @@ func newWorld(t testing.TB, change ...func(*world)) *world {
 	time.Sleep(time.Second) // the tasks have had their first look
 	return w
 }
+
+// mapEachTime has what is known mapped like everything else.
+func mapEachTime(w *world) { w.options.Build = "" }
 
 const otherWorkspace = "bbbbbbbb-cccc-4ddd-8eee-000000000000"
 
@@ -290,7 +293,7 @@ func (m *inProcess) ttls() map[string]time.Duration {
 func (m *inProcess) Types() []mapping.Type {
 	var types []mapping.Type
 	for name := range m.types {
-		types = append(types, mapping.Type{Name: name})
+		types = append(types, mapping.Type{Name: name, Checksum: "c0ffee"})
 	}
 	return types
 }

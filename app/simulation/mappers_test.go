@@ -83,7 +83,7 @@ type mapperHost struct {
 func (h *mapperHost) Types() []mapping.Type {
 	var types []mapping.Type
 	for name := range h.types {
-		types = append(types, mapping.Type{Name: name})
+		types = append(types, mapping.Type{Name: name, Checksum: "c0ffee"})
 	}
 	return types
 }

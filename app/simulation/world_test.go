@@ -327,5 +327,5 @@ func ttls(hours int) map[string]time.Duration {
 func (w *world) options(log *slog.Logger) pipeline.Options {
 	s := w.setting
 	return pipeline.Options{Workspace: workspaces[s.Workspace], Source: s.Source, Interval: time.Duration(s.Interval) * time.Hour,
-		FullInterval: time.Duration(s.FullDays) * 24 * time.Hour, TTL: ttls(s.TTLHours), Logger: log, Version: "1.2.3"}
+		FullInterval: time.Duration(s.FullDays) * 24 * time.Hour, TTL: ttls(s.TTLHours), Logger: log, Version: "1.2.3", Build: "this"}
 }

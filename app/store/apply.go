@@ -11,15 +11,19 @@ import (
 	"mssentinel/app/stix"
 )
 
+// Applied is what became of a batch.
+type Applied struct {
+	// Counts are those that were added to the job.
+	Counts job.Counts
+	// Unknown are the places in the batch of known indicators that are to be mapped for all that. Where there are any, nothing was
+	// written: the batch is to be applied again, with their objects.
+	Unknown []int
+}
+
 // Apply takes a batch into the ledger, decides what is to be sent and queues it, and counts what it did: one transaction.
-// A batch that is applied again in the same job changes nothing, and counts nothing again. The counts returned are those that
-// were added to the job. The rules are in app/ledger.
-func (s *Store) Apply(ctx context.Context, b ledger.Batch) (job.Counts, error) {
-	var added job.Counts
-	err := s.inTransaction(ctx, func(ctx context.Context, tx *transaction) error {
-		if err := s.mergeKeys(ctx, tx); err != nil {
-			return err
-		}
+// A batch that is applied again in the same job changes nothing, and counts nothing again. The rules are in app/ledger.
+func (s *Store) Apply(ctx context.Context, b ledger.Batch) (applied Applied, err error) {
+	err = s.inTransaction(ctx, func(ctx context.Context, tx *transaction) error {
 		a := &application{batch: &b, store: s, tx: tx}
 		if err := a.loadRows(ctx); err != nil {
 			return err
@@ -27,14 +31,21 @@ func (s *Store) Apply(ctx context.Context, b ledger.Batch) (job.Counts, error) {
 		if err := a.takeIndicators(ctx); err != nil {
 			return err
 		}
+		if applied.Unknown = a.set.Unknown(); len(applied.Unknown) > 0 {
+			return nil // nothing was written yet
+		}
+		s.nextObject, s.nextSeq = a.set.NextObject, a.set.NextSeq
+		if err := s.mergeKeys(ctx, tx); err != nil {
+			return err
+		}
 		if err := a.writeChanges(ctx); err != nil {
 			return fmt.Errorf("writing the ledger: %w", err)
 		}
-		added = a.set.Tally.Total(b.Job)
+		applied.Counts = a.set.Tally.Total(b.Job)
 		s.unmerged += len(a.set.NewObjects())
 		return nil
 	})
-	return added, err
+	return applied, err
 }
 
 // application is a batch on its way into the ledger: rows are read as sets, decided about in memory, and written as sets.
@@ -165,7 +176,7 @@ func (a *application) readCandidates(ctx context.Context, add func(*ledger.Candi
 	defer rows.Close()
 	for rows.Next() {
 		c := new(ledger.Candidate)
-		if err := rows.Scan(&c.Query, &c.Indicator, &c.Object, &c.Owner, &c.Attempt, &c.Place); err != nil {
+		if err := rows.Scan(&c.Query, &c.Indicator, &c.Object, &c.Owner, &c.Attempt, &c.Place, &c.Fingerprint); err != nil {
 			return fmt.Errorf("reading candidates: %w", err)
 		}
 		add(c)
@@ -212,14 +223,13 @@ func (a *application) takeIndicators(ctx context.Context) error {
 				return err
 			}
 		}
-		if len(f.Objects) > 0 {
+		if len(f.Objects) > 0 || f.Known {
 			if typ, err = a.store.names.typeNumber(ctx, a.tx, f.Type); err != nil {
 				return err
 			}
 		}
 		a.set.Take(i, owner, typ)
 	}
-	a.store.nextObject, a.store.nextSeq = a.set.NextObject, a.set.NextSeq
 	return nil
 }
 
@@ -261,7 +271,7 @@ func (a *application) writeCandidates(ctx context.Context) error {
 	}
 	upserts := make([]any, 0, upsertCandidates.columns*len(changed))
 	for _, c := range changed {
-		upserts = append(upserts, c.Query, c.Indicator, c.Object, c.Owner, c.Attempt, c.Place)
+		upserts = append(upserts, c.Query, c.Indicator, c.Object, c.Owner, c.Attempt, c.Place, c.Fingerprint)
 	}
 	return upsertCandidates.execRows(ctx, a.tx, upserts)
 }

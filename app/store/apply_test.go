@@ -17,10 +17,10 @@ func TestEmptiedWithinAPage(t *testing.T) {
 	f.apply(j, 0, 1)
 	changed, emptied := f.found(0, 1), f.found(0, 2)
 	emptied.Objects = nil
-	counts, err := f.Apply(ctx(), ledger.Batch{Job: j.Number, Mode: job.Full, Query: f.query, Now: f.now, Found: []ledger.Found{changed, emptied}})
+	applied, err := f.Apply(ctx(), ledger.Batch{Job: j.Number, Mode: job.Full, Query: f.query, Now: f.now, Found: []ledger.Found{changed, emptied}})
 	f.do(err)
-	if counts != (job.Counts{}) {
-		t.Errorf("counted %+v, want nothing: one row took the other's place", counts)
+	if applied.Counts != (job.Counts{}) {
+		t.Errorf("counted %+v, want nothing: one row took the other's place", applied.Counts)
 	}
 }
 
@@ -44,10 +44,10 @@ func TestValueThatChanges(t *testing.T) {
 	j := f.begin(job.Delta)
 	changed := f.found(0, 1)
 	changed.Objects = f.found(900, 1).Objects
-	counts, err := f.Apply(ctx(), ledger.Batch{Job: j.Number, Mode: j.Mode, Query: f.query, Now: f.now, Found: []ledger.Found{changed}})
+	applied, err := f.Apply(ctx(), ledger.Batch{Job: j.Number, Mode: j.Mode, Query: f.query, Now: f.now, Found: []ledger.Found{changed}})
 	f.do(err)
-	if counts.Queued != 1 {
-		t.Errorf("counted %+v", counts)
+	if applied.Counts.Queued != 1 {
+		t.Errorf("counted %+v", applied.Counts)
 	}
 	if got := f.retire(j); got != (Retirement{Queued: 1}) {
 		t.Errorf("retired %+v", got)
@@ -94,7 +94,7 @@ func TestRivalsInADeltaUpdate(t *testing.T) {
 		rival := f.found(0, 1)
 		rival.Indicator = int64(100 + i)
 		got, err := f.Apply(ctx(), ledger.Batch{Job: j.Number, Mode: j.Mode, Query: c.query.Number, Now: f.now, Found: []ledger.Found{rival}})
-		if err != nil || got != c.want {
+		if err != nil || got.Counts != c.want {
 			t.Errorf("the query %s counts %+v (%v), want %+v", c.query.TQL, got, err, c.want)
 		}
 	}
@@ -109,7 +109,7 @@ func TestIndicatorsWithoutIdentity(t *testing.T) {
 		b.Found = append(b.Found, ledger.Found{Type: "Host", Problems: []job.Problem{{Step: job.StepConvert, Code: job.CodeInvalidValue, Message: "it has no id", Raw: raw}}})
 	}
 	for _, want := range []job.Counts{{Downloaded: 2, Invalid: 2}, {}} {
-		if got, err := f.Apply(ctx(), b); err != nil || got != want {
+		if got, err := f.Apply(ctx(), b); err != nil || got.Counts != want {
 			t.Errorf("counted %+v (%v), want %+v", got, err, want)
 		}
 	}

@@ -14,11 +14,11 @@ import (
 // sweepChunk is how many candidates one transaction takes out of the ledger.
 const sweepChunk = 2000
 
-const candidateColumns = `query, indicator, object, owner, attempt, place`
+const candidateColumns = `query, indicator, object, owner, attempt, place, fingerprint`
 
 var (
-	upsertCandidates = newBulk(6, `INSERT INTO candidate (`+candidateColumns+`) VALUES `,
-		` ON CONFLICT DO UPDATE SET owner = excluded.owner, attempt = excluded.attempt, place = excluded.place`)
+	upsertCandidates = newBulk(7, `INSERT INTO candidate (`+candidateColumns+`) VALUES `,
+		` ON CONFLICT DO UPDATE SET owner = excluded.owner, attempt = excluded.attempt, place = excluded.place, fingerprint = excluded.fingerprint`)
 	deleteCandidates = newSingle(3, `DELETE FROM candidate WHERE query = ? AND indicator = ? AND object = ?`)
 )
 
@@ -71,6 +71,25 @@ func (s *Store) Missed(ctx context.Context, number, query, after int64, limit in
 		return nil, fmt.Errorf("looking for what did not come: %w", err)
 	}
 	return ids, nil
+}
+
+// Fingerprints are those with which these indicators are known from the query; those of indicators that are mapped each time are missing.
+func (s *Store) Fingerprints(ctx context.Context, query int64, indicators []int64) (map[int64]int64, error) {
+	rows, err := s.read.QueryContext(ctx, `SELECT indicator, fingerprint FROM json_each(?) AS wanted CROSS JOIN candidate
+		WHERE query = ? AND indicator = wanted.value AND fingerprint <> 0`, jsonList(indicators), query)
+	if err != nil {
+		return nil, fmt.Errorf("looking for what is known: %w", err)
+	}
+	defer rows.Close()
+	known := make(map[int64]int64, len(indicators))
+	for rows.Next() {
+		var indicator, fingerprint int64
+		if err := rows.Scan(&indicator, &fingerprint); err != nil {
+			return nil, fmt.Errorf("looking for what is known: %w", err)
+		}
+		known[indicator] = fingerprint
+	}
+	return known, rows.Err()
 }
 
 // Forget takes indicators that a query selects no more out of the ledger. Objects that they won become vacant, by this loss.

@@ -118,7 +118,7 @@ func TestDeparturesFollowTheLedger(t *testing.T) {
 				return err
 			}
 			if candidates > 0 {
-				if err := upsertCandidates.execRows(ctx, tx, []any{int64(9), int64(9), o.Number, int64(0), int64(0), int64(0)}); err != nil {
+				if err := upsertCandidates.execRows(ctx, tx, []any{int64(9), int64(9), o.Number, int64(0), int64(0), int64(0), int64(0)}); err != nil {
 					return err
 				}
 			}
@@ -198,7 +198,7 @@ func TestVacantFollowsTheLedger(t *testing.T) {
 		}), func(o ledger.Origin) ledger.Origin { return o }).Draw(t, "origins") {
 			c := &ledger.Candidate{Origin: origin, Object: 1, Place: rapid.Int64Range(0, 2).Draw(t, "place")}
 			candidates = append(candidates, c)
-			rows = append(rows, c.Query, c.Indicator, c.Object, int64(0), int64(0), c.Place)
+			rows = append(rows, c.Query, c.Indicator, c.Object, int64(0), int64(0), c.Place, int64(0))
 		}
 		err = f.inTransaction(ctx(), func(ctx context.Context, tx *transaction) error {
 			if _, err := tx.ExecContext(ctx, `DELETE FROM candidate`); err != nil {

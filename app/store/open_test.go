@@ -318,9 +318,9 @@ func TestDiskFull(t *testing.T) {
 		t.Errorf("another write: %v", err)
 	}
 	f.do(second(f.write.Exec(`PRAGMA max_page_count = 100000`)))
-	counts, err := f.Apply(ctx(), batch)
+	applied, err := f.Apply(ctx(), batch)
 	f.do(err)
-	if counts.Queued != 1990 || counts.Downloaded != 1990 {
+	if counts := applied.Counts; counts.Queued != 1990 || counts.Downloaded != 1990 {
 		t.Errorf("with room again: %+v", counts)
 	}
 	f.reopen()

@@ -63,10 +63,10 @@ func TestRetiredObject(t *testing.T) {
 	j := f.begin(job.Delta)
 	found := f.found(0, 0)
 	found.Modified = noon
-	counts, err := f.Apply(ctx(), ledger.Batch{Job: j.Number, Mode: job.Delta, Query: f.query, Now: f.now, Found: []ledger.Found{found}})
+	applied, err := f.Apply(ctx(), ledger.Batch{Job: j.Number, Mode: job.Delta, Query: f.query, Now: f.now, Found: []ledger.Found{found}})
 	f.do(err)
-	if counts.Queued != 1 {
-		t.Errorf("counted %+v", counts)
+	if applied.Counts.Queued != 1 {
+		t.Errorf("counted %+v", applied.Counts)
 	}
 }
 

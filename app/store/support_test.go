@@ -99,9 +99,9 @@ func (f *fixture) apply(j job.Job, from, to int) job.Counts {
 	for id := from; id < to; id++ {
 		b.Found = append(b.Found, f.found(int64(id), 0))
 	}
-	counts, err := f.Apply(ctx(), b)
+	applied, err := f.Apply(ctx(), b)
 	f.do(err)
-	return counts
+	return applied.Counts
 }
 
 // found is what indicator id+1 gives: an object of its own, with a value made of id.

@@ -67,12 +67,13 @@ type countsView struct {
 	Retired    int64 `json:"count_retired"`
 }
 
-// progressView is how far the job is that runs. Expected and Downloaded count indicators, the rest objects.
+// progressView is how far the job is that runs. Expected, Downloaded and Known count indicators, the rest objects.
 type progressView struct {
 	Stage            string  `json:"stage"`
 	Expected         int64   `json:"expected"`
 	Downloaded       int64   `json:"downloaded"`
 	Converted        int64   `json:"converted"`
+	Known            int64   `json:"known"`
 	Queued           int64   `json:"queued"`
 	Uploaded         int64   `json:"uploaded"`
 	ObjectsPerSecond float64 `json:"objects_per_second"`
@@ -132,7 +133,7 @@ func newJobView(j job.Job) jobView {
 }
 
 func newProgressView(p pipeline.Progress) *progressView {
-	view := &progressView{Stage: p.Stage, Expected: p.Expected, Downloaded: p.Downloaded, Converted: p.Converted,
+	view := &progressView{Stage: p.Stage, Expected: p.Expected, Downloaded: p.Downloaded, Converted: p.Converted, Known: p.Known,
 		Queued: p.Queued, Uploaded: p.Uploaded, ObjectsPerSecond: p.Rate, WaitReason: p.WaitReason,
 		DateStarted: p.Started, ExpectsMore: p.ExpectsMore, DownloadShare: p.DownloadShare, ConvertShare: p.ConvertShare, Blocked: p.Blocked,
 		RemainingAtLeast: p.AtLeast}

@@ -193,7 +193,7 @@ func stageBars(p pipeline.Progress) []templates.StageBar {
 		uploaded = percent(p.UploadShare)
 	}
 	bars := []templates.StageBar{{Label: "Download", Text: download, Percent: percent(p.DownloadShare)},
-		{Label: "Convert", Text: templates.Number(p.Converted) + " objects made", Percent: percent(p.ConvertShare)},
+		{Label: "Convert", Text: describeConverted(p), Percent: percent(p.ConvertShare)},
 		{Label: "Upload", Text: upload, Percent: uploaded}}
 	for i := range bars {
 		if bars[i].Percent >= 0 {
@@ -201,6 +201,15 @@ func stageBars(p pipeline.Progress) []templates.StageBar {
 		}
 	}
 	return bars
+}
+
+// describeConverted says what came of the indicators that were read.
+func describeConverted(p pipeline.Progress) string {
+	made := templates.Number(p.Converted) + " objects made"
+	if p.Known == 0 {
+		return made
+	}
+	return made + ", " + templates.Number(p.Known) + " indicators as they were"
 }
 
 // percent is a share in whole per cent, rounded down.

@@ -226,6 +226,8 @@ CREATE TABLE candidate (
     attempt   INTEGER NOT NULL,
     -- Place in the query's order: smaller comes first.
     place     INTEGER NOT NULL,
+    -- Of the indicator as it gave the object, see ledger.Recipe; 0: it is mapped each time.
+    fingerprint INTEGER NOT NULL,
     PRIMARY KEY (query, indicator, object)
 ) WITHOUT ROWID;
 CREATE INDEX candidate_by_object ON candidate (object) WHERE object <> 0;
