@@ -34,9 +34,9 @@ func (r *reader) readQuery(q store.RunQuery) error {
 	return p.handleError(err)
 }
 
-// readRecent reads in a delta update what was modified after its window, where an object is about to be retired. ThreatConnect's lists of
-// what has gone reach to the present moment, and the window ends before: what was moved to another owner, or deleted and created
-// again, would be retired, and be sent again by the next update.
+// readRecent reads what was modified after the window, where an object is about to be retired. What has gone is known up to the present
+// moment, and what has come up to the end of the window, or as it was when a query was read: what was moved to another owner, or deleted
+// and created again, would be retired, and be sent again by the next update.
 func (r *reader) readRecent() error {
 	if r.job.Ranged { // it retires nothing
 		return nil
@@ -47,7 +47,7 @@ func (r *reader) readRecent() error {
 	}
 	found := false
 	for _, q := range r.queries {
-		if r.hasFailed(q.Number) || r.readsAll(q) {
+		if r.hasFailed(q.Number) {
 			continue
 		}
 		s := threatconnect.Selection{Query: toQuery(q), From: r.end}
