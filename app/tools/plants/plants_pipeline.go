@@ -41,4 +41,6 @@ var pipelinePlants = []plant{
 		"saving the queries brings no update", 20},
 	{"deletion-in-another-owner", "app/pipeline/departures.go", "r.ledger.OriginsOf(r.ctx, owner, ids)", "r.ledger.OriginsOf(r.ctx, owner+\"s\", ids)",
 		"who gave what was deleted is looked for in another owner", 20},
+	{"reported-once", "app/pipeline/convert.go", "\t\t\tk.found[i].Fingerprint = 0 //", "\t\t\t//",
+		"what is wrong with an indicator is on REPORT of its first update alone", 60},
 }
