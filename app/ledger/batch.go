@@ -269,9 +269,6 @@ func (w *WorkingSet) Take(n int, owner, typ int64) {
 // its candidates are not what they were when it was passed by.
 func (w *WorkingSet) takeKnown(f *Found, owner, typ, place int64) (taken bool) {
 	for _, c := range w.candidates[f.Indicator] {
-		if c.gone {
-			continue
-		}
 		o := w.numbers[c.Object]
 		if o == nil || c.Fingerprint != f.Fingerprint {
 			return false

@@ -153,11 +153,13 @@ func TestFingerprint(t *testing.T) {
 		}
 	}
 	again := new(Settings).Recipe("app", "mapper")
-	if again.Fingerprint(raw) != base || again.Fingerprint([]byte(`{"id":11}`)) == base || base <= 0 {
-		t.Errorf("%d", base)
+	if again.Fingerprint(raw) != base || again.Fingerprint([]byte(`{"id":11}`)) == base || base != 3824955838085672111 {
+		t.Errorf("the fingerprint is %d: with another one, all is mapped once more after an upgrade", base)
 	}
-	one, two := (&Settings{Labels: []string{"a", "b"}}).Recipe(), (&Settings{Labels: []string{"ab"}}).Recipe()
-	if one == two {
+	if one, two := (&Settings{Labels: []string{"a", "b"}}).Recipe(), (&Settings{Labels: []string{"ab"}}).Recipe(); one == two {
 		t.Error("labels that join are the same")
+	}
+	if one, two := (&Settings{Labels: []string{"a"}}).Recipe("b"), (&Settings{Labels: []string{"b", "a"}}).Recipe(); one == two {
+		t.Error("a program is taken for a label")
 	}
 }

@@ -71,8 +71,7 @@ func (r *Recipe) Fingerprint(indicator []byte) int64 {
 	h := sha256.New()
 	h.Write(r[:])
 	h.Write(indicator)
-	var sum [sha256.Size]byte
-	return max(1, int64(binary.BigEndian.Uint64(h.Sum(sum[:0]))>>1))
+	return int64(binary.BigEndian.Uint64(h.Sum(nil))) | 1
 }
 
 // hashContent is the content hash of an object of the query. A time to live that the query has is a part of what it says: another one,

@@ -75,21 +75,17 @@ func (s *Store) Missed(ctx context.Context, number, query, after int64, limit in
 
 // Fingerprints are those with which these indicators are known from the query; those of indicators that are mapped each time are missing.
 func (s *Store) Fingerprints(ctx context.Context, query int64, indicators []int64) (map[int64]int64, error) {
-	rows, err := s.read.QueryContext(ctx, `SELECT indicator, fingerprint FROM json_each(?) AS wanted CROSS JOIN candidate
+	var rows []struct{ Indicator, Fingerprint int64 }
+	err := s.read.SelectContext(ctx, &rows, `SELECT indicator, fingerprint FROM json_each(?) AS wanted CROSS JOIN candidate
 		WHERE query = ? AND indicator = wanted.value AND fingerprint <> 0`, jsonList(indicators), query)
 	if err != nil {
 		return nil, fmt.Errorf("looking for what is known: %w", err)
 	}
-	defer rows.Close()
-	known := make(map[int64]int64, len(indicators))
-	for rows.Next() {
-		var indicator, fingerprint int64
-		if err := rows.Scan(&indicator, &fingerprint); err != nil {
-			return nil, fmt.Errorf("looking for what is known: %w", err)
-		}
-		known[indicator] = fingerprint
+	known := make(map[int64]int64, len(rows))
+	for _, r := range rows {
+		known[r.Indicator] = r.Fingerprint
 	}
-	return known, rows.Err()
+	return known, nil
 }
 
 // Forget takes indicators that a query selects no more out of the ledger. Objects that they won become vacant, by this loss.

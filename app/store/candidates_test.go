@@ -1,8 +1,10 @@
 package store
 
 import (
+	"maps"
 	"slices"
 	"testing"
+	"time"
 
 	"github.com/google/uuid"
 
@@ -17,6 +19,49 @@ func TestCandidatesOfAnOwnerInOtherLetters(t *testing.T) {
 	if got, err := f.OriginsOf(ctx(), "O", []uuid.UUID{f.found(0, 0).Objects[0].ID}); err != nil || len(got) != 1 {
 		t.Errorf("%+v, %v", got, err)
 	}
+}
+
+// An indicator is known from the query that gave it, by the fingerprint with which it was mapped last.
+func TestFingerprints(t *testing.T) {
+	f := newFixture(t)
+	j := f.begin(job.Reconcile)
+	b := ledger.Batch{Job: j.Number, Mode: j.Mode, Query: f.query, Now: f.now, Found: []ledger.Found{f.found(1, 0), f.found(2, 0), f.found(3, 0)}}
+	b.Found[0].Fingerprint, b.Found[1].Fingerprint = 5, 6
+	f.do(second(f.Apply(ctx(), b)))
+	b.Found[1].Fingerprint = 7
+	f.do(second(f.Apply(ctx(), b)))
+	for query, want := range map[int64]map[int64]int64{f.query: {2: 5, 3: 7}, f.query + 1: {}} {
+		got, err := f.Fingerprints(ctx(), query, []int64{2, 3, 4, 9})
+		f.do(err)
+		if !maps.Equal(got, want) {
+			t.Errorf("query %d knows %v, want %v", query, got, want)
+		}
+	}
+	f.do(f.Close())
+	if _, err := f.Fingerprints(ctx(), f.query, []int64{2}); err == nil {
+		t.Error("a closed store knows something")
+	}
+}
+
+// What is known and is to be sent again has nothing written, until it is mapped.
+func TestUnknownIsNotWritten(t *testing.T) {
+	f := newFixture(t)
+	j := f.begin(job.Reconcile)
+	b := ledger.Batch{Job: j.Number, Mode: j.Mode, Query: f.query, Now: f.now, Found: []ledger.Found{f.found(1, 0)}}
+	b.Found[0].Fingerprint = 5
+	f.do(second(f.Apply(ctx(), b)))
+	known, fresh := b.Found[0], f.found(2, 0)
+	known.Known, known.Objects, known.Modified = true, nil, known.Modified.Add(time.Second)
+	b.Found = []ledger.Found{fresh, known}
+	applied, err := f.Apply(ctx(), b)
+	f.do(err)
+	if !slices.Equal(applied.Unknown, []int{1}) || applied.Counts != (job.Counts{}) {
+		t.Errorf("%+v", applied)
+	}
+	f.wantNumber(1, "objects", `SELECT count(*) FROM object`)
+	b.Found[1] = f.found(1, 1)
+	f.do(second(f.Apply(ctx(), b)))
+	f.wantNumber(2, "objects", `SELECT count(*) FROM object`)
 }
 
 // What an attempt has read of a query is seen, whatever it gave, and no other attempt's reading counts.
