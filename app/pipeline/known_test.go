@@ -170,6 +170,18 @@ func TestWhatIsMappedEachTime(t *testing.T) {
 	}
 }
 
+// An update whose mappers end while it asks them for what is known ends with their error.
+func TestMappersThatEndWhileTheyAreAskedForWhatIsKnown(t *testing.T) {
+	mappers := newInProcess()
+	mappers.before = func(context.Context, string, [][]byte) error { return mapping.ErrClosed }
+	p := New(Options{Mappers: mappers, TTL: mappers.ttls(), Build: "this", Logger: quiet()})
+	k := &chunk{attempt: newAttempt(t.Context(), job.Job{}, nil, p.disk, 0), indicators: []threatconnect.Indicator{{ID: 25, Type: "Host"}},
+		found: []ledger.Found{{Indicator: 25, Type: "Host", Known: true}}}
+	if err := p.converter.mapUnknown(k, []int{0}); !errors.Is(err, mapping.ErrClosed) {
+		t.Errorf("got %v", err)
+	}
+}
+
 // unreadableLedger cannot say what it knows.
 type unreadableLedger struct{ *store.Store }
 
