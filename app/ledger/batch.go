@@ -252,7 +252,11 @@ func (w *WorkingSet) Take(n int, owner, typ int64) {
 	}
 	w.withdrawGiven(f)
 	if len(f.Objects) == 0 {
-		w.noteCandidate(f.Indicator, 0, owner, place, 0)
+		fingerprint := int64(0)
+		if f.BelowFloor {
+			fingerprint = w.fingerprint(f)
+		}
+		w.noteCandidate(f.Indicator, 0, owner, place, fingerprint)
 		return
 	}
 	for i := range f.Objects {
@@ -270,7 +274,14 @@ func (w *WorkingSet) Take(n int, owner, typ int64) {
 func (w *WorkingSet) takeKnown(f *Found, owner, typ, place int64) (taken bool) {
 	for _, c := range w.candidates[f.Indicator] {
 		o := w.numbers[c.Object]
-		if o == nil || c.Fingerprint != f.Fingerprint {
+		switch {
+		case c.Fingerprint != f.Fingerprint:
+			return false
+		case c.Object == 0:
+			w.noteCandidate(f.Indicator, 0, owner, place, c.Fingerprint)
+			taken = true
+			continue
+		case o == nil:
 			return false
 		}
 		first := w.noteCandidate(f.Indicator, o.Number, owner, place, c.Fingerprint)
@@ -303,11 +314,16 @@ func (w *WorkingSet) countRead(f *Found, first bool) {
 	count := w.Tally.Of(w.batch.Job, w.batch.Query, f.Type)
 	count.Downloaded++
 	switch {
-	case f.BelowFloor:
+	case w.isBelowFloor(f):
 		count.BelowFloor++
 	case len(f.Objects) == 0 && !f.Known || slices.ContainsFunc(f.Problems, func(p job.Problem) bool { return !p.Note }):
 		count.Invalid++
 	}
+}
+
+// isBelowFloor says that an indicator does not reach the floor of the query: of what is known nothing else gives no object.
+func (w *WorkingSet) isBelowFloor(f *Found) bool {
+	return f.BelowFloor || f.Known && slices.ContainsFunc(w.candidates[f.Indicator], func(c *Candidate) bool { return c.Object == 0 })
 }
 
 // wasRead says that this job has read the indicator from this query before.

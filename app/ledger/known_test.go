@@ -24,8 +24,9 @@ func TestWhatIsKnown(t *testing.T) {
 	}
 	other := known(first)
 	other.Fingerprint = 8
-	elsewhere := known(first)
-	elsewhere.Object = 9
+	elsewhere, below, belowBefore := known(first), known(first), known(first)
+	elsewhere.Object, below.Object, belowBefore.Object = 9, 0, 0
+	belowBefore.Fingerprint = 8
 	for name, tt := range map[string]struct {
 		mode       job.Mode
 		query      int64
@@ -42,6 +43,8 @@ func TestWhatIsKnown(t *testing.T) {
 		"vacant":                            {mode: job.Reconcile, query: 1, found: passedBy(10, 0), candidates: []*Candidate{known(first)}, object: func(o *Object) { o.makeVacant(1, Uncertain) }, unknown: true},
 		"to be sent again":                  {mode: job.Reconcile, query: 1, found: passedBy(10, 0), candidates: []*Candidate{known(first)}, object: func(o *Object) { o.Resend = true }, unknown: true},
 		"sent with an older lastModified":   {mode: job.Reconcile, query: 1, found: passedBy(10, 1), candidates: []*Candidate{known(first)}, unknown: true},
+		"below the floor":                   {mode: job.Reconcile, query: 1, found: passedBy(10, 0), candidates: []*Candidate{below}, counts: job.Counts{Downloaded: 1, BelowFloor: 1}},
+		"below the floor, and changed":      {mode: job.Reconcile, query: 1, found: passedBy(10, 0), candidates: []*Candidate{belowBefore}, unknown: true},
 		"in a full update":                  {mode: job.Full, query: 1, found: passedBy(10, 0), candidates: []*Candidate{known(first)}, unknown: true},
 		"of another fingerprint by now":     {mode: job.Reconcile, query: 1, found: passedBy(10, 0), candidates: []*Candidate{other}, unknown: true},
 		"forgotten by now":                  {mode: job.Reconcile, query: 1, found: passedBy(10, 0), unknown: true},
@@ -67,7 +70,7 @@ func TestWhatIsKnown(t *testing.T) {
 			if changed, gone := w.ChangedCandidates(); len(gone) != 0 || len(changed) != 1 || changed[0].Attempt != 6 || changed[0].Fingerprint != 7 {
 				t.Errorf("written %+v, deleted %+v", changed, gone)
 			}
-			if len(w.Queue()) != 0 || o.Elected != 6 {
+			if len(w.Queue()) != 0 || tt.candidates[0].Object != 0 && o.Elected != 6 {
 				t.Errorf("%d objects are sent, the winner is of attempt %d", len(w.Queue()), o.Elected)
 			}
 		})
@@ -115,6 +118,7 @@ func TestFingerprintsOfCandidates(t *testing.T) {
 		"mapped":                               {1, with(found(10, 1, 0), 9), []int64{9}},
 		"mapped each time":                     {1, found(10, 1, 0), []int64{0}},
 		"that gives nothing":                   {1, with(Found{Indicator: 12, Type: "Host"}, 9), []int64{0}},
+		"below the floor":                      {1, with(Found{Indicator: 12, Type: "Host", BelowFloor: true}, 9), []int64{9}},
 		"that its mapper fails on":             {1, with(Found{Indicator: 10, Type: "Host", Unconverted: true}, 9), []int64{7}},
 		"new, that its mapper fails on":        {1, with(Found{Indicator: 12, Type: "Host", Unconverted: true}, 9), []int64{0}},
 		"of a query deleted while it was read": {4, with(found(40, 1, 0), 9), []int64{0}},

@@ -76,6 +76,26 @@ func TestWhatIsKnownIsNotMapped(t *testing.T) {
 	})
 }
 
+// What is below the floor of its query is counted without being mapped, until the floor is another.
+func TestWhatIsKnownBelowTheFloor(t *testing.T) {
+	in(t, func(t *testing.T) {
+		w := newWorld(t)
+		asked := askedMappers(w)
+		w.put("Alpha", "a.example") // of confidence 50
+		q := query("", "Alpha")
+		q.MinConfidence = 60
+		w.done(w.save(job.Full, q))
+		asked()
+		w.counts(w.done(w.runJob(job.Reconcile)), job.Counts{Downloaded: 1, BelowFloor: 1})
+		if got := asked(); got != 0 {
+			t.Errorf("%d indicators were mapped", got)
+		}
+		w.queries[0].MinConfidence = 40
+		w.counts(w.done(w.save(job.Reconcile, w.queries...)), job.Counts{Downloaded: 1, Queued: 1, Uploaded: 1})
+		w.check(false)
+	})
+}
+
 // What became of an object that was sent is looked at when its indicator is known.
 func TestWhatIsKnownIsSentAgain(t *testing.T) {
 	in(t, func(t *testing.T) {
