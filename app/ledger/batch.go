@@ -274,18 +274,11 @@ func (w *WorkingSet) Take(n int, owner, typ int64) {
 func (w *WorkingSet) takeKnown(f *Found, owner, typ, place int64) (taken bool) {
 	for _, c := range w.candidates[f.Indicator] {
 		o := w.numbers[c.Object]
-		switch {
-		case c.Fingerprint != f.Fingerprint:
-			return false
-		case c.Object == 0:
-			w.noteCandidate(f.Indicator, 0, owner, place, c.Fingerprint)
-			taken = true
-			continue
-		case o == nil:
+		if c.Fingerprint != f.Fingerprint || o == nil && c.Object != 0 {
 			return false
 		}
-		first := w.noteCandidate(f.Indicator, o.Number, owner, place, c.Fingerprint)
-		if !w.decideObject(f, nil, o, typ, first) {
+		first := w.noteCandidate(f.Indicator, c.Object, owner, place, c.Fingerprint)
+		if o != nil && !w.decideObject(f, nil, o, typ, first) {
 			return false
 		}
 		taken = true

@@ -46,7 +46,7 @@ var ledgerPlants = []plant{
 		"a query with a confidence floor selects what has no confidence", 60},
 	{"time-to-live-is-no-content", "app/ledger/settings.go", "\tif s.TTL == 0 {\n\t\treturn hash", "\tif true {\n\t\treturn hash",
 		"a time to live of a query does not reach what stands, and another winner's does not either", 200},
-	{"below-the-floor-is-invalid", "app/ledger/batch.go", "case f.BelowFloor:", "case false:",
+	{"below-the-floor-is-invalid", "app/ledger/batch.go", "case w.isBelowFloor(f):", "case false:",
 		"what a query does not select for its confidence counts as an error", 20},
 	{"brake-never-asks", "app/ledger/departure.go", "return departed*BrakePart > live, err", "return departed > live*BrakePart, err",
 		"much is retired at once without asking", 200},
