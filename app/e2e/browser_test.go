@@ -3,6 +3,7 @@ package e2e
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"sync"
 	"testing"
@@ -153,12 +154,25 @@ func (b *browser) reach(selector string) (x, y float64) {
 	return at[0], at[1]
 }
 
-// click presses the mouse on the first element that selector finds, once it can be reached.
+// errLeft says that the page was being left when the mouse came.
+var errLeft = errors.New("the page is being left")
+
+// click presses the mouse on the first element that selector finds, once it can be reached. Where that was on a page that was being left,
+// the next one has it.
 func (b *browser) click(selector string) {
 	b.t.Helper()
 	x, y := b.reach(selector)
-	b.point(pressMouse, x, y)
-	b.point(releaseMouse, x, y)
+	err := b.mouse(pressMouse, x, y)
+	for tries := 0; errors.Is(err, errLeft) && tries < 3; tries++ {
+		x, y = b.reach(selector)
+		err = b.mouse(pressMouse, x, y)
+	}
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	if err := b.mouse(releaseMouse, x, y); err != nil && !errors.Is(err, errLeft) { // the click itself leaves some
+		b.t.Fatal(err)
+	}
 }
 
 // askAgain has the page ask for itself at once, whatever it has seen.

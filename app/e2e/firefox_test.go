@@ -240,5 +240,9 @@ func (f *firefox) keys(text string) error {
 }
 
 func (f *firefox) perform(source bidiParams) error {
-	return f.command("input.performActions", bidiParams{"context": f.tab, "actions": []bidiParams{source}}, nil)
+	err := f.command("input.performActions", bidiParams{"context": f.tab, "actions": []bidiParams{source}}, nil)
+	if err != nil && strings.Contains(err.Error(), "NS_ERROR_FAILURE") {
+		return fmt.Errorf("%w: %w", errLeft, err)
+	}
+	return err
 }
