@@ -6,7 +6,6 @@ import (
 	"slices"
 	"sync"
 	"testing"
-	"time"
 
 	"mssentinel/app/job"
 	"mssentinel/app/ledger"
@@ -203,7 +202,7 @@ func TestMappersThatEndWhileTheyAreAskedForWhatIsKnown(t *testing.T) {
 }
 
 // unreadableLedger cannot say what it knows.
-type unreadableLedger struct{ *store.Store }
+type unreadableLedger struct{ taskStores }
 
 func (unreadableLedger) Fingerprints(context.Context, int64, []int64) (map[int64]int64, error) {
 	return nil, errors.New("no such table: candidate")
@@ -212,11 +211,9 @@ func (unreadableLedger) Fingerprints(context.Context, int64, []int64) (map[int64
 // An update that cannot read what is known fails in Convert.
 func TestUnreadableLedger(t *testing.T) {
 	in(t, func(t *testing.T) {
-		w := newWorld(t)
+		w := newWorld(t, func(w *world) { w.wrap = func(s *store.Store) taskStores { return unreadableLedger{s} } })
 		w.put("Alpha", "a.example")
 		w.done(w.save(job.Full, query("", "Alpha")))
-		w.p.converter.ledger = unreadableLedger{w.store}
-		time.Sleep(time.Second)
 		j := w.runJob(job.Reconcile)
 		if j.Status != job.Failed || len(w.problems(j)) != 1 || w.problems(j)[0].Step != job.StepConvert {
 			t.Errorf("%+v %+v", j, w.problems(j))

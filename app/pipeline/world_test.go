@@ -103,6 +103,7 @@ type taskStores interface {
 	scheduleStore
 	downloadStore
 	readStore
+	fingerprintStore
 	applyStore
 	uploadStore
 	pauseStore
@@ -115,7 +116,7 @@ type taskStores interface {
 
 // useStores puts something between the tasks and their store.
 func (p *Pipeline) useStores(s taskStores) {
-	p.scheduler.store, p.downloader.store, p.downloader.ledger, p.converter.applier.store = s, s, s, s
+	p.scheduler.store, p.downloader.store, p.downloader.ledger, p.converter.ledger, p.converter.applier.store = s, s, s, s, s
 	p.uploader.store, p.cleaner.store, p.outbox.store, p.pauses, p.verifier.store, p.runs.store = s, s, s, s, s, s
 	if p.notifier != nil {
 		p.notifier.store = s
