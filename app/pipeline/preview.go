@@ -92,10 +92,12 @@ func (p *Pipeline) Preview(ctx context.Context, q threatconnect.Query, settings 
 		Objects: []json.RawMessage{}, Problems: []string{}}
 	v.Truncated = v.TotalCount > v.ReturnedCount
 	now := time.Now().UTC()
+	answers, err := p.mappers.mapMixed(ctx, indicators, now)
+	if err != nil {
+		return Preview{}, fmt.Errorf("converting the first indicators: %w", err)
+	}
 	for i := range indicators {
-		if err := v.addIndicator(ctx, p.mappers, &settings, i+1, &indicators[i], now); err != nil {
-			return Preview{}, err
-		}
+		v.addIndicator(p.mappers, &settings, i+1, &indicators[i], &answers[i], now)
 	}
 	if err := v.compareRows(ctx, p.Store, now); err != nil {
 		return Preview{}, err
@@ -103,8 +105,30 @@ func (p *Pipeline) Preview(ctx context.Context, q threatconnect.Query, settings 
 	return v, nil
 }
 
-func (v *Preview) addIndicator(ctx context.Context, mappers *mapperSet, settings *ledger.Settings, line int,
-	ind *threatconnect.Indicator, now time.Time) error {
+// mapMixed maps indicators of any types, with one call for each type: what waits for a page waits for every call. The answer is empty
+// where there is nothing to map, or no mapper.
+func (s *mapperSet) mapMixed(ctx context.Context, indicators []threatconnect.Indicator, now time.Time) ([]mapper.Answer, error) {
+	raws, places := map[string][][]byte{}, map[string][]int{}
+	for i := range indicators {
+		if ind := &indicators[i]; ind.Unreadable == "" && s.takesType(ind.Type) {
+			raws[ind.Type], places[ind.Type] = append(raws[ind.Type], ind.Raw), append(places[ind.Type], i)
+		}
+	}
+	all := make([]mapper.Answer, len(indicators))
+	for typ := range raws {
+		answers, err := s.Map(ctx, typ, raws[typ], now)
+		if err != nil {
+			return nil, err
+		}
+		for n, i := range places[typ] {
+			all[i] = answers[n]
+		}
+	}
+	return all, nil
+}
+
+// addIndicator adds an indicator with what its mapper answered.
+func (v *Preview) addIndicator(mappers *mapperSet, settings *ledger.Settings, line int, ind *threatconnect.Indicator, a *mapper.Answer, now time.Time) {
 	name := fmt.Sprintf("Indicator %d (%s %d in %s)", line, ind.Type, ind.ID, ind.Owner)
 	row := PreviewRow{Subject: subjectOf(ind)}
 	leaveOut := func(reason string) {
@@ -114,47 +138,41 @@ func (v *Preview) addIndicator(ctx context.Context, mappers *mapperSet, settings
 	}
 	if ind.Unreadable != "" {
 		leaveOut(ind.Unreadable)
-		return nil
+		return
 	}
 	if len(ind.LeftOut) > 0 {
 		v.Problems = append(v.Problems, name+": "+describeLeftOut(ind))
 	}
 	if !mappers.takesType(ind.Type) {
 		leaveOut("No installed mapper takes this type.")
-		return nil
+		return
 	}
-	answers, err := mappers.Map(ctx, ind.Type, [][]byte{ind.Raw}, now)
-	if err != nil {
-		return fmt.Errorf("converting the first indicators: %w", err)
+	if len(a.Objects) > 0 && !slices.ContainsFunc(a.Objects, func(o mapper.Object) bool { return settings.Selects(&o) }) {
+		row.BelowFloor, row.Reason = true, describeFloor(settings.MinConfidence, a.Objects[0].Confidence)
+		v.Rows = append(v.Rows, row)
+		v.BelowFloor++
+		return
 	}
+	messages := slices.Concat(a.Problems, a.Notes)
 	ttl := mappers.timeToLive(ind.Type)
-	for _, a := range answers {
-		if len(a.Objects) > 0 && !slices.ContainsFunc(a.Objects, func(o mapper.Object) bool { return settings.Selects(&o) }) {
-			row.BelowFloor, row.Reason = true, describeFloor(settings.MinConfidence, a.Objects[0].Confidence)
-			v.Rows = append(v.Rows, row)
-			v.BelowFloor++
+	for i := range a.Objects {
+		if !settings.Selects(&a.Objects[i]) {
 			continue
 		}
-		for i := range a.Objects {
-			if !settings.Selects(&a.Objects[i]) {
-				continue
-			}
-			o, leftOut := settings.ShapeObject(&a.Objects[i], now, ttl)
-			if leftOut > 0 {
-				a.Notes = append(a.Notes, describeLabelsLeftOut(leftOut))
-			}
-			row.Object, row.id, row.hash = o.AppendJSON(nil, stix.Envelope{Modified: now, ValidUntil: o.ValidUntil}), o.ID, int64(o.Hash)
-			v.Objects, v.Rows = append(v.Objects, row.Object), append(v.Rows, row)
+		o, leftOut := settings.ShapeObject(&a.Objects[i], now, ttl)
+		if leftOut > 0 {
+			messages = append(messages, describeLabelsLeftOut(leftOut))
 		}
-		for _, message := range append(a.Problems, a.Notes...) {
-			v.Problems = append(v.Problems, name+": "+message)
-		}
-		if len(a.Objects) == 0 {
-			row.Reason = strings.Join(a.Problems, " ")
-			v.Rows = append(v.Rows, row)
-		}
+		row.Object, row.id, row.hash = o.AppendJSON(nil, stix.Envelope{Modified: now, ValidUntil: o.ValidUntil}), o.ID, int64(o.Hash)
+		v.Objects, v.Rows = append(v.Objects, row.Object), append(v.Rows, row)
 	}
-	return nil
+	for _, message := range messages {
+		v.Problems = append(v.Problems, name+": "+message)
+	}
+	if len(a.Objects) == 0 {
+		row.Reason = strings.Join(a.Problems, " ")
+		v.Rows = append(v.Rows, row)
+	}
 }
 
 // describeFloor says that an indicator of this confidence, nil for none, does not reach the confidence floor.

@@ -35,8 +35,13 @@ func TestPreviewNotes(t *testing.T) {
 		var v Preview
 		ind := threatconnect.Indicator{ID: 25, Type: "Host", Raw: []byte(`{"id":25,"type":"Host","ownerName":"Alpha","summary":"a.example","hostName":"a.example","confidence":50,"tags":{"data":[{"name":"` + label + `"}]}}`)}
 		m := newInProcess()
-		err := v.addIndicator(t.Context(), newMapperSet(noting{m}, m.ttls(), "this"), &ledger.Settings{MinConfidence: floor, Labels: []string{label + "y"}}, 1, &ind, time.Now())
-		if diff := cmp.Diff(want, v.Problems); err != nil || diff != "" || v.BelowFloor != len(v.Rows)-len(v.Objects) {
+		mappers := newMapperSet(noting{m}, m.ttls(), "this")
+		answers, err := mappers.mapMixed(t.Context(), []threatconnect.Indicator{ind}, time.Now())
+		if err != nil {
+			t.Fatal(err)
+		}
+		v.addIndicator(mappers, &ledger.Settings{MinConfidence: floor, Labels: []string{label + "y"}}, 1, &ind, &answers[0], time.Now())
+		if diff := cmp.Diff(want, v.Problems); diff != "" || v.BelowFloor != len(v.Rows)-len(v.Objects) {
 			t.Errorf("with a floor of %d, %d rows: %v (-want +got)\n%s", floor, len(v.Rows), err, diff)
 		}
 	}
@@ -60,9 +65,12 @@ func TestPreviewSaysWhatIsLeftOut(t *testing.T) {
 		var v Preview
 		m := newInProcess()
 		c.indicator.ID, c.indicator.Owner = 25, "Alpha"
-		if err := v.addIndicator(t.Context(), newMapperSet(m, m.ttls(), "this"), &ledger.Settings{}, 7, &c.indicator, time.Now()); err != nil {
+		mappers := newMapperSet(m, m.ttls(), "this")
+		answers, err := mappers.mapMixed(t.Context(), []threatconnect.Indicator{c.indicator}, time.Now())
+		if err != nil {
 			t.Fatal(err)
 		}
+		v.addIndicator(mappers, &ledger.Settings{}, 7, &c.indicator, &answers[0], time.Now())
 		var reasons []string
 		for _, row := range v.Rows {
 			reasons = append(reasons, row.Reason)

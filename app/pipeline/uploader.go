@@ -101,9 +101,7 @@ func (u *uploader) settleOutcome(ctx context.Context, b batch, o sentinel.Outcom
 			MayStand: slices.Contains(o.MayStand, r.Index)}
 		s.Rejected = append(s.Rejected, rejected)
 	}
-	err := u.disk.retryWrite(ctx, func(ctx context.Context) error {
-		return u.store.Settle(context.WithoutCancel(ctx), s)
-	})
+	err := u.disk.retryWrite(ctx, func(ctx context.Context) error { return u.store.Settle(ctx, s) })
 	if err != nil {
 		return fmt.Errorf("keeping what Sentinel accepted: %w", err)
 	}

@@ -11,12 +11,15 @@ import (
 // day counts what was settled on a day.
 type day struct{ sent, rejected, retired int64 }
 
-// addDay adds to the totals of a day, by the numbers of types.
-func addDay(ctx context.Context, tx *transaction, at time.Time, days map[int64]*day) error {
-	for typ, d := range days {
+// dayOfType is a day since 1970, UTC, and the number of a type.
+type dayOfType struct{ day, typ int64 }
+
+// addDays adds to the totals of days.
+func addDays(ctx context.Context, tx *transaction, days map[dayOfType]*day) error {
+	for of, d := range days {
 		_, err := tx.ExecContext(ctx, `INSERT INTO daily (day, type, sent, rejected, retired) VALUES (?, ?, ?, ?, ?)
 			ON CONFLICT DO UPDATE SET sent = sent + excluded.sent, rejected = rejected + excluded.rejected, retired = retired + excluded.retired`,
-			dayNumber(at), typ, d.sent, d.rejected, d.retired)
+			of.day, of.typ, d.sent, d.rejected, d.retired)
 		if err != nil {
 			return fmt.Errorf("counting for the day: %w", err)
 		}

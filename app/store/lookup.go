@@ -75,11 +75,15 @@ func (s *Store) Lookup(ctx context.Context, ids []uuid.UUID, now time.Time) ([]K
 	})
 }
 
+// selectGiven selects the objects that an indicator gives. Candidates are ordered by their queries, so each query is asked: left to
+// itself, SQLite reads all candidates instead.
+const selectGiven = `SELECT DISTINCT c.object FROM query q CROSS JOIN candidate c ON c.query = q.number AND c.indicator = ?
+	JOIN object o ON o.number = c.object AND o.destination = ? ORDER BY 1 LIMIT ?`
+
 // LookupIndicator tells what the current ledger knows of the objects that an indicator gives. At most 50 are told.
 func (s *Store) LookupIndicator(ctx context.Context, indicator int64, now time.Time) ([]Known, error) {
 	return s.lookup(ctx, now, func(tx querier, d destination) (numbers []int64, err error) {
-		err = tx.SelectContext(ctx, &numbers, `SELECT DISTINCT c.object FROM query q JOIN candidate c ON c.query = q.number AND c.indicator = ?
-			JOIN object o ON o.number = c.object AND o.destination = ? ORDER BY 1 LIMIT ?`, indicator, d.Number, maxKnown)
+		err = tx.SelectContext(ctx, &numbers, selectGiven, indicator, d.Number, maxKnown)
 		return numbers, err
 	})
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"sync"
 	"time"
 
 	"mssentinel/app/job"
@@ -28,54 +29,128 @@ type RejectedObject struct {
 	MayStand bool
 }
 
-// Settle writes down what Sentinel answered: ledger, sends, counts, lines on REPORT, and the end of the slot, in one
-// transaction with taking the rows off the outbox. What was settled before is passed over.
-func (s *Store) Settle(ctx context.Context, st Settlement) error {
-	return s.inTransaction(ctx, func(ctx context.Context, tx *transaction) error {
-		x := &settlement{Settlement: st, store: s, tx: tx, at: toMillis(st.At), tally: job.Tally{}, days: map[int64]*day{}}
-		if err := x.takeRows(ctx); err != nil {
-			return fmt.Errorf("taking what was sent off the outbox: %w", err)
-		}
-		if err := dropBlocks(ctx, tx); err != nil {
-			return err
-		}
-		for i := range st.Accepted {
-			if err := x.acceptRow(ctx, &st.Accepted[i].row); err != nil {
-				return err
-			}
-		}
-		for i := range st.Rejected {
-			if err := x.rejectRow(ctx, &st.Rejected[i]); err != nil {
-				return err
-			}
-		}
-		return x.writeAnswers(ctx)
-	})
+// settling gathers the answers that come in while one is written: they are written together, in one transaction. An update without
+// a limit has several requests under way, and counts and commits would cost each of them as much as its objects.
+type settling struct {
+	mutex   sync.Mutex
+	waiting []*pendingSettlement
+	// turn is held by who writes.
+	turn chan struct{}
 }
 
-type settlement struct {
+// pendingSettlement is one that waits; decided and err are of who has the turn.
+type pendingSettlement struct {
 	Settlement
+	decided bool
+	err     error
+}
+
+func (g *settling) add(p *pendingSettlement) {
+	g.mutex.Lock()
+	defer g.mutex.Unlock()
+	g.waiting = append(g.waiting, p)
+}
+
+func (g *settling) takeAll() []*pendingSettlement {
+	g.mutex.Lock()
+	defer g.mutex.Unlock()
+	all := g.waiting
+	g.waiting = nil
+	return all
+}
+
+// Settle writes down what Sentinel answered: ledger, sends, counts, lines on REPORT, and the end of the slot, in one
+// transaction with taking the rows off the outbox. What was settled before is passed over. It does not end with ctx: Sentinel holds
+// the objects, whoever waits.
+func (s *Store) Settle(ctx context.Context, st Settlement) error {
+	p := &pendingSettlement{Settlement: st}
+	s.settling.add(p)
+	s.settling.turn <- struct{}{}
+	defer func() { <-s.settling.turn }()
+	if !p.decided {
+		s.settleWaiting(context.WithoutCancel(ctx))
+	}
+	return p.err
+}
+
+// settleWaiting settles all that wait once the writer is free. One that cannot be written fails alone.
+func (s *Store) settleWaiting(ctx context.Context) {
+	var group []*pendingSettlement
+	err := s.inTransaction(ctx, func(ctx context.Context, tx *transaction) error {
+		group = s.settling.takeAll()
+		return s.settleGroup(ctx, tx, group)
+	})
+	if group == nil { // the transaction could not begin
+		group = s.settling.takeAll()
+	}
+	for _, p := range group {
+		p.decided, p.err = true, err
+		if err == nil || len(group) == 1 || Unavailable(err) {
+			continue
+		}
+		p.err = s.inTransaction(ctx, func(ctx context.Context, tx *transaction) error {
+			return s.settleGroup(ctx, tx, []*pendingSettlement{p})
+		})
+	}
+}
+
+func (s *Store) settleGroup(ctx context.Context, tx *transaction, group []*pendingSettlement) error {
+	x := &settlement{store: s, tx: tx, tally: job.Tally{}, days: map[dayOfType]*day{}}
+	if err := x.takeRows(ctx, group); err != nil {
+		return fmt.Errorf("taking what was sent off the outbox: %w", err)
+	}
+	if err := dropBlocks(ctx, tx); err != nil {
+		return err
+	}
+	for _, p := range group {
+		x.at = p.At
+		for i := range p.Accepted {
+			if err := x.acceptRow(ctx, &p.Accepted[i].row); err != nil {
+				return err
+			}
+		}
+		for i := range p.Rejected {
+			if err := x.rejectRow(ctx, &p.Rejected[i]); err != nil {
+				return err
+			}
+		}
+		if p.Slot == 0 {
+			continue
+		}
+		if err := endSlot(ctx, tx, p.Slot, p.At); err != nil {
+			return err
+		}
+	}
+	return x.writeAnswers(ctx)
+}
+
+// settlement is what a group of answers changes. No two of them are about one object: a row does not leave while an earlier one of
+// its object is under way.
+type settlement struct {
 	store *Store
 	tx    *transaction
-	at    int64
+	// at is when the answer came that is taken in.
+	at time.Time
 
 	// waiting are the rows that were still in the outbox.
 	waiting                            map[int64]bool
 	tally                              job.Tally
-	days                               map[int64]*day
+	days                               map[dayOfType]*day
 	accepted, retired, rejected, sends []any
 	// mayStand are the rejected ones that may stand all the same, disputed the rejected retirements.
 	mayStand, disputed []any
 	problems           []newLine
 }
 
-func (x *settlement) takeRows(ctx context.Context) error {
-	seqs := make([]int64, 0, len(x.Accepted)+len(x.Rejected))
-	for i := range x.Accepted {
-		seqs = append(seqs, x.Accepted[i].Seq)
-	}
-	for i := range x.Rejected {
-		seqs = append(seqs, x.Rejected[i].Seq)
+func (x *settlement) takeRows(ctx context.Context, group []*pendingSettlement) error {
+	var seqs []int64
+	for _, p := range group {
+		for i := range p.Accepted {
+			seqs = append(seqs, p.Accepted[i].Seq)
+		}
+		for i := range p.Rejected {
+			seqs = append(seqs, p.Rejected[i].Seq)
+		}
 	}
 	rows, err := x.tx.QueryContext(ctx, `DELETE FROM outbox WHERE seq IN (SELECT value FROM json_each(?)) RETURNING seq`, jsonList(seqs))
 	if err != nil {
@@ -104,10 +179,11 @@ func (x *settlement) findCounts(ctx context.Context, r *outboxRow) (*job.Counts,
 	if err != nil {
 		return nil, nil, err
 	}
-	d := x.days[r.typ]
+	of := dayOfType{dayNumber(x.at), r.typ}
+	d := x.days[of]
 	if d == nil {
 		d = new(day)
-		x.days[r.typ] = d
+		x.days[of] = d
 	}
 	return x.tally.Of(r.job, r.Query, typ), d, nil
 }
@@ -133,7 +209,7 @@ func (x *settlement) acceptRow(ctx context.Context, r *outboxRow) error {
 		count.Uploaded++
 		d.sent++
 	}
-	x.sends = append(x.sends, r.object, x.at, r.job, r.Retire, r.Query, r.Indicator)
+	x.sends = append(x.sends, r.object, toMillis(x.at), r.job, r.Retire, r.Query, r.Indicator)
 	return nil
 }
 
@@ -163,7 +239,7 @@ func (x *settlement) rejectRow(ctx context.Context, o *RejectedObject) error {
 	}
 	subject := job.Subject{Indicator: r.Indicator, Type: typ}
 	subject.Value, subject.Owner = splitName(sent.Name)
-	x.problems = appendProblem(x.problems, r.job, r.Query, job.Problem{DateAdded: x.At, Step: job.StepUpload, Code: o.Code,
+	x.problems = appendProblem(x.problems, r.job, r.Query, job.Problem{DateAdded: x.at, Step: job.StepUpload, Code: o.Code,
 		Message: o.Message, Subject: subject, Raw: string(o.Payload)})
 	return nil
 }
@@ -206,11 +282,5 @@ func (x *settlement) writeAnswers(ctx context.Context) error {
 	if err := writeTally(ctx, x.tx, x.tally); err != nil {
 		return err
 	}
-	if err := addDay(ctx, x.tx, x.At, x.days); err != nil {
-		return err
-	}
-	if x.Slot == 0 {
-		return nil
-	}
-	return endSlot(ctx, x.tx, x.Slot, x.At)
+	return addDays(ctx, x.tx, x.days)
 }

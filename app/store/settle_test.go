@@ -1,7 +1,10 @@
 package store
 
 import (
+	"context"
+	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
@@ -73,5 +76,88 @@ func TestSettle(t *testing.T) {
 	f.do(err)
 	if diff := cmp.Diff([]TypeDay{{noon.Truncate(day24), "Host", 3, 4, 1}}, day.Types); diff != "" {
 		t.Errorf("the day (-want +got):\n%s", diff)
+	}
+}
+
+// Answers that come in while something else is written are written in one transaction. One that cannot be written keeps no other from it.
+func TestSettleTogether(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFixture(t)
+		commits := 0
+		f.do(f.Close())
+		s, err := OpenWith(ctx(), f.dir, Options{Commit: func(commit func() error) error {
+			commits++
+			return commit()
+		}})
+		f.do(err)
+		f.Store = s
+		j := f.begin(job.Full)
+		f.apply(j, 0, 7)
+		out, err := f.Outgoing(ctx(), 0, 7)
+		f.do(err)
+		slot, err := f.BeginSlot(ctx(), f.now)
+		f.do(err)
+		damaged := out[2]
+		damaged.Payload = []byte("{")
+
+		settle := func(answers ...Settlement) (failures []error) {
+			busy := make(chan struct{})
+			var all sync.WaitGroup
+			all.Go(func() {
+				f.do(f.inTransaction(ctx(), func(context.Context, *transaction) error {
+					<-busy
+					return nil
+				}))
+			})
+			synctest.Wait()
+			failures = make([]error, len(answers))
+			for i, a := range answers {
+				all.Go(func() { failures[i] = f.Settle(ctx(), a) })
+			}
+			synctest.Wait()
+			commits = 0
+			close(busy)
+			all.Wait()
+			return failures
+		}
+		accept := func(o Outgoing) Settlement { return Settlement{At: f.now, Accepted: []Outgoing{o}} }
+		reject := func(o Outgoing) Settlement {
+			return Settlement{At: f.now.Add(day24), Slot: slot, Rejected: []RejectedObject{{Outgoing: o, Code: "Bad", Message: "no"}}}
+		}
+
+		for i, err := range settle(accept(out[0]), accept(out[1]), reject(damaged), accept(out[3])) {
+			if (err != nil) != (i == 2) {
+				t.Errorf("answer %d: %v", i, err)
+			}
+		}
+		f.wantNumber(4, "rows that wait beside the one that cannot be written", `SELECT count(*) FROM outbox`)
+		for i, err := range settle(accept(out[4]), reject(out[2]), accept(out[5]), accept(out[5])) {
+			if err != nil {
+				t.Errorf("answer %d: %v", i, err)
+			}
+		}
+		if commits != 2 {
+			t.Errorf("%d transactions for what was in hand and four answers", commits)
+		}
+		f.wantNumber(1, "rows that wait", `SELECT count(*) FROM outbox`)
+		if got := f.get(j).Counts; got.Uploaded != 5 || got.Rejected != 1 {
+			t.Errorf("counted %+v", got)
+		}
+		f.wantNumber(reject(out[2]).At.UnixMilli(), "end of the request", `SELECT ended FROM slot WHERE id = ?`, slot)
+		activity, err := f.Activity(ctx(), noon, noon.Add(day24))
+		f.do(err)
+		days := []TypeDay{{noon.Truncate(day24), "Host", 5, 0, 0}, {noon.Truncate(day24).Add(day24), "Host", 0, 1, 0}}
+		if diff := cmp.Diff(days, activity.Types); diff != "" {
+			t.Errorf("the days (-want +got):\n%s", diff)
+		}
+	})
+}
+
+// Who waits for a database that is closed is told so.
+func TestSettleWhenClosed(t *testing.T) {
+	f := newFixture(t)
+	f.do(f.Close())
+	if err := f.Settle(ctx(), Settlement{At: f.now}); err == nil {
+		t.Error("settled in a closed database")
 	}
 }

@@ -63,6 +63,7 @@ type Store struct {
 	// is what it was when the database was opened.
 	handed, handedBefore int64
 	packer               packer
+	settling             settling
 	// unmerged is how many objects stand in the index of new keys, about, and newKeys how many may.
 	unmerged, newKeys int
 	// departures is held by who decides what becomes of those, since that takes more than one transaction.
@@ -102,7 +103,7 @@ func OpenWith(ctx context.Context, dir string, o Options) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Store{lock: lock, commit: o.Commit, newKeys: cmp.Or(o.NewKeys, newKeys)}
+	s := &Store{lock: lock, commit: o.Commit, newKeys: cmp.Or(o.NewKeys, newKeys), settling: settling{turn: make(chan struct{}, 1)}}
 	if s.commit == nil {
 		s.commit = func(commit func() error) error { return commit() }
 	}
