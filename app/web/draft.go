@@ -82,9 +82,8 @@ func parseDraft(packed, version, base string) (*draft, error) {
 	return d, nil
 }
 
-// packQueries gives the list in the form that parseDraft reads: JSON, compressed, since the page carries it beside the
-// table and sends it back with each button.
-func (d *draft) packQueries() (string, error) {
+// encodeQueries gives the list as JSON, the form that parseDraft reads once it is unpacked.
+func (d *draft) encodeQueries() ([]byte, error) {
 	views := make([]draftView, 0, len(d.Queries))
 	for _, q := range d.Queries {
 		q.Rank, q.Version = 0, "" // both follow from the list
@@ -92,36 +91,39 @@ func (d *draft) packQueries() (string, error) {
 	}
 	encoded, err := json.Marshal(views)
 	if err != nil {
-		return "", fmt.Errorf("writing the unsaved list: %w", err)
+		return nil, fmt.Errorf("writing the unsaved list: %w", err)
 	}
-	packed, err := packText(encoded)
-	if err != nil {
-		return "", fmt.Errorf("packing the unsaved list: %w", err)
-	}
-	return packed, nil
+	return encoded, nil
 }
 
-// packText compresses, into characters that need no escape in a page or a form.
+// packText compresses, into characters that need no escape in a page or a form: the page carries the list beside the table, and sends it
+// back with each button.
 func packText(content []byte) (string, error) {
 	var packed strings.Builder
 	characters := base64.NewEncoder(base64.RawURLEncoding, &packed)
-	compressed, err := flate.NewWriter(characters, flate.DefaultCompression)
+	compressed, err := flate.NewWriter(characters, flate.BestSpeed)
 	if err != nil {
 		return "", err
 	}
 	_, err = compressed.Write(content)
-	err = errors.Join(err, compressed.Close(), characters.Close())
-	return packed.String(), err
+	if err := errors.Join(err, compressed.Close(), characters.Close()); err != nil {
+		return "", fmt.Errorf("packing the unsaved list: %w", err)
+	}
+	return packed.String(), nil
 }
 
 // fingerprint changes with anything that a save would keep.
 func (d *draft) fingerprint() string {
-	sum := sha256.New()
+	var kept []byte
 	for _, q := range d.Queries {
 		s := q.Settings()
-		fmt.Fprintf(sum, "%q %s %q %q %d %d %q %q\n", q.ID, selectionKey(q.Query), q.SortField, q.SortDirection, s.MinConfidence, s.TTL, s.Labels, s.TLP)
+		for _, word := range []string{q.ID, selectionKey(q.Query), q.SortField, q.SortDirection, strconv.Itoa(s.MinConfidence), s.TTL.String(), s.TLP} {
+			kept = appendWord(kept, word)
+		}
+		kept = appendWords(kept, s.Labels)
 	}
-	return hex.EncodeToString(sum.Sum(nil))[:16]
+	sum := sha256.Sum256(kept)
+	return hex.EncodeToString(sum[:8])
 }
 
 func (d *draft) isDirty() bool { return d.fingerprint() != d.Base }

@@ -94,7 +94,7 @@ func (s *server) readEditor(c echo.Context) (*editor, error) {
 		return nil, err
 	}
 	e.draft = d
-	e.arrived, err = d.packQueries()
+	e.arrived, err = d.encodeQueries()
 	return e, err
 }
 

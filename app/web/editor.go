@@ -1,6 +1,7 @@
 package web
 
 import (
+	"bytes"
 	"context"
 	"net/http"
 
@@ -18,8 +19,8 @@ type editor struct {
 	// saved is the list as it stands in the store, under version.
 	saved   []store.Query
 	version string
-	// arrived is the draft as it came, in the order that the page shows. What is not changed need not be drawn again.
-	arrived string
+	// arrived is the draft as it came, as JSON, in the order that the page shows. What is not changed need not be drawn again.
+	arrived []byte
 	view    templates.Editor
 	status  int
 }
@@ -50,24 +51,27 @@ func (e *editor) reloadSaved() (err error) {
 // renderDraft answers with the page as it stands now, or with the part of it that the page needs. The page carries the
 // draft.
 func (e *editor) renderDraft() error {
-	packed, err := e.draft.packQueries()
+	encoded, err := e.draft.encodeQueries()
 	if err != nil {
 		return err
 	}
-	e.view.Draft, e.view.Version, e.view.Base = packed, e.draft.Version, e.draft.Base
-	e.view.Seal = e.s.sealDraft(packed, e.draft.Version, e.draft.Base)
 	e.view.Dirty = e.draft.isDirty()
 	e.view.Outdated = e.draft.Version != e.version
-	if e.needsWindow(packed) {
+	if e.needsWindow(encoded) {
 		return renderPage(e.c, e.status, templates.EditorWindow(e.view))
 	}
+	if e.view.Draft, err = packText(encoded); err != nil {
+		return err
+	}
+	e.view.Version, e.view.Base = e.draft.Version, e.draft.Base
+	e.view.Seal = e.s.sealDraft(e.view.Draft, e.draft.Version, e.draft.Base)
 	e.view.Queries = e.queryRows()
 	return renderPage(e.c, e.status, templates.EditorPage(e.view))
 }
 
 // needsWindow says that the page can go on with the window alone: its script asked, and nothing else on it changes.
-func (e *editor) needsWindow(packed string) bool {
-	return e.c.Request().Header.Get("HX-Request") == "true" && packed == e.arrived && len(e.view.Notices) == 0 && !e.view.Outdated
+func (e *editor) needsWindow(encoded []byte) bool {
+	return e.c.Request().Header.Get("HX-Request") == "true" && bytes.Equal(encoded, e.arrived) && len(e.view.Notices) == 0 && !e.view.Outdated
 }
 
 // queryRows shows the draft, with a mark on what differs from the saved list.

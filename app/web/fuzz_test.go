@@ -48,14 +48,27 @@ func FuzzImport(f *testing.F) {
 	})
 }
 
-// checkDraft carries a list through its page.
-func checkDraft(t *testing.T, d *draft) {
+// packDraft gives a draft as its page carries it.
+func packDraft(t interface {
+	Helper()
+	Fatal(...any)
+}, d *draft) string {
 	t.Helper()
-	packed, err := d.packQueries()
+	encoded, err := d.encodeQueries()
 	if err != nil {
 		t.Fatal(err)
 	}
-	carried, err := parseDraft(packed, d.Version, d.Base)
+	packed, err := packText(encoded)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return packed
+}
+
+// checkDraft carries a list through its page.
+func checkDraft(t *testing.T, d *draft) {
+	t.Helper()
+	carried, err := parseDraft(packDraft(t, d), d.Version, d.Base)
 	if err != nil || !slices.EqualFunc(d.queryList(), carried.queryList(), sameQuery) {
 		t.Fatalf("%+v comes back as %+v (%v)", d, carried, err)
 	}

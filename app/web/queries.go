@@ -71,12 +71,23 @@ func selectionKey(q store.Query) string {
 		if !slices.IsSorted(names) {
 			names = slices.Sorted(slices.Values(names))
 		}
-		for _, name := range names {
-			key = strconv.AppendQuote(key, name)
-		}
-		key = append(key, ' ')
+		key = appendWords(key, names)
 	}
-	return string(strconv.AppendQuote(key, q.TQL))
+	return string(appendWord(key, q.TQL))
+}
+
+// appendWord appends a text so that others can follow: its length stands before it.
+func appendWord(key []byte, word string) []byte {
+	key = append(strconv.AppendInt(key, int64(len(word)), 10), ' ')
+	return append(key, word...)
+}
+
+func appendWords(key []byte, words []string) []byte {
+	key = append(strconv.AppendInt(key, int64(len(words)), 10), ' ')
+	for _, w := range words {
+		key = appendWord(key, w)
+	}
+	return key
 }
 
 // sameQuery says that nothing of a query was edited.

@@ -119,11 +119,7 @@ func TestSettingsComeBackFromExport(t *testing.T) {
 		}
 		d := newDraft(nil, "v1")
 		d.replaceQueries(imported, nil)
-		packed, err := d.packQueries()
-		if err != nil {
-			t.Fatal(err)
-		}
-		carried, err := parseDraft(packed, d.Version, d.Base)
+		carried, err := parseDraft(packDraft(t, d), d.Version, d.Base)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -53,8 +53,9 @@ func (o *saveOutlook) findChanges(e *editor) {
 
 // deletedIDs are the saved queries that the draft does not have any more.
 func (e *editor) deletedIDs() (ids []string) {
+	kept := queriesByID(e.draft.queryList())
 	for _, q := range e.saved {
-		if !slices.ContainsFunc(e.draft.Queries, func(d draftQuery) bool { return d.ID == q.ID }) {
+		if _, found := kept[q.ID]; !found {
 			ids = append(ids, q.ID)
 		}
 	}

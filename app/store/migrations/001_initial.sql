@@ -146,9 +146,9 @@ CREATE INDEX problem_by_job ON problem (job, query, indicator);
 -- With the note, so that the errors of a day are counted without reading them.
 CREATE INDEX problem_by_time ON problem (at, note);
 -- With what REPORT counts and filters by, so that its groups are counted without reading the lines.
-CREATE INDEX problem_by_kind ON problem (note, step, code, type, owner, at, retry);
+CREATE INDEX problem_by_kind ON problem (note, step, code, type, retry, owner, at);
 -- The same for who searches for a text. Beside the objects concerned it is small.
-CREATE INDEX problem_by_text ON problem (note, step, code, type, owner, message, value, at, retry);
+CREATE INDEX problem_by_text ON problem (note, step, code, type, retry, owner, message, value, at);
 CREATE INDEX problem_by_indicator ON problem (indicator) WHERE indicator IS NOT NULL;
 
 -- The ledger belongs to a workspace and a source name; one destination is current. Departures, that is objects that
