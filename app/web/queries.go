@@ -76,6 +76,12 @@ func selectionKey(q store.Query) string {
 	return string(appendWord(key, q.TQL))
 }
 
+// sameSelection says that two queries have the same selectionKey, which is not made where they are the same throughout, as nearly all
+// of an edited list are.
+func sameSelection(a, b store.Query) bool {
+	return a.TQL == b.TQL && (slices.Equal(a.Owners, b.Owners) && slices.Equal(a.Types, b.Types) || selectionKey(a) == selectionKey(b))
+}
+
 // appendWord appends a text so that others can follow: its length stands before it.
 func appendWord(key []byte, word string) []byte {
 	key = append(strconv.AppendInt(key, int64(len(word)), 10), ' ')
@@ -92,7 +98,7 @@ func appendWords(key []byte, words []string) []byte {
 
 // sameQuery says that nothing of a query was edited.
 func sameQuery(a, b store.Query) bool {
-	return selectionKey(a) == selectionKey(b) && a.SortField == b.SortField && a.SortDirection == b.SortDirection && sameSettings(a, b)
+	return sameSelection(a, b) && a.SortField == b.SortField && a.SortDirection == b.SortDirection && sameSettings(a, b)
 }
 
 // queriesByID finds queries by their identity.

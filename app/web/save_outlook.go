@@ -43,7 +43,7 @@ func (o *saveOutlook) findChanges(e *editor) {
 		switch {
 		case found && !sameSettings(q.Query, tidyQuery(before)):
 			o.reread = append(o.reread, q.Query)
-		case !found || selectionKey(q.Query) != selectionKey(tidyQuery(before)):
+		case !found || !sameSelection(q.Query, tidyQuery(before)):
 			o.changed = append(o.changed, q.Query)
 		default:
 			o.same = append(o.same, q.Query)
