@@ -248,6 +248,7 @@ func TestIndexesAreUsed(t *testing.T) {
 		{"COVERING INDEX problem_by_text", countGroups(byText), byText.args},
 		{"object_by_key", selectPattern, []any{"[1]", 1}},
 		{"object_by_new_key", selectPattern, []any{"[1]", 1}},
+		{"candidate_by_object", selectKnownCandidates, []any{"[1]", maxCandidates}},
 		{"SEARCH c USING PRIMARY KEY", selectGiven, []any{1, 1, maxKnown}},
 		{"candidate_by_object", countLeaving, []any{0, 1, 1, 0, "[1]", "[1]"}},
 		{"object_by_key", selectRecorded, []any{0, 1, 1, 1}},

@@ -3,8 +3,8 @@ package store
 import (
 	"context"
 	"database/sql"
-	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/google/uuid"
@@ -60,19 +60,7 @@ type Send struct {
 
 // Lookup tells what the current ledger knows of objects by their ids; what it does not know is left out. At most 50 are told.
 func (s *Store) Lookup(ctx context.Context, ids []uuid.UUID, now time.Time) ([]Known, error) {
-	return s.lookup(ctx, now, func(tx querier, d destination) ([]int64, error) {
-		var numbers []int64
-		for _, id := range ids {
-			number, found, err := findObject(ctx, tx, d, id)
-			if err != nil {
-				return nil, err
-			}
-			if found {
-				numbers = append(numbers, number)
-			}
-		}
-		return numbers, nil
-	})
+	return s.lookup(ctx, now, func(tx querier, d destination) ([]int64, error) { return findObjects(ctx, tx, d, ids) })
 }
 
 // selectGiven selects the objects that an indicator gives. Candidates are ordered by their queries, so each query is asked: left to
@@ -108,84 +96,123 @@ func (s *Store) lookup(ctx context.Context, now time.Time, find func(querier, de
 	if err != nil {
 		return nil, err
 	}
-	for _, number := range numbers[:min(len(numbers), maxKnown)] {
-		k, err := readKnown(ctx, tx, d, number, now)
-		if err != nil {
-			return nil, err
-		}
-		all = append(all, k)
-	}
-	return all, nil
+	return readKnown(ctx, tx, d, numbers[:min(len(numbers), maxKnown)], now)
 }
 
 var selectPattern = selectByKey(`object.number, object.pattern`)
 
-// findObject finds the number of an object of a destination. Two ids may share the key that is indexed.
-func findObject(ctx context.Context, q querier, d destination, id uuid.UUID) (number int64, found bool, err error) {
+// findObjects finds the numbers of objects of a destination, in the order of their ids; what is not known is left out. Two ids may share
+// the key that is indexed.
+func findObjects(ctx context.Context, q querier, d destination, ids []uuid.UUID) (numbers []int64, err error) {
+	keys := make([]int64, len(ids))
+	for i, id := range ids {
+		keys[i] = ledger.Key(id)
+	}
+	slices.Sort(keys)
 	var rows []struct {
 		Number  int64  `db:"number"`
 		Pattern string `db:"pattern"`
 	}
-	err = q.SelectContext(ctx, &rows, selectPattern, jsonList([]int64{ledger.Key(id)}), d.Number)
+	if err := q.SelectContext(ctx, &rows, selectPattern, jsonList(slices.Compact(keys)), d.Number); err != nil {
+		return nil, err
+	}
+	known := make(map[uuid.UUID]int64, len(rows))
 	for _, r := range rows {
-		if stix.ID(r.Pattern) == id {
-			return r.Number, true, err
+		known[stix.ID(r.Pattern)] = r.Number
+	}
+	for _, id := range ids {
+		if number, found := known[id]; found {
+			numbers = append(numbers, number)
 		}
 	}
-	return 0, false, err
+	return numbers, nil
 }
 
-func readKnown(ctx context.Context, q *sqlx.Tx, d destination, number int64, now time.Time) (Known, error) {
-	o, k, err := readObject(ctx, q, number)
-	if err != nil {
-		return Known{}, err
+// readKnown tells what is known of objects, in the order of their numbers.
+func readKnown(ctx context.Context, q *sqlx.Tx, d destination, numbers []int64, now time.Time) ([]Known, error) {
+	if len(numbers) == 0 {
+		return nil, nil
 	}
-	decisions, err := k.readCandidates(ctx, q, o)
-	if err != nil {
-		return Known{}, err
-	}
-	k.Outlook = o.Outlook(d.Question, decisions, toMillis(now))
-	return k, k.readSends(ctx, q, number)
-}
-
-func readObject(ctx context.Context, q *sqlx.Tx, number int64) (*ledger.Object, Known, error) {
-	rows, err := q.QueryContext(ctx, `SELECT `+objectColumns+`, object.pattern, type.name FROM object JOIN type ON type.number = object.type
-		WHERE object.number = ?`, number)
-	if err != nil {
-		return nil, Known{}, err
-	}
-	defer rows.Close()
-	if !rows.Next() {
-		return nil, Known{}, errors.Join(rows.Err(), sql.ErrNoRows)
-	}
-	var k Known
-	o, err := scanObject(rows, &k.Pattern, &k.Type)
-	if err != nil {
-		return nil, Known{}, err
-	}
-	k.ID, k.State = "indicator--"+stix.ID(k.Pattern).String(), o.State
-	k.ContentHash, k.Decided = o.Hash, !o.Resend
-	if o.State != ledger.Nothing {
-		k.Name, k.Created, k.ValidUntil = o.Name, fromMillis(o.Created), fromMillis(o.ValidUntil)
-	}
-	return o, k, nil
-}
-
-// readCandidates reads who gives the object, best first: those of the highest query, in its order.
-func (k *Known) readCandidates(ctx context.Context, q querier, o *ledger.Object) ([]ledger.Decision, error) {
-	var rows []struct {
-		candidateKey
-		Rank  sql.NullInt64 `db:"rank"`
-		Place int64         `db:"place"`
-		Owner string        `db:"owner"`
-	}
-	err := q.SelectContext(ctx, &rows, `SELECT c.query, c.indicator, c.object, q.rank, c.place, owner.name AS owner
-		FROM candidate c JOIN query q ON q.number = c.query JOIN owner ON owner.number = c.owner
-		WHERE c.object = ? AND c.object <> 0 ORDER BY NOT (c.query = ? AND c.indicator = ?), q.rank IS NULL, q.rank, c.place, c.indicator LIMIT ?`,
-		o.Number, o.Winner.Query, o.Winner.Indicator, maxCandidates)
+	objects, known, err := readKnownObjects(ctx, q, numbers)
 	if err != nil {
 		return nil, err
 	}
+	candidates, err := readKnownCandidates(ctx, q, numbers)
+	if err != nil {
+		return nil, err
+	}
+	if err := readKnownSends(ctx, q, numbers, known); err != nil {
+		return nil, err
+	}
+	all := make([]Known, 0, len(numbers))
+	for _, number := range numbers {
+		o, k := objects[number], known[number]
+		if o == nil {
+			return nil, fmt.Errorf("object %d: %w", number, sql.ErrNoRows)
+		}
+		k.Outlook = o.Outlook(d.Question, k.explainCandidates(o, candidates[number]), toMillis(now))
+		all = append(all, *k)
+	}
+	return all, nil
+}
+
+// readKnownObjects reads objects, by their numbers, and what their own rows tell of them.
+func readKnownObjects(ctx context.Context, q *sqlx.Tx, numbers []int64) (map[int64]*ledger.Object, map[int64]*Known, error) {
+	rows, err := q.QueryContext(ctx, `SELECT `+objectColumns+`, object.pattern, type.name FROM object JOIN type ON type.number = object.type
+		WHERE object.number IN (SELECT value FROM json_each(?))`, jsonList(numbers))
+	if err != nil {
+		return nil, nil, err
+	}
+	defer rows.Close()
+	objects, known := map[int64]*ledger.Object{}, map[int64]*Known{}
+	for rows.Next() {
+		k := new(Known)
+		o, err := scanObject(rows, &k.Pattern, &k.Type)
+		if err != nil {
+			return nil, nil, err
+		}
+		k.ID, k.State = "indicator--"+stix.ID(k.Pattern).String(), o.State
+		k.ContentHash, k.Decided = o.Hash, !o.Resend
+		if o.State != ledger.Nothing {
+			k.Name, k.Created, k.ValidUntil = o.Name, fromMillis(o.Created), fromMillis(o.ValidUntil)
+		}
+		objects[o.Number], known[o.Number] = o, k
+	}
+	return objects, known, rows.Err()
+}
+
+// candidateRow is a candidate as an object is explained by it.
+type candidateRow struct {
+	candidateKey
+	Rank  sql.NullInt64 `db:"rank"`
+	Place int64         `db:"place"`
+	Owner string        `db:"owner"`
+}
+
+// selectKnownCandidates selects who gives objects, ?1: of each no more than ?2, the winner first.
+const selectKnownCandidates = `SELECT query, indicator, object, rank, place, owner FROM (
+		SELECT c.query, c.indicator, c.object, q.rank, c.place, owner.name AS owner, row_number() OVER (PARTITION BY c.object
+			ORDER BY NOT (c.query = o.query AND c.indicator = o.indicator), q.rank IS NULL, q.rank, c.place, c.indicator) AS turn
+		FROM json_each(?1) AS wanted CROSS JOIN candidate c ON c.object = wanted.value AND c.object <> 0
+		JOIN object o ON o.number = c.object JOIN query q ON q.number = c.query JOIN owner ON owner.number = c.owner)
+	WHERE turn <= ?2 ORDER BY object, turn`
+
+// readKnownCandidates reads who gives objects, by their numbers, best first: the winner, then those of the highest query, in its order.
+func readKnownCandidates(ctx context.Context, q querier, numbers []int64) (map[int64][]candidateRow, error) {
+	var rows []candidateRow
+	err := q.SelectContext(ctx, &rows, selectKnownCandidates, jsonList(numbers), maxCandidates)
+	if err != nil {
+		return nil, err
+	}
+	byObject := map[int64][]candidateRow{}
+	for _, r := range rows {
+		byObject[r.Object] = append(byObject[r.Object], r)
+	}
+	return byObject, nil
+}
+
+// explainCandidates takes over who gives the object, and returns what was decided about each.
+func (k *Known) explainCandidates(o *ledger.Object, rows []candidateRow) []ledger.Decision {
 	ranks := map[int64]int64{}
 	candidates := make([]*ledger.Candidate, len(rows))
 	for i, r := range rows {
@@ -198,20 +225,24 @@ func (k *Known) readCandidates(ctx context.Context, q querier, o *ledger.Object)
 	for i, r := range rows {
 		k.Candidates = append(k.Candidates, KnownCandidate{Query: int(r.Rank.Int64), Indicator: r.Indicator, Owner: r.Owner, Decision: decisions[i]})
 	}
-	return decisions, nil
+	return decisions
 }
 
-func (k *Known) readSends(ctx context.Context, q querier, number int64) error {
+// readKnownSends adds the last sends of objects, newest first.
+func readKnownSends(ctx context.Context, q querier, numbers []int64, known map[int64]*Known) error {
 	var rows []struct {
+		Object    int64          `db:"object"`
 		At        int64          `db:"at"`
 		RequestID sql.NullString `db:"request_id"`
 		Retire    bool           `db:"retire"`
 		Indicator int64          `db:"indicator"`
 	}
-	err := q.SelectContext(ctx, &rows, `SELECT send.at, job.request_id, send.retire, send.indicator FROM send LEFT JOIN job ON job.number = send.job
-		WHERE send.object = ? ORDER BY send.at DESC`, number)
+	err := q.SelectContext(ctx, &rows, `SELECT send.object, send.at, job.request_id, send.retire, send.indicator FROM send LEFT JOIN job ON job.number = send.job
+		WHERE send.object IN (SELECT value FROM json_each(?)) ORDER BY send.object, send.at DESC`, jsonList(numbers))
 	for _, r := range rows {
-		k.Sends = append(k.Sends, Send{At: fromMillis(r.At), RequestID: r.RequestID.String, Retire: r.Retire, Indicator: r.Indicator})
+		if k := known[r.Object]; k != nil {
+			k.Sends = append(k.Sends, Send{At: fromMillis(r.At), RequestID: r.RequestID.String, Retire: r.Retire, Indicator: r.Indicator})
+		}
 	}
 	return err
 }

@@ -40,6 +40,19 @@ func TestLookup(t *testing.T) {
 		t.Errorf("by its indicator (-want +got):\n%s", diff)
 	}
 
+	// Several at a time come in the order in which they are asked for, each with what is its own.
+	two := stix.ID("[domain-name:value = '2.example']")
+	several, err := f.Lookup(ctx(), []uuid.UUID{two, one}, f.now)
+	f.do(err)
+	other := want
+	other.ID, other.Pattern, other.Name = "indicator--"+two.String(), "[domain-name:value = '2.example']", "2.example v0"
+	other.ContentHash = int64(f.found(2, 0).Objects[0].Hash)
+	other.Candidates = []KnownCandidate{{Query: 1, Indicator: 3, Owner: "o", Decision: ledger.Wins}}
+	other.Sends = []Send{{At: noon, RequestID: first.RequestID, Indicator: 3}}
+	if diff := cmp.Diff([]Known{other, want}, several); diff != "" {
+		t.Errorf("several (-want +got):\n%s", diff)
+	}
+
 	// A higher query gives it as well; then the lower one is deleted.
 	old, err := f.RunQueries(ctx())
 	f.do(err)

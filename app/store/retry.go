@@ -76,18 +76,13 @@ func retryRows(ctx context.Context, tx *transaction, rows []retriedRow) error {
 		return err
 	}
 	var rechecks []any
-	var numbers, lines []int64
+	var lines []int64
+	var ids []uuid.UUID
 	for i := range rows {
 		r := &rows[i]
 		lines = append(lines, r.ID)
 		if id, ok := r.objectID(); ok {
-			number, found, err := findObject(ctx, tx, d, id)
-			if err != nil {
-				return err
-			}
-			if found {
-				numbers = append(numbers, number)
-			}
+			ids = append(ids, id)
 			continue
 		}
 		if r.Query != nil && r.Indicator != nil {
@@ -98,6 +93,10 @@ func retryRows(ctx context.Context, tx *transaction, rows []retriedRow) error {
 		return err
 	}
 	if err := insertRechecks.execRows(ctx, tx, rechecks); err != nil {
+		return err
+	}
+	numbers, err := findObjects(ctx, tx, d, ids)
+	if err != nil {
 		return err
 	}
 	objects, err := readObjects(ctx, tx, numbers)
