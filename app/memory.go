@@ -19,7 +19,7 @@ import (
 )
 
 // memoryLimit, in bytes, is the size of the heap above which Go collects garbage more often. With SQLite's cache of
-// 32 MB and the code the process stays below 150 MB, however many indicators there are.
+// 16 MB and the code the process stays below 130 MB, however many indicators there are.
 const memoryLimit = 80 << 20
 
 // releaseMemory gives the system back what an update needed and the time until the next one does not: SQLite's caches, Go's heap, and

@@ -121,6 +121,10 @@ func AppendString(dst []byte, s string) []byte {
 	start := 0
 	for i := 0; i < len(s); {
 		b := s[i]
+		if isPlain[b] {
+			i++
+			continue
+		}
 		if b >= utf8.RuneSelf {
 			r, size := utf8.DecodeRuneInString(s[i:])
 			if r == utf8.RuneError && size == 1 {
@@ -130,14 +134,20 @@ func AppendString(dst []byte, s string) []byte {
 			i += size
 			continue
 		}
-		if b < ' ' || b == '"' || b == '\\' || b == 0x7f {
-			dst = appendEscape(append(dst, s[start:i]...), b)
-			start = i + 1
-		}
+		dst = appendEscape(append(dst, s[start:i]...), b)
 		i++
+		start = i
 	}
 	return append(append(dst, s[start:]...), '"')
 }
+
+// isPlain are the ASCII characters that stand for themselves in a JSON string. A table is asked faster than each is compared.
+var isPlain = func() (plain [256]bool) {
+	for b := byte(' '); b < 0x7f; b++ {
+		plain[b] = b != '"' && b != '\\'
+	}
+	return plain
+}()
 
 func appendEscape(dst []byte, b byte) []byte {
 	switch b {
