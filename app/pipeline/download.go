@@ -65,10 +65,12 @@ func (d *downloader) processJobs(ctx context.Context) {
 		}
 		if found {
 			d.processJob(ctx, j)
-			rest.begin()
+			if d.releaseMemory != nil {
+				rest.begin()
+			}
 			continue
 		}
-		if d.releaseMemory != nil && rest.isDue(time.Now()) {
+		if rest.isDue(time.Now()) {
 			if err := d.releaseMemory(ctx); err != nil && ctx.Err() == nil {
 				d.log.Warn("memory could not be given back", "error", err)
 			}
@@ -76,7 +78,7 @@ func (d *downloader) processJobs(ctx context.Context) {
 		select {
 		case <-ctx.Done():
 		case <-d.woken:
-		case <-time.After(lookEvery):
+		case <-time.After(rest.lookIn(time.Now())):
 		}
 	}
 }
@@ -104,6 +106,14 @@ func (r *rest) isDue(now time.Time) bool {
 	r.left--
 	r.next = now.Add(releaseEvery)
 	return true
+}
+
+// lookIn is how long Download may wait before it looks again.
+func (r *rest) lookIn(now time.Time) time.Duration {
+	if r.left == 0 {
+		return lookEvery
+	}
+	return min(lookEvery, r.next.Sub(now))
 }
 
 // nextJob looks for a job to take up. One that waits for its next attempt is taken when its time has come, or earlier

@@ -39,6 +39,10 @@ func TestMemoryIsGivenBackBetweenUpdates(t *testing.T) {
 		if n := given.Load(); n != 1 {
 			t.Errorf("given back %d times right after an update", n)
 		}
+		time.Sleep(releases * releaseEvery)
+		if n := given.Load(); n != releases {
+			t.Errorf("given back %d times within %v of an update", n, releases*releaseEvery)
+		}
 		time.Sleep(time.Hour)
 		if n := given.Load(); n != releases {
 			t.Errorf("given back %d times after an update", n)

@@ -6,6 +6,8 @@ import (
 	"net/http"
 	"path/filepath"
 	"time"
+
+	"mssentinel/app/retry"
 )
 
 // idle is what the App takes of the machine when it has nothing to do.
@@ -24,16 +26,17 @@ var idleMeasures = []measure[idle]{
 	{"written B/s", func(i idle) float64 { return float64(i.WrittenBytes) / max(i.Seconds, 1e-3) }},
 }
 
-// measureIdle watches the App for a while in which nobody asks anything of it.
+// measureIdle watches the App at rest for a while in which nobody asks anything of it.
 func (b *bench) measureIdle(ctx context.Context) (i idle, err error) {
 	http.DefaultClient.CloseIdleConnections()
+	if err := retry.Sleep(ctx, b.rest); err != nil {
+		return i, err
+	}
 	pid := b.app.cmd.Process.Pid
 	m := newMeter(pid, "")
 	before, woken, began := m.takeSample(), voluntarySwitches(pid), time.Now()
-	select {
-	case <-ctx.Done():
-		return i, ctx.Err()
-	case <-time.After(b.idle):
+	if err := retry.Sleep(ctx, b.idle); err != nil {
+		return i, err
 	}
 	i.Seconds = time.Since(began).Seconds()
 	for thread, n := range voluntarySwitches(pid) {

@@ -37,6 +37,7 @@ type options struct {
 	sort       string
 	limit      int
 	changes    int
+	rest       time.Duration // how long after the last update that begins
 	idle       time.Duration // how long it is watched when it has nothing to do
 	json       bool
 	cpu, mem   string // files for the App's profiles
@@ -54,7 +55,8 @@ func main() {
 	flag.StringVar(&o.sort, "sort", "", "sort field of the query, such as lastModified; none when empty")
 	flag.IntVar(&o.limit, "limit", 0, "requests to Sentinel a minute, 0 for no limit")
 	flag.IntVar(&o.changes, "changes", 100, "indicators that change before the delta update")
-	flag.DurationVar(&o.idle, "idle", 45*time.Second, "how long the App is watched after the last update, when it has nothing to do")
+	flag.DurationVar(&o.rest, "rest", 40*time.Second, "how long after the last update the App is at rest: its mappers have ended, and memory is given back")
+	flag.DurationVar(&o.idle, "idle", 45*time.Second, "how long the App is watched from then on, when it has nothing to do")
 	flag.BoolVar(&o.json, "json", false, "print JSON")
 	flag.StringVar(&o.cpu, "cpuprofile", "", "file for the App's profile of processor time, for go tool pprof; its mappers are not in it")
 	flag.StringVar(&o.mem, "memprofile", "", "file for the App's profile of allocations, for go tool pprof")
