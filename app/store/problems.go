@@ -38,8 +38,8 @@ func (r problemRow) toProblem() job.Problem {
 		Message: r.Message, Raw: r.Raw, Note: r.Note}
 }
 
-// MaxCounted bounds what [Store.CountErrors] counts.
-const MaxCounted = 100_000
+// MaxCounted bounds what [Store.CountErrors] counts, for every page.
+const MaxCounted = 10_000
 
 // countErrors has the unary plus so that the lines of other days are not looked at.
 const countErrors = `SELECT count(*) FROM (SELECT 1 FROM problem WHERE at >= ? AND +note = 0 LIMIT ?)`

@@ -53,8 +53,8 @@ func (s *Store) QueryTotals(ctx context.Context) (t QueryTotals, err error) {
 		ID      string `db:"id"`
 		Objects int64  `db:"objects"`
 	}
-	err = tx.SelectContext(ctx, &live, `SELECT query.id, sum(objects) AS objects FROM live_total JOIN query ON query.number = live_total.query
-		WHERE rank IS NOT NULL GROUP BY query.id`)
+	err = tx.SelectContext(ctx, &live, `SELECT query.id, objects FROM (SELECT query, sum(objects) AS objects FROM live_total GROUP BY query) AS live
+		JOIN query ON query.number = live.query WHERE rank IS NOT NULL`)
 	if err != nil {
 		return t, err
 	}

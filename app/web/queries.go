@@ -49,8 +49,8 @@ func tidyQuery(q store.Query) store.Query {
 // tidyNames drops blanks around names, empty names and repetitions, and keeps the order. Of more than maxNames it keeps
 // one too many, which checkQuery finds.
 func tidyNames(names []string) []string {
-	tidied := make([]string, 0, min(len(names), maxNames+1))
-	seen := map[string]bool{}
+	most := min(len(names), maxNames+1)
+	tidied, seen := make([]string, 0, most), make(map[string]bool, most)
 	for _, name := range names {
 		if name = strings.TrimSpace(name); name == "" || seen[name] {
 			continue
@@ -190,7 +190,7 @@ func checkList(queries, saved []store.Query, types []string) []string {
 		for _, fault := range checkQuery(q, types) {
 			add(fault)
 		}
-		selects := fmt.Sprintf("%s %d", selectionKey(q), q.MinConfidence) // a higher floor may stand above a lower one
+		selects := selectionKey(q) + strconv.Itoa(q.MinConfidence) // a higher floor may stand above a lower one
 		if first, twice := selections[selects]; twice {
 			add(fmt.Sprintf("It selects the same as query %d: remove one of the two.", first+1))
 		} else {

@@ -47,7 +47,7 @@ func TestStatusOnEveryScreen(t *testing.T) {
 	v.sees("Now sending 14,700 objects of updates that are over")
 	w.overview.Running, w.overview.Next = &job.Job{RequestID: "running", Mode: job.Delta, Status: job.UploadInProgress, DateQueued: noon}, time.Time{}
 	v.open("ui/")
-	v.sees("Errors, 24 h 100,000 or more", "Upload Complete with errors", "Now Delta Upload In Progress")
+	v.sees("Errors, 24 h 10,000 or more", "Upload Complete with errors", "Now Delta Upload In Progress")
 }
 
 // What needs a person is counted in the navigation of every screen, and leads to where it is dealt with.

@@ -27,7 +27,7 @@ func newFrame(title, section string) templates.Frame {
 // pressing is a frame in which much needs a person.
 func addAlerts(f templates.Frame) templates.Frame {
 	f.Overview = &templates.Overview{Running: &templates.StatusJob{RequestID: jobID, Mode: "Delta", Status: "Upload In Progress", Link: "ui/jobs?id=" + jobID, At: noon, Flawed: false},
-		Last: &templates.StatusJob{RequestID: jobID, Mode: "Full", Status: "Upload Complete", Link: "ui/jobs?id=" + jobID, At: noon, Flawed: true}, Errors: "100,000 or more",
+		Last: &templates.StatusJob{RequestID: jobID, Mode: "Full", Status: "Upload Complete", Link: "ui/jobs?id=" + jobID, At: noon, Flawed: true}, Errors: "10,000 or more",
 		Alerts: []templates.Alert{{Kind: "failed", Section: "jobs", Link: "ui/jobs?id=" + jobID, Text: "The full update failed, and none made up for it since."},
 			{Kind: "silent", Section: "jobs", Link: "ui/jobs", Text: "Sentinel at <h> cannot be reached."}, {Kind: "paused", Section: "tasks", Link: "ui/tasks", Text: "Upload is paused."}}}
 	return f

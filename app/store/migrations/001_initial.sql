@@ -316,11 +316,11 @@ CREATE TABLE daily_task (
 -- How many objects stood in Sentinel when they were last counted, by type and by the winner's query and owner; both 0: nobody
 -- wins it. When that was stands under settings.
 CREATE TABLE live_total (
-    type    INTEGER NOT NULL,
     query   INTEGER NOT NULL,
+    type    INTEGER NOT NULL,
     owner   INTEGER NOT NULL,
     objects INTEGER NOT NULL,
-    PRIMARY KEY (type, query, owner)
+    PRIMARY KEY (query, type, owner)
 ) WITHOUT ROWID;
 
 -- Requests to Sentinel that may still count against its limit.
