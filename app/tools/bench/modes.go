@@ -39,7 +39,7 @@ func addScreenFlags(o *screenOptions) {
 	flag.IntVar(&o.users, "users", 4, "of the screens: people who ask at once")
 	flag.IntVar(&o.visits, "visits", 200, "of the screens: how often each page is asked for by all of them together")
 	flag.DurationVar(&o.pause, "pause", 0, "of the screens: how long each person rests between two pages")
-	flag.DurationVar(&o.bar, "bar", 150*time.Millisecond, "of the screens: what the p99 of no page may be above")
+	flag.DurationVar(&o.bar, "bar", 100*time.Millisecond, "of the screens: what the p99 of no page may be above")
 	flag.BoolVar(&o.browser, "browser", true, "of the screens: measure in Chromium as well what a press takes, once no update runs")
 	flag.StringVar(&o.only, "only", "", "of the screens: measure the pages alone whose names contain this")
 }
