@@ -515,7 +515,7 @@ func TestReleaseMemory(t *testing.T) {
 		t.Fatalf("%d connections rest; the packer is ready: %t", n, f.packer.encoder != nil)
 	}
 	f.do(f.ReleaseMemory(ctx()))
-	if n := f.read.Stats().Idle; n != 0 || f.packer.encoder != nil || f.packer.lines != nil {
+	if n := f.read.Stats().Idle + f.write.Stats().OpenConnections; n != 0 || f.packer.encoder != nil || f.packer.lines != nil {
 		t.Errorf("%d connections rest; the packer keeps its room: %t", n, f.packer.encoder != nil)
 	}
 	if n := rest(); n != idleReaders {

@@ -337,19 +337,20 @@ func (s *Store) ProbeWriting(ctx context.Context) error {
 	return err
 }
 
-// ReleaseMemory gives back what the connections keep of the file in memory, which the next update reads again, and the room in which
-// it packs what it queues.
+// ReleaseMemory closes the connections, which keep much of the file and their statements in memory, until they are next needed, and
+// gives up the room in which an update packs what it queues.
 func (s *Store) ReleaseMemory(ctx context.Context) error {
-	s.read.SetMaxIdleConns(0) // closes those that rest
-	s.read.SetMaxIdleConns(idleReaders)
 	conn, err := s.write.Connx(ctx)
 	if err != nil {
 		return fmt.Errorf("waiting for the database: %w", err)
 	}
-	defer conn.Close()
 	s.packer = packer{}
-	if _, err := conn.ExecContext(ctx, `PRAGMA shrink_memory`); err != nil {
+	if err := conn.Close(); err != nil {
 		return fmt.Errorf("giving memory back: %w", err)
+	}
+	for db, idle := range map[*sqlx.DB]int{s.write: 1, s.read: idleReaders} {
+		db.SetMaxIdleConns(0) // closes those that rest
+		db.SetMaxIdleConns(idle)
 	}
 	return nil
 }
