@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/mattn/go-sqlite3"
 
 	"mssentinel/app/job"
 	"mssentinel/app/ledger"
@@ -70,6 +71,9 @@ func TestSettle(t *testing.T) {
 	if lines, _, err := f.Problems(ctx(), ProblemFilter{RequestID: j.RequestID, Step: job.StepUpload}); err != nil || len(lines) != 1 || lines[0].Indicator != 0 {
 		t.Errorf("REPORT has %+v %v", lines, err)
 	}
+	if got := f.get(j).Counts; got.Retired != 1 || got.Rejected != 1 {
+		t.Errorf("counted %+v", got)
+	}
 	f.wantNumber(int64(ledger.Retired), "state of what was retired", `SELECT state FROM object WHERE number = ?`, out[0].Object)
 	f.wantNumber(int64(ledger.Disputed), "why it is to depart again", `SELECT indicator FROM object WHERE query = ? AND number = ?`, ledger.QueryVacant, out[1].Object)
 	day, err := f.Activity(ctx(), noon, f.now)
@@ -83,10 +87,12 @@ func TestSettle(t *testing.T) {
 func TestSettleTogether(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := newFixture(t)
-		commits := 0
+		commits, full := 0, false
 		f.do(f.Close())
 		s, err := OpenWith(ctx(), f.dir, Options{Commit: func(commit func() error) error {
-			commits++
+			if commits++; full && commits > 1 { // the first is of what was in hand
+				return sqlite3.Error{Code: sqlite3.ErrFull}
+			}
 			return commit()
 		}})
 		f.do(err)
@@ -131,13 +137,27 @@ func TestSettleTogether(t *testing.T) {
 			}
 		}
 		f.wantNumber(4, "rows that wait beside the one that cannot be written", `SELECT count(*) FROM outbox`)
-		for i, err := range settle(accept(out[4]), reject(out[2]), accept(out[5]), accept(out[5])) {
+		full = true
+		for i, err := range settle(accept(out[4]), accept(out[5])) {
+			if !Unavailable(err) {
+				t.Errorf("answer %d with a full disk: %v", i, err)
+			}
+		}
+		if full = false; commits != 2 {
+			t.Errorf("%d transactions for what was in hand and two answers that a full disk does not take", commits)
+		}
+		for i, err := range settle(reject(damaged), accept(out[4])) {
+			if (err != nil) != (i == 0) {
+				t.Errorf("answer %d of two: %v", i, err)
+			}
+		}
+		for i, err := range settle(reject(out[2]), accept(out[5]), accept(out[5])) {
 			if err != nil {
 				t.Errorf("answer %d: %v", i, err)
 			}
 		}
 		if commits != 2 {
-			t.Errorf("%d transactions for what was in hand and four answers", commits)
+			t.Errorf("%d transactions for what was in hand and three answers", commits)
 		}
 		f.wantNumber(1, "rows that wait", `SELECT count(*) FROM outbox`)
 		if got := f.get(j).Counts; got.Uploaded != 5 || got.Rejected != 1 {
