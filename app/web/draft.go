@@ -63,11 +63,9 @@ func parseDraft(packed, version, base string) (*draft, error) {
 		return nil, damaged
 	case len(encoded) > maxList:
 		return nil, tooLong
-	case !bytes.HasPrefix(encoded, []byte("[")):
-		return nil, damaged
 	}
 	var views boundedList[draftView]
-	err = views.UnmarshalJSON(encoded) // json.Unmarshal would go through it twice more
+	err = json.Unmarshal(encoded, &views)
 	switch {
 	case errors.Is(err, errTooMany):
 		return nil, httpErrorf(http.StatusRequestEntityTooLarge, "%s", text.Sentence(err.Error()))

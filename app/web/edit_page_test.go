@@ -193,6 +193,19 @@ func TestPackedDraftIsBounded(t *testing.T) {
 	}
 }
 
+// A draft whose list has no end, or goes on behind it, did not arrive whole: what it lacks must not count as deleted.
+func TestDraftWithoutItsEndIsRefused(t *testing.T) {
+	for _, list := range []string{`[{"key":"1","tql":"x"}`, `[{"key":"1","tql":"x"}]{}`, `[`, ``} {
+		packed, err := packText([]byte(list))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if d, err := parseDraft(packed, "v", "b"); err == nil {
+			t.Errorf("%s is read as %d queries", list, len(d.Queries))
+		}
+	}
+}
+
 // A fault in the TQL is told at its place in what the operator typed, not in the query that was made of it.
 func TestFaultsOfTQLHaveAPlace(t *testing.T) {
 	w := twoSaved()
