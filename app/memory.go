@@ -8,7 +8,15 @@ package main
 #include <sys/mman.h>
 #include <unistd.h>
 
-// Other C libraries have no such call, and keep less.
+// Other C libraries have no such calls, and keep less.
+
+// The free end of a thread's heap is given back when something before it is freed, if it is longer than this; malloc_trim leaves it.
+static void bound_free_ends(int bytes) {
+#ifdef __GLIBC__
+	mallopt(M_TRIM_THRESHOLD, bytes);
+#endif
+}
+
 static void give_back_heap(void) {
 #ifdef __GLIBC__
 	malloc_trim(0);
@@ -42,9 +50,17 @@ import (
 // 16 MB and the code the process stays below 130 MB, however many indicators there are.
 const memoryLimit = 80 << 20
 
+// At work, a heap of C's may have a free end of this many bytes, between two updates of far less: each thread has a heap.
+const (
+	longFreeEnd  = 8 << 20
+	shortFreeEnd = 64 << 10
+)
+
 // releaseMemory gives the system back what an update needed and the time until the next one does not: SQLite's connections, Go's heap,
 // what C's heap, from which SQLite allocates, keeps of them, and the code.
 func (s *service) releaseMemory(ctx context.Context) error {
+	C.bound_free_ends(shortFreeEnd)
+	defer C.bound_free_ends(longFreeEnd)
 	err := s.store.ReleaseMemory(ctx)
 	runtime.GC() // what pools keep survives one collection
 	debug.FreeOSMemory()
