@@ -76,13 +76,9 @@ func (r queryRow) toQuery() (RunQuery, error) {
 	if r.Mark.Valid {
 		q.Mark = fromMillis(r.Mark.Int64)
 	}
-	for _, list := range []struct {
-		text string
-		into *[]string
-	}{{r.Owners, &q.Owners}, {r.Types, &q.Types}, {r.Labels, &q.Labels}} {
-		if err := json.Unmarshal([]byte(list.text), list.into); err != nil {
-			return RunQuery{}, fmt.Errorf("reading query %s: %w", r.ID, err)
-		}
+	lists := []*[]string{&q.Owners, &q.Types, &q.Labels}
+	if err := json.Unmarshal([]byte("["+r.Owners+","+r.Types+","+r.Labels+"]"), &lists); err != nil {
+		return RunQuery{}, fmt.Errorf("reading query %s: %w", r.ID, err)
 	}
 	return q, nil
 }

@@ -28,7 +28,7 @@ import (
 const carried = 8 << 20
 
 // postForm sends a form as a foreign page could.
-func postForm(t *testing.T, h http.Handler, target string, fields url.Values) *httptest.ResponseRecorder {
+func postForm(t testing.TB, h http.Handler, target string, fields url.Values) *httptest.ResponseRecorder {
 	t.Helper()
 	r := httptest.NewRequest(http.MethodPost, target, strings.NewReader(fields.Encode()))
 	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
@@ -38,7 +38,7 @@ func postForm(t *testing.T, h http.Handler, target string, fields url.Values) *h
 }
 
 // editFields are the hidden fields of a page of Edit mode.
-func (w *world) editFields(t *testing.T) url.Values {
+func (w *world) editFields(t testing.TB) url.Values {
 	t.Helper()
 	v := w.visit(t, "ui/edit")
 	values := fields(v.find("form", func(n *html.Node) bool { return n.Data == "form" }))

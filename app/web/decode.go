@@ -41,7 +41,11 @@ func (l *boundedList[T]) UnmarshalJSON(raw []byte) error {
 	}
 	d := json.NewDecoder(bytes.NewReader(raw))
 	d.DisallowUnknownFields()
-	if start, err := d.Token(); err != nil || start != json.Delim('[') {
+	start, err := d.Token()
+	if err != nil {
+		return err
+	}
+	if start != json.Delim('[') {
 		return &json.UnmarshalTypeError{Value: jsonKind(raw), Type: reflect.TypeFor[[]T]()}
 	}
 	*l = boundedList[T]{}
@@ -54,6 +58,12 @@ func (l *boundedList[T]) UnmarshalJSON(raw []byte) error {
 			return err
 		}
 		*l = append(*l, element)
+	}
+	if _, err := d.Token(); err != nil { // the list has no end
+		return err
+	}
+	if _, err := d.Token(); !errors.Is(err, io.EOF) {
+		return errTrailing
 	}
 	return nil
 }

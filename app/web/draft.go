@@ -2,7 +2,6 @@ package web
 
 import (
 	"bytes"
-	"compress/flate"
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/hex"
@@ -14,6 +13,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/klauspost/compress/flate"
 
 	"mssentinel/app/store"
 	"mssentinel/app/text"
@@ -65,7 +66,7 @@ func parseDraft(packed, version, base string) (*draft, error) {
 		return nil, tooLong
 	}
 	var views boundedList[draftView]
-	err = json.Unmarshal(encoded, &views)
+	err = views.UnmarshalJSON(encoded)
 	switch {
 	case errors.Is(err, errTooMany):
 		return nil, httpErrorf(http.StatusRequestEntityTooLarge, "%s", text.Sentence(err.Error()))
@@ -101,12 +102,8 @@ func (d *draft) encodeQueries() ([]byte, error) {
 func packText(content []byte) (string, error) {
 	var packed strings.Builder
 	characters := base64.NewEncoder(base64.RawURLEncoding, &packed)
-	compressed, err := flate.NewWriter(characters, flate.BestSpeed)
-	if err != nil {
-		return "", err
-	}
-	_, err = compressed.Write(content)
-	if err := errors.Join(err, compressed.Close(), characters.Close()); err != nil {
+	err := flate.StatelessDeflate(characters, content, true, nil)
+	if err := errors.Join(err, characters.Close()); err != nil {
 		return "", fmt.Errorf("packing the unsaved list: %w", err)
 	}
 	return packed.String(), nil

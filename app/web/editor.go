@@ -82,7 +82,7 @@ func (e *editor) queryRows() []templates.Query {
 		row := e.s.queryRow(q.Key, i, q.Query)
 		if before, found := known[q.ID]; !found {
 			row.Mark = "New"
-		} else if !sameQuery(q.Query, tidyQuery(before)) {
+		} else if !sameQuery(q.Query, tidyQuery(*before)) {
 			row.Mark = "Changed"
 		}
 		rows = append(rows, row)

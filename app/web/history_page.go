@@ -150,8 +150,9 @@ func adoptIDs(queries, saved []store.Query) []store.Query {
 		if _, found := known[q.ID]; found {
 			continue
 		}
-		for _, s := range saved {
-			if _, taken := used[s.ID]; !taken && s.TQL == q.TQL && sameQuery(tidyQuery(s), tidyQuery(q)) {
+		for k := range saved {
+			s := &saved[k]
+			if _, taken := used[s.ID]; !taken && s.TQL == q.TQL && sameQuery(tidyQuery(*s), tidyQuery(q)) {
 				queries[i].ID, used[s.ID] = s.ID, s
 				break
 			}

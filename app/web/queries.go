@@ -102,10 +102,10 @@ func sameQuery(a, b store.Query) bool {
 }
 
 // queriesByID finds queries by their identity.
-func queriesByID(queries []store.Query) map[string]store.Query {
-	found := make(map[string]store.Query, len(queries))
-	for _, q := range queries {
-		found[q.ID] = q
+func queriesByID(queries []store.Query) map[string]*store.Query {
+	found := make(map[string]*store.Query, len(queries))
+	for i := range queries {
+		found[queries[i].ID] = &queries[i]
 	}
 	return found
 }

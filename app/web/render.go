@@ -24,13 +24,17 @@ import (
 // pageSize is how many lines a screen shows at a time.
 const pageSize = 20
 
-// renderPage renders a page whole before it answers, so that a fault on the way can still become an error. A part of a page
-// that asks for itself again, and has seen this page already, gets 204.
+// renderPage renders a page whole before it answers, so that a fault on the way can still become an error. A page with a
+// part that asks for itself again holds a fingerprint; where that part has seen this page already it gets 204.
 func renderPage(c echo.Context, status int, page templ.Component) error {
-	var buf bytes.Buffer
+	buf := templ.GetBuffer()
+	defer templ.ReleaseBuffer(buf)
 	// The page that says that the time is over has to be rendered as well.
-	if err := page.Render(context.WithoutCancel(c.Request().Context()), &buf); err != nil {
+	if err := page.Render(context.WithoutCancel(c.Request().Context()), buf); err != nil {
 		return fmt.Errorf("rendering the page: %w", err)
+	}
+	if !bytes.Contains(buf.Bytes(), []byte(templates.SeenMark)) {
+		return c.HTMLBlob(status, buf.Bytes())
 	}
 	seen := fingerprintPage(buf.Bytes())
 	if status == http.StatusOK && c.QueryParam("seen") == seen {

@@ -70,7 +70,7 @@ func (s *server) checkChanged(ctx context.Context, queries, saved []store.Query)
 	known := queriesByID(saved)
 	var changed []int
 	for i, q := range queries {
-		if before, found := known[q.ID]; !found || !sameQuery(q, before) {
+		if before, found := known[q.ID]; !found || !sameQuery(q, *before) {
 			changed = append(changed, i)
 		}
 	}

@@ -41,9 +41,9 @@ func (o *saveOutlook) findChanges(e *editor) {
 	for _, q := range e.draft.Queries {
 		before, found := known[q.ID]
 		switch {
-		case found && !sameSettings(q.Query, tidyQuery(before)):
+		case found && !sameSettings(q.Query, tidyQuery(*before)):
 			o.reread = append(o.reread, q.Query)
-		case !found || !sameSelection(q.Query, tidyQuery(before)):
+		case !found || !sameSelection(q.Query, tidyQuery(*before)):
 			o.changed = append(o.changed, q.Query)
 		default:
 			o.same = append(o.same, q.Query)

@@ -19,7 +19,7 @@ const serviceRoot = "https://tc.example/api/services/ms_sentinel/v1"
 // visitor is a person with a browser that runs no script: it follows links and redirects, fills in forms and presses
 // buttons. A page that leads out of the Service, or sets a cookie, fails the test.
 type visitor struct {
-	t    *testing.T
+	t    testing.TB
 	h    http.Handler
 	at   *url.URL
 	code int
@@ -31,7 +31,7 @@ type visitor struct {
 	tampered url.Values
 }
 
-func (w *world) visit(t *testing.T, page string) *visitor {
+func (w *world) visit(t testing.TB, page string) *visitor {
 	t.Helper()
 	v := &visitor{t: t, h: http.StripPrefix("/api/services/ms_sentinel/v1", w.handler())}
 	v.open(page)
