@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -15,7 +16,6 @@ const (
 	keptJobs     = 500
 	keptProblems = 30 * 24 * time.Hour
 	keptDays     = 400
-	keptSends    = 10
 	keptTaskDays = 31
 	// keptGone is how long the ledger remembers an object that stands nowhere.
 	keptGone = 30 * 24 * time.Hour
@@ -55,8 +55,8 @@ func (s *Store) Clean(ctx context.Context, now time.Time) error {
 	if err := s.dropGone(ctx, now); err != nil {
 		return fmt.Errorf("dropping objects that stand nowhere: %w", err)
 	}
-	if err := s.dropSends(ctx); err != nil {
-		return fmt.Errorf("dropping old sends: %w", err)
+	if err := s.dropDeliveries(ctx); err != nil {
+		return fmt.Errorf("dropping old deliveries: %w", err)
 	}
 	return s.compactFile(ctx)
 }
@@ -132,19 +132,16 @@ func (s *Store) dropGoneOf(ctx context.Context, holder int64, now time.Time) err
 	return nil
 }
 
-// dropSends drops all but the last sends of an object. What is too old is looked for outside of a transaction, since that
-// reads the whole table.
-func (s *Store) dropSends(ctx context.Context) error {
-	var many []int64
-	if err := s.read.SelectContext(ctx, &many, `SELECT object FROM send GROUP BY object HAVING count(*) > ?`, keptSends); err != nil {
+// dropDeliveries drops the deliveries that no object was sent by any more, as far as its sends are kept. The newest one stays, so that its
+// number is not given again.
+func (s *Store) dropDeliveries(ctx context.Context) error {
+	unused, err := s.findUnused(ctx)
+	if err != nil {
 		return err
 	}
-	for ; len(many) > 0; many = many[min(cleanChunk, len(many)):] {
-		chunk := many[:min(cleanChunk, len(many))]
+	for chunk := range slices.Chunk(unused, cleanChunk) {
 		err := s.inTransaction(ctx, func(ctx context.Context, tx *transaction) error {
-			_, err := tx.ExecContext(ctx, `DELETE FROM send WHERE (object, at) IN (
-				SELECT object, at FROM (SELECT object, at, row_number() OVER (PARTITION BY object ORDER BY at DESC) AS n
-					FROM send WHERE object IN (SELECT value FROM json_each(?))) WHERE n > ?)`, jsonList(chunk), keptSends)
+			_, err := tx.ExecContext(ctx, `DELETE FROM delivery WHERE number IN (SELECT value FROM json_each(?))`, jsonList(chunk))
 			return err
 		})
 		if err != nil {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"sync"
 	"testing"
 	"time"
 
@@ -42,15 +43,65 @@ func TestCleanJobs(t *testing.T) {
 	f.wantNumber(0, "errors", `SELECT count(*) FROM problem`)
 }
 
-func TestCleanSends(t *testing.T) {
+// Deliveries stay as long as an object's sends name them, and the newest one always does.
+func TestCleanDeliveries(t *testing.T) {
 	f := newFixture(t)
-	for range 12 {
-		f.fill(2)
-		f.now = f.now.Add(time.Hour)
-	}
 	f.do(f.Clean(ctx(), f.now))
-	f.wantNumber(20, "sends", `SELECT count(*) FROM send`)
-	f.wantNumber(toMillis(noon.Add(2*time.Hour)), "the oldest", `SELECT min(at) FROM send`)
+	f.fill(3)
+	for range 11 {
+		f.now = f.now.Add(time.Hour)
+		f.fill(2) // the third indicator was sent once
+	}
+	f.wantNumber(12, "deliveries", `SELECT count(*) FROM delivery`)
+	for range 2 {
+		f.do(f.Clean(ctx(), f.now))
+		f.wantNumber(11, "deliveries", `SELECT count(*) FROM delivery`)
+		f.wantNumber(0, "the second", `SELECT count(*) FROM delivery WHERE number = 2`)
+	}
+	f.do(second(f.write.Exec(`DELETE FROM send WHERE object = 3`)))
+	f.do(f.Clean(ctx(), f.now))
+	f.wantNumber(toMillis(noon.Add(2*time.Hour)), "the oldest", `SELECT min(at) FROM delivery`)
+	f.do(second(f.write.Exec(`DELETE FROM send`)))
+	f.do(f.Clean(ctx(), f.now))
+	f.wantNumber(12, "the only one", `SELECT sum(number) FROM delivery`)
+	f.fill(1)
+	f.wantNumber(13, "the next one", `SELECT delivery FROM send`)
+}
+
+// What is sent while deliveries are dropped keeps its own.
+func TestCleanDeliveriesBesideSettle(t *testing.T) {
+	f := newFixture(t)
+	var cleaning sync.WaitGroup
+	over := make(chan struct{})
+	cleaning.Go(func() {
+		for {
+			if err := f.dropDeliveries(ctx()); err != nil {
+				t.Error(err)
+			}
+			select {
+			case <-over:
+				return
+			default:
+			}
+		}
+	})
+	end := sync.OnceFunc(func() {
+		close(over)
+		cleaning.Wait()
+	})
+	t.Cleanup(end) // before the database is closed
+	for range 30 {
+		f.fill(2)
+	}
+	end()
+	f.do(f.dropDeliveries(ctx()))
+	f.wantNumber(keptSends, "deliveries", `SELECT count(*) FROM delivery`)
+	f.wantNumber(30, "the newest", `SELECT max(number) FROM delivery`)
+	known, err := f.LookupIndicator(ctx(), 1, f.now)
+	f.do(err)
+	if len(known[0].Sends) != keptSends {
+		t.Errorf("%d sends are left", len(known[0].Sends))
+	}
 }
 
 // However much is too old, and however little, all of it is dropped at once.
@@ -64,13 +115,14 @@ func TestCleanDropsAllThatIsTooOld(t *testing.T) {
 		}
 		f.do(f.AddTaskRuns(ctx(), old))
 		f.do(f.inTransaction(ctx(), func(ctx context.Context, tx *transaction) error {
-			_, err := tx.ExecContext(ctx, `WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 11)
-				INSERT INTO send SELECT object, at + i, job, retire, query, indicator FROM send, n`)
+			_, err := tx.ExecContext(ctx, `WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < ?)
+				INSERT INTO delivery (at, job, retire, query) SELECT i, 0, 0, 0 FROM n`, n+1)
 			return err
 		}))
 		f.do(f.Clean(ctx(), f.now))
 		f.wantNumber(0, "runs of tasks", `SELECT count(*) FROM daily_task`)
-		f.wantNumber(int64(n*keptSends), "sends", `SELECT count(*) FROM send`)
+		f.wantNumber(int64((n+99)/100+1), "deliveries, those of the fill and the newest", `SELECT count(*) FROM delivery`)
+		f.wantNumber(int64(n), "objects that were sent", `SELECT count(*) FROM send`)
 
 		// Nobody gives them, half of them are vacant, and they stand nowhere for long.
 		f.do(f.inTransaction(ctx(), func(ctx context.Context, tx *transaction) error {

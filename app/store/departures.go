@@ -23,8 +23,9 @@ type Retirement struct {
 // to another, by at most a loss. A deleted query's candidates go with the next update that reads everything and not before: another query that
 // selects the same may not have read them yet. mayStand are those of them that ledger.Object.MayStand is true for.
 var (
-	departed = fmt.Sprintf(` FROM object LEFT JOIN outbox ON outbox.seq = object.queued
-		WHERE object.query = %d AND object.destination = ? AND object.left_in > ? AND object.left_in <= ?
+	departed      = joinQueued + whereDeparted
+	joinQueued    = ` FROM object LEFT JOIN outbox ON outbox.seq = object.queued`
+	whereDeparted = fmt.Sprintf(` WHERE object.query = %d AND object.destination = ? AND object.left_in > ? AND object.left_in <= ?
 		AND object.indicator <= ? AND NOT EXISTS (SELECT 1 FROM candidate WHERE candidate.object = object.number AND candidate.object <> 0)`, ledger.QueryVacant)
 	mayStand   = fmt.Sprintf(` AND (object.state = %d AND object.valid_until > ? OR outbox.seq <= ? AND NOT outbox.retire)`, ledger.Live)
 	setCertain = `UPDATE object SET indicator = ? WHERE number IN (

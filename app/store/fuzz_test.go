@@ -1,6 +1,9 @@
 package store
 
 import (
+	"cmp"
+	"errors"
+	"slices"
 	"strings"
 	"testing"
 	"unicode/utf8"
@@ -34,6 +37,31 @@ func FuzzFilter(f *testing.F) {
 		}
 		if want := strings.Contains(lowerASCII(whole), lowerASCII(part)); found != want {
 			t.Fatalf("%q is found in %q: %t", part, whole, found)
+		}
+	})
+}
+
+// FuzzSends reads the sends of an object as they stand in the database, damaged or not. What can be read is as many as are kept at most, in the
+// order in which they were made, and the same after it was written again, which takes no more room.
+func FuzzSends(f *testing.F) {
+	f.Fuzz(func(t *testing.T, newest, indicator int64, earlier []byte) {
+		r := sendRow{keptSend: keptSend{max(newest, 1), indicator}, Earlier: earlier}
+		sends, err := r.unpackSends(nil)
+		if err != nil {
+			if sends != nil || !errors.Is(err, errSends) {
+				t.Fatal(sends, err)
+			}
+			return
+		}
+		if len(sends) > keptSends || sends[0] != r.keptSend || sends[len(sends)-1].Delivery < 1 ||
+			!slices.IsSortedFunc(sends, func(a, b keptSend) int { return cmp.Compare(b.Delivery, a.Delivery) }) {
+			t.Fatal(sends)
+		}
+		if r.Earlier = packSends(sends); len(r.Earlier) > len(earlier) {
+			t.Fatalf("%d bytes became %d", len(earlier), len(r.Earlier))
+		}
+		if again, err := r.unpackSends(nil); err != nil || !slices.Equal(again, sends) {
+			t.Fatal(again, err)
 		}
 	})
 }

@@ -50,12 +50,11 @@ func (f *HeldFilter) selects(h *Held) bool {
 // heldName is the name under which an object stands, or will by the time that it is answered.
 var heldName = `iif(` + objectName + ` <> '', ` + objectName + `, ` + outboxName + `)`
 
-// selectHeld adds to each object when and by which query it was last sent.
+// selectHeld adds to each object its sends, and of the newest when it was, by which query, and whether it retired the object.
 var selectHeld = `SELECT object.number, object.pattern, (SELECT name FROM type WHERE type.number = object.type), ` + heldName + `, object.indicator,
 		coalesce(object.valid_until, outbox.valid_until, 0),
-		coalesce((SELECT at FROM send WHERE send.object = object.number AND NOT retire ORDER BY at DESC LIMIT 1), 0),
-		coalesce((SELECT query FROM send WHERE send.object = object.number AND NOT retire ORDER BY at DESC LIMIT 1), 0)` +
-	departed + mayStand + ` AND object.number > ?`
+		coalesce(send.delivery, 0), send.earlier, coalesce(delivery.at, 0), coalesce(delivery.query, 0), coalesce(delivery.retire, 0)` +
+	joinQueued + ` LEFT JOIN send ON send.object = object.number LEFT JOIN delivery ON delivery.number = send.delivery` + whereDeparted + mayStand + ` AND object.number > ?`
 
 // EachHeld gives what the question of a job is about, of the objects after one, in the order of their numbers, until handle
 // returns false or an error, which is returned as it is. What a query gives again by now is not among it. A job that asks
@@ -100,10 +99,19 @@ func readHeld(ctx context.Context, tx *sqlx.Tx, f HeldFilter, after int64, now t
 	defer rows.Close()
 	for more := true; more && rows.Next(); {
 		var h Held
+		var sends sendRow
 		var pattern, name string
 		var loss, until, sent, query int64
-		if err := rows.Scan(&h.Number, &pattern, &h.Type, &name, &loss, &until, &sent, &query); err != nil {
+		var retired bool
+		err := rows.Scan(&h.Number, &pattern, &h.Type, &name, &loss, &until, &sends.Delivery, &sends.Earlier, &sent, &query, &retired)
+		if err != nil {
 			return fmt.Errorf("reading what a job asks about: %w", err)
+		}
+		if retired { // seldom: what was sent since is under way, or may stand although it was rejected
+			sends.Object = h.Number
+			if sent, query, err = sentBefore(ctx, tx, &sends); err != nil {
+				return fmt.Errorf("reading what a job asks about: %w", err)
+			}
 		}
 		h.describe(pattern, name, until, sent)
 		g := givers[query]

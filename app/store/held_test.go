@@ -3,8 +3,11 @@ package store
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"testing"
 	"time"
+
+	"github.com/google/go-cmp/cmp"
 
 	"mssentinel/app/job"
 	"mssentinel/app/ledger"
@@ -77,6 +80,42 @@ func TestHeldObjects(t *testing.T) {
 	}
 	if err := f.EachHeld(ctx(), "nobody", HeldFilter{}, 0, f.now, nil); !errors.Is(err, ErrNotFound) {
 		t.Errorf("of no job: %v", err)
+	}
+}
+
+// What was retired and came back is told with the send before its retirement, as long as Sentinel has accepted none since.
+func TestHeldAfterARetirement(t *testing.T) {
+	f := newFixture(t)
+	f.fill(400)
+	first := f.now
+	f.leave(3, 400)
+	f.upload()
+	f.now = f.now.Add(time.Hour)
+	f.apply(f.begin(job.Delta), 0, 3)
+	out, err := f.Outgoing(ctx(), 0, 10)
+	f.do(err)
+	if len(out) != 3 || out[0].Retire {
+		t.Fatalf("%d wait", len(out))
+	}
+	f.do(f.Settle(ctx(), Settlement{At: f.now, Rejected: []RejectedObject{{Outgoing: out[0], Code: "Bad", Message: "no", MayStand: true}}}))
+	f.do(f.Settle(ctx(), Settlement{At: f.now, Accepted: out[1:2]})) // the third is under way
+	f.do(second(f.write.Exec(`UPDATE send SET earlier = NULL WHERE object = 3`)))
+	accepted := f.now
+	asking, _ := f.leave(150, 400)
+	var sent []time.Time
+	var queries []int
+	f.do(f.EachHeld(ctx(), asking.RequestID, HeldFilter{}, 0, f.now, func(h Held) (bool, error) {
+		sent, queries = append(sent, h.Sent), append(queries, h.Position)
+		return true, nil
+	}))
+	if len(sent) != 150 {
+		t.Fatalf("%d are held", len(sent))
+	}
+	if diff := cmp.Diff([]time.Time{first, accepted, {}, first}, sent[:4]); diff != "" {
+		t.Errorf("when they were sent (-want +got):\n%s", diff)
+	}
+	if !slices.Equal(queries[:4], []int{1, 1, 0, 1}) {
+		t.Errorf("by the queries %v", queries[:4])
 	}
 }
 

@@ -253,6 +253,10 @@ func TestIndexesAreUsed(t *testing.T) {
 		{"candidate_by_object", countLeaving, []any{0, 1, 1, 0, "[1]", "[1]"}},
 		{"object_by_key", selectRecorded, []any{0, 1, 1, 1}},
 		{"object_by_new_key", selectRecorded, []any{0, 1, 1, 1}},
+		{"SEARCH send USING INTEGER PRIMARY KEY", selectRecorded, []any{0, 1, 1, 1}},
+		{"SEARCH delivery USING INTEGER PRIMARY KEY", selectRecorded, []any{0, 1, 1, 1}},
+		{"SEARCH send USING INTEGER PRIMARY KEY", selectHeld, []any{1, 0, 1, 0, 0, 0, 0}},
+		{"SEARCH delivery USING INTEGER PRIMARY KEY", selectHeld, []any{1, 0, 1, 0, 0, 0, 0}},
 		{"object_without_winner", selectGone, []any{ledger.QueryVacant, 0, 0, 1}},
 	} {
 		var plan []struct {

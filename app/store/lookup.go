@@ -230,19 +230,40 @@ func (k *Known) explainCandidates(o *ledger.Object, rows []candidateRow) []ledge
 
 // readKnownSends adds the last sends of objects, newest first.
 func readKnownSends(ctx context.Context, q querier, numbers []int64, known map[int64]*Known) error {
+	sends, err := readSends(ctx, q, numbers)
+	if err != nil {
+		return err
+	}
+	var wanted []int64
+	for _, of := range sends {
+		for _, send := range of {
+			wanted = append(wanted, send.Delivery)
+		}
+	}
 	var rows []struct {
-		Object    int64          `db:"object"`
+		Number    int64          `db:"number"`
 		At        int64          `db:"at"`
 		RequestID sql.NullString `db:"request_id"`
 		Retire    bool           `db:"retire"`
-		Indicator int64          `db:"indicator"`
 	}
-	err := q.SelectContext(ctx, &rows, `SELECT send.object, send.at, job.request_id, send.retire, send.indicator FROM send LEFT JOIN job ON job.number = send.job
-		WHERE send.object IN (SELECT value FROM json_each(?)) ORDER BY send.object, send.at DESC`, jsonList(numbers))
+	err = q.SelectContext(ctx, &rows, `SELECT delivery.number, delivery.at, job.request_id, delivery.retire FROM delivery LEFT JOIN job ON job.number = delivery.job
+		WHERE delivery.number IN (SELECT value FROM json_each(?))`, jsonList(wanted))
+	if err != nil {
+		return err
+	}
+	deliveries := make(map[int64]Send, len(rows))
 	for _, r := range rows {
-		if k := known[r.Object]; k != nil {
-			k.Sends = append(k.Sends, Send{At: fromMillis(r.At), RequestID: r.RequestID.String, Retire: r.Retire, Indicator: r.Indicator})
+		deliveries[r.Number] = Send{At: fromMillis(r.At), RequestID: r.RequestID.String, Retire: r.Retire}
+	}
+	for number, k := range known {
+		for _, kept := range sends[number] {
+			send, found := deliveries[kept.Delivery]
+			if !found {
+				return fmt.Errorf("delivery %d: %w", kept.Delivery, sql.ErrNoRows)
+			}
+			send.Indicator = kept.Indicator
+			k.Sends = append(k.Sends, send)
 		}
 	}
-	return err
+	return nil
 }

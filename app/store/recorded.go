@@ -14,8 +14,8 @@ import (
 	"mssentinel/app/stix"
 )
 
-// selectRecorded are objects of a destination by their keys. The last send is looked up in the order of the table of sends.
-var selectRecorded = `SELECT ` + objectColumns + `, object.pattern, coalesce((SELECT max(at) FROM send WHERE send.object = object.number), 0)
+// selectRecorded are objects of a destination by their keys.
+var selectRecorded = `SELECT ` + objectColumns + `, object.pattern, ` + lastSent + `
 	FROM object WHERE object.number IN (SELECT number FROM (
 		SELECT * FROM (SELECT number, key FROM object WHERE merged = 1 AND key BETWEEN ?1 AND ?2 AND destination = ?3 ORDER BY key LIMIT ?4)
 		UNION ALL SELECT * FROM (SELECT number, key FROM object WHERE merged = 0 AND key BETWEEN ?1 AND ?2 AND destination = ?3 ORDER BY key LIMIT ?4)
@@ -122,7 +122,7 @@ func (s *Store) CountRecorded(ctx context.Context, now time.Time) ([]RecordedTyp
 	}
 	var types []RecordedType
 	err = s.read.SelectContext(ctx, &types, `SELECT substr(pattern, 2, instr(pattern, ':') - 2) AS type, count(*) AS live,
-		coalesce(max((SELECT max(at) FROM send WHERE send.object = object.number)), 0) AS sent`+live+` GROUP BY 1 ORDER BY 1`, d.Number, toMillis(now))
+		max(`+lastSent+`) AS sent`+live+` GROUP BY 1 ORDER BY 1`, d.Number, toMillis(now))
 	if err != nil {
 		return nil, fmt.Errorf("counting the ledger: %w", err)
 	}

@@ -133,10 +133,11 @@ type settlement struct {
 	at time.Time
 
 	// waiting are the rows that were still in the outbox.
-	waiting                            map[int64]bool
-	tally                              job.Tally
-	days                               map[dayOfType]*day
-	accepted, retired, rejected, sends []any
+	waiting                     map[int64]bool
+	tally                       job.Tally
+	days                        map[dayOfType]*day
+	accepted, retired, rejected []any
+	sends                       []newSend
 	// mayStand are the rejected ones that may stand all the same, disputed the rejected retirements.
 	mayStand, disputed []any
 	problems           []newLine
@@ -209,7 +210,7 @@ func (x *settlement) acceptRow(ctx context.Context, r *outboxRow) error {
 		count.Uploaded++
 		d.sent++
 	}
-	x.sends = append(x.sends, r.object, toMillis(x.at), r.job, r.Retire, r.Query, r.Indicator)
+	x.sends = append(x.sends, newSend{r.object, r.Indicator, delivery{toMillis(x.at), r.job, r.Retire, r.Query}})
 	return nil
 }
 
@@ -263,7 +264,6 @@ var (
 		query = iif(%[1]s, %[2]d, query), indicator = iif(%[1]s, %[3]d, indicator),
 		left_in = iif(%[1]s, (SELECT generation FROM destination WHERE destination.number = object.destination), left_in)
 		WHERE number = ?1 AND settled < ?2`, departsAgain, ledger.QueryVacant, ledger.Disputed))
-	insertSends = newBulk(6, `INSERT OR REPLACE INTO send (object, at, job, retire, query, indicator) VALUES `, ``)
 )
 
 func (x *settlement) writeAnswers(ctx context.Context) error {
@@ -271,10 +271,13 @@ func (x *settlement) writeAnswers(ctx context.Context) error {
 		bulk   bulk
 		values []any
 	}{{accept, x.accepted}, {acceptRetirement, x.retired}, {reject, x.rejected},
-		{rejectMayStand, x.mayStand}, {rejectRetirement, x.disputed}, {insertSends, x.sends}} {
+		{rejectMayStand, x.mayStand}, {rejectRetirement, x.disputed}} {
 		if err := w.bulk.execRows(ctx, x.tx, w.values); err != nil {
 			return fmt.Errorf("writing down what Sentinel answered: %w", err)
 		}
+	}
+	if err := addSends(ctx, x.tx, x.sends); err != nil {
+		return fmt.Errorf("writing down what was sent: %w", err)
 	}
 	if err := addProblems(ctx, x.tx, x.problems); err != nil {
 		return err

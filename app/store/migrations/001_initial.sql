@@ -266,16 +266,23 @@ CREATE TABLE recheck (
     PRIMARY KEY (query, indicator)
 ) WITHOUT ROWID;
 
--- The last sends of an object.
+-- What is true of objects that Sentinel accepted at once. Later ones have higher numbers, and no number is given twice.
+CREATE TABLE delivery (
+    number INTEGER PRIMARY KEY,
+    at     INTEGER NOT NULL,
+    -- 0: no job's.
+    job    INTEGER NOT NULL,
+    retire INTEGER NOT NULL,
+    query  INTEGER NOT NULL
+);
+
+-- The last send of each object, and those before it, packed as store/sends.go says. NULL: there was none before.
 CREATE TABLE send (
-    object    INTEGER NOT NULL,
-    at        INTEGER NOT NULL,
-    job       INTEGER NOT NULL,
-    retire    INTEGER NOT NULL,
-    query     INTEGER NOT NULL,
+    object    INTEGER PRIMARY KEY,
+    delivery  INTEGER NOT NULL,
     indicator INTEGER NOT NULL,
-    PRIMARY KEY (object, at)
-) WITHOUT ROWID;
+    earlier   BLOB
+);
 
 CREATE TABLE daily (
     -- Days since 1970 UTC.
