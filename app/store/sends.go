@@ -49,13 +49,13 @@ func packSends(sends []keptSend) (earlier []byte) {
 	return earlier
 }
 
-// unpackSends gives the sends of an object, the newest first, in room where that is large enough.
+// unpackSends gives the sends of an object, the newest first, in room where that is large enough; of damaged ones those before the damage.
 func (r *sendRow) unpackSends(room []keptSend) ([]keptSend, error) {
 	sends := append(slices.Grow(room[:0], keptSends), r.keptSend)
 	for rest := r.Earlier; len(rest) > 0; {
 		send, length := sends[len(sends)-1].unpackEarlier(rest)
 		if length == 0 || len(sends) == keptSends {
-			return nil, fmt.Errorf("sends of object %d: %w", r.Object, errSends)
+			return sends, fmt.Errorf("sends of object %d: %w", r.Object, errSends)
 		}
 		sends, rest = append(sends, send), rest[length:]
 	}
@@ -109,7 +109,7 @@ func addSends(ctx context.Context, tx *transaction, added []newSend) error {
 		objects[i] = a.object
 	}
 	sends, err := readSends(ctx, tx, objects)
-	if err != nil {
+	if err != nil && !errors.Is(err, errSends) { // damage keeps no answer from being written down, and ends with that
 		return err
 	}
 	var newest int64
@@ -138,7 +138,7 @@ func addSends(ctx context.Context, tx *transaction, added []newSend) error {
 	return replaceSends.execRows(ctx, tx, rows)
 }
 
-// readSends reads the sends of objects, by object, the newest first.
+// readSends reads the sends of objects, by object, the newest first. With errSends they are those before the damage.
 func readSends(ctx context.Context, q querier, objects []int64) (map[int64][]keptSend, error) {
 	var rows []sendRow
 	err := q.SelectContext(ctx, &rows, `SELECT object, delivery, indicator, earlier FROM send WHERE object IN (SELECT value FROM json_each(?))`, jsonList(objects))
@@ -146,12 +146,13 @@ func readSends(ctx context.Context, q querier, objects []int64) (map[int64][]kep
 		return nil, err
 	}
 	sends := make(map[int64][]keptSend, len(objects))
+	var damage error
 	for i := range rows {
 		if sends[rows[i].Object], err = rows[i].unpackSends(nil); err != nil {
-			return nil, err
+			damage = err
 		}
 	}
-	return sends, nil
+	return sends, damage
 }
 
 // lastSent is when Sentinel last accepted an object of the statement, 0 for never.
@@ -219,9 +220,7 @@ func (s *Store) markUsed(ctx context.Context, from, to int64) (deliverySet, erro
 		if err := rows.Scan(&r.Object, &r.Delivery, (*sql.RawBytes)(&r.Earlier)); err != nil {
 			return used, err
 		}
-		if sends, err = r.unpackSends(sends); err != nil {
-			return used, err
-		}
+		sends, _ = r.unpackSends(sends) // what stands behind damage is lost, and its deliveries need not stay
 		for _, send := range sends {
 			used.add(send.Delivery)
 		}
