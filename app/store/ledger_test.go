@@ -254,7 +254,6 @@ func TestIndexesAreUsed(t *testing.T) {
 		{"object_by_key", selectRecorded, []any{0, 1, 1, 1}},
 		{"object_by_new_key", selectRecorded, []any{0, 1, 1, 1}},
 		{"SEARCH send USING INTEGER PRIMARY KEY", selectRecorded, []any{0, 1, 1, 1}},
-		{"SEARCH delivery USING INTEGER PRIMARY KEY", selectRecorded, []any{0, 1, 1, 1}},
 		{"SEARCH send USING INTEGER PRIMARY KEY", selectHeld, []any{1, 0, 1, 0, 0, 0, 0}},
 		{"SEARCH delivery USING INTEGER PRIMARY KEY", selectHeld, []any{1, 0, 1, 0, 0, 0, 0}},
 		{"object_without_winner", selectGone, []any{ledger.QueryVacant, 0, 0, 1}},

@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 
@@ -234,12 +235,6 @@ func readKnownSends(ctx context.Context, q querier, numbers []int64, known map[i
 	if err != nil {
 		return err
 	}
-	var wanted []int64
-	for _, of := range sends {
-		for _, send := range of {
-			wanted = append(wanted, send.Delivery)
-		}
-	}
 	var rows []struct {
 		Number    int64          `db:"number"`
 		At        int64          `db:"at"`
@@ -247,7 +242,7 @@ func readKnownSends(ctx context.Context, q querier, numbers []int64, known map[i
 		Retire    bool           `db:"retire"`
 	}
 	err = q.SelectContext(ctx, &rows, `SELECT delivery.number, delivery.at, job.request_id, delivery.retire FROM delivery LEFT JOIN job ON job.number = delivery.job
-		WHERE delivery.number IN (SELECT value FROM json_each(?))`, jsonList(wanted))
+		WHERE delivery.number IN (SELECT value FROM json_each(?))`, jsonList(listDeliveries(slices.Collect(maps.Values(sends)))))
 	if err != nil {
 		return err
 	}

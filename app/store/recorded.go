@@ -14,9 +14,9 @@ import (
 	"mssentinel/app/stix"
 )
 
-// selectRecorded are objects of a destination by their keys.
-var selectRecorded = `SELECT ` + objectColumns + `, object.pattern, ` + lastSent + `
-	FROM object WHERE object.number IN (SELECT number FROM (
+// selectRecorded are objects of a destination by their keys, with their sends.
+var selectRecorded = `SELECT ` + objectColumns + `, object.pattern, coalesce(send.delivery, 0), send.earlier
+	FROM object LEFT JOIN send ON send.object = object.number WHERE object.number IN (SELECT number FROM (
 		SELECT * FROM (SELECT number, key FROM object WHERE merged = 1 AND key BETWEEN ?1 AND ?2 AND destination = ?3 ORDER BY key LIMIT ?4)
 		UNION ALL SELECT * FROM (SELECT number, key FROM object WHERE merged = 0 AND key BETWEEN ?1 AND ?2 AND destination = ?3 ORDER BY key LIMIT ?4)
 	) ORDER BY key LIMIT ?4) ORDER BY object.key`
@@ -72,16 +72,32 @@ func (s *Store) readRecorded(ctx context.Context, page []ledger.Recorded, keys k
 		return nil, err
 	}
 	defer rows.Close()
+	var sends [][]keptSend
 	for rows.Next() {
 		var r ledger.Recorded
 		var pattern string
-		if r.Object, err = scanObject(rows, &pattern, &r.Sent); err != nil {
+		var kept sendRow
+		if r.Object, err = scanObject(rows, &pattern, &kept.Delivery, &kept.Earlier); err != nil {
 			return nil, err
 		}
 		r.Pattern, r.ID = pattern, stix.ID(pattern)
-		page = append(page, r)
+		of, _ := kept.unpackSends(nil) // those before any damage
+		page, sends = append(page, r), append(sends, of)
 	}
-	return page, rows.Err()
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	times, err := readDeliveryTimes(ctx, s.read, sends)
+	if err != nil {
+		return nil, err
+	}
+	read := page[len(page)-len(sends):]
+	for i, of := range sends {
+		for _, send := range of { // not the newest alone: the clock may have been put back
+			read[i].Sent = max(read[i].Sent, times[send.Delivery])
+		}
+	}
+	return page, nil
 }
 
 // dropLastKey takes the last key off a page that is full: objects that share it may have been cut off. covered is the last id that
@@ -122,7 +138,7 @@ func (s *Store) CountRecorded(ctx context.Context, now time.Time) ([]RecordedTyp
 	}
 	var types []RecordedType
 	err = s.read.SelectContext(ctx, &types, `SELECT substr(pattern, 2, instr(pattern, ':') - 2) AS type, count(*) AS live,
-		max(`+lastSent+`) AS sent`+live+` GROUP BY 1 ORDER BY 1`, d.Number, toMillis(now))
+		max(coalesce((SELECT delivery.at FROM send JOIN delivery ON delivery.number = send.delivery WHERE send.object = object.number), 0)) AS sent`+live+` GROUP BY 1 ORDER BY 1`, d.Number, toMillis(now))
 	if err != nil {
 		return nil, fmt.Errorf("counting the ledger: %w", err)
 	}

@@ -155,8 +155,27 @@ func readSends(ctx context.Context, q querier, objects []int64) (map[int64][]kep
 	return sends, damage
 }
 
-// lastSent is when Sentinel last accepted an object of the statement, 0 for never.
-const lastSent = `coalesce((SELECT delivery.at FROM send JOIN delivery ON delivery.number = send.delivery WHERE send.object = object.number), 0)`
+// listDeliveries are the deliveries that sends are part of, each once.
+func listDeliveries(sends [][]keptSend) (numbers []int64) {
+	for _, of := range sends {
+		for _, send := range of {
+			numbers = append(numbers, send.Delivery)
+		}
+	}
+	slices.Sort(numbers)
+	return slices.Compact(numbers)
+}
+
+// readDeliveryTimes reads when Sentinel accepted what was sent, by delivery.
+func readDeliveryTimes(ctx context.Context, q querier, sends [][]keptSend) (map[int64]int64, error) {
+	var rows []struct{ Number, At int64 }
+	err := q.SelectContext(ctx, &rows, `SELECT number, at FROM delivery WHERE number IN (SELECT value FROM json_each(?))`, jsonList(listDeliveries(sends)))
+	times := make(map[int64]int64, len(rows))
+	for _, r := range rows {
+		times[r.Number] = r.At
+	}
+	return times, err
+}
 
 // sentBefore is when and by which query an object was sent before the newest of its sends, retirements aside; 0 for never.
 func sentBefore(ctx context.Context, q querier, r *sendRow) (at, query int64, err error) {

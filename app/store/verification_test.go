@@ -73,6 +73,24 @@ func TestRecordedInPages(t *testing.T) {
 	}
 }
 
+// What was sent before the clock was put back may not show in the workspace yet: the latest time counts, not that of the newest send.
+func TestRecordedAfterTheClockWasPutBack(t *testing.T) {
+	f := newFixture(t)
+	f.fill(4)
+	f.now = f.now.Add(-time.Hour)
+	f.fill(3)
+	f.do(second(f.write.Exec(`UPDATE send SET earlier = x'00ff' || earlier WHERE object = 2; DELETE FROM send WHERE object = 3`)))
+	sent := map[int64]int{}
+	for _, r := range f.recordedAll(uuid.Nil, uuid.Max, 3) {
+		if r.Sent != 0 {
+			sent[r.Number] = int(time.UnixMilli(r.Sent).Sub(noon) / time.Minute)
+		}
+	}
+	if diff := cmp.Diff(map[int64]int{1: 0, 2: -60, 4: 0}, sent); diff != "" {
+		t.Errorf("minutes after noon (-want +got):\n%s", diff)
+	}
+}
+
 // Objects that share the first half of their id are not torn apart by a page.
 func TestKeysThatAreShared(t *testing.T) {
 	f := newFixture(t)
