@@ -94,7 +94,9 @@ func (s *server) readEditor(c echo.Context) (*editor, error) {
 		return nil, err
 	}
 	e.draft = d
-	e.arrived, err = d.encodeQueries()
+	if e.isScript() {
+		e.arrived, err = d.encodeQueries()
+	}
 	return e, err
 }
 

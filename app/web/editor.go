@@ -19,7 +19,10 @@ type editor struct {
 	// saved is the list as it stands in the store, under version.
 	saved   []store.Query
 	version string
-	// arrived is the draft as it came, as JSON, in the order that the page shows. What is not changed need not be drawn again.
+	// known are the saved queries, tidied, by their identity: see knownQueries.
+	known map[string]*store.Query
+	// arrived is the draft as it came to the script of a page, as JSON, in the order that the page shows. What is not changed need not be
+	// drawn again.
 	arrived []byte
 	view    templates.Editor
 	status  int
@@ -44,9 +47,25 @@ func (e *editor) addNotice(kind, message string, points ...string) {
 
 // reloadSaved takes over what someone else saved, so that the draft is shown against it.
 func (e *editor) reloadSaved() (err error) {
+	e.known = nil
 	e.saved, e.version, err = e.s.Store.Queries(e.requestContext())
 	return err
 }
+
+// knownQueries are the saved queries as a draft has them.
+func (e *editor) knownQueries() map[string]*store.Query {
+	if e.known == nil {
+		tidied := make([]store.Query, len(e.saved))
+		for i, q := range e.saved {
+			tidied[i] = tidyQuery(q)
+		}
+		e.known = queriesByID(tidied)
+	}
+	return e.known
+}
+
+// isScript says that the script of a page asked, which can go on with a part of it.
+func (e *editor) isScript() bool { return e.c.Request().Header.Get("HX-Request") == "true" }
 
 // renderDraft answers with the page as it stands now, or with the part of it that the page needs. The page carries the
 // draft.
@@ -71,18 +90,18 @@ func (e *editor) renderDraft() error {
 
 // needsWindow says that the page can go on with the window alone: its script asked, and nothing else on it changes.
 func (e *editor) needsWindow(encoded []byte) bool {
-	return e.c.Request().Header.Get("HX-Request") == "true" && bytes.Equal(encoded, e.arrived) && len(e.view.Notices) == 0 && !e.view.Outdated
+	return e.isScript() && bytes.Equal(encoded, e.arrived) && len(e.view.Notices) == 0 && !e.view.Outdated
 }
 
 // queryRows shows the draft, with a mark on what differs from the saved list.
 func (e *editor) queryRows() []templates.Query {
-	known := queriesByID(e.saved)
+	known := e.knownQueries()
 	rows := make([]templates.Query, 0, len(e.draft.Queries))
 	for i, q := range e.draft.Queries {
 		row := e.s.queryRow(q.Key, i, q.Query)
 		if before, found := known[q.ID]; !found {
 			row.Mark = "New"
-		} else if !sameQuery(q.Query, tidyQuery(*before)) {
+		} else if !sameQuery(q.Query, *before) {
 			row.Mark = "Changed"
 		}
 		rows = append(rows, row)

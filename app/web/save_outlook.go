@@ -37,13 +37,13 @@ type saveOutlook struct {
 
 // findChanges tells apart the queries of the draft.
 func (o *saveOutlook) findChanges(e *editor) {
-	known := queriesByID(e.saved)
+	known := e.knownQueries()
 	for _, q := range e.draft.Queries {
 		before, found := known[q.ID]
 		switch {
-		case found && !sameSettings(q.Query, tidyQuery(*before)):
+		case found && !sameSettings(q.Query, *before):
 			o.reread = append(o.reread, q.Query)
-		case !found || !sameSelection(q.Query, tidyQuery(*before)):
+		case !found || !sameSelection(q.Query, *before):
 			o.changed = append(o.changed, q.Query)
 		default:
 			o.same = append(o.same, q.Query)
