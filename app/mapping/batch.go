@@ -147,8 +147,10 @@ func (s *supervisor) endAfterFailure(p *process, reason error) error {
 	return newFault("the mapper %s failed on this indicator: %s", s.description.Name, reason)
 }
 
-// checkAnswer holds every mapper to what the App can send and show. mapper.Serve checks the objects as well; but a
-// mapper may do without it, and checking again costs little.
+// unfitObject begins the problem that stands for an object which cannot be sent.
+const unfitObject = "the mapper made an object that cannot be sent: "
+
+// checkAnswer holds every mapper to what the App can send and show.
 func checkAnswer(a *mapper.Answer) {
 	if len(a.Objects) > maxObjects {
 		*a = failedAnswer("the mapper made %d objects of this indicator, more than %d", len(a.Objects), maxObjects)
@@ -157,7 +159,7 @@ func checkAnswer(a *mapper.Answer) {
 	a.Objects = slices.DeleteFunc(a.Objects, func(o mapper.Object) bool {
 		err := o.Check()
 		if err != nil {
-			a.Problems = append(a.Problems, mapper.UnfitObject+err.Error())
+			a.Problems = append(a.Problems, unfitObject+err.Error())
 		}
 		return err != nil
 	})

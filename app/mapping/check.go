@@ -260,8 +260,8 @@ func (c *checker) checkObjects() {
 		checkAnswer(&held)
 		for n, problem := range held.Problems {
 			switch {
-			case held.Failed || strings.HasPrefix(problem, mapper.UnfitObject):
-				unfit = append(unfit, c.tellCase(i, strings.TrimPrefix(problem, mapper.UnfitObject)))
+			case held.Failed || strings.HasPrefix(problem, unfitObject):
+				unfit = append(unfit, c.tellCase(i, strings.TrimPrefix(problem, unfitObject)))
 			case n >= len(a.Problems):
 				unfit = append(unfit, c.tellCase(i, problem))
 			}

@@ -9,7 +9,8 @@ import (
 	"unicode/utf8"
 
 	"google.golang.org/grpc"
-	"google.golang.org/protobuf/proto"
+	"google.golang.org/grpc/encoding"
+	"google.golang.org/grpc/mem"
 
 	"mssentinel/app/stix"
 	"mssentinel/plugins/mapper"
@@ -19,7 +20,7 @@ import (
 type foreignMapper []byte
 
 func (f foreignMapper) Invoke(_ context.Context, _ string, _, reply any, _ ...grpc.CallOption) error {
-	return proto.Unmarshal(f, reply.(proto.Message))
+	return encoding.GetCodecV2("proto").Unmarshal(mem.BufferSlice{mem.SliceBuffer(f)}, reply)
 }
 
 func (foreignMapper) NewStream(context.Context, *grpc.StreamDesc, string, ...grpc.CallOption) (grpc.ClientStream, error) {

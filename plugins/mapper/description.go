@@ -43,7 +43,7 @@ func (i *Indicator) writeDescription(summary string) string {
 	room -= len(d) - start
 	d = append(d, attributes...)
 	d = appendMostUseful(d, room, i.Attributes, appendAttribute, Attribute.rank)
-	return string(append(append(append(d, end...), link...), '}'))
+	return shareText(append(append(append(d, end...), link...), '}'))
 }
 
 func (i *Indicator) appendScores(dst []byte) []byte {

@@ -58,7 +58,25 @@ func exitWithParent() {
 
 // Register adds the mapper to a gRPC server. Serve does so in a process of its own.
 func Register(s *grpc.Server, m Mapper) {
-	wire.RegisterMapperServer(s, &server{mapper: m})
+	service := wire.Mapper_ServiceDesc
+	service.HandlerType = (*any)(nil)
+	service.Methods = []grpc.MethodDesc{{MethodName: "Describe", Handler: handleDescribe}, {MethodName: "Map", Handler: handleMap}}
+	s.RegisterService(&service, &server{mapper: m})
+}
+
+func handleDescribe(s any, _ context.Context, read func(any) error, _ grpc.UnaryServerInterceptor) (any, error) {
+	if err := read(&wire.DescribeRequest{}); err != nil {
+		return nil, err
+	}
+	return descriptionToWire(s.(*server).mapper.Describe()), nil
+}
+
+func handleMap(s any, ctx context.Context, read func(any) error, _ grpc.UnaryServerInterceptor) (any, error) {
+	var r mapRequest
+	if err := read(&r); err != nil {
+		return nil, err
+	}
+	return s.(*server).mapBatch(ctx, &r)
 }
 
 // grpcPlugin joins the contract to go-plugin.
@@ -77,25 +95,17 @@ func (p *grpcPlugin) GRPCClient(_ context.Context, _ *plugin.GRPCBroker, c *grpc
 }
 
 // server answers the App's calls with a Mapper.
-type server struct {
-	wire.UnimplementedMapperServer
-	mapper Mapper
-}
+type server struct{ mapper Mapper }
 
-func (s *server) Describe(context.Context, *wire.DescribeRequest) (*wire.Description, error) {
-	return descriptionToWire(s.mapper.Describe()), nil
-}
-
-func (s *server) Map(ctx context.Context, r *wire.MapRequest) (*wire.MapResponse, error) {
-	now := time.UnixMilli(r.GetNowMs()).UTC()
-	answers := make([]*wire.Answer, 0, len(r.GetIndicators()))
-	for _, raw := range r.GetIndicators() {
+func (s *server) mapBatch(ctx context.Context, r *mapRequest) (*mapResponse, error) {
+	response := &mapResponse{answers: make([]Answer, 0, len(r.indicators))}
+	for _, raw := range r.indicators {
 		if err := ctx.Err(); err != nil {
 			return nil, err
 		}
-		answers = append(answers, answerToWire(s.mapRecord(raw, now)))
+		response.answers = append(response.answers, s.mapRecord(raw, r.now))
 	}
-	return &wire.MapResponse{Answers: answers}, nil
+	return response, nil
 }
 
 // mapRecord maps a record. A panic costs that record alone.
@@ -109,30 +119,19 @@ func (s *server) mapRecord(raw []byte, now time.Time) (answer Answer) {
 	if err != nil {
 		return failedAnswer("%s", err)
 	}
-	return checkAnswer(ind, s.mapper.Map(ind, now))
+	return completeAnswer(ind, s.mapper.Map(ind, now))
 }
 
-// UnfitObject begins the problem that stands for an object which cannot be sent, whoever finds that: Serve or the App.
-const UnfitObject = "the mapper made an object that cannot be sent: "
-
-// checkAnswer gives the answer without the objects that cannot be sent, which become problems, and with the notes that do not depend
-// on the mapper.
-func checkAnswer(ind *Indicator, a Answer) Answer {
-	var sound []Object
-	for _, o := range a.Objects {
-		if err := o.Check(); err != nil {
-			a.Problems = append(a.Problems, UnfitObject+err.Error())
-			continue
-		}
-		if n := len(o.Pattern); n > stix.MaxMatched {
-			note := fmt.Sprintf("the pattern has %d bytes, more than %d: Sentinel's rules may not match it", n, stix.MaxMatched)
-			a.Notes = append(a.Notes, note)
-		}
-		sound = append(sound, o)
-	}
-	a.Objects = sound
+// completeAnswer adds to the answer of a mapper what does not depend on it. The App checks the objects.
+func completeAnswer(ind *Indicator, a Answer) Answer {
 	if len(a.Objects) == 0 && len(a.Problems) == 0 {
 		return failedAnswer("the mapper gave neither an object nor a reason")
+	}
+	for n := range a.Objects {
+		if size := len(a.Objects[n].Pattern); size > stix.MaxMatched {
+			note := fmt.Sprintf("the pattern has %d bytes, more than %d: Sentinel's rules may not match it", size, stix.MaxMatched)
+			a.Notes = append(a.Notes, note)
+		}
 	}
 	if len(a.Objects) > 0 {
 		a.Notes = append(a.Notes, ind.notes()...)

@@ -5,8 +5,6 @@ import (
 	"errors"
 	"testing"
 	"time"
-
-	"mssentinel/plugins/mapper/wire"
 )
 
 // counter is a mapper that ends its caller with the first indicator.
@@ -28,7 +26,7 @@ func TestBatchEndsWithItsCaller(t *testing.T) {
 	ctx, leave := context.WithCancel(t.Context())
 	c := &counter{leave: leave}
 	record := []byte(`{}`)
-	_, err := (&server{mapper: c}).Map(ctx, &wire.MapRequest{Indicators: [][]byte{record, record, record}})
+	_, err := (&server{mapper: c}).mapBatch(ctx, &mapRequest{indicators: [][]byte{record, record, record}})
 	if !errors.Is(err, context.Canceled) || c.mapped != 1 {
 		t.Errorf("%v after %d indicators", err, c.mapped)
 	}

@@ -74,7 +74,7 @@ func Trim(value string) string {
 // not show. A variation selector shows in the form of what it follows, which is no character of ASCII.
 func isMargin(before, r rune) bool {
 	switch {
-	case r == 0:
+	case r == 0 || r > ' ' && r < unicode.MaxASCII:
 		return false
 	case unicode.IsSpace(r), unicode.IsControl(r), unicode.Is(invisible, r):
 		return true

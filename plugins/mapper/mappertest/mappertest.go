@@ -128,6 +128,9 @@ func mapCases(t *testing.T, client *mapper.Client, cases []input) []output {
 	for n, a := range answers {
 		outputs[n] = output{Case: cases[n].Case, Problems: a.Problems, Notes: a.Notes}
 		for _, o := range a.Objects {
+			if err := o.Check(); err != nil {
+				t.Errorf("%s: the App will not send the object %q: %v", cases[n].Case, o.Pattern, err)
+			}
 			outputs[n].Objects = append(outputs[n].Objects, o.AppendJSON(nil, stix.Envelope{Modified: Now, ValidUntil: Now.Add(TTL)}))
 		}
 	}

@@ -1,0 +1,290 @@
+package mapper
+
+import (
+	"time"
+
+	"google.golang.org/grpc/encoding"
+	"google.golang.org/grpc/encoding/proto"
+	"google.golang.org/grpc/mem"
+
+	"mssentinel/app/text"
+)
+
+// codec writes and reads what Map takes and gives, and leaves every other message to gRPC's own codec. The types that protoc makes
+// of mapper.proto would be one more form of every object, with a copy of each text: with them the contract takes as long as mapping does. A fuzz test
+// compares the two.
+type codec struct{ encoding.CodecV2 }
+
+func init() { encoding.RegisterCodecV2(codec{encoding.GetCodecV2(proto.Name)}) }
+
+// message is one that codec writes and reads.
+type message interface {
+	// estimateSize is how many bytes appendTo will append, or a few more.
+	estimateSize() int
+	appendTo(b []byte) []byte
+	// readFrom keeps the bytes, which must not change any more.
+	readFrom(raw []byte) error
+}
+
+func (c codec) Marshal(v any) (mem.BufferSlice, error) {
+	m, known := v.(message)
+	if !known {
+		return c.CodecV2.Marshal(v)
+	}
+	pool := mem.DefaultBufferPool()
+	buffer := pool.Get(m.estimateSize())
+	*buffer = m.appendTo((*buffer)[:0])
+	return mem.BufferSlice{mem.NewBuffer(buffer, pool)}, nil
+}
+
+func (c codec) Unmarshal(data mem.BufferSlice, v any) error {
+	if m, known := v.(message); known {
+		return m.readFrom(data.Materialize())
+	}
+	return c.CodecV2.Unmarshal(data, v)
+}
+
+// Tags of the fields in mapper.proto.
+const (
+	tagRequestIndicator = 1<<3 | asBytes
+	tagRequestNow       = 2<<3 | asNumber
+
+	tagResponseAnswer = 1<<3 | asBytes
+
+	tagAnswerObject  = 1<<3 | asBytes
+	tagAnswerProblem = 2<<3 | asBytes
+	tagAnswerNote    = 3<<3 | asBytes
+	tagAnswerFailed  = 4<<3 | asNumber
+
+	tagObjectPattern           = 1<<3 | asBytes
+	tagObjectName              = 2<<3 | asBytes
+	tagObjectDescription       = 3<<3 | asBytes
+	tagObjectCreated           = 4<<3 | asNumber
+	tagObjectConfidence        = 5<<3 | asNumber
+	tagObjectLabel             = 6<<3 | asBytes
+	tagObjectKillChainPhase    = 7<<3 | asBytes
+	tagObjectMarkingRef        = 8<<3 | asBytes
+	tagObjectExternalReference = 9<<3 | asBytes
+	tagObjectIndicatorType     = 10<<3 | asBytes
+
+	tagPhaseKillChainName = 1<<3 | asBytes
+	tagPhaseName          = 2<<3 | asBytes
+
+	tagReferenceSourceName = 1<<3 | asBytes
+	tagReferenceURL        = 2<<3 | asBytes
+	tagReferenceExternalID = 3<<3 | asBytes
+)
+
+// mapRequest is the MapRequest of mapper.proto.
+type mapRequest struct {
+	indicators [][]byte
+	now        time.Time
+}
+
+func (r *mapRequest) estimateSize() int {
+	size := 2 * fieldSize
+	for _, raw := range r.indicators {
+		size += fieldSize + len(raw)
+	}
+	return size
+}
+
+func (r *mapRequest) appendTo(b []byte) []byte {
+	for _, raw := range r.indicators {
+		b = appendBytesField(b, tagRequestIndicator, raw)
+	}
+	return appendNumberField(b, tagRequestNow, r.now.UnixMilli())
+}
+
+func (r *mapRequest) readFrom(raw []byte) error {
+	r.now = time.UnixMilli(0).UTC()
+	return readFields(raw, func(f field) error {
+		switch f.tag {
+		case tagRequestIndicator:
+			r.indicators = append(r.indicators, f.bytes)
+		case tagRequestNow:
+			r.now = time.UnixMilli(int64(f.number)).UTC()
+		}
+		return nil
+	})
+}
+
+// mapResponse is the MapResponse of mapper.proto.
+type mapResponse struct {
+	answers []Answer
+	// surplus is how many more answers came than there was room for: they are counted, and not kept.
+	surplus int
+}
+
+func (r *mapResponse) estimateSize() int {
+	size := 0
+	for n := range r.answers {
+		size += estimateAnswer(&r.answers[n])
+	}
+	return size
+}
+
+func (r *mapResponse) appendTo(b []byte) []byte {
+	for n := range r.answers {
+		b = appendMessageField(b, tagResponseAnswer, &r.answers[n], appendAnswer)
+	}
+	return b
+}
+
+// readFrom reads as many answers as there is room for.
+func (r *mapResponse) readFrom(raw []byte) error {
+	return readFields(raw, func(f field) error {
+		switch {
+		case f.tag != tagResponseAnswer:
+			return nil
+		case len(r.answers) == cap(r.answers):
+			r.surplus++
+			return nil
+		}
+		r.answers = append(r.answers, Answer{})
+		return readAnswer(&r.answers[len(r.answers)-1], f.bytes)
+	})
+}
+
+func estimateAnswer(a *Answer) int {
+	size := 2 * fieldSize
+	for n := range a.Objects {
+		o := &a.Objects[n]
+		fields := 8 + len(o.Labels) + len(o.ObjectMarkingRefs) + len(o.IndicatorTypes) + 3*len(o.KillChainPhases) + 4*len(o.ExternalReferences)
+		size += fieldSize*fields + o.TextSize()
+	}
+	for _, list := range [...][]string{a.Problems, a.Notes} {
+		for _, sentence := range list {
+			size += fieldSize + min(len(sentence), maxSentenceBytes)
+		}
+	}
+	return size
+}
+
+func appendAnswer(b []byte, a *Answer) []byte {
+	for n := range a.Objects {
+		b = appendMessageField(b, tagAnswerObject, &a.Objects[n], appendObject)
+	}
+	b = appendTextFields(b, tagAnswerProblem, boundSentences(a.Problems))
+	b = appendTextFields(b, tagAnswerNote, boundSentences(a.Notes))
+	if a.Failed {
+		b = appendNumberField(b, tagAnswerFailed, 1)
+	}
+	return b
+}
+
+// maxSentenceBytes bounds a problem or a note, which may quote a value of any length.
+const maxSentenceBytes = 500
+
+// boundSentences makes problems and notes fit to travel: protobuf refuses a text that is not UTF-8.
+func boundSentences(list []string) []string {
+	var bounded []string
+	for _, s := range list {
+		bounded = append(bounded, text.Cut(s, maxSentenceBytes))
+	}
+	return bounded
+}
+
+func readAnswer(a *Answer, raw []byte) error {
+	return readFields(raw, func(f field) (err error) {
+		switch f.tag {
+		case tagAnswerObject:
+			a.Objects = append(a.Objects, Object{})
+			err = readObject(&a.Objects[len(a.Objects)-1], f.bytes)
+		case tagAnswerProblem:
+			a.Problems, err = f.appendText(a.Problems)
+		case tagAnswerNote:
+			a.Notes, err = f.appendText(a.Notes)
+		case tagAnswerFailed:
+			a.Failed = f.number != 0
+		}
+		return err
+	})
+}
+
+func appendObject(b []byte, o *Object) []byte {
+	b = appendTextField(b, tagObjectPattern, o.Pattern)
+	b = appendTextField(b, tagObjectName, o.Name)
+	b = appendTextField(b, tagObjectDescription, o.Description)
+	b = appendNumberField(b, tagObjectCreated, o.Created.UnixMilli())
+	if o.Confidence != nil {
+		b = appendOptionalField(b, tagObjectConfidence, int64(*o.Confidence))
+	}
+	b = appendTextFields(b, tagObjectLabel, o.Labels)
+	for n := range o.KillChainPhases {
+		b = appendMessageField(b, tagObjectKillChainPhase, &o.KillChainPhases[n], appendPhase)
+	}
+	b = appendTextFields(b, tagObjectMarkingRef, o.ObjectMarkingRefs)
+	for n := range o.ExternalReferences {
+		b = appendMessageField(b, tagObjectExternalReference, &o.ExternalReferences[n], appendReference)
+	}
+	return appendTextFields(b, tagObjectIndicatorType, o.IndicatorTypes)
+}
+
+func readObject(o *Object, raw []byte) error {
+	o.Created = time.UnixMilli(0).UTC()
+	return readFields(raw, func(f field) (err error) {
+		switch f.tag {
+		case tagObjectPattern:
+			o.Pattern, err = f.text()
+		case tagObjectName:
+			o.Name, err = f.text()
+		case tagObjectDescription:
+			o.Description, err = f.text()
+		case tagObjectCreated:
+			o.Created = time.UnixMilli(int64(f.number)).UTC()
+		case tagObjectConfidence:
+			confidence := int(int32(f.number))
+			o.Confidence = &confidence
+		case tagObjectLabel:
+			o.Labels, err = f.appendText(o.Labels)
+		case tagObjectKillChainPhase:
+			o.KillChainPhases = append(o.KillChainPhases, KillChainPhase{})
+			err = readPhase(&o.KillChainPhases[len(o.KillChainPhases)-1], f.bytes)
+		case tagObjectMarkingRef:
+			o.ObjectMarkingRefs, err = f.appendText(o.ObjectMarkingRefs)
+		case tagObjectExternalReference:
+			o.ExternalReferences = append(o.ExternalReferences, ExternalReference{})
+			err = readReference(&o.ExternalReferences[len(o.ExternalReferences)-1], f.bytes)
+		case tagObjectIndicatorType:
+			o.IndicatorTypes, err = f.appendText(o.IndicatorTypes)
+		}
+		return err
+	})
+}
+
+func appendPhase(b []byte, p *KillChainPhase) []byte {
+	return appendTextField(appendTextField(b, tagPhaseKillChainName, p.KillChainName), tagPhaseName, p.PhaseName)
+}
+
+func readPhase(p *KillChainPhase, raw []byte) error {
+	return readFields(raw, func(f field) (err error) {
+		switch f.tag {
+		case tagPhaseKillChainName:
+			p.KillChainName, err = f.text()
+		case tagPhaseName:
+			p.PhaseName, err = f.text()
+		}
+		return err
+	})
+}
+
+func appendReference(b []byte, r *ExternalReference) []byte {
+	b = appendTextField(b, tagReferenceSourceName, r.SourceName)
+	b = appendTextField(b, tagReferenceURL, r.URL)
+	return appendTextField(b, tagReferenceExternalID, r.ExternalID)
+}
+
+func readReference(r *ExternalReference, raw []byte) error {
+	return readFields(raw, func(f field) (err error) {
+		switch f.tag {
+		case tagReferenceSourceName:
+			r.SourceName, err = f.text()
+		case tagReferenceURL:
+			r.URL, err = f.text()
+		case tagReferenceExternalID:
+			r.ExternalID, err = f.text()
+		}
+		return err
+	})
+}

@@ -1,0 +1,238 @@
+package mapper
+
+import (
+	"bytes"
+	"math"
+	"reflect"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"google.golang.org/grpc/encoding"
+	"google.golang.org/grpc/mem"
+	"google.golang.org/protobuf/proto"
+
+	"mssentinel/plugins/mapper/wire"
+)
+
+// fill sets every field to a value of its own, so that one that is forgotten or mixed up on the
+// way is seen. A field that is added later is filled too.
+func fill(t *testing.T, v reflect.Value, n *int) {
+	t.Helper()
+	*n++
+	switch v.Kind() {
+	case reflect.String:
+		v.SetString("text " + strings.Repeat("x", *n))
+	case reflect.Int:
+		v.SetInt(int64(*n))
+	case reflect.Bool:
+		v.SetBool(true)
+	case reflect.Pointer:
+		v.Set(reflect.New(v.Type().Elem()))
+		fill(t, v.Elem(), n)
+	case reflect.Slice:
+		v.Set(reflect.MakeSlice(v.Type(), 2, 2))
+		fill(t, v.Index(0), n)
+		fill(t, v.Index(1), n)
+	case reflect.Struct:
+		if v.Type() == reflect.TypeFor[time.Time]() {
+			v.Set(reflect.ValueOf(time.UnixMilli(1_700_000_000_000 + int64(*n)).UTC()))
+			return
+		}
+		for i := range v.NumField() {
+			fill(t, v.Field(i), n)
+		}
+	default:
+		t.Fatalf("fill knows no %s", v.Type())
+	}
+	if v.IsZero() {
+		t.Fatalf("%s is still zero", v.Type())
+	}
+}
+
+func filled[T any](t *testing.T) T {
+	var v T
+	n := 0
+	fill(t, reflect.ValueOf(&v).Elem(), &n)
+	return v
+}
+
+// marshal gives the bytes of a message as gRPC sends it.
+func marshal(t testing.TB, message any) []byte {
+	t.Helper()
+	data, err := encoding.GetCodecV2("proto").Marshal(message)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer data.Free()
+	return data.Materialize()
+}
+
+// unmarshal reads a message as gRPC does.
+func unmarshal(t testing.TB, raw []byte, message any) {
+	t.Helper()
+	if err := encoding.GetCodecV2("proto").Unmarshal(mem.BufferSlice{mem.SliceBuffer(raw)}, message); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// overTheWire sends an answer and receives it.
+func overTheWire(t *testing.T, a Answer) Answer {
+	t.Helper()
+	got := mapResponse{answers: make([]Answer, 0, 1)}
+	unmarshal(t, marshal(t, &mapResponse{answers: []Answer{a}}), &got)
+	if len(got.answers) != 1 || got.surplus != 0 {
+		t.Fatalf("one answer came as %+v", got)
+	}
+	return got.answers[0]
+}
+
+func TestAnswerRoundTrips(t *testing.T) {
+	want := filled[Answer](t)
+	if diff := cmp.Diff(want, overTheWire(t, want)); diff != "" {
+		t.Error(diff)
+	}
+	if got := overTheWire(t, Answer{}); !reflect.DeepEqual(got, Answer{}) {
+		t.Errorf("an empty answer came back as %+v", got)
+	}
+}
+
+func TestZeroConfidenceIsNotNone(t *testing.T) {
+	zero := 0
+	want := Answer{Objects: []Object{{Confidence: &zero, Created: time.UnixMilli(0).UTC()}, {Created: time.UnixMilli(0).UTC()}}}
+	if diff := cmp.Diff(want, overTheWire(t, want)); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestSentencesCanTravel(t *testing.T) {
+	a := Answer{Problems: []string{"bad \xff\xfe byte", strings.Repeat("ü", 400)}, Notes: []string{"note \xc3"}}
+	want := Answer{Problems: []string{"bad \uFFFD byte", strings.Repeat("ü", 248) + "…"}, Notes: []string{"note \uFFFD"}}
+	if diff := cmp.Diff(want, overTheWire(t, a)); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestDescriptionRoundTrips(t *testing.T) {
+	want := filled[Description](t)
+	var got wire.Description
+	unmarshal(t, marshal(t, descriptionToWire(want)), &got)
+	if diff := cmp.Diff(want, descriptionFromWire(&got)); diff != "" {
+		t.Error(diff)
+	}
+}
+
+// What would not fit into the bytes that a message is given costs a copy of all of it.
+func TestMessagesAreNoLongerThanEstimated(t *testing.T) {
+	long := Answer{Problems: []string{strings.Repeat("ü", 400)}, Objects: []Object{{Pattern: "p"}, {Labels: make([]string, 1000)}}}
+	for _, m := range []message{
+		&mapRequest{indicators: [][]byte{[]byte("{}"), make([]byte, 1<<20)}, now: time.UnixMilli(math.MinInt64)},
+		&mapRequest{}, &mapResponse{answers: make([]Answer, 3)}, &mapResponse{answers: []Answer{filled[Answer](t), long}},
+	} {
+		if size := len(m.appendTo(nil)); size > m.estimateSize() {
+			t.Errorf("%T takes %d bytes, more than %d", m, size, m.estimateSize())
+		}
+	}
+}
+
+// FuzzCodec compares codec with the types that protoc makes of mapper.proto. Both take the same bytes, read the same of them, and
+// write it as the same bytes.
+func FuzzCodec(f *testing.F) {
+	f.Add(marshal(f, recorded["request"]))
+	f.Add(marshal(f, recorded["response"]))
+	f.Add([]byte("\x08\x07\x12\x02\x00\x00\x0a\x04\x0a\x02\x08\x01\xfb\x01\xfc\x01")) // members written as others are, and a group
+	f.Fuzz(func(t *testing.T, raw []byte) {
+		compareRequests(t, raw)
+		compareResponses(t, raw)
+	})
+}
+
+func compareRequests(t *testing.T, raw []byte) {
+	t.Helper()
+	var theirs wire.MapRequest
+	var ours mapRequest
+	theirErr, ourErr := proto.UnmarshalOptions{DiscardUnknown: true}.Unmarshal(raw, &theirs), ours.readFrom(raw)
+	if (theirErr == nil) != (ourErr == nil) {
+		t.Fatalf("%x as a request: protobuf says %v, we %v", raw, theirErr, ourErr)
+	}
+	if ourErr != nil {
+		return
+	}
+	same := len(ours.indicators) == len(theirs.GetIndicators()) && ours.now.UnixMilli() == theirs.GetNowMs()
+	for n := 0; same && n < len(ours.indicators); n++ {
+		same = bytes.Equal(ours.indicators[n], theirs.GetIndicators()[n])
+	}
+	if !same {
+		t.Fatalf("%x is the request %v for protobuf, and %v for us", raw, &theirs, ours)
+	}
+	compareWritten(t, &ours, &theirs)
+}
+
+func compareResponses(t *testing.T, raw []byte) {
+	t.Helper()
+	var theirs wire.MapResponse
+	ours := mapResponse{answers: make([]Answer, 0, len(raw))}
+	theirErr, ourErr := proto.UnmarshalOptions{DiscardUnknown: true}.Unmarshal(raw, &theirs), ours.readFrom(raw)
+	if (theirErr == nil) != (ourErr == nil) {
+		t.Fatalf("%x as a response: protobuf says %v, we %v", raw, theirErr, ourErr)
+	}
+	if ourErr != nil {
+		return
+	}
+	want := make([]Answer, 0, len(theirs.GetAnswers()))
+	for _, a := range theirs.GetAnswers() {
+		want = append(want, answerFromWire(a))
+		a.Problems, a.Notes = boundSentences(a.Problems), boundSentences(a.Notes)
+	}
+	if diff := cmp.Diff(want, ours.answers); diff != "" {
+		t.Fatalf("%x is another response for protobuf (-) and for us (+): %s", raw, diff)
+	}
+	compareWritten(t, &ours, &theirs)
+}
+
+// compareWritten compares the bytes that both write of a message. They write its members in the order of their numbers, and leave
+// out what is zero.
+func compareWritten(t *testing.T, ours message, theirs proto.Message) {
+	t.Helper()
+	want, err := proto.MarshalOptions{Deterministic: true}.Marshal(theirs)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := marshal(t, ours); !bytes.Equal(got, want) {
+		t.Fatalf("%v is written as\n%x, and protobuf writes\n%x", theirs, got, want)
+	}
+}
+// answerFromWire is an answer as protobuf reads it.
+func answerFromWire(w *wire.Answer) Answer {
+	a := Answer{Problems: w.GetProblems(), Notes: w.GetNotes(), Failed: w.GetFailed()}
+	if len(w.GetObjects()) > 0 {
+		a.Objects = make([]Object, len(w.GetObjects()))
+	}
+	for i, o := range w.GetObjects() {
+		objectFromWire(&a.Objects[i], o)
+	}
+	return a
+}
+func objectFromWire(o *Object, w *wire.Object) {
+	*o = Object{
+		Pattern:           w.GetPattern(),
+		Name:              w.GetName(),
+		Description:       w.GetDescription(),
+		Created:           time.UnixMilli(w.GetCreatedMs()).UTC(),
+		Labels:            w.GetLabels(),
+		ObjectMarkingRefs: w.GetObjectMarkingRefs(),
+		IndicatorTypes:    w.GetIndicatorTypes(),
+	}
+	if w.Confidence != nil {
+		confidence := int(w.GetConfidence())
+		o.Confidence = &confidence
+	}
+	for _, p := range w.GetKillChainPhases() {
+		o.KillChainPhases = append(o.KillChainPhases, KillChainPhase{KillChainName: p.GetKillChainName(), PhaseName: p.GetPhaseName()})
+	}
+	for _, r := range w.GetExternalReferences() {
+		o.ExternalReferences = append(o.ExternalReferences,
+			ExternalReference{SourceName: r.GetSourceName(), URL: r.GetUrl(), ExternalID: r.GetExternalId()})
+	}
+}
