@@ -203,6 +203,7 @@ func compareWritten(t *testing.T, ours message, theirs proto.Message) {
 		t.Fatalf("%v is written as\n%x, and protobuf writes\n%x", theirs, got, want)
 	}
 }
+
 // answerFromWire is an answer as protobuf reads it.
 func answerFromWire(w *wire.Answer) Answer {
 	a := Answer{Problems: w.GetProblems(), Notes: w.GetNotes(), Failed: w.GetFailed()}
