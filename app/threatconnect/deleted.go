@@ -34,7 +34,7 @@ func (c *Client) Deleted(ctx context.Context, owner string, since time.Time, han
 	for range maxDeletedPages {
 		var page answer
 		err := c.retryRequest(ctx, background, func(ctx context.Context) (err error) {
-			page, err = c.tryList(ctx, r, 0)
+			page, err = c.tryList(ctx, r, new(bytes.Buffer))
 			return err
 		})
 		if err != nil {

@@ -1,6 +1,7 @@
 package threatconnect
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"slices"
@@ -34,7 +35,7 @@ func (c *Client) Download(
 }
 
 func (c *Client) newReader(s Selection, fields []string) *reader {
-	return &reader{client: c, Selection: s, fields: fields, size: pageSize{limit: firstRows}, policy: background}
+	return &reader{client: c, Selection: s, fields: fields, size: pageSize{limit: firstRows}, policy: background, body: new(bytes.Buffer)}
 }
 
 // First reads the first n indicators of a query, 1 to 10,000, in the user's order, and the total. Errors are those of

@@ -134,7 +134,7 @@ func FuzzRefusal(f *testing.F) {
 		header := http.Header{"Content-Type": {contentType}, "Location": {location}}
 		c := New(Options{BaseURL: "https://example.com/api", AccessID: testID, SecretKey: func() string { return testSecret },
 			Transport: answering{status, header, body}})
-		a, err := c.tryList(t.Context(), newRequest("/v3/indicators", nil), 0)
+		a, err := c.tryList(t.Context(), newRequest("/v3/indicators", nil), new(bytes.Buffer))
 		if err == nil {
 			if status/100 != 2 || !a.hasList || a.status != "Success" {
 				t.Fatalf("status %d and %q passed for a list", status, body)

@@ -82,7 +82,7 @@ func (c *Client) postNotification(ctx context.Context, body []byte) error {
 		return err
 	}
 	defer resp.Body.Close()
-	text, err := readBody(resp, 0)
+	text, err := readBody(resp, new(bytes.Buffer))
 	if err != nil {
 		return err
 	}

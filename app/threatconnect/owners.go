@@ -1,6 +1,7 @@
 package threatconnect
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"fmt"
@@ -62,7 +63,7 @@ func (c *Client) readOwners(ctx context.Context, start int) (page answer, err er
 	params := url.Values{"resultStart": {strconv.Itoa(start)}, "resultLimit": {strconv.Itoa(ownersPerPage)}}
 	r := newRequest("/v3/security/owners", params)
 	err = c.retryRequest(ctx, interactive, func(ctx context.Context) (err error) {
-		page, err = c.tryList(ctx, r, 0)
+		page, err = c.tryList(ctx, r, new(bytes.Buffer))
 		return err
 	})
 	return page, err

@@ -1,6 +1,7 @@
 package threatconnect
 
 import (
+	"bytes"
 	"strconv"
 	"strings"
 	"time"
@@ -16,7 +17,7 @@ type Indicator struct {
 	Type         string
 	Owner        string
 	LastModified time.Time // UTC
-	// Raw is the JSON as ThreatConnect wrote it. It shares the memory of its page: keeping one keeps all.
+	// Raw is the JSON as ThreatConnect wrote it.
 	Raw []byte
 	// LeftOut are the fields without which the indicator was read, since it could not be read with them.
 	LeftOut []string
@@ -78,12 +79,13 @@ func (a *answer) setMember(name string, value []byte) {
 	}
 }
 
-// parseIndicators reads the items of the data.
+// parseIndicators copies the items of the data, and reads them: the memory of an indicator is free when it is through, and not when
+// all of its page are.
 func (a answer) parseIndicators() []Indicator {
 	list := make([]Indicator, len(a.items))
 	names := nameCache{}
 	for n, item := range a.items {
-		list[n].Raw = item
+		list[n].Raw = bytes.Clone(item)
 		list[n].readMembers(item, names)
 	}
 	return list

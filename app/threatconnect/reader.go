@@ -1,6 +1,7 @@
 package threatconnect
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -25,6 +26,8 @@ type reader struct {
 	fields []string
 	size   pageSize
 	policy retryPolicy
+	// body has the answer that is read, one after the other.
+	body *bytes.Buffer
 }
 
 // pageRequest says which rows of its selection a reader asks for.
@@ -135,16 +138,19 @@ func (r *reader) probeFields(ctx context.Context, q pageRequest) ([]string, erro
 
 // fetchPage reads a page as the fields are, in smaller ones from try to try when it is too much for ThreatConnect.
 func (r *reader) fetchPage(ctx context.Context, q pageRequest) (pageAnswer, error) {
+	if r.body.Cap() > 2*pageBytes { // of a row that was
+		*r.body = bytes.Buffer{}
+	}
 	var p pageAnswer
 	sawUnreadable, alone := false, false
 	err := r.client.retryRequest(ctx, r.policy, func(ctx context.Context) error {
 		began := time.Now()
 		request := newRequest(indicatorsPath, r.buildParams(q))
-		a, err := r.client.tryList(ctx, request, r.size.expectedBytes())
+		a, err := r.client.tryList(ctx, request, r.body)
 		for errors.Is(err, errTooLarge) && r.size.limit > 1 { // no use to wait
 			r.size.shrinkAfter(err)
 			request = newRequest(indicatorsPath, r.buildParams(q))
-			a, err = r.client.tryList(ctx, request, r.size.expectedBytes())
+			a, err = r.client.tryList(ctx, request, r.body)
 		}
 		if err != nil {
 			alone = r.size.limit == 1 && r.mayBeRow(err)
@@ -263,9 +269,4 @@ func (s *pageSize) shrinkAfter(err error) {
 	case mayBeRow(err):
 		s.limit = max(s.limit/4, 1)
 	}
-}
-
-// expectedBytes foresees the size of the next page, with some more for rows that are larger.
-func (s *pageSize) expectedBytes() int {
-	return min(s.limit*s.rowBytes*9/8, 2*pageBytes)
 }

@@ -122,12 +122,11 @@ func bodyValue(name string, values []string) any {
 	return values[0]
 }
 
-// tryRequest makes one try, and explains why there is no answer. expectedBytes is the size of the answer as far as it
-// can be foreseen.
-func (c *Client) tryRequest(ctx context.Context, r request, expectedBytes int) (answer, error) {
+// tryRequest makes one try, and explains why there is no answer. The answer shares the memory of body.
+func (c *Client) tryRequest(ctx context.Context, r request, body *bytes.Buffer) (answer, error) {
 	try, cancel := context.WithTimeout(ctx, tryTimeout)
 	defer cancel()
-	a, err := c.sendRequest(try, r, expectedBytes)
+	a, err := c.sendRequest(try, r, body)
 	if err == nil {
 		return a, nil
 	}
@@ -144,8 +143,8 @@ func (c *Client) tryRequest(ctx context.Context, r request, expectedBytes int) (
 }
 
 // tryList makes one try for an answer whose data is a list. No list at all must not pass for an empty one.
-func (c *Client) tryList(ctx context.Context, r request, expectedBytes int) (answer, error) {
-	a, err := c.tryRequest(ctx, r, expectedBytes)
+func (c *Client) tryList(ctx context.Context, r request, body *bytes.Buffer) (answer, error) {
+	a, err := c.tryRequest(ctx, r, body)
 	if err == nil && !a.hasList {
 		err = c.explainFailure(errDamaged)
 	}
@@ -172,7 +171,7 @@ func (c *Client) buildRequest(ctx context.Context, r request) (*http.Request, er
 	return req, nil
 }
 
-func (c *Client) sendRequest(ctx context.Context, r request, expectedBytes int) (answer, error) {
+func (c *Client) sendRequest(ctx context.Context, r request, body *bytes.Buffer) (answer, error) {
 	req, err := c.buildRequest(ctx, r)
 	if err != nil {
 		return answer{}, err
@@ -185,21 +184,21 @@ func (c *Client) sendRequest(ctx context.Context, r request, expectedBytes int) 
 		return answer{}, err
 	}
 	defer resp.Body.Close()
-	body, err := readBody(resp, expectedBytes)
+	text, err := readBody(resp, body)
 	if err != nil {
 		return answer{}, err
 	}
-	return c.checkAnswer(resp, body)
+	return c.checkAnswer(resp, text)
 }
 
 // byteOrderMark stands before the JSON of some servers and proxies. It is no part of the text
 // (app/docs/threatconnect.md#answers).
 var byteOrderMark = []byte("\uFEFF")
 
-// readBody reads a body into one buffer, which a page of indicators then shares. A byte order mark is skipped.
-func readBody(resp *http.Response, expectedBytes int) ([]byte, error) {
-	size := max(expectedBytes, int(resp.ContentLength), 4<<10)
-	body := bytes.NewBuffer(make([]byte, 0, min(size, maxAnswerBytes)+bytes.MinRead))
+// readBody reads a body into a buffer, whose memory the text shares. A byte order mark is skipped.
+func readBody(resp *http.Response, body *bytes.Buffer) (text []byte, err error) {
+	body.Reset()
+	body.Grow(min(max(int(resp.ContentLength), 4<<10), maxAnswerBytes) + bytes.MinRead)
 	if _, err := body.ReadFrom(io.LimitReader(resp.Body, maxAnswerBytes+1)); err != nil {
 		return nil, fmt.Errorf("read the answer: %w", err)
 	}
