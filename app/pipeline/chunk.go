@@ -12,7 +12,7 @@ import (
 
 // chunkSize is how many indicators go through Convert together: enough for a transaction to be worth its while, few
 // enough for a handful of them to fit into memory.
-const chunkSize = 1000
+const chunkSize = 500
 
 // chunk is a part of a page on its way through Convert. Chunks keep their order. One without indicators is a marker:
 // its sender waits until all chunks that it sent before are through.

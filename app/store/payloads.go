@@ -26,7 +26,7 @@ const maxRoom = 4 << 20
 // pack compresses lines, which it keeps as room for the next block. What it returns is good until then.
 func (p *packer) pack(lines []byte) (packed []byte, err error) {
 	if p.encoder == nil {
-		p.encoder, err = zstd.NewWriter(nil, zstd.WithEncoderLevel(zstd.SpeedFastest), zstd.WithEncoderConcurrency(1), zstd.WithWindowSize(1<<20))
+		p.encoder, err = zstd.NewWriter(nil, zstd.WithEncoderLevel(zstd.SpeedFastest), zstd.WithEncoderConcurrency(1), zstd.WithWindowSize(1<<18))
 		if err != nil {
 			return nil, fmt.Errorf("preparing to compress: %w", err)
 		}

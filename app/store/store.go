@@ -265,7 +265,7 @@ type connector struct {
 
 // The uses of a connection.
 var (
-	writing = url.Values{"mode": {"rw"}, "_journal": {"WAL"}, "_auto_vacuum": {"incremental"}, "_cache_size": {"-16000"}}
+	writing = url.Values{"mode": {"rw"}, "_journal": {"WAL"}, "_auto_vacuum": {"incremental"}, "_cache_size": {"-8000"}}
 	reading = url.Values{"mode": {"ro"}, "_cache_size": {"-2000"}}
 	// mending undoes what a crash left half-done, as every program that opens the file for writing does.
 	mending = url.Values{"mode": {"rw"}, "_query_only": {"on"}}

@@ -438,9 +438,9 @@ func TestPageSize(t *testing.T) {
 		{"slow", 1000, 2*time.Minute + 1, 1000, 500, 500},
 		{"slow with one row", 1, 3 * time.Minute, 1, 500, 1},
 		{"from one on", 1, time.Second, 1, 500, 2},
-		{"at the most", 9000, time.Second, 9000, 400, 10000},
-		{"bounded by bytes", 9000, time.Second, 9000, 2300, 4 << 20 / 2300},
-		{"huge rows", 1000, time.Second, 1000, 100 << 10, 40},
+		{"at the most", 9000, time.Second, 9000, 200, 10000},
+		{"bounded by bytes", 9000, time.Second, 9000, 2300, 2 << 20 / 2300},
+		{"huge rows", 1000, time.Second, 1000, 100 << 10, 20},
 		{"rows larger than a page", 10, time.Second, 10, 9 << 20, 1},
 		{"empty", 1000, time.Second, 0, 0, 1000},
 	} {

@@ -222,7 +222,7 @@ const (
 	firstRows = 1000
 	maxRows   = 10000
 	// pageBytes is the size that pages grow towards. A few of them are in memory at a time.
-	pageBytes = 4 << 20
+	pageBytes = 2 << 20
 
 	slowPage = 2 * time.Minute
 	fastPage = 30 * time.Second

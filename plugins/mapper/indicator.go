@@ -204,10 +204,10 @@ func readElements[T any](p *parser, set func(element *T, name string)) []T {
 			return
 		}
 		var element T
-		for name := range p.Members {
-			set(&element, p.readScalar(name))
-		}
 		list = append(list, element)
+		for name := range p.Members {
+			set(&list[len(list)-1], p.readScalar(name))
+		}
 	})
 	return list
 }
