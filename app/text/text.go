@@ -35,7 +35,7 @@ func mayBeHidden(r rune) bool { return r < ' ' || r > '~' }
 // isHidden tells the characters that [Visible] replaces.
 func isHidden(r rune) bool {
 	switch {
-	case r == '\t', r == '\n', r == '\u200C', r == '\u200D':
+	case !mayBeHidden(r), r == '\t', r == '\n', r == '\u200C', r == '\u200D':
 		return false
 	case r == '\u2028', r == '\u2029':
 		return true

@@ -60,13 +60,20 @@ func (c *Client) Deleted(ctx context.Context, owner string, since time.Time, han
 func parseDeleted(items [][]byte) []Deleted {
 	page := make([]Deleted, 0, len(items))
 	for _, item := range items {
-		row := readScalars(item)
-		page = append(page, Deleted{
-			Owner:     row["ownerName"],
-			Type:      row["type"],
-			Summary:   row["summary"],
-			DateAdded: parseDate(row["dateAdded"]),
-		})
+		var d Deleted
+		for name, value := range scalars(item) {
+			switch name {
+			case "ownerName":
+				d.Owner = value
+			case "type":
+				d.Type = value
+			case "summary":
+				d.Summary = value
+			case "dateAdded":
+				d.DateAdded = parseDate(value)
+			}
+		}
+		page = append(page, d)
 	}
 	return page
 }

@@ -71,7 +71,18 @@ func (c *Client) readOwners(ctx context.Context, start int) (page answer, err er
 
 // parseOwner also tells whether the owner has a name, and indicators that the API user may read.
 func parseOwner(item []byte) (o Owner, readable bool) {
-	row := readScalars(item)
-	o = Owner{ID: parseInteger(row["id"], 0), Name: row["name"], Type: row["type"]}
-	return o, o.Name != "" && !strings.EqualFold(row["permIndicator"], "NONE")
+	permission := ""
+	for name, value := range scalars(item) {
+		switch name {
+		case "id":
+			o.ID = parseInteger(value, 0)
+		case "name":
+			o.Name = value
+		case "type":
+			o.Type = value
+		case "permIndicator":
+			permission = value
+		}
+	}
+	return o, o.Name != "" && !strings.EqualFold(permission, "NONE")
 }

@@ -2,6 +2,7 @@ package threatconnect
 
 import (
 	"bytes"
+	"iter"
 	"strconv"
 	"strings"
 	"time"
@@ -135,15 +136,18 @@ func (c nameCache) lookUp(value []byte) string {
 	return name
 }
 
-// readScalars gives the members of a record that are no objects and lists, as text; for rows that are few and small.
-func readScalars(record []byte) map[string]string {
-	members := map[string]string{}
-	s := jsonscan.New(record)
-	for name := range s.Members {
-		value := s.Skip()
-		members[jsonscan.Text(string(record[name.Start:name.End]))] = jsonscan.Text(string(record[value.Start:value.End]))
+// scalars goes through the members of a record, with their values as text: "" for an object or a list.
+func scalars(record []byte) iter.Seq2[string, string] {
+	return func(yield func(name, value string) bool) {
+		text := string(record)
+		s := jsonscan.New(record)
+		for name := range s.Members {
+			value := s.Skip()
+			if !yield(jsonscan.Text(text[name.Start:name.End]), jsonscan.Text(text[value.Start:value.End])) {
+				return
+			}
+		}
 	}
-	return members
 }
 
 // parseInteger reads an integer exactly, beyond 2^53 too.

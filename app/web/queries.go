@@ -69,7 +69,8 @@ func selectionKey(q store.Query) string {
 	key := make([]byte, 0, 256)
 	for _, names := range [][]string{q.Owners, q.Types} {
 		if !slices.IsSorted(names) {
-			names = slices.Sorted(slices.Values(names))
+			names = slices.Clone(names)
+			slices.Sort(names)
 		}
 		key = appendWords(key, names)
 	}
