@@ -226,7 +226,9 @@ func TestSavingFaults(t *testing.T) {
 	w.mustHaveDone(t)
 }
 
-func TestThreatConnectAway(t *testing.T) {
+func TestThreatConnectAway(t *testing.T) { synctest.Test(t, testThreatConnectAway) }
+
+func testThreatConnectAway(t *testing.T) {
 	w := twoSaved()
 	away := errors.New("ThreatConnect at tc.example gives no usable answer: connection refused. Check the network")
 	w.count = func(context.Context, threatconnect.Query) (int64, error) { return 0, away }
@@ -246,6 +248,10 @@ func TestThreatConnectAway(t *testing.T) {
 	v.sees("ThreatConnect could not be asked about this query. It is checked again when you save.", "New")
 
 	w.owners = func(context.Context) ([]threatconnect.Owner, error) { return nil, away }
+	v.press("Edit query 1")
+	v.misses("The owners cannot be listed") // they were a moment ago
+	v.press("Cancel")
+	time.Sleep(ownersFresh)
 	v.press("Edit query 1")
 	v.sees("The owners cannot be listed: ThreatConnect at tc.example")
 	v.find("owner that was listed last", func(n *html.Node) bool { return attr(n, "name") == "owner" && attr(n, "value") == "Common Community" })

@@ -17,12 +17,11 @@ import (
 	"mssentinel/templates"
 )
 
-// openForm opens the window of one query, with the owners that there are now or, when they cannot be listed, that there
-// were.
+// openForm opens the window of one query, with the owners that there are or, when they cannot be listed, that there were.
 func (e *editor) openForm(key string, q store.Query) {
-	owners, err := e.s.listOwners(e.requestContext())
+	owners, err := e.s.freshOwners(e.requestContext())
 	if last := e.s.owners.Load(); err != nil && last != nil {
-		owners = *last
+		owners = last.names
 	}
 	e.fillForm(key, q, owners, err)
 }

@@ -179,8 +179,8 @@ type server struct {
 	Options
 	started time.Time
 	echo    doctor.Echo
-	// owners are the names of the owners as ThreatConnect listed them last; nil before the first answer.
-	owners atomic.Pointer[[]string]
+	// owners are what ThreatConnect listed last; nil before the first answer.
+	owners atomic.Pointer[ownerList]
 	held   heldCache
 	tests  connectionTests
 	// hasUpdated: an update was complete once, so that nobody needs the first steps any more.

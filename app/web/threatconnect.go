@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"slices"
 	"sync"
+	"time"
 
 	"golang.org/x/sync/errgroup"
 
@@ -34,15 +35,32 @@ func (s *server) listOwners(ctx context.Context) ([]string, error) {
 	for _, owner := range owners {
 		names = append(names, owner.Name)
 	}
-	s.owners.Store(&names)
+	s.owners.Store(&ownerList{names: names, at: time.Now()})
 	return names, nil
+}
+
+// ownerList are the names of the owners as ThreatConnect listed them at a time.
+type ownerList struct {
+	names []string
+	at    time.Time
+}
+
+// ownersFresh is how long a list of owners does for the windows of queries, of which an operator opens one after the other.
+const ownersFresh = 30 * time.Second
+
+// freshOwners are the owners of a moment ago, or of now.
+func (s *server) freshOwners(ctx context.Context) ([]string, error) {
+	if last := s.owners.Load(); last != nil && time.Since(last.at) < ownersFresh {
+		return last.names, nil
+	}
+	return s.listOwners(ctx)
 }
 
 // lastOwners are the owners as ThreatConnect listed them last, so that it is not asked whenever the query window is
 // redrawn.
 func (s *server) lastOwners(ctx context.Context) ([]string, error) {
-	if names := s.owners.Load(); names != nil {
-		return *names, nil
+	if last := s.owners.Load(); last != nil {
+		return last.names, nil
 	}
 	return s.listOwners(ctx)
 }
