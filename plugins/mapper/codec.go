@@ -192,9 +192,9 @@ func readAnswer(a *Answer, raw []byte) error {
 			a.Objects = append(a.Objects, Object{})
 			err = readObject(&a.Objects[len(a.Objects)-1], f.bytes)
 		case tagAnswerProblem:
-			a.Problems, err = f.appendText(a.Problems)
+			a.Problems = append(a.Problems, f.text())
 		case tagAnswerNote:
-			a.Notes, err = f.appendText(a.Notes)
+			a.Notes = append(a.Notes, f.text())
 		case tagAnswerFailed:
 			a.Failed = f.number != 0
 		}
@@ -226,28 +226,28 @@ func readObject(o *Object, raw []byte) error {
 	return readFields(raw, func(f field) (err error) {
 		switch f.tag {
 		case tagObjectPattern:
-			o.Pattern, err = f.text()
+			o.Pattern = f.text()
 		case tagObjectName:
-			o.Name, err = f.text()
+			o.Name = f.text()
 		case tagObjectDescription:
-			o.Description, err = f.text()
+			o.Description = f.text()
 		case tagObjectCreated:
 			o.Created = time.UnixMilli(int64(f.number)).UTC()
 		case tagObjectConfidence:
 			confidence := int(int32(f.number))
 			o.Confidence = &confidence
 		case tagObjectLabel:
-			o.Labels, err = f.appendText(o.Labels)
+			o.Labels = append(o.Labels, f.text())
 		case tagObjectKillChainPhase:
 			o.KillChainPhases = append(o.KillChainPhases, KillChainPhase{})
 			err = readPhase(&o.KillChainPhases[len(o.KillChainPhases)-1], f.bytes)
 		case tagObjectMarkingRef:
-			o.ObjectMarkingRefs, err = f.appendText(o.ObjectMarkingRefs)
+			o.ObjectMarkingRefs = append(o.ObjectMarkingRefs, f.text())
 		case tagObjectExternalReference:
 			o.ExternalReferences = append(o.ExternalReferences, ExternalReference{})
 			err = readReference(&o.ExternalReferences[len(o.ExternalReferences)-1], f.bytes)
 		case tagObjectIndicatorType:
-			o.IndicatorTypes, err = f.appendText(o.IndicatorTypes)
+			o.IndicatorTypes = append(o.IndicatorTypes, f.text())
 		}
 		return err
 	})
@@ -258,14 +258,14 @@ func appendPhase(b []byte, p *KillChainPhase) []byte {
 }
 
 func readPhase(p *KillChainPhase, raw []byte) error {
-	return readFields(raw, func(f field) (err error) {
+	return readFields(raw, func(f field) error {
 		switch f.tag {
 		case tagPhaseKillChainName:
-			p.KillChainName, err = f.text()
+			p.KillChainName = f.text()
 		case tagPhaseName:
-			p.PhaseName, err = f.text()
+			p.PhaseName = f.text()
 		}
-		return err
+		return nil
 	})
 }
 
@@ -276,15 +276,15 @@ func appendReference(b []byte, r *ExternalReference) []byte {
 }
 
 func readReference(r *ExternalReference, raw []byte) error {
-	return readFields(raw, func(f field) (err error) {
+	return readFields(raw, func(f field) error {
 		switch f.tag {
 		case tagReferenceSourceName:
-			r.SourceName, err = f.text()
+			r.SourceName = f.text()
 		case tagReferenceURL:
-			r.URL, err = f.text()
+			r.URL = f.text()
 		case tagReferenceExternalID:
-			r.ExternalID, err = f.text()
+			r.ExternalID = f.text()
 		}
-		return err
+		return nil
 	})
 }

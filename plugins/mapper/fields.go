@@ -2,7 +2,6 @@ package mapper
 
 import (
 	"errors"
-	"unicode/utf8"
 	"unsafe"
 
 	"google.golang.org/protobuf/encoding/protowire"
@@ -65,18 +64,9 @@ func readField(raw []byte) (f field, size int) {
 	return f, start + size
 }
 
-// text is a text that shares the memory of the message.
-func (f field) text() (string, error) {
-	if !utf8.Valid(f.bytes) {
-		return "", errors.New("a text is not valid UTF-8")
-	}
-	return shareText(f.bytes), nil
-}
-
-func (f field) appendText(list []string) ([]string, error) {
-	text, err := f.text()
-	return append(list, text), err
-}
+// text is a text that shares the memory of the message. Whether it is UTF-8, as protobuf wants it, is for whoever checks what it
+// belongs to: an object that cannot be sent must not cost the others of its message.
+func (f field) text() string { return shareText(f.bytes) }
 
 // shareText gives bytes as a text without a copy: they must not change as long as it is used.
 func shareText(b []byte) string { return unsafe.String(unsafe.SliceData(b), len(b)) }
