@@ -11,6 +11,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"google.golang.org/grpc/encoding"
 	"google.golang.org/grpc/mem"
+	"google.golang.org/protobuf/encoding/protowire"
 	"google.golang.org/protobuf/proto"
 
 	"mssentinel/plugins/mapper/wire"
@@ -123,16 +124,27 @@ func TestDescriptionRoundTrips(t *testing.T) {
 	}
 }
 
-// What would not fit into the bytes that a message is given costs a copy of all of it.
-func TestMessagesAreNoLongerThanEstimated(t *testing.T) {
+// What would not fit into the bytes that a message is given costs a copy of all of it, and what is left of them is of no use.
+func TestMessagesAreAsLongAsEstimated(t *testing.T) {
 	long := Answer{Problems: []string{strings.Repeat("ü", 400)}, Objects: []Object{{Pattern: "p"}, {Labels: make([]string, 1000)}}}
 	for _, m := range []message{
 		&mapRequest{indicators: [][]byte{[]byte("{}"), make([]byte, 1<<20)}, now: time.UnixMilli(math.MinInt64)},
 		&mapRequest{}, &mapResponse{answers: make([]Answer, 3)}, &mapResponse{answers: []Answer{filled[Answer](t), long}},
+		&mapResponse{answers: []Answer{{Notes: []string{strings.Repeat("n", 400)}}}}, &mapResponse{answers: []Answer{{Problems: []string{"no"}}}},
 	} {
-		if size := len(m.appendTo(nil)); size > m.estimateSize() {
-			t.Errorf("%T takes %d bytes, more than %d", m, size, m.estimateSize())
+		size, estimate := len(m.appendTo(nil)), m.estimateSize()
+		if size > estimate || size < 100 && estimate > 200 {
+			t.Errorf("%T takes %d bytes, and is given %d", m, size, estimate)
 		}
+	}
+}
+
+// More answers than there is room for are counted alone, so that no mapper fills the App's memory with them.
+func TestSurplusAnswersAreCounted(t *testing.T) {
+	got := mapResponse{answers: make([]Answer, 0, 1)}
+	unmarshal(t, marshal(t, &mapResponse{answers: make([]Answer, 3)}), &got)
+	if len(got.answers) != 1 || got.surplus != 2 {
+		t.Errorf("of three answers %d came, and %d were too many", len(got.answers), got.surplus)
 	}
 }
 
@@ -152,6 +164,11 @@ func TestTextsThatAreNoUTF8Arrive(t *testing.T) {
 func FuzzCodec(f *testing.F) {
 	f.Add(marshal(f, recorded["request"]))
 	f.Add(marshal(f, recorded["response"]))
+	f.Add([]byte("\x0d\x0a\x00\x0a\x00\x09\x0a\x00\x0a\x00\x0a\x00\x0a\x00")) // fixed numbers that look like answers
+	f.Add([]byte("\x0a\x00\x08"))                                             // a tag without its value
+	for _, number := range []protowire.Number{protowire.MaxValidNumber, protowire.MaxValidNumber + 1} {
+		f.Add(protowire.AppendVarint(protowire.AppendVarint(nil, uint64(number)<<3), 1))
+	}
 	f.Add([]byte("\x08\x07\x12\x02\x00\x00\x0a\x04\x0a\x02\x08\x01\xfb\x01\xfc\x01")) // members written as others are, and a group
 	f.Fuzz(func(t *testing.T, raw []byte) {
 		compareRequests(t, raw)
