@@ -11,8 +11,8 @@ import (
 )
 
 // codec writes and reads what Map takes and gives, and leaves every other message to gRPC's own codec. The types that protoc makes
-// of mapper.proto would be one more form of every object, with a copy of each text: with them the contract takes as long as mapping does. A fuzz test
-// compares the two.
+// of mapper.proto would be one more form of every object, with a copy of each text: with them the contract takes as long as mapping
+// does. A fuzz test compares the two.
 type codec struct{ encoding.CodecV2 }
 
 func init() { encoding.RegisterCodecV2(codec{encoding.GetCodecV2(proto.Name)}) }
