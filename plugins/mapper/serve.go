@@ -58,6 +58,7 @@ func exitWithParent() {
 
 // Register adds the mapper to a gRPC server. Serve does so in a process of its own.
 func Register(s *grpc.Server, m Mapper) {
+	// The service of mapper.proto, with methods that take and give what codec reads and writes.
 	service := wire.Mapper_ServiceDesc
 	service.HandlerType = (*any)(nil)
 	service.Methods = []grpc.MethodDesc{{MethodName: "Describe", Handler: handleDescribe}, {MethodName: "Map", Handler: handleMap}}
