@@ -1,6 +1,7 @@
 package mapper
 
 import (
+	"math"
 	"time"
 
 	"google.golang.org/grpc/encoding"
@@ -208,7 +209,8 @@ func appendObject(b []byte, o *Object) []byte {
 	b = appendTextField(b, tagObjectDescription, o.Description)
 	b = appendNumberField(b, tagObjectCreated, o.Created.UnixMilli())
 	if o.Confidence != nil {
-		b = appendOptionalField(b, tagObjectConfidence, int64(*o.Confidence))
+		fitting := min(max(*o.Confidence, math.MinInt32), math.MaxInt32) // what lies beyond is refused as that is
+		b = appendOptionalField(b, tagObjectConfidence, int64(fitting))
 	}
 	b = appendTextFields(b, tagObjectLabel, o.Labels)
 	for n := range o.KillChainPhases {

@@ -107,6 +107,16 @@ func TestZeroConfidenceIsNotNone(t *testing.T) {
 	}
 }
 
+// A confidence that does not fit into the message must not arrive as another one that can be sent.
+func TestLargeConfidenceIsNoOther(t *testing.T) {
+	for _, confidence := range []int{1<<32 + 50, -1<<32 + 50, math.MaxInt, math.MinInt} {
+		a := Answer{Objects: []Object{{Confidence: &confidence}}}
+		if got := *overTheWire(t, a).Objects[0].Confidence; 0 <= got && got <= 100 {
+			t.Errorf("%d arrives as %d", confidence, got)
+		}
+	}
+}
+
 func TestSentencesCanTravel(t *testing.T) {
 	a := Answer{Problems: []string{"bad \xff\xfe byte", strings.Repeat("ü", 400)}, Notes: []string{"note \xc3"}}
 	want := Answer{Problems: []string{"bad \uFFFD byte", strings.Repeat("ü", 248) + "…"}, Notes: []string{"note \uFFFD"}}
