@@ -14,6 +14,7 @@ import (
 	"mssentinel/app/job"
 	"mssentinel/app/jsonscan"
 	"mssentinel/app/ledger"
+	"mssentinel/app/text"
 )
 
 // Query is one line of CONFIGURE. Its ID is its identity: it survives a change of rank, and the ledger refers to it.
@@ -77,31 +78,33 @@ func (r queryRow) toQuery() (RunQuery, error) {
 	if r.Mark.Valid {
 		q.Mark = fromMillis(r.Mark.Int64)
 	}
-	var sound [3]bool
-	q.Owners, sound[0] = readTexts(r.Owners)
-	q.Types, sound[1] = readTexts(r.Types)
-	q.Labels, sound[2] = readTexts(r.Labels)
-	if sound != [...]bool{true, true, true} {
-		return RunQuery{}, fmt.Errorf("reading query %s: its owners, types or labels are no lists of texts", r.ID)
+	var errs [3]error
+	q.Owners, errs[0] = readTexts(r.Owners)
+	q.Types, errs[1] = readTexts(r.Types)
+	q.Labels, errs[2] = readTexts(r.Labels)
+	if err := errors.Join(errs[:]...); err != nil {
+		return RunQuery{}, fmt.Errorf("reading query %s: %w", r.ID, err)
 	}
 	return q, nil
 }
 
-// readTexts reads a list of texts, as it is stored; false where it is none. encoding/json takes several times as long, and most pages
-// read all queries.
-func readTexts(stored string) (list []string, sound bool) {
-	if stored == "null" { // as no list is written
-		return nil, true
+// readTexts reads a list of texts as encoding/json writes it. It would take several times as long to read it, and most pages read all
+// queries.
+func readTexts(stored string) ([]string, error) {
+	if stored == "null" { // of a nil list
+		return nil, nil
 	}
 	s := jsonscan.NewStrict([]byte(stored))
-	sound = s.Next() == '['
-	list = []string{}
+	sound, list := s.Next() == '[', []string{}
 	for range s.Elements {
 		sound = sound && s.Next() == '"'
 		value := s.Skip()
 		list = append(list, jsonscan.Text(stored[value.Start:value.End]))
 	}
-	return list, sound && s.Ended()
+	if !sound || !s.Ended() {
+		return nil, fmt.Errorf("%q is no list of texts", text.Cut(stored, 100))
+	}
+	return list, nil
 }
 
 // RunQueries are the saved queries in rank order.

@@ -1,7 +1,9 @@
 package store
 
 import (
+	"encoding/json"
 	"errors"
+	"reflect"
 	"testing"
 	"time"
 
@@ -189,5 +191,23 @@ func TestScheduleAfterTheLastQuery(t *testing.T) {
 	f.do(err)
 	if !s.HasWork || s.NextMode != job.Full {
 		t.Errorf("the objects of a deleted query stay: %+v", s)
+	}
+}
+
+// A list is read as encoding/json wrote it, and what is none is refused.
+func TestReadTexts(t *testing.T) {
+	for _, list := range [][]string{nil, {}, {""}, {"a", "b"}, {"O'Brien & <Sons>", "é\"\\\n\u2028\x00"}} {
+		stored, err := json.Marshal(list)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got, err := readTexts(string(stored)); err != nil || !reflect.DeepEqual(got, list) {
+			t.Errorf("%s is read as %#v, %v", stored, got, err)
+		}
+	}
+	for _, damaged := range []string{"", `[`, `["a"`, `["a",1]`, `[null]`, `"a"`, `{"a":"b"}`, `["a"]x`, `["\q"]`} {
+		if got, err := readTexts(damaged); err == nil {
+			t.Errorf("%s is read as %q", damaged, got)
+		}
 	}
 }
