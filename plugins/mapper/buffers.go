@@ -18,3 +18,38 @@ func init() {
 	}
 	experimental.SetDefaultBufferPool(pool)
 }
+
+// messageWriter writes a message into buffers of one size, of which there are always some: one buffer for all of a message would
+// be of another size each time, and up to megabytes.
+type messageWriter struct {
+	full mem.BufferSlice
+	open *[]byte
+}
+
+// messageBuffer is the size of a buffer, in bytes.
+const messageBuffer = 1 << 15
+
+// append has more of the message appended.
+func (w *messageWriter) append(appendTo func(b []byte) []byte) {
+	if w.open == nil {
+		w.open = mem.DefaultBufferPool().Get(messageBuffer)
+		*w.open = (*w.open)[:0]
+	}
+	*w.open = appendTo(*w.open)
+	if len(*w.open) > messageBuffer*7/8 { // what comes next would not fit, mostly
+		w.close()
+	}
+}
+
+func (w *messageWriter) close() {
+	w.full = append(w.full, mem.NewBuffer(w.open, mem.DefaultBufferPool()))
+	w.open = nil
+}
+
+// finish gives the whole message.
+func (w *messageWriter) finish() mem.BufferSlice {
+	if w.open != nil {
+		w.close()
+	}
+	return w.full
+}

@@ -31,7 +31,7 @@ func (c *Client) Describe(ctx context.Context) (Description, error) {
 // bytes together. The answers are in the order of the batch; an error is one of the whole call.
 func (c *Client) Map(ctx context.Context, indicators [][]byte, now time.Time) ([]Answer, error) {
 	response := mapResponse{answers: make([]Answer, 0, len(indicators))}
-	err := c.connection.Invoke(ctx, wire.Mapper_Map_FullMethodName, &mapRequest{indicators, now}, &response,
+	err := c.connection.Invoke(ctx, wire.Mapper_Map_FullMethodName, &mapRequest{indicators: indicators, now: now}, &response,
 		grpc.MaxCallRecvMsgSize(MaxMessage), grpc.MaxCallSendMsgSize(MaxMessage))
 	if err != nil {
 		return nil, fmt.Errorf("mapping %d indicators: %w", len(indicators), err)

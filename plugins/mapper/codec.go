@@ -1,7 +1,10 @@
 package mapper
 
 import (
+	"encoding/binary"
+	"io"
 	"math"
+	"slices"
 	"time"
 
 	"google.golang.org/grpc/encoding"
@@ -18,29 +21,22 @@ type codec struct{ encoding.CodecV2 }
 
 func init() { encoding.RegisterCodecV2(codec{encoding.GetCodecV2(proto.Name)}) }
 
-// message is one that codec writes and reads.
-type message interface {
-	// estimateSize is how many bytes appendTo will append, or a few more.
-	estimateSize() int
-	appendTo(b []byte) []byte
-	// readFrom keeps the bytes, which must not change any more.
-	readFrom(raw []byte) error
-}
-
 func (c codec) Marshal(v any) (mem.BufferSlice, error) {
-	m, known := v.(message)
-	if !known {
-		return c.CodecV2.Marshal(v)
+	switch m := v.(type) {
+	case *mapRequest:
+		return m.write(), nil
+	case *responseWriter:
+		return m.finish(), nil
 	}
-	pool := mem.DefaultBufferPool()
-	buffer := pool.Get(m.estimateSize())
-	*buffer = m.appendTo((*buffer)[:0])
-	return mem.BufferSlice{mem.NewBuffer(buffer, pool)}, nil
+	return c.CodecV2.Marshal(v)
 }
 
 func (c codec) Unmarshal(data mem.BufferSlice, v any) error {
-	if m, known := v.(message); known {
-		return m.readFrom(data.Materialize())
+	switch m := v.(type) {
+	case *mapRequest:
+		return m.readFrom(data)
+	case *mapResponse:
+		return m.readFrom(data.Materialize()) // which keeps the bytes
 	}
 	return c.CodecV2.Unmarshal(data, v)
 }
@@ -80,26 +76,76 @@ const (
 type mapRequest struct {
 	indicators [][]byte
 	now        time.Time
+	// received are the buffers of one that was read, in which its indicators lie until free gives them back.
+	received mem.BufferSlice
 }
 
-func (r *mapRequest) estimateSize() int {
-	size := 2 * fieldSize
+// write gives the message as it is sent.
+func (r *mapRequest) write() mem.BufferSlice {
+	var w messageWriter
 	for _, raw := range r.indicators {
-		size += fieldSize + len(raw)
+		w.append(func(b []byte) []byte { return appendBytesField(b, tagRequestIndicator, raw) })
 	}
-	return size
+	w.append(func(b []byte) []byte { return appendNumberField(b, tagRequestNow, r.now.UnixMilli()) })
+	return w.finish()
 }
 
-func (r *mapRequest) appendTo(b []byte) []byte {
-	for _, raw := range r.indicators {
-		b = appendBytesField(b, tagRequestIndicator, raw)
+// readFrom reads the indicators, which come first, where they lie: one that begins in one buffer and ends in another is the only
+// one that is copied. The caller calls free, also after an error.
+func (r *mapRequest) readFrom(data mem.BufferSlice) error {
+	data.Ref()
+	r.received, r.now = slices.Clip(data), time.UnixMilli(0).UTC()
+	in := data.Reader()
+	defer in.Close()
+	for in.Remaining() > 0 {
+		tag, err := in.ReadByte()
+		if err != nil {
+			return err
+		}
+		if uint64(tag) != tagRequestIndicator {
+			return r.readRest(tag, in)
+		}
+		size, err := binary.ReadUvarint(in)
+		if err != nil {
+			return err
+		}
+		if size > uint64(in.Remaining()) {
+			return io.ErrUnexpectedEOF
+		}
+		raw, err := r.readBytes(in, int(size))
+		if err != nil {
+			return err
+		}
+		r.indicators = append(r.indicators, raw)
 	}
-	return appendNumberField(b, tagRequestNow, r.now.UnixMilli())
+	return nil
 }
 
-func (r *mapRequest) readFrom(raw []byte) error {
-	r.now = time.UnixMilli(0).UTC()
-	return readFields(raw, func(f field) error {
+// readBytes reads bytes where they lie, or into a buffer of their own where that is in several.
+func (r *mapRequest) readBytes(in *mem.Reader, size int) ([]byte, error) {
+	var room [2][]byte
+	parts, err := in.Peek(size, room[:0])
+	if err != nil {
+		return nil, err
+	}
+	if len(parts) == 1 {
+		_, err = in.Discard(size)
+		return parts[0], err
+	}
+	whole := mem.DefaultBufferPool().Get(size)
+	r.received = append(r.received, mem.NewBuffer(whole, mem.DefaultBufferPool()))
+	_, err = io.ReadFull(in, *whole)
+	return *whole, err
+}
+
+// readRest reads what follows the indicators, beginning with a byte that was read.
+func (r *mapRequest) readRest(first byte, in *mem.Reader) error {
+	rest := make([]byte, 1+in.Remaining())
+	rest[0] = first
+	if _, err := io.ReadFull(in, rest[1:]); err != nil {
+		return err
+	}
+	return readFields(rest, func(f field) error {
 		switch f.tag {
 		case tagRequestIndicator:
 			r.indicators = append(r.indicators, f.bytes)
@@ -110,26 +156,21 @@ func (r *mapRequest) readFrom(raw []byte) error {
 	})
 }
 
-// mapResponse is the MapResponse of mapper.proto.
+// free gives the buffers back: nothing of the indicators is good any more.
+func (r *mapRequest) free() { r.received.Free() }
+
+// responseWriter writes the MapResponse of mapper.proto answer by answer, so that no answer is kept.
+type responseWriter struct{ messageWriter }
+
+func (w *responseWriter) add(a *Answer) {
+	w.append(func(b []byte) []byte { return appendMessageField(b, tagResponseAnswer, a, appendAnswer) })
+}
+
+// mapResponse is the MapResponse of mapper.proto as the App reads it.
 type mapResponse struct {
 	answers []Answer
 	// surplus is how many more answers came than there was room for: they are counted, and not kept.
 	surplus int
-}
-
-func (r *mapResponse) estimateSize() int {
-	size := 0
-	for n := range r.answers {
-		size += estimateAnswer(&r.answers[n])
-	}
-	return size
-}
-
-func (r *mapResponse) appendTo(b []byte) []byte {
-	for n := range r.answers {
-		b = appendMessageField(b, tagResponseAnswer, &r.answers[n], appendAnswer)
-	}
-	return b
 }
 
 // readFrom reads as many answers as there is room for.
@@ -145,21 +186,6 @@ func (r *mapResponse) readFrom(raw []byte) error {
 		r.answers = append(r.answers, Answer{})
 		return readAnswer(&r.answers[len(r.answers)-1], f.bytes)
 	})
-}
-
-func estimateAnswer(a *Answer) int {
-	size := 2 * fieldSize
-	for n := range a.Objects {
-		o := &a.Objects[n]
-		fields := 8 + len(o.Labels) + len(o.ObjectMarkingRefs) + len(o.IndicatorTypes) + 3*len(o.KillChainPhases) + 4*len(o.ExternalReferences)
-		size += fieldSize*fields + o.TextSize()
-	}
-	for _, list := range [...][]string{a.Problems, a.Notes} {
-		for _, sentence := range list {
-			size += fieldSize + min(len(sentence), maxSentenceBytes)
-		}
-	}
-	return size
 }
 
 func appendAnswer(b []byte, a *Answer) []byte {

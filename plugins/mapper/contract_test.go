@@ -76,7 +76,7 @@ func checkRecord(t *testing.T, name, digits string) {
 	case *mapRequest:
 		var got mapRequest
 		unmarshal(t, raw, &got)
-		if !reflect.DeepEqual(&got, want) {
+		if !reflect.DeepEqual(got.indicators, want.indicators) || !got.now.Equal(want.now) {
 			t.Errorf("the %s was recorded as %v", name, got)
 		}
 	case *mapResponse:

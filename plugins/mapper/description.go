@@ -29,7 +29,8 @@ func (i *Indicator) writeDescription(summary string) string {
 	middle = appendText(append(middle, `, "ownerName": `...), i.OwnerName, maxOwnerName)
 	link := i.appendWebLink(make([]byte, 0, 128))
 
-	d := make([]byte, 0, stix.MaxDescription)
+	all := slices.Grow(i.descriptions, stix.MaxDescription)
+	d := all[len(all):]
 	d = appendText(append(d, `{"type": `...), i.Type, maxType)
 	d = append(d, `, "summary": `...)
 	room := stix.MaxDescription - len(d) - len(middle) - len(groups) - len(attributes) - len(end) - len(link) - len(`}`)
@@ -43,7 +44,9 @@ func (i *Indicator) writeDescription(summary string) string {
 	room -= len(d) - start
 	d = append(d, attributes...)
 	d = appendMostUseful(d, room, i.Attributes, appendAttribute, Attribute.rank)
-	return shareText(append(append(append(d, end...), link...), '}'))
+	d = append(append(append(d, end...), link...), '}')
+	i.descriptions = all[:len(all)+len(d)]
+	return shareText(d)
 }
 
 func (i *Indicator) appendScores(dst []byte) []byte {
@@ -219,6 +222,9 @@ const maxEscape = 6
 func appendQuoted(dst []byte, s string) []byte {
 	start := len(dst)
 	dst = stix.AppendString(dst, s)
+	if !strings.Contains(s, "State: ") {
+		return dst
+	}
 	for _, excluding := range [...]string{"State: inactive;", "State: falsepos;"} {
 		if bytes.Contains(dst[start:], []byte(excluding)) {
 			harmless := bytes.ReplaceAll(dst[start:], []byte(excluding), []byte(`State\u003a`+excluding[len("State:"):]))

@@ -22,9 +22,6 @@ const (
 	asBytes  = uint64(protowire.BytesType)
 )
 
-// fieldSize is more than a tag takes together with a number or with the length of a text, in bytes.
-const fieldSize = 16
-
 // readFields calls visit with each field of a message.
 func readFields(raw []byte, visit func(field) error) error {
 	for len(raw) > 0 {

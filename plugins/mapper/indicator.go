@@ -3,6 +3,7 @@ package mapper
 import (
 	"errors"
 	"math"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -12,7 +13,7 @@ import (
 )
 
 // Indicator is one indicator as ThreatConnect wrote it. What ThreatConnect does not have is
-// zero or nil. The texts are UTF-8 without NUL; Member gives any member as it came.
+// zero, nil or an empty list. The texts are UTF-8 without NUL; Member gives any member as it came.
 type Indicator struct {
 	// ID is per owner; it may exceed 2^53.
 	ID int64
@@ -35,8 +36,12 @@ type Indicator struct {
 	members []member
 	// unreadDate is what stands for the date where it could not be read.
 	unreadDate string
-	// labelsLeftOut is how many labels the object that was made last had no room for.
+	// labelsLeftOut is how many labels the object that was made last had no room for, and unknownLabels are the security labels
+	// that it did not understand.
 	labelsLeftOut int
+	unknownLabels []string
+	// descriptions is where those of its objects lie, one behind the other.
+	descriptions []byte
 }
 
 // Tag is a tag. TechniqueID, for example T1566.001, marks one of ATT&CK, and Tactics are those that
@@ -65,19 +70,29 @@ type member struct{ name, value string }
 // Parse reads an indicator. It is tolerant: a member of an unexpected form counts as not set.
 // The indicator shares the memory of raw, which must not change any more. The error says that raw is not a JSON object.
 func Parse(raw []byte) (*Indicator, error) {
+	i := new(Indicator)
+	if err := i.parse(raw); err != nil {
+		return nil, err
+	}
+	return i, nil
+}
+
+// parse makes the indicator the one in raw, in the room of the one that it was before.
+func (i *Indicator) parse(raw []byte) error {
 	p := &parser{Scanner: *jsonscan.NewStrict(raw), text: shareText(raw)}
-	i := &Indicator{members: make([]member, 0, 32)}
+	*i = Indicator{Tags: i.Tags[:0], Attributes: i.Attributes[:0], SecurityLabels: i.SecurityLabels[:0],
+		AssociatedGroups: i.AssociatedGroups[:0], members: slices.Grow(i.members[:0], 32), descriptions: i.descriptions[:0]}
 	first := p.Next()
 	for name := range p.Members {
 		i.readMember(p.readScalar(name), p)
 	}
 	switch {
 	case !p.Ended():
-		return nil, errors.New("the indicator is not valid JSON")
+		return errors.New("the indicator is not valid JSON")
 	case first != '{':
-		return nil, errors.New("the indicator is not a JSON object")
+		return errors.New("the indicator is not a JSON object")
 	}
-	return i, nil
+	return nil
 }
 
 // Member returns a text, number or truth value of the JSON object as text, untouched; "" where it is missing. It may hold what
@@ -142,7 +157,7 @@ func (i *Indicator) setMember(name, value string) {
 func (i *Indicator) readCollection(name string, p *parser) {
 	switch name {
 	case "tags":
-		i.Tags = readElements(p, func(t *Tag, name string) {
+		i.Tags = readElements(p, i.Tags[:0], func(t *Tag, name string) {
 			switch name {
 			case "name":
 				t.Name = p.readText()
@@ -153,7 +168,7 @@ func (i *Indicator) readCollection(name string, p *parser) {
 			}
 		})
 	case "attributes":
-		i.Attributes = readElements(p, func(a *Attribute, name string) {
+		i.Attributes = readElements(p, i.Attributes[:0], func(a *Attribute, name string) {
 			switch name {
 			case "type":
 				a.Type = p.readText()
@@ -166,13 +181,13 @@ func (i *Indicator) readCollection(name string, p *parser) {
 			}
 		})
 	case "securityLabels":
-		i.SecurityLabels = readElements(p, func(l *SecurityLabel, name string) {
+		i.SecurityLabels = readElements(p, i.SecurityLabels[:0], func(l *SecurityLabel, name string) {
 			if name == "name" {
 				l.Name = p.readText()
 			}
 		})
 	case "associatedGroups":
-		i.AssociatedGroups = readElements(p, func(g *Group, name string) {
+		i.AssociatedGroups = readElements(p, i.AssociatedGroups[:0], func(g *Group, name string) {
 			switch name {
 			case "type":
 				g.Type = p.readText()
@@ -196,9 +211,8 @@ func (p *parser) readTexts() []string {
 	return texts
 }
 
-// readElements reads a collection of objects: {"data":[{…},…]}. set may read the value ahead, that of the member with this name.
-func readElements[T any](p *parser, set func(element *T, name string)) []T {
-	var list []T
+// readElements appends a collection of objects: {"data":[{…},…]}. set may read the value ahead, that of the member with this name.
+func readElements[T any](p *parser, list []T, set func(element *T, name string)) []T {
 	p.walkCollection(func() {
 		if p.Next() != '{' {
 			return

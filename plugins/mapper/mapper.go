@@ -16,7 +16,8 @@ import (
 // the person who looks after the indicators; a panic becomes one too.
 type Mapper interface {
 	Describe() Description
-	// Map answers for one indicator. now is the time of conversion.
+	// Map answers for one indicator, at the time of conversion. The indicator, its texts and the objects that it makes are good until
+	// the answer is taken, right after Map returns: a mapper that keeps a text for later keeps a clone of it, see [strings.Clone].
 	Map(ind *Indicator, now time.Time) Answer
 }
 

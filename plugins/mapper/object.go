@@ -20,7 +20,7 @@ func (i *Indicator) Object(pattern, value string, now time.Time) Object {
 	if summary == "" {
 		summary = value
 	}
-	refs, _ := i.objectMarkingRefs()
+	refs, unknown := i.objectMarkingRefs()
 	o := Object{
 		Pattern:            pattern,
 		Name:               value + " | " + i.OwnerName,
@@ -34,7 +34,7 @@ func (i *Indicator) Object(pattern, value string, now time.Time) Object {
 	}
 	all := i.tagLabels()
 	o.Labels = fitLabels(all, stix.MaxText-o.TextSize())
-	i.labelsLeftOut = len(all) - len(o.Labels)
+	i.labelsLeftOut, i.unknownLabels = len(all)-len(o.Labels), unknown
 	return o
 }
 
@@ -45,8 +45,7 @@ func (i *Indicator) notes() []string {
 		quoted := text.Cut(i.unreadDate, maxQuoted)
 		notes = append(notes, fmt.Sprintf("dateAdded %q is no date that can be read: the time of conversion stands in", quoted))
 	}
-	_, unknown := i.objectMarkingRefs()
-	for _, label := range unknown {
+	for _, label := range i.unknownLabels {
 		notes = append(notes, fmt.Sprintf("the security label %q is not understood: it counts as TLP:AMBER at least", text.Cut(label, maxQuoted)))
 	}
 	if i.labelsLeftOut > 0 {
@@ -68,7 +67,7 @@ func (i *Indicator) creationTime(now time.Time) time.Time {
 
 // tagLabels are the names of the tags, those of ATT&CK as ThreatConnect shows them, each once.
 func (i *Indicator) tagLabels() []string {
-	var labels []string
+	labels := make([]string, 0, len(i.Tags))
 	seen := make(map[string]bool, len(i.Tags))
 	for _, t := range i.Tags {
 		label := t.Name
@@ -197,12 +196,7 @@ func (i *Indicator) indicatorType() string {
 	first := len(threatTypes)
 	look := func(s string) {
 		for word := range strings.FieldsFuncSeq(s, separatesWords) {
-			for n, t := range threatTypes[:first] {
-				if slices.ContainsFunc(t.words, func(w string) bool { return strings.EqualFold(w, word) }) {
-					first = n
-					break
-				}
-			}
+			first = min(first, rankThreat(word))
 		}
 	}
 	for _, t := range i.Tags {
@@ -217,6 +211,18 @@ func (i *Indicator) indicatorType() string {
 		return "unknown"
 	}
 	return threatTypes[first].name
+}
+
+// rankThreat is where the type that a word stands for is in threatTypes, or their number.
+func rankThreat(word string) int {
+	for n, t := range &threatTypes {
+		for _, w := range t.words {
+			if len(w) == len(word) && strings.EqualFold(w, word) {
+				return n
+			}
+		}
+	}
+	return len(threatTypes)
 }
 
 // threatTypes in the spelling for which Sentinel's ThreatConnect workbook has icons.

@@ -412,7 +412,7 @@ func TestVeryManyTags(t *testing.T) {
 			}
 			raw.WriteString(`{}]}}`)
 			s := &server{mapper: Single{Type: Type{Name: "Host"}, Member: "hostName", Pattern: func(v string) (string, error) { return Pattern(Equal("domain-name:value", v)), nil }}}
-			a := s.mapRecord([]byte(raw.String()), now)
+			a := s.mapRecord(new(Indicator), []byte(raw.String()), now)
 			if len(a.Objects) != 1 || len(a.Problems) > 0 {
 				t.Fatalf("%d objects, problems %q", len(a.Objects), a.Problems)
 			}

@@ -74,6 +74,7 @@ func handleDescribe(s any, _ context.Context, read func(any) error, _ grpc.Unary
 
 func handleMap(s any, ctx context.Context, read func(any) error, _ grpc.UnaryServerInterceptor) (any, error) {
 	var r mapRequest
+	defer r.free()
 	if err := read(&r); err != nil {
 		return nil, err
 	}
@@ -98,26 +99,27 @@ func (p *grpcPlugin) GRPCClient(_ context.Context, _ *plugin.GRPCBroker, c *grpc
 // server answers the App's calls with a Mapper.
 type server struct{ mapper Mapper }
 
-func (s *server) mapBatch(ctx context.Context, r *mapRequest) (*mapResponse, error) {
-	response := &mapResponse{answers: make([]Answer, 0, len(r.indicators))}
+func (s *server) mapBatch(ctx context.Context, r *mapRequest) (*responseWriter, error) {
+	response := new(responseWriter)
+	var ind Indicator
 	for _, raw := range r.indicators {
 		if err := ctx.Err(); err != nil {
 			return nil, err
 		}
-		response.answers = append(response.answers, s.mapRecord(raw, r.now))
+		answer := s.mapRecord(&ind, raw, r.now)
+		response.add(&answer)
 	}
 	return response, nil
 }
 
-// mapRecord maps a record. A panic costs that record alone.
-func (s *server) mapRecord(raw []byte, now time.Time) (answer Answer) {
+// mapRecord maps a record, in the room of the indicator of the one before. A panic costs that record alone.
+func (s *server) mapRecord(ind *Indicator, raw []byte, now time.Time) (answer Answer) {
 	defer func() {
 		if p := recover(); p != nil {
 			answer = failedAnswer("the mapper failed on this indicator: %v", p)
 		}
 	}()
-	ind, err := Parse(raw)
-	if err != nil {
+	if err := ind.parse(raw); err != nil {
 		return failedAnswer("%s", err)
 	}
 	return completeAnswer(ind, s.mapper.Map(ind, now))

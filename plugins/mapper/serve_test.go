@@ -92,6 +92,43 @@ func TestServe(t *testing.T) {
 	}
 }
 
+// The indicators of a call take the same room, one after the other: nothing of one may stand in the answer for another, nor in
+// that for the same one in a call before, whose buffers are used again.
+func TestIndicatorsOfACallDoNotMix(t *testing.T) {
+	rich := `{"type":"Mutex","Mutex":"m","summary":"rich","ownerName":"Owner","webLink":"https://tc.example/1","confidence":7,"rating":"1","dateAdded":"soon",` +
+		`"tags":{"data":[{"name":"one"},{"name":"Phishing","techniqueId":"T1566","tactics":{"data":["Execution"]}}]},"securityLabels":{"data":[{"name":"TLP:RED"},{"name":"TLP odd"}]},` +
+		`"attributes":{"data":[{"type":"Source","value":"here"}]},"associatedGroups":{"data":[{"type":"Tool","name":"kit"}]}}`
+	bare := `{"Mutex":"x"}`
+	twice := func(ind *mapper.Indicator, now time.Time) mapper.Answer {
+		first, second := mutex(ind, now), mutex(ind, now)
+		return mapper.Answer{Objects: append(first.Objects, second.Objects...), Problems: first.Problems}
+	}
+	client := mappertest.Dial(t, fake(twice))
+	alone := func(raw string) mapper.Answer {
+		answers, err := client.Map(t.Context(), [][]byte{[]byte(raw)}, mappertest.Now)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return answers[0]
+	}
+	var call [][]byte
+	var want []mapper.Answer
+	for n := range 400 {
+		raw := [...]string{rich, bare, strings.ReplaceAll(rich, "e", strings.Repeat("é", n)), rich[:len(rich)/2]}[n%4]
+		call = append(call, []byte(raw))
+		want = append(want, alone(raw))
+	}
+	for range 3 {
+		got, err := client.Map(t.Context(), call, mappertest.Now)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Fatal(diff)
+		}
+	}
+}
+
 func TestMapStopsWithItsCaller(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	entered := make(chan struct{})

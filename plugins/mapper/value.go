@@ -51,13 +51,13 @@ func hasSurrogate(text string) bool {
 	return false
 }
 
-func isBlank(s string) bool { return Trim(s) == "" }
+func isBlank(s string) bool { return trimLeft(s) == "" }
 
 // Trim takes off what stands around a value and is no part of it, in whatever type: white space, control characters but NUL,
 // and characters that do not show, as they come along when a value is copied (app/docs/mapping.md#around-and-inside-a-value).
 // What it returns, Trim leaves as it is.
 func Trim(value string) string {
-	value = strings.TrimLeftFunc(value, func(r rune) bool { return isMargin(0, r) })
+	value = trimLeft(value)
 	for value != "" {
 		last, size := utf8.DecodeLastRuneInString(value)
 		rest := value[:len(value)-size]
@@ -68,6 +68,10 @@ func Trim(value string) string {
 		value = rest
 	}
 	return value
+}
+
+func trimLeft(value string) string {
+	return strings.TrimLeftFunc(value, func(r rune) bool { return isMargin(0, r) })
 }
 
 // isMargin reports whether a character that follows another, 0 for none, is white space, a control character or one that does
