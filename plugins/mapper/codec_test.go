@@ -157,8 +157,11 @@ func TestMessagesLieInSmallBuffers(t *testing.T) {
 	request.indicators = append(request.indicators, long, []byte("{}"))
 	data := request.write()
 	defer data.Free()
-	for n, buffer := range data {
-		if size := buffer.Len(); size > messageBuffer && size < len(long) || n < 10 && size < messageBuffer/2 {
+	if last := data[len(data)-2]; last.Len() < len(long) || last.Len() > len(long)+messageBuffer {
+		t.Errorf("the long one lies in %d bytes", last.Len())
+	}
+	for n, buffer := range data[:len(data)-2] {
+		if size := buffer.Len(); size > messageBuffer || size < messageBuffer*3/4 {
 			t.Errorf("buffer %d of %d has %d bytes", n, len(data), size)
 		}
 	}
@@ -169,6 +172,35 @@ func TestMessagesLieInSmallBuffers(t *testing.T) {
 	}
 	if empty := new(responseWriter).finish(); empty.Len() != 0 {
 		t.Errorf("a response without answers has %d bytes", empty.Len())
+	}
+}
+
+// countingPool counts the buffers that are given back.
+type countingPool struct{ back int }
+
+func (p *countingPool) Get(length int) *[]byte { b := make([]byte, length); return &b }
+func (p *countingPool) Put(*[]byte)            { p.back++ }
+
+// The buffers of a request go back once its indicators are done with, and not before.
+func TestBuffersGoBack(t *testing.T) {
+	indicator := bytes.Repeat([]byte("x"), 2000)
+	whole := marshal(t, &mapRequest{indicators: [][]byte{indicator, indicator, indicator}, now: time.UnixMilli(1)})
+	for _, raw := range [][]byte{whole, whole[:len(whole)-1]} {
+		var pool countingPool
+		var data mem.BufferSlice
+		for part := range slices.Chunk(raw, 1500) {
+			data = append(data, mem.Copy(part, &pool))
+		}
+		var r mapRequest
+		err := encoding.GetCodecV2("proto").Unmarshal(data, &r)
+		data.Free()
+		if (err == nil) != (len(raw) == len(whole)) || len(r.indicators) != 3 || pool.back != 0 || !bytes.Equal(r.indicators[2], indicator) {
+			t.Errorf("%d indicators of %d bytes, %d buffers are back, %v", len(r.indicators), len(raw), pool.back, err)
+		}
+		r.free()
+		if pool.back != 4 {
+			t.Errorf("%d buffers are back of %d", pool.back, len(data))
+		}
 	}
 }
 
