@@ -184,22 +184,22 @@ func (p *countingPool) Put(*[]byte)            { p.back++ }
 // The buffers of a request go back once its indicators are done with, and not before.
 func TestBuffersGoBack(t *testing.T) {
 	indicator := bytes.Repeat([]byte("x"), 2000)
-	whole := marshal(t, &mapRequest{indicators: [][]byte{indicator, indicator, indicator}, now: time.UnixMilli(1)})
-	for _, raw := range [][]byte{whole, whole[:len(whole)-1]} {
+	whole := marshal(t, &mapRequest{indicators: [][]byte{indicator, indicator, indicator, indicator}, now: time.UnixMilli(0)})
+	for _, tt := range []struct{ length, indicators int }{{len(whole), 4}, {len(whole) - 1, 3}, {3000, 1}} {
 		var pool countingPool
 		var data mem.BufferSlice
-		for part := range slices.Chunk(raw, 1500) {
+		for part := range slices.Chunk(whole[:tt.length], 1500) {
 			data = append(data, mem.Copy(part, &pool))
 		}
 		var r mapRequest
 		err := encoding.GetCodecV2("proto").Unmarshal(data, &r)
 		data.Free()
-		if (err == nil) != (len(raw) == len(whole)) || len(r.indicators) != 3 || pool.back != 0 || !bytes.Equal(r.indicators[2], indicator) {
-			t.Errorf("%d indicators of %d bytes, %d buffers are back, %v", len(r.indicators), len(raw), pool.back, err)
+		if (err == nil) != (tt.length == len(whole)) || len(r.indicators) != tt.indicators || pool.back != 0 || !bytes.Equal(r.indicators[tt.indicators-1], indicator) {
+			t.Errorf("%d indicators of %d bytes, %d buffers are back, %v", len(r.indicators), tt.length, pool.back, err)
 		}
 		r.free()
-		if pool.back != 4 {
-			t.Errorf("%d buffers are back of %d", pool.back, len(data))
+		if want := tt.length / 1500; pool.back != want { // a smaller one is of no pool
+			t.Errorf("%d buffers are back of %d", pool.back, want)
 		}
 	}
 }

@@ -100,7 +100,9 @@ func TestIndicatorsOfACallDoNotMix(t *testing.T) {
 		`"attributes":{"data":[{"type":"Source","value":"here"}]},"associatedGroups":{"data":[{"type":"Tool","name":"kit"}]}}`
 	bare := `{"Mutex":"x"}`
 	twice := func(ind *mapper.Indicator, now time.Time) mapper.Answer {
-		first, second := mutex(ind, now), mutex(ind, now)
+		first := mutex(ind, now)
+		ind.Summary = "another one"
+		second := mutex(ind, now)
 		return mapper.Answer{Objects: append(first.Objects, second.Objects...), Problems: first.Problems}
 	}
 	client := mappertest.Dial(t, fake(twice))
