@@ -120,6 +120,9 @@ func TestIndicatorsOfACallDoNotMix(t *testing.T) {
 		call = append(call, []byte(raw))
 		want = append(want, alone(raw))
 	}
+	if first := want[0].Objects[0].Description; !strings.Contains(first, `"summary": "rich"`) {
+		t.Errorf("the description of the second object stands in the first: %s", first)
+	}
 	for range 3 {
 		got, err := client.Map(t.Context(), call, mappertest.Now)
 		if err != nil {
