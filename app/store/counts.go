@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"fmt"
+	"regexp"
 
 	"mssentinel/app/job"
 )
@@ -20,6 +21,9 @@ const (
 			count_uploaded = count_uploaded + excluded.count_uploaded, count_rejected = count_rejected + excluded.count_rejected,
 			count_retired = count_retired + excluded.count_retired`
 )
+
+// sumColumns are the sums of countColumns, under the same names.
+var sumColumns = regexp.MustCompile(`\w+`).ReplaceAllString(countColumns, `sum($0) AS $0`)
 
 func countValues(c *job.Counts) []any {
 	return []any{c.Downloaded, c.BelowFloor, c.Invalid, c.Duplicate, c.Unchanged, c.Queued, c.Uploaded, c.Rejected, c.Retired}

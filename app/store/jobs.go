@@ -144,19 +144,40 @@ func readJobNumber(ctx context.Context, q querier, number int64) (job.Job, error
 	return row.toJob(), nil
 }
 
-// JobDetails are a job's counts by query, in rank order, and type.
-func (s *Store) JobDetails(ctx context.Context, requestID string) ([]job.Detail, error) {
+// QueryCounts are a job's counts of one query.
+type QueryCounts struct {
+	QueryID string `db:"query_id"`
+	// Types is of how many types they are the sum, and Type one of them.
+	Types int    `db:"types"`
+	Type  string `db:"type"`
+	job.Counts
+}
+
+// JobQueries are a job's counts by query, in rank order.
+func (s *Store) JobQueries(ctx context.Context, requestID string) ([]QueryCounts, error) {
+	var counts []QueryCounts
+	err := s.readDetails(ctx, &counts, requestID, `SELECT query_id, count(*) AS types, min(type) AS type, `+sumColumns, `GROUP BY query_id ORDER BY rank IS NULL, rank, query_id`)
+	return counts, err
+}
+
+// JobDetails are a job's counts by query, in rank order, and type; those of one query where that is not empty.
+func (s *Store) JobDetails(ctx context.Context, requestID, query string) ([]job.Detail, error) {
+	var details []job.Detail
+	err := s.readDetails(ctx, &details, requestID, `SELECT query_id, type, `+countColumns, `AND ?2 IN ('', query_id) ORDER BY rank IS NULL, rank, query_id, type`, query)
+	return details, err
+}
+
+// readDetails reads what a statement selects of a job's counts by query and type.
+func (s *Store) readDetails(ctx context.Context, into any, requestID, columns, rest string, args ...any) error {
 	j, err := readJob(ctx, s.read, requestID)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	details := []job.Detail{}
-	err = s.read.SelectContext(ctx, &details, `SELECT query_id, type, `+countColumns+` FROM job_detail LEFT JOIN query ON query.id = query_id
-		WHERE job = ? ORDER BY rank IS NULL, rank, query_id, type`, j.Number)
+	err = s.read.SelectContext(ctx, into, columns+` FROM job_detail LEFT JOIN query ON query.id = query_id WHERE job = ?1 `+rest, append([]any{j.Number}, args...)...)
 	if err != nil {
-		return nil, fmt.Errorf("reading the details of job %s: %w", requestID, err)
+		return fmt.Errorf("reading the details of job %s: %w", requestID, err)
 	}
-	return details, nil
+	return nil
 }
 
 // AddJob queues a job. A scheduled one is what the last Save asked for: a full update that was asked for meanwhile is not

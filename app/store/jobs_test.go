@@ -182,17 +182,37 @@ func TestJobDetails(t *testing.T) {
 		f.do(second(f.Apply(ctx(), ledger.Batch{Job: j.Number, Mode: job.Full, Query: q.Number, Now: f.now, Found: found})))
 	}
 	f.upload()
-	got, err := f.JobDetails(ctx(), j.RequestID)
+	f.do(second(f.Apply(ctx(), ledger.Batch{Job: j.Number, Mode: job.Full, Query: queries[0].Number, Now: f.now, Found: []ledger.Found{bad}})))
+	got, err := f.JobDetails(ctx(), j.RequestID, "")
 	f.do(err)
 	want := []job.Detail{
+		{QueryID: queries[0].ID, Type: "Host", Counts: job.Counts{Downloaded: 1, Invalid: 1}},
 		{QueryID: queries[0].ID, Type: "URL", Counts: job.Counts{Downloaded: 1, Queued: 1, Uploaded: 1}},
 		{QueryID: queries[1].ID, Type: "Host", Counts: job.Counts{Downloaded: 3, Invalid: 1, Duplicate: 1, Queued: 1, Uploaded: 1}},
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("details (-want +got):\n%s", diff)
 	}
-	if _, err := f.JobDetails(ctx(), "none"); !errors.Is(err, ErrNotFound) {
-		t.Errorf("no such job: %v", err)
+	for _, q := range queries {
+		of := slices.DeleteFunc(slices.Clone(want), func(d job.Detail) bool { return d.QueryID != q.ID })
+		got, err := f.JobDetails(ctx(), j.RequestID, q.ID)
+		f.do(err)
+		if diff := cmp.Diff(of, got); diff != "" {
+			t.Errorf("details of query %d (-want +got):\n%s", q.Rank, diff)
+		}
+	}
+	sums, err := f.JobQueries(ctx(), j.RequestID)
+	f.do(err)
+	wantSums := []QueryCounts{
+		{QueryID: queries[0].ID, Types: 2, Type: "Host", Counts: job.Counts{Downloaded: 2, Invalid: 1, Queued: 1, Uploaded: 1}},
+		{QueryID: queries[1].ID, Types: 1, Type: "Host", Counts: want[2].Counts},
+	}
+	if diff := cmp.Diff(wantSums, sums); diff != "" {
+		t.Errorf("sums (-want +got):\n%s", diff)
+	}
+	_, err = f.JobQueries(ctx(), "none")
+	if _, other := f.JobDetails(ctx(), "none", ""); !errors.Is(err, ErrNotFound) || !errors.Is(other, ErrNotFound) {
+		t.Errorf("no such job: %v, %v", err, other)
 	}
 }
 

@@ -231,6 +231,8 @@ func TestIndexesAreUsed(t *testing.T) {
 	f := newFixture(t)
 	filtered := ProblemFilter{Type: "Host", Owner: "Demo", Severity: Errors, Since: time.Unix(1, 0), Before: time.Unix(2, 0)}
 	byOwner := filtered.conditions()
+	group := ProblemFilter{Step: job.StepConvert, Code: "Invalid-Value", Type: "host", Severity: Errors}
+	byGroup := group.conditions()
 	filtered.Text = "e"
 	byText := filtered.conditions()
 	for _, c := range []struct {
@@ -243,6 +245,7 @@ func TestIndexesAreUsed(t *testing.T) {
 		{"object_vacant", postpone, []any{2, 1, 0, 1}},
 		{"problem_by_indicator", selectProblem + ` WHERE problem.indicator IN (SELECT value FROM json_each(?))`, []any{"[1]"}},
 		{"COVERING INDEX problem_by_time", countErrors, []any{1, MaxCounted}},
+		{"problem_by_text (note=? AND step=? AND code=? AND type=?)", listProblems(byGroup, 0, 50), byGroup.args},
 		{"COVERING INDEX problem_by_kind", countGroups(where{}), nil},
 		{"COVERING INDEX problem_by_kind", countGroups(byOwner), byOwner.args},
 		{"COVERING INDEX problem_by_text", countGroups(byText), byText.args},

@@ -89,9 +89,9 @@ func (f *ProblemFilter) conditions() (w where) {
 		w.addCondition(`problem.job IN (SELECT number FROM job WHERE request_id LIKE ? ESCAPE '\')`, likePart(f.RequestID))
 	}
 	w.addEqual("problem.step", string(f.Step))
-	for column, value := range map[string]string{"problem.code": string(f.Code), "problem.type": f.Type, "problem.owner": f.Owner} {
-		w.addEqual(column+" COLLATE NOCASE", value)
-	}
+	w.addEqual("problem.code", string(f.Code))
+	w.addEqual("problem.type", f.Type)
+	w.addEqual("problem.owner", f.Owner)
 	if f.Severity != "" {
 		w.addCondition("problem.note = ?", f.Severity == Notes)
 	}

@@ -53,7 +53,7 @@ func TestSettle(t *testing.T) {
 	f.reopen()
 	f.upload()
 	f.complete(j)
-	if details, err := f.JobDetails(ctx(), j.RequestID); err != nil || len(details) != 1 || details[0].Type != "Host" || details[0].Uploaded != 3 || details[0].Rejected != 3 {
+	if details, err := f.JobDetails(ctx(), j.RequestID, ""); err != nil || len(details) != 1 || details[0].Type != "Host" || details[0].Uploaded != 3 || details[0].Rejected != 3 {
 		t.Errorf("the details are %+v %v", details, err)
 	}
 

@@ -210,8 +210,25 @@ func (w *world) Job(_ context.Context, id string) (job.Job, error) {
 	return job.Job{}, store.ErrNotFound
 }
 
-func (w *world) JobDetails(context.Context, string) ([]job.Detail, error) {
-	return w.details, w.broken
+func (w *world) JobQueries(context.Context, string) (counts []store.QueryCounts, err error) {
+	for _, d := range w.details {
+		if last := len(counts) - 1; last < 0 || counts[last].QueryID != d.QueryID {
+			counts = append(counts, store.QueryCounts{QueryID: d.QueryID, Type: d.Type})
+		}
+		q := &counts[len(counts)-1]
+		q.Types++
+		q.Add(d.Counts)
+	}
+	return counts, w.broken
+}
+
+func (w *world) JobDetails(_ context.Context, _, query string) (details []job.Detail, err error) {
+	for _, d := range w.details {
+		if query == "" || query == d.QueryID {
+			details = append(details, d)
+		}
+	}
+	return details, w.broken
 }
 
 func (w *world) Attempts(context.Context, string) ([]job.Attempt, error) {

@@ -269,7 +269,20 @@ const manyDetails = 100
 // jobDetails are the counts by query and type. They name the queries by their place in today's list.
 func (s *server) jobDetails(c echo.Context, id string, here url.Values) ([]templates.Detail, error) {
 	ctx := c.Request().Context()
-	details, err := s.Store.JobDetails(ctx, id)
+	counts, err := s.Store.JobQueries(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	list := detailList{here: here, labels: map[string]string{}, chosen: c.QueryParam("types")}
+	number := 0
+	for _, q := range counts {
+		number += q.Types
+	}
+	if list.folded = number > manyDetails; !list.folded {
+		list.details, err = s.Store.JobDetails(ctx, id, "")
+	} else if list.chosen != "" {
+		list.details, err = s.Store.JobDetails(ctx, id, list.chosen)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -277,57 +290,61 @@ func (s *server) jobDetails(c echo.Context, id string, here url.Values) ([]templ
 	if err != nil {
 		return nil, err
 	}
-	labels := map[string]string{}
 	for i, q := range queries {
-		labels[q.ID] = fmt.Sprintf("%d: %s", i+1, text.Cut(q.TQL, maxLabel))
+		list.labels[q.ID] = fmt.Sprintf("%d: %s", i+1, text.Cut(q.TQL, maxLabel))
 	}
-	return detailRows(details, labels, here, c.QueryParam("types")), nil
+	return list.rows(counts), nil
 }
 
-// detailRows puts the sum of a query before its types where it has several, and the sum of all at the end. Where the types of all
-// queries are too many, those of the query chosen are shown, and here leads to the others.
-func detailRows(details []job.Detail, labels map[string]string, here url.Values, chosen string) (rows []templates.Detail) {
-	few := len(details) <= manyDetails
+// detailList shows a job's counts by query and type.
+type detailList struct {
+	labels map[string]string // of the queries
+	// details are those of the types that are shown, in the order of their queries.
+	details []job.Detail
+	// folded says that there are too many: those of the query chosen are shown, and here leads to the others.
+	folded bool
+	here   url.Values
+	chosen string
+}
+
+// rows puts the sum of a query before its types where it has several, and the sum of all at the end.
+func (l *detailList) rows(counts []store.QueryCounts) (rows []templates.Detail) {
 	var all job.Counts
-	given := 0 // queries
-	for ; len(details) > 0; given++ {
-		query := details[0].QueryID
-		n := 1
-		for n < len(details) && details[n].QueryID == query {
-			n++
+	for _, q := range counts {
+		all.Add(q.Counts)
+		label := cmp.Or(l.labels[q.QueryID], "a query that was deleted")
+		if q.Types == 1 {
+			rows = append(rows, detailRow(label, q.Type, q.Counts))
+			continue
 		}
-		label := cmp.Or(labels[query], "a query that was deleted")
-		var total job.Counts
-		var types []templates.Detail
-		for _, d := range details[:n] {
-			total.Add(d.Counts)
-			types = append(types, detailRow(label, d.Type, d.Counts))
-		}
-		all.Add(total)
-		open := few || query == chosen
-		if n > 1 {
-			sum := detailRow(label, "All types", total)
-			sum.Total = true
-			if !few {
-				sum.Place = "counts-" + query
-				sum.Link, sum.Type = pageURL("jobs", withTypes(here, query))+"#"+sum.Place, fmt.Sprintf("%d types", n)
-				if open {
-					sum.Link, sum.Type = pageURL("jobs", here)+"#"+sum.Place, "Hide the types"
-				}
+		rows = append(rows, l.sumRow(label, q))
+		for _, d := range l.details {
+			if d.QueryID == q.QueryID {
+				rows = append(rows, detailRow(label, d.Type, d.Counts))
 			}
-			rows = append(rows, sum)
 		}
-		if n == 1 || open {
-			rows = append(rows, types...)
-		}
-		details = details[n:]
 	}
-	if given > 1 {
+	if len(counts) > 1 {
 		sum := detailRow("All queries", "All types", all)
 		sum.Total = true
 		rows = append(rows, sum)
 	}
 	return rows
+}
+
+// sumRow is the sum of a query that has several types.
+func (l *detailList) sumRow(label string, q store.QueryCounts) templates.Detail {
+	sum := detailRow(label, "All types", q.Counts)
+	sum.Total = true
+	if !l.folded {
+		return sum
+	}
+	sum.Place = "counts-" + q.QueryID
+	sum.Link, sum.Type = pageURL("jobs", withTypes(l.here, q.QueryID))+"#"+sum.Place, fmt.Sprintf("%d types", q.Types)
+	if q.QueryID == l.chosen {
+		sum.Link, sum.Type = pageURL("jobs", l.here)+"#"+sum.Place, "Hide the types"
+	}
+	return sum
 }
 
 func detailRow(query, typ string, n job.Counts) templates.Detail {

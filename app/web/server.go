@@ -42,7 +42,8 @@ type QueryStore interface {
 type JobStore interface {
 	Jobs(ctx context.Context, f store.JobFilter) (jobs []job.Job, total int64, err error)
 	Job(ctx context.Context, requestID string) (job.Job, error)
-	JobDetails(ctx context.Context, requestID string) ([]job.Detail, error)
+	JobQueries(ctx context.Context, requestID string) ([]store.QueryCounts, error)
+	JobDetails(ctx context.Context, requestID, query string) ([]job.Detail, error)
 	Attempts(ctx context.Context, requestID string) ([]job.Attempt, error)
 	LastEnded(ctx context.Context) (j job.Job, found bool, err error)
 	// EachHeld and SummarizeHeld are job.ErrState where the job asks nothing.

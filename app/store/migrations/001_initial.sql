@@ -125,13 +125,13 @@ CREATE TABLE problem (
     -- What it is about; NULL where that is nothing in particular.
     query     INTEGER,
     indicator INTEGER,
-    -- Empty where it is about no indicator.
-    type      TEXT    NOT NULL,
+    -- Empty where it is about no indicator. What people filter by is compared without regard to case.
+    type      TEXT    NOT NULL COLLATE NOCASE,
     value     TEXT    NOT NULL,
-    owner     TEXT    NOT NULL,
+    owner     TEXT    NOT NULL COLLATE NOCASE,
     at        INTEGER NOT NULL,
     step      TEXT    NOT NULL,
-    code      TEXT    NOT NULL,
+    code      TEXT    NOT NULL COLLATE NOCASE,
     message   TEXT    NOT NULL,
     note      INTEGER NOT NULL,
     -- What a retry takes: 0, it cannot be retried; -1, it can; else the query, as long as that is saved.
