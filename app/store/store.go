@@ -472,6 +472,7 @@ func (s *Store) rollBack(ctx context.Context, conn *sqlx.Conn) {
 type querier interface {
 	GetContext(ctx context.Context, dest any, query string, args ...any) error
 	SelectContext(ctx context.Context, dest any, query string, args ...any) error
+	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
 }
 
 // nullValue is n as the driver takes it.
