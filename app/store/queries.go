@@ -130,7 +130,7 @@ func readQueries(ctx context.Context, q querier, which string) ([]RunQuery, erro
 	var queries []RunQuery
 	for rows.Next() {
 		var r queryRow
-		// By hand, which takes half as long as by the names of the members: most pages read all queries.
+		// By hand, since most pages read all queries: sqlx looks up each member of each row.
 		if err := rows.Scan(&r.Number, &r.ID, &r.Rank, &r.Owners, &r.Types, &r.TQL, &r.SortField, &r.SortDirection, &r.MinConfidence,
 			&r.TTLHours, &r.Labels, &r.TLP, &r.Version, &r.Mark); err != nil {
 			return nil, fmt.Errorf("reading the queries: %w", err)
