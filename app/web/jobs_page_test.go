@@ -363,6 +363,29 @@ func TestJobOfManyQueries(t *testing.T) {
 	v.sees("Upload Complete", "complete")
 }
 
+// Up to a hundred counts are shown as they are, and what one query gives alone is no sum of all.
+func TestJobOfFewCounts(t *testing.T) {
+	for _, tt := range []struct {
+		queries, types int
+		folded         bool
+	}{{1, 2, false}, {50, 2, false}, {51, 2, true}} {
+		w := largeList()
+		w.jobs = everyJob()
+		for _, q := range w.queries[:tt.queries] {
+			for _, typ := range []string{"Address", "File"}[:tt.types] {
+				w.details = append(w.details, job.Detail{QueryID: q.ID, Type: typ, Counts: job.Counts{Downloaded: 1}})
+			}
+		}
+		page := call(t, w.handler(), http.MethodGet, "/ui/jobs?id=complete", "").Body.String()
+		if folded := strings.Contains(page, "2 types"); folded != tt.folded || strings.Contains(page, "Address") == tt.folded {
+			t.Errorf("%d counts are folded: %t", tt.queries*tt.types, folded)
+		}
+		if all := strings.Contains(page, "All queries"); all != (tt.queries > 1) {
+			t.Errorf("of %d queries there is a sum of all: %t", tt.queries, all)
+		}
+	}
+}
+
 // A question over a job keeps the way back to its list, and so does the answer.
 func TestQuestionKeepsTheList(t *testing.T) {
 	w := twoSaved()
