@@ -37,11 +37,12 @@ func (p *applier) applyChunks(mapped <-chan *chunk) {
 	for k := range mapped {
 		k.mapping.Wait()
 		if !slices.ContainsFunc(k.found, func(f ledger.Found) bool { return f.Known }) {
-			k.indicators = nil // what ThreatConnect wrote may be large, and is not needed any more
+			k.dropIndicators()
 		}
 		if err := p.applyChunk(k); err != nil {
 			k.attempt.cancelIn(job.StepConvert)(err)
 		}
+		k.dropIndicators()
 		k.endWork()
 		if k.applied != nil {
 			close(k.applied)

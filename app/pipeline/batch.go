@@ -32,7 +32,9 @@ type outboxQueue struct {
 // nextBatch composes a batch from the head of the queue. It is full when what comes next does not fit in. An object
 // that is in it already, or under way in another request, is skipped: of two versions the newer one must arrive last.
 func (q *outboxQueue) nextBatch() (b batch, full bool) {
-	taken, limit := map[int64]bool{}, 0
+	room := min(len(q.rows), sentinel.MaxObjects)
+	b.rows = make([]store.Outgoing, 0, room)
+	taken, limit := make(map[int64]bool, room), 0
 	for ; b.looked < len(q.rows); b.looked++ {
 		row := q.rows[b.looked]
 		if q.underWay[row.Object] || taken[row.Object] {

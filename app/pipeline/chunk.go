@@ -3,6 +3,7 @@ package pipeline
 import (
 	"context"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"mssentinel/app/job"
@@ -29,6 +30,8 @@ type chunk struct {
 	// counted says that its rows are among those that the screens count.
 	counted    bool
 	indicators []threatconnect.Indicator
+	// page is where the indicators are from, with the other chunks of it.
+	page *chunkedPage
 
 	// now is the time of conversion.
 	now time.Time
@@ -41,6 +44,23 @@ type chunk struct {
 	applied chan struct{}
 	// last says that the job has nothing more to read.
 	last bool
+}
+
+// chunkedPage is a page of which some chunks are under way.
+type chunkedPage struct {
+	threatconnect.Page
+	chunks atomic.Int32
+}
+
+// dropIndicators frees the memory of what ThreatConnect wrote once no chunk of its page needs it. It may be called more than once.
+func (k *chunk) dropIndicators() {
+	if k.indicators == nil {
+		return
+	}
+	k.indicators = nil
+	if k.page.chunks.Add(-1) == 0 {
+		k.page.Free()
+	}
 }
 
 // handover joins Download to Convert.

@@ -91,16 +91,18 @@ func (p *pages) handlePage(page threatconnect.Page) error {
 		p.r.reading.setSize(page.Total)
 		p.sizeless = false
 	}
+	whole := &chunkedPage{Page: page}
+	whole.chunks.Store(int32((len(page.Indicators) + chunkSize - 1) / chunkSize))
 	for indicators := range slices.Chunk(page.Indicators, chunkSize) {
 		if p.ownError = p.r.download.awaitResume(p.r.ctx); p.ownError != nil {
 			return p.ownError
 		}
 		c := &chunk{attempt: p.r.attempt, query: p.query.Number, settings: p.query.Settings(), mode: p.mode, unread: p.unread,
-			place: p.place, counted: p.counts, indicators: indicators}
-		if !wasDeleted(p.query) {
-			if p.ownError = p.r.sendChunk(c); p.ownError != nil {
-				return p.ownError
-			}
+			place: p.place, counted: p.counts, indicators: indicators, page: whole}
+		if wasDeleted(p.query) {
+			c.dropIndicators()
+		} else if p.ownError = p.r.sendChunk(c); p.ownError != nil {
+			return p.ownError
 		}
 		if p.counts {
 			p.r.reading.addRead(len(indicators))

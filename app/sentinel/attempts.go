@@ -25,7 +25,7 @@ type attempts struct {
 // sendRequest sends the objects with these indexes until Sentinel has said something about them, or something between
 // refuses them alone.
 func (d *delivery) sendRequest(ctx context.Context, part []int) (exchange, error) {
-	body := requestBody(d.source, d.objects, part)
+	body := newRequestBody(d.source, d.objects, part)
 	defer d.endOutage()
 	var a attempts
 	for {

@@ -67,7 +67,7 @@ func (d *delivery) othersPass(ctx context.Context, part []int) (bool, error) {
 // probePath finds out whether a request without objects gets to Sentinel. It stores nothing. What Sentinel says of it
 // does not matter.
 func (d *delivery) probePath(ctx context.Context) (passes bool, err error) {
-	x, err := d.client.sendOnce(ctx, requestBody(d.source, nil, nil), 0, d)
+	x, err := d.client.sendOnce(ctx, newRequestBody(d.source, nil, nil), 0, d)
 	if err != nil {
 		return false, err
 	}

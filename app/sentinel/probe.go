@@ -48,13 +48,13 @@ func (c *Client) Probe(ctx context.Context, source string, objects [][]byte) (Pr
 	if err != nil {
 		return ProbeAnswer{}, err
 	}
-	answer, at, err := c.probeOnce(ctx, turn, requestBody(source, objects, all), len(objects))
+	answer, at, err := c.probeOnce(ctx, turn, newRequestBody(source, objects, all), len(objects))
 	c.pacer.endTurn(turn, at)
 	return answer, errors.Join(err, c.pacer.recordEnd(ctx, turn.slot, at))
 }
 
 // probeOnce makes the request of a probe, whose turn it is, and says when it ended.
-func (c *Client) probeOnce(ctx context.Context, t turn, body []byte, n int) (ProbeAnswer, time.Time, error) {
+func (c *Client) probeOnce(ctx context.Context, t turn, body requestBody, n int) (ProbeAnswer, time.Time, error) {
 	token, err := c.tokens.tokenAtHand(ctx)
 	if err != nil {
 		return ProbeAnswer{}, time.Now(), err
@@ -71,7 +71,7 @@ func (c *Client) probeOnce(ctx context.Context, t turn, body []byte, n int) (Pro
 	answer = redactSecret(answer, token)
 	d := decide(status, header, answer, n, at)
 	c.noteLimit(t, d, header, answer, at)
-	c.log.Info("the doctor asked Sentinel", "status", status, "objects", n, "bytes", len(body), "rejected", len(d.rejected),
+	c.log.Info("the doctor asked Sentinel", "status", status, "objects", n, "bytes", body.size(), "rejected", len(d.rejected),
 		"said", d.text, "took", at.Sub(started).Round(time.Millisecond))
 	return ProbeAnswer{
 		Status: status, Headers: slices.Sorted(maps.Keys(header)), Body: answer[:min(len(answer), maxProbed)],

@@ -160,7 +160,7 @@ func (c *Client) postQuery(ctx context.Context, body []byte, token string) (int,
 	ctx, cancel := context.WithTimeoutCause(ctx, queryTimeout+queryMargin, errTooSlow)
 	defer cancel()
 	header := http.Header{"Prefer": {"wait=" + strconv.Itoa(max(int(patience.Seconds()), 1))}}
-	return c.post(ctx, c.queryURL, header, body, token, maxQueryAnswer)
+	return c.post(ctx, c.queryURL, header, requestBody{body}, token, maxQueryAnswer)
 }
 
 // decideQuery reads the answer to a query, app/docs/sentinel.md#query-answers. It depends on its arguments alone. Only the form

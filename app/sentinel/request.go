@@ -1,13 +1,14 @@
 package sentinel
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
+	"slices"
 	"time"
 
 	"mssentinel/app/text"
@@ -29,30 +30,43 @@ const (
 	bodyEnd   = `]}`
 )
 
-// requestBody joins the objects with these indexes, as they are.
-func requestBody(source string, objects [][]byte, part []int) []byte {
+// requestBody is what a request sends, one piece after the other. They are sent as they are: joining them would cost as much memory again.
+type requestBody [][]byte
+
+// newRequestBody is the body with the objects that have these indexes.
+func newRequestBody(source string, objects [][]byte, part []int) requestBody {
 	name, _ := json.Marshal(source) // a string always encodes
-	size := len(bodyStart) + len(name) + len(bodyList) + len(bodyEnd)
-	for _, i := range part {
-		size += len(objects[i]) + 1
-	}
-	body := make([]byte, 0, size)
-	body = append(body, bodyStart...)
-	body = append(body, name...)
-	body = append(body, bodyList...)
+	b := make(requestBody, 0, 2*len(part)+4)
+	b = append(b, []byte(bodyStart), name, []byte(bodyList))
+	comma := []byte{','}
 	for n, i := range part {
 		if n > 0 {
-			body = append(body, ',')
+			b = append(b, comma)
 		}
-		body = append(body, objects[i]...)
+		b = append(b, objects[i])
 	}
-	return append(body, bodyEnd...)
+	return append(b, []byte(bodyEnd))
+}
+
+// size is the length in bytes.
+func (b requestBody) size() int {
+	size := 0
+	for _, piece := range b {
+		size += len(piece)
+	}
+	return size
+}
+
+// open begins to read the body.
+func (b requestBody) open() (io.ReadCloser, error) {
+	left := net.Buffers(slices.Clone(b))
+	return io.NopCloser(&left), nil
 }
 
 // MaxPayload is how many bytes of objects fit into a request under a source system, where each object counts one byte
 // more than it has, for the comma behind it.
 func MaxPayload(source string) int {
-	return MaxBytes - len(requestBody(source, nil, nil)) + 1 // the last object has no comma
+	return MaxBytes - newRequestBody(source, nil, nil).size() + 1 // the last object has no comma
 }
 
 // exchange is one request that was made, and what its answer means.
@@ -66,7 +80,7 @@ type exchange struct {
 
 // sendOnce waits for a slot and sends a body of n objects once. A broken connection is a decision like any answer. Its
 // error is final: no slot or no token could be had.
-func (c *Client) sendOnce(ctx context.Context, body []byte, n int, d *delivery) (exchange, error) {
+func (c *Client) sendOnce(ctx context.Context, body requestBody, n int, d *delivery) (exchange, error) {
 	turn, err := c.pacer.takeTurn(ctx, d.sleepReported)
 	if err != nil {
 		return exchange{}, err
@@ -107,7 +121,7 @@ func (c *Client) noteLimit(t turn, d decision, header http.Header, answer []byte
 }
 
 // postBody makes the request and reads the answer.
-func (c *Client) postBody(ctx context.Context, body []byte, token string) (int, http.Header, []byte, error) {
+func (c *Client) postBody(ctx context.Context, body requestBody, token string) (int, http.Header, []byte, error) {
 	ctx, cancel := requestContext(ctx)
 	defer cancel()
 	return c.post(ctx, c.url, http.Header{}, body, token, maxAnswer)
@@ -115,11 +129,13 @@ func (c *Client) postBody(ctx context.Context, body []byte, token string) (int, 
 
 // post sends JSON with a token and reads the answer: up to limit bytes, and one more where it is longer. Its error is the
 // cause of the end of ctx where that has ended.
-func (c *Client) post(ctx context.Context, address string, header http.Header, body []byte, token string, limit int64) (int, http.Header, []byte, error) {
-	request, err := http.NewRequestWithContext(ctx, http.MethodPost, address, bytes.NewReader(body))
+func (c *Client) post(ctx context.Context, address string, header http.Header, body requestBody, token string, limit int64) (int, http.Header, []byte, error) {
+	request, err := http.NewRequestWithContext(ctx, http.MethodPost, address, nil)
 	if err != nil {
 		return 0, nil, nil, err
 	}
+	request.ContentLength, request.GetBody = int64(body.size()), body.open
+	request.Body, _ = body.open() // has no error
 	request.Header = header
 	request.Header.Set("Authorization", "Bearer "+token)
 	request.Header.Set("Content-Type", "application/json")

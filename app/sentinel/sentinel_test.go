@@ -102,7 +102,7 @@ func TestRequestLeavesNothingBehind(t *testing.T) {
 		t.Fatal(err)
 	}
 	ctx := newOpenContext(t)
-	if _, _, answer, err := c.postBody(ctx, []byte("{}"), "t"); err != nil || len(answer) != maxAnswer+1 {
+	if _, _, answer, err := c.postBody(ctx, requestBody{[]byte("{}")}, "t"); err != nil || len(answer) != maxAnswer+1 {
 		t.Fatalf("%v, %d bytes", err, len(answer))
 	}
 	if _, _, _, err := c.postQuery(ctx, []byte("{}"), "t"); err != nil {
@@ -202,7 +202,7 @@ func TestMaxPayload(t *testing.T) {
 		for i, size := range append(sizes, rest-1) {
 			list, part = append(list, make([]byte, size)), append(part, i)
 		}
-		if n := len(requestBody(source, list, part)); n != 1<<20 {
+		if n := newRequestBody(source, list, part).size(); n != 1<<20 {
 			t.Fatalf("%d bytes", n)
 		}
 	})

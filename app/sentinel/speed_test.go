@@ -179,8 +179,7 @@ func BenchmarkBatch(b *testing.B) {
 	for name, answer := range map[string]string{"accepted": "", "rejected": partial} {
 		b.Run(name, func(b *testing.B) {
 			for b.Loop() {
-				body := requestBody(source, list, part)
-				b.SetBytes(int64(len(body)))
+				b.SetBytes(int64(newRequestBody(source, list, part).size()))
 				if d := decide(http.StatusOK, nil, []byte(answer), len(part), time.Time{}); d.action != actionAccept {
 					b.Fatal(d)
 				}

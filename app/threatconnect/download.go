@@ -1,7 +1,6 @@
 package threatconnect
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"slices"
@@ -10,7 +9,7 @@ import (
 )
 
 // Download reads a selection completely. handle gets page after page, in the user's order; it may get an indicator more
-// than once. Rows shift while they are paged by offset (app/docs/threatconnect.md#paging), so when the query has a sort
+// than once, and frees it where more pages are to be read, see [Page.Free]. Rows shift while they are paged by offset (app/docs/threatconnect.md#paging), so when the query has a sort
 // field a sweep over the ids follows: unseen is asked, page by page, which of the ids handle has not had, and those are
 // fetched and handed over too, in no particular order. Whatever is in the selection from beginning to end is handed
 // over, or an error is returned. An error of handle or unseen ends the download and is returned as it is; one of
@@ -35,7 +34,7 @@ func (c *Client) Download(
 }
 
 func (c *Client) newReader(s Selection, fields []string) *reader {
-	return &reader{client: c, Selection: s, fields: fields, size: pageSize{limit: firstRows}, policy: background, body: new(bytes.Buffer)}
+	return &reader{client: c, Selection: s, fields: fields, size: pageSize{limit: firstRows}, policy: background, bodies: newBodyPool()}
 }
 
 // First reads the first n indicators of a query, 1 to 10,000, in the user's order, and the total. Errors are those of
@@ -74,7 +73,10 @@ func (c *Client) Inactive(ctx context.Context, owners, types []string, since tim
 		return err
 	}
 	r := c.newReader(s, nil)
-	return r.readKeyset(ctx, pageRequest{sorting: s.sortOrder()}, func(p Page) error { return handle(readableIDs(p)) })
+	return r.readKeyset(ctx, pageRequest{sorting: s.sortOrder()}, func(p Page) error {
+		p.Free()
+		return handle(readableIDs(p))
+	})
 }
 
 // readByOffset reads the rows in the user's order. It need not be complete, since a sweep follows: any sign of being
@@ -120,6 +122,7 @@ func maxOffset(total int64) int {
 func (r *reader) sweepIDs(ctx context.Context, handle func(Page) error, unseen func([]int64) ([]int64, error)) error {
 	bare := r.client.newReader(r.Selection, nil)
 	return bare.readKeyset(ctx, pageRequest{sorting: "id ASC"}, func(p Page) error {
+		p.Free()
 		missing, err := unseen(readableIDs(p))
 		if err != nil {
 			return err

@@ -497,3 +497,26 @@ func TestPageSizeFollowsThreatConnect(t *testing.T) {
 		}
 	})
 }
+
+// A page that is kept stays as it was read, whatever is freed beside it and however often; the memory of one that is freed is taken.
+func TestPagesAreGoodUntilFreed(t *testing.T) {
+	f := newFake(50)
+	f.most = 10
+	var pages []Page
+	err := client(f).Download(t.Context(), Selection{Query: sorted("id", "ASC")}, func(p Page) error {
+		if pages = append(pages, p); len(pages) > 1 {
+			pages[0].Free()
+		}
+		return nil
+	}, nil)
+	if err != nil || len(pages) != 5 {
+		t.Fatalf("%v, %d pages", err, len(pages))
+	}
+	for n, p := range pages {
+		for _, i := range p.Indicators {
+			if intact := strings.Contains(string(i.Raw), fmt.Sprintf(`"id":%d,`, i.ID)); intact != (n > 0) {
+				t.Errorf("page %d has %s in place of %d", n, i.Raw, i.ID)
+			}
+		}
+	}
+}

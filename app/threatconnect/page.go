@@ -5,6 +5,7 @@ import (
 	"iter"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"mssentinel/app/jsonscan"
@@ -28,9 +29,67 @@ type Indicator struct {
 
 // Page is what one answer holds of a selection.
 type Page struct {
+	// Indicators lie in the memory of the answer, see Free.
 	Indicators []Indicator
 	// Total is the number of indicators in the whole selection, -1 when ThreatConnect did not say.
 	Total int64
+
+	body *pageBody
+}
+
+// Free says that nothing looks at the Raw of the page's indicators any more: a page that is still to be read takes their memory. It may
+// be called from any goroutine, and more than once. A page that is not freed is left to the garbage collector.
+func (p Page) Free() {
+	if p.body != nil {
+		p.body.free()
+	}
+}
+
+// pageBody is the memory in which a page was read.
+type pageBody struct {
+	buffer atomic.Pointer[bytes.Buffer]
+	pool   bodyPool
+}
+
+func (b *pageBody) free() {
+	if buffer := b.buffer.Swap(nil); buffer != nil {
+		b.pool.put(buffer)
+	}
+}
+
+// bodyPool has buffers that no page needs any more.
+type bodyPool chan *bytes.Buffer
+
+// spareBodies is how many buffers a pool keeps: more pages are never under way.
+const spareBodies = 4
+
+func newBodyPool() bodyPool { return make(bodyPool, spareBodies) }
+
+// take gives a buffer, a new one with room for so many bytes.
+func (p bodyPool) take(size int) *bytes.Buffer {
+	select {
+	case buffer := <-p:
+		return buffer
+	default:
+		return bytes.NewBuffer(make([]byte, 0, size))
+	}
+}
+
+func (p bodyPool) put(buffer *bytes.Buffer) {
+	if buffer.Cap() > 2*pageBytes { // of a row that was
+		return
+	}
+	select {
+	case p <- buffer:
+	default:
+	}
+}
+
+// lend has a page own a buffer until it is freed.
+func (p bodyPool) lend(buffer *bytes.Buffer) *pageBody {
+	b := &pageBody{pool: p}
+	b.buffer.Store(buffer)
+	return b
 }
 
 // answer is the JSON object that every answer consists of (app/docs/threatconnect.md#answers), with its data cut into
@@ -80,13 +139,12 @@ func (a *answer) setMember(name string, value []byte) {
 	}
 }
 
-// parseIndicators copies the items of the data, and reads them: the memory of an indicator is free when it is through, and not when
-// all of its page are.
+// parseIndicators reads the items of the data.
 func (a answer) parseIndicators() []Indicator {
 	list := make([]Indicator, len(a.items))
 	names := nameCache{}
 	for n, item := range a.items {
-		list[n].Raw = bytes.Clone(item)
+		list[n].Raw = item
 		list[n].readMembers(item, names)
 	}
 	return list

@@ -1,7 +1,6 @@
 package threatconnect
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -26,8 +25,7 @@ type reader struct {
 	fields []string
 	size   pageSize
 	policy retryPolicy
-	// body has the answer that is read, one after the other.
-	body *bytes.Buffer
+	bodies bodyPool
 }
 
 // pageRequest says which rows of its selection a reader asks for.
@@ -138,19 +136,17 @@ func (r *reader) probeFields(ctx context.Context, q pageRequest) ([]string, erro
 
 // fetchPage reads a page as the fields are, in smaller ones from try to try when it is too much for ThreatConnect.
 func (r *reader) fetchPage(ctx context.Context, q pageRequest) (pageAnswer, error) {
-	if r.body.Cap() > 2*pageBytes { // of a row that was
-		*r.body = bytes.Buffer{}
-	}
+	body := r.bodies.take(r.size.bytes())
 	var p pageAnswer
 	sawUnreadable, alone := false, false
 	err := r.client.retryRequest(ctx, r.policy, func(ctx context.Context) error {
 		began := time.Now()
 		request := newRequest(indicatorsPath, r.buildParams(q))
-		a, err := r.client.tryList(ctx, request, r.body)
+		a, err := r.client.tryList(ctx, request, body)
 		for errors.Is(err, errTooLarge) && r.size.limit > 1 { // no use to wait
 			r.size.shrinkAfter(err)
 			request = newRequest(indicatorsPath, r.buildParams(q))
-			a, err = r.client.tryList(ctx, request, r.body)
+			a, err = r.client.tryList(ctx, request, body)
 		}
 		if err != nil {
 			alone = r.size.limit == 1 && r.mayBeRow(err)
@@ -175,13 +171,16 @@ func (r *reader) fetchPage(ctx context.Context, q pageRequest) (pageAnswer, erro
 		r.size.adaptTo(time.Since(began), p.Indicators)
 		return nil
 	})
-	if err != nil {
-		err = fmt.Errorf("read indicators: %w", err)
+	if err == nil {
+		p.body = r.bodies.lend(body)
+		return p, nil
 	}
-	if err != nil && alone && ctx.Err() == nil {
+	r.bodies.put(body)
+	err = fmt.Errorf("read indicators: %w", err)
+	if alone && ctx.Err() == nil {
 		err = loneRow{err}
 	}
-	return p, err
+	return pageAnswer{}, err
 }
 
 // errBodyIgnored: a ThreatConnect that does not read the body answers with everything it has
@@ -233,6 +232,9 @@ type pageSize struct {
 	limit    int // rows to ask for
 	rowBytes int // of a row of the last page, on average
 }
+
+// bytes is about how long an answer with a page of this size is.
+func (s *pageSize) bytes() int { return s.limit * s.rowBytes * 9 / 8 }
 
 // adaptTo sets the size of the next page by how the last one went.
 func (s *pageSize) adaptTo(took time.Duration, list []Indicator) {
