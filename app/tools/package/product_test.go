@@ -140,6 +140,19 @@ func TestExecutablesAreStatic(t *testing.T) {
 	}
 }
 
+// SQLite names the options that it is compiled with. Without these it takes longer, and nothing else shows it.
+func TestSQLiteHasItsOptions(t *testing.T) {
+	executable, err := os.ReadFile(filepath.Join(unzip(t), "app"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, option := range []string{"ENABLE_QPSG", "DEFAULT_MEMSTATUS=0", "OMIT_LOAD_EXTENSION"} {
+		if !bytes.Contains(executable, []byte(option+"\x00")) {
+			t.Errorf("SQLite is compiled without %s", option)
+		}
+	}
+}
+
 // inEmptyRoot runs a program in a root directory that holds nothing else.
 func inEmptyRoot(t *testing.T, program string, args ...string) string {
 	t.Helper()
