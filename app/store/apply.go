@@ -317,11 +317,7 @@ func (a *application) writeQueue(ctx context.Context) error {
 	if err := insertRows.execRows(ctx, a.tx, values); err != nil {
 		return err
 	}
-	packed, err := a.store.packer.pack(lines)
-	if err != nil {
-		return err
-	}
-	return insertBlock.execRows(ctx, a.tx, []any{first, next - 1, packed})
+	return insertBlock.execRows(ctx, a.tx, []any{first, next - 1, a.store.packer.pack(lines)})
 }
 
 func (a *application) writeProblems(ctx context.Context) error {

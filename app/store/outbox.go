@@ -107,7 +107,7 @@ func (s *Store) readOutbox(ctx context.Context, tx *transaction, after int64, li
 		o := Outgoing{Seq: r.Seq, Object: r.object, Job: r.job, Source: sources[destination], Retire: r.Retire, row: r}
 		if o.Retire {
 			o.Payload = retiredObject(&r, pattern).AppendJSON(nil)
-		} else if o.Payload, err = s.packer.readObject(ctx, tx, &block, o.Seq); err != nil {
+		} else if o.Payload, err = block.readObject(ctx, tx, o.Seq); err != nil {
 			return nil, err
 		}
 		out = append(out, o)

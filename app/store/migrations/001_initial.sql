@@ -252,7 +252,7 @@ CREATE TABLE outbox (
 -- How many a job has waiting follows from its counts.
 CREATE INDEX outbox_of_no_job ON outbox (job) WHERE job = 0;
 
--- The objects of the rows that a batch queued, as JSON and one a line, compressed by Zstandard; the first and the last of the rows.
+-- The objects of the rows that a batch queued, as JSON and one a line, compressed by S2, behind a CRC-32C; the first and the last of the rows.
 CREATE TABLE payload_block (
     first    INTEGER PRIMARY KEY,
     last     INTEGER NOT NULL,
