@@ -18,19 +18,21 @@ func ID(pattern string) uuid.UUID {
 
 // String writes s as a string literal of the STIX pattern language (STIX 2.1 section 9.2):
 // in single quotes, with \ and ' escaped.
-func String(s string) string {
+func String(s string) string { return "'" + escapeLiteral(s) + "'" }
+
+func escapeLiteral(s string) string {
 	if !strings.ContainsAny(s, `\'`) {
-		return "'" + s + "'"
+		return s
 	}
-	return "'" + literal.Replace(s) + "'"
+	return literalEscapes.Replace(s)
 }
 
-var literal = strings.NewReplacer(`\`, `\\`, `'`, `\'`)
+var literalEscapes = strings.NewReplacer(`\`, `\\`, `'`, `\'`)
 
 // Equal is a comparison of an object path with a string, for example
 // ipv4-addr:value = '198.51.100.7'.
 func Equal(path, value string) string {
-	return path + " = " + String(value)
+	return path + " = '" + escapeLiteral(value) + "'"
 }
 
 // Pattern is one observation that meets all comparisons.

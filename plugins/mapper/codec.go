@@ -90,11 +90,15 @@ func (r *mapRequest) write() mem.BufferSlice {
 	return w.finish()
 }
 
+// usualIndicator is about how long the shortest indicators are, in bytes.
+const usualIndicator = 1 << 10
+
 // readFrom reads the indicators, which come first, where they lie: one that begins in one buffer and ends in another is the only
 // one that is copied. The caller calls free, also after an error.
 func (r *mapRequest) readFrom(data mem.BufferSlice) error {
 	data.Ref()
 	r.received, r.now = slices.Clip(data), time.UnixMilli(0).UTC()
+	r.indicators = make([][]byte, 0, data.Len()/usualIndicator+1)
 	in := data.Reader()
 	defer in.Close()
 	for in.Remaining() > 0 {

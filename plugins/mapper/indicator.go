@@ -40,8 +40,16 @@ type Indicator struct {
 	// that it did not understand.
 	labelsLeftOut int
 	unknownLabels []string
-	// descriptions is where those of its objects lie, one behind the other.
+	// In these lie what the objects have of each, those of one behind those of the other, the texts of the indicator and its numbers.
 	descriptions []byte
+	labels       []string
+	phases       []KillChainPhase
+	object       [1]Object
+	parser       parser
+	numbers      struct {
+		confidence, score int
+		rating            float64
+	}
 }
 
 // Tag is a tag. TechniqueID, for example T1566.001, marks one of ATT&CK, and Tactics are those that
@@ -79,9 +87,10 @@ func Parse(raw []byte) (*Indicator, error) {
 
 // parse makes the indicator the one in raw, in the room of the one that it was before.
 func (i *Indicator) parse(raw []byte) error {
-	p := &parser{Scanner: *jsonscan.NewStrict(raw), text: shareText(raw)}
 	*i = Indicator{Tags: i.Tags[:0], Attributes: i.Attributes[:0], SecurityLabels: i.SecurityLabels[:0],
-		AssociatedGroups: i.AssociatedGroups[:0], members: slices.Grow(i.members[:0], 32), descriptions: i.descriptions[:0]}
+		AssociatedGroups: i.AssociatedGroups[:0], members: slices.Grow(i.members[:0], 32), descriptions: i.descriptions[:0],
+		labels: i.labels[:0], phases: i.phases[:0], parser: parser{Scanner: *jsonscan.NewStrict(raw), text: shareText(raw)}}
+	p := &i.parser
 	first := p.Next()
 	for name := range p.Members {
 		i.readMember(p.readScalar(name), p)
@@ -146,11 +155,11 @@ func (i *Indicator) setMember(name, value string) {
 	case "dateAdded":
 		i.readDateAdded(value)
 	case "confidence":
-		i.Confidence = parseInt(value, 100)
+		i.Confidence = parseInt(value, 100, &i.numbers.confidence)
 	case "rating":
-		i.Rating = parseNumber(value, 5)
+		i.Rating = parseNumber(value, 5, &i.numbers.rating)
 	case "threatAssessScore":
-		i.ThreatAssessScore = parseInt(value, 1000)
+		i.ThreatAssessScore = parseInt(value, 1000, &i.numbers.score)
 	}
 }
 
@@ -250,21 +259,22 @@ func cleanText(s string) string {
 	return s
 }
 
-// parseNumber reads 3.00; nil for what is no number from 0 to the greatest.
-func parseNumber(value string, greatest float64) *float64 {
+// parseNumber reads 3.00 into room; nil for what is no number from 0 to the greatest.
+func parseNumber(value string, greatest float64, room *float64) *float64 {
 	n, err := strconv.ParseFloat(strings.TrimSpace(value), 64)
 	if err != nil || !(n >= 0 && n <= greatest) {
 		return nil
 	}
-	return &n
+	*room = n
+	return room
 }
 
 // parseInt rounds to a whole number.
-func parseInt(value string, greatest float64) *int {
-	n := parseNumber(value, greatest)
-	if n == nil {
+func parseInt(value string, greatest float64, room *int) *int {
+	var n float64
+	if parseNumber(value, greatest, &n) == nil {
 		return nil
 	}
-	i := int(math.Round(*n))
-	return &i
+	*room = int(math.Round(n))
+	return room
 }

@@ -67,7 +67,7 @@ func (i *Indicator) creationTime(now time.Time) time.Time {
 
 // tagLabels are the names of the tags, those of ATT&CK as ThreatConnect shows them, each once.
 func (i *Indicator) tagLabels() []string {
-	labels := make([]string, 0, len(i.Tags))
+	start := len(i.labels)
 	seen := make(map[string]bool, len(i.Tags))
 	for _, t := range i.Tags {
 		label := t.Name
@@ -79,10 +79,10 @@ func (i *Indicator) tagLabels() []string {
 		}
 		if !isBlank(label) && !seen[label] {
 			seen[label] = true
-			labels = append(labels, label)
+			i.labels = append(i.labels, label)
 		}
 	}
-	return labels
+	return slices.Clip(i.labels[start:])
 }
 
 // fitLabels are the labels, in their order, for which there is room, in bytes.
@@ -100,12 +100,13 @@ func fitLabels(labels []string, room int) []string {
 // killChainPhases are those of every "Phase of Intrusion" that Lockheed Martin's kill chain knows, and behind them the tactics
 // of every technique that ATT&CK knows, each once. What a chain does not know is no phase of it.
 func (i *Indicator) killChainPhases() []KillChainPhase {
-	var phases []KillChainPhase
+	start := len(i.phases)
+	var letters [64]byte
 	add := func(chain string, names map[string]string, written string) {
-		name, known := names[lettersOf(written)]
+		name, known := names[string(appendLetters(letters[:0], written))]
 		phase := KillChainPhase{KillChainName: chain, PhaseName: name}
-		if known && !slices.Contains(phases, phase) {
-			phases = append(phases, phase)
+		if known && !slices.Contains(i.phases[start:], phase) {
+			i.phases = append(i.phases, phase)
 		}
 	}
 	for _, a := range i.Attributes {
@@ -121,13 +122,13 @@ func (i *Indicator) killChainPhases() []KillChainPhase {
 			add("mitre-attack", tacticNames, tactic)
 		}
 	}
-	return phases
+	return slices.Clip(i.phases[start:])
 }
 
 // phaseOfIntrusion is the type of the attributes that name a phase.
 const phaseOfIntrusion = "Phase of Intrusion"
 
-// phaseNames by what ThreatConnect's instances call the phases, see [lettersOf].
+// phaseNames by what ThreatConnect's instances call the phases, see [appendLetters].
 var phaseNames = map[string]string{
 	"reconnaissance":      "reconnaissance",
 	"weaponization":       "weaponization",
@@ -148,7 +149,7 @@ var phaseNames = map[string]string{
 	"actionsonobjectives": "actions-on-objectives",
 }
 
-// tacticNames by the names of ATT&CK's tactics, see [lettersOf]: those of Enterprise in all versions, then those that Mobile and
+// tacticNames by the names of ATT&CK's tactics, see [appendLetters]: those of Enterprise in all versions, then those that Mobile and
 // ICS alone have.
 var tacticNames = map[string]string{
 	"reconnaissance":          "reconnaissance",
@@ -174,14 +175,14 @@ var tacticNames = map[string]string{
 	"impairprocesscontrol":    "impair-process-control",
 }
 
-// lettersOf is what spellings of a phase or a tactic have in common: its letters and digits, in small letters.
-func lettersOf(s string) string {
-	return strings.Map(func(r rune) rune {
-		if separatesWords(r) {
-			return -1
+// appendLetters appends what spellings of a phase or a tactic have in common: its letters and digits, in small letters.
+func appendLetters(dst []byte, s string) []byte {
+	for _, r := range s {
+		if !separatesWords(r) {
+			dst = utf8.AppendRune(dst, unicode.ToLower(r))
 		}
-		return unicode.ToLower(r)
-	}, s)
+	}
+	return dst
 }
 
 func (i *Indicator) externalReferences() []ExternalReference {

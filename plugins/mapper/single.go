@@ -29,7 +29,8 @@ func (s Single) Map(ind *Indicator, now time.Time) Answer {
 	if err != nil {
 		return Problem("%s", err)
 	}
-	answer := Answer{Objects: []Object{ind.Object(pattern, ind.Written(s.Member), now)}, Notes: notesOn(value, pattern)}
+	ind.object[0] = ind.Object(pattern, ind.Written(s.Member), now)
+	answer := Answer{Objects: ind.object[:], Notes: notesOn(value, pattern)}
 	if s.Note != nil {
 		if note := s.Note(value); note != "" {
 			answer.Notes = append(answer.Notes, note)
