@@ -29,6 +29,8 @@ type Scanner struct {
 	depth  int // objects and arrays that are open
 	strict bool
 	failed bool
+	// verbatim says that the string that was passed last has no escapes.
+	verbatim bool
 }
 
 // New returns a scanner that checks the structure of the text. The text must not change while it is used.
@@ -38,7 +40,11 @@ func New(text []byte) *Scanner { return &Scanner{text: text} }
 func NewStrict(text []byte) *Scanner { return &Scanner{text: text, strict: true} }
 
 // Span is where a value or a name stands in the text: text[Start:End], quotes included.
-type Span struct{ Start, End int }
+type Span struct {
+	Start, End int
+	// Verbatim: it is a string without escapes, whose content is what stands between the quotes. A strict scanner alone tells.
+	Verbatim bool
+}
 
 // Next is the first byte of what is ahead: of a value one of { [ " - t f n or a digit; 0 at the end of the text.
 func (s *Scanner) Next() byte {
@@ -70,7 +76,7 @@ func (s *Scanner) Skip() Span {
 	if s.failed {
 		return Span{}
 	}
-	return Span{start, s.at}
+	return Span{start, s.at, first == '"' && s.verbatim}
 }
 
 // Members passes the object ahead, for use in a loop: for name := range s.Members. The body may read the value of the
@@ -171,7 +177,7 @@ func (s *Scanner) passName() Span {
 	}
 	start := s.at
 	s.passString()
-	name := Span{start, s.at}
+	name := Span{start, s.at, s.verbatim}
 	if s.Next() != ':' {
 		s.fail()
 		return Span{}
@@ -196,7 +202,10 @@ func (s *Scanner) passString() {
 		if slashes%2 == 0 {
 			inside := s.text[s.at+1 : end]
 			s.at = end + 1
-			if s.strict && bytes.IndexByte(inside, '\\') >= 0 && !validEscapes(inside) {
+			if !s.strict {
+				return
+			}
+			if s.verbatim = bytes.IndexByte(inside, '\\') < 0; !s.verbatim && !validEscapes(inside) {
 				s.fail()
 			}
 			return
@@ -207,7 +216,7 @@ func (s *Scanner) passString() {
 // passWord passes a number, true, false or null.
 func (s *Scanner) passWord() {
 	start := s.at
-	for s.at < len(s.text) && isWordByte(s.text[s.at]) {
+	for s.at < len(s.text) && isWordByte[s.text[s.at]] {
 		s.at++
 	}
 	if !s.validWord(s.text[start:s.at]) {
@@ -215,9 +224,13 @@ func (s *Scanner) passWord() {
 	}
 }
 
-func isWordByte(b byte) bool {
-	return '0' <= b && b <= '9' || 'a' <= b && b <= 'z' || b == '.' || b == '-' || b == '+' || b == 'E'
-}
+// isWordByte tells the bytes that numbers, true, false and null may have.
+var isWordByte = func() (is [256]bool) {
+	for _, b := range "0123456789abcdefghijklmnopqrstuvwxyz.-+E" {
+		is[b] = true
+	}
+	return is
+}()
 
 func (s *Scanner) validWord(word []byte) bool {
 	switch {

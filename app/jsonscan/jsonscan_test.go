@@ -89,6 +89,35 @@ func TestLeavingALoopEndsTheScan(t *testing.T) {
 	}
 }
 
+// A strict scanner tells which strings, names among them, are what stands between their quotes.
+func TestVerbatim(t *testing.T) {
+	text := []byte(`{"a":"x","b\n":"","c":["\\","é",12,true,{}]}`)
+	verbatim := func(s *Scanner) (strings []string) {
+		note := func(value Span) {
+			if value.Verbatim {
+				strings = append(strings, string(text[value.Start:value.End]))
+			}
+		}
+		for name := range s.Members {
+			note(name)
+			if s.Next() != '[' {
+				note(s.Skip())
+				continue
+			}
+			for range s.Elements {
+				note(s.Skip())
+			}
+		}
+		return strings
+	}
+	if got, want := verbatim(NewStrict(text)), []string{`"a"`, `"x"`, `""`, `"c"`, `"é"`}; !slices.Equal(got, want) {
+		t.Errorf("%q, want %q", got, want)
+	}
+	if got := verbatim(New(text)); got != nil {
+		t.Errorf("a scanner that does not look into strings knows %q", got)
+	}
+}
+
 func TestText(t *testing.T) {
 	for value, want := range map[string]string{
 		``: ``, `null`: ``, `{"a":1}`: ``, `["a"]`: ``, `12.50`: `12.50`, `true`: `true`, `false`: `false`, `""`: ``, `"a b"`: `a b`,
@@ -267,7 +296,7 @@ func soundScalars(text []byte) []byte {
 			}
 			sound = append(sound, `"name"`...)
 		case c == '-' || '0' <= c && c <= '9':
-			for i+1 < len(text) && (isWordByte(text[i+1])) {
+			for i+1 < len(text) && isWordByte[text[i+1]] {
 				i++
 			}
 			sound = append(sound, '0')

@@ -123,6 +123,9 @@ type parser struct {
 
 // readScalar gives a text, a number or a truth value as text, untouched; "" for anything else.
 func (p *parser) readScalar(value jsonscan.Span) string {
+	if value.Verbatim {
+		return p.text[value.Start+1 : value.End-1]
+	}
 	return jsonscan.Exact(p.text[value.Start:value.End])
 }
 

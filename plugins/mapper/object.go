@@ -196,7 +196,9 @@ func (i *Indicator) externalReferences() []ExternalReference {
 func (i *Indicator) indicatorType() string {
 	first := len(threatTypes)
 	look := func(s string) {
-		for word := range strings.FieldsFuncSeq(s, separatesWords) {
+		for s != "" {
+			var word string
+			word, s = cutWord(s)
 			first = min(first, rankThreat(word))
 		}
 	}
@@ -214,8 +216,22 @@ func (i *Indicator) indicatorType() string {
 	return threatTypes[first].name
 }
 
+// cutWord gives the characters before the first that separates words, and what follows it.
+func cutWord(s string) (word, rest string) {
+	for n, r := range s {
+		if separatesWords(r) {
+			_, size := utf8.DecodeRuneInString(s[n:])
+			return s[:n], s[n+size:]
+		}
+	}
+	return s, ""
+}
+
 // rankThreat is where the type that a word stands for is in threatTypes, or their number.
 func rankThreat(word string) int {
+	if len(word) >= len(threatLengths) || !threatLengths[len(word)] {
+		return len(threatTypes)
+	}
 	for n, t := range &threatTypes {
 		for _, w := range t.words {
 			if len(w) == len(word) && strings.EqualFold(w, word) {
@@ -225,6 +241,16 @@ func rankThreat(word string) int {
 	}
 	return len(threatTypes)
 }
+
+// threatLengths are the lengths of the words of threatTypes, in bytes.
+var threatLengths = func() (lengths [16]bool) {
+	for _, t := range &threatTypes {
+		for _, w := range t.words {
+			lengths[len(w)] = true
+		}
+	}
+	return lengths
+}()
 
 // threatTypes in the spelling for which Sentinel's ThreatConnect workbook has icons.
 var threatTypes = [...]struct {

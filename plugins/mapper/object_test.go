@@ -331,7 +331,7 @@ func TestIndicatorType(t *testing.T) {
 
 // Words end at the punctuation and the blanks of any script.
 func TestWordsBeyondASCII(t *testing.T) {
-	for name, want := range map[string]string{"“Botnet”": "Botnet", "Emotet–Trojan": "Malware", "Mirai\u00a0botnet": "Botnet", "フィッシング、Phishing": "Phishing",
+	for name, want := range map[string]string{"“Botnet”": "Botnet", "Emotet–Trojan": "Malware", "Mirai\u00a0botnet": "Botnet", "フィッシング、Phishing": "Phishing", "\xffMalware\xff": "Malware", "\uFFFDMalware": "Malware",
 		"Übermalware": "unknown", "botnetз": "unknown"} {
 		if got := (&Indicator{Tags: []Tag{{Name: name}}}).indicatorType(); got != want {
 			t.Errorf("%s is taken for %s", name, got)
