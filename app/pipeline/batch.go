@@ -10,22 +10,22 @@ import (
 // batch is what goes into one request: of one source, and of each object one version.
 type batch struct {
 	source string
-	rows   []store.Outgoing
+	rows   []*store.Outgoing
 	// size is the length of the payloads in bytes.
 	size int
 	// looked is how much of the queue was looked at, skipped are the rows of it that stay in the queue.
 	looked  int
-	skipped []store.Outgoing
+	skipped []*store.Outgoing
 }
 
 // holdsJob tells whether an object of the job is among them.
 func (b *batch) holdsJob(j int64) bool {
-	return slices.ContainsFunc(b.rows, func(row store.Outgoing) bool { return row.Job == j })
+	return slices.ContainsFunc(b.rows, func(row *store.Outgoing) bool { return row.Job == j })
 }
 
 // outboxQueue are the rows of the outbox that Upload has read, in order, and the objects that are under way.
 type outboxQueue struct {
-	rows     []store.Outgoing
+	rows     []*store.Outgoing
 	underWay map[int64]bool
 }
 
@@ -33,7 +33,7 @@ type outboxQueue struct {
 // that is in it already, or under way in another request, is skipped: of two versions the newer one must arrive last.
 func (q *outboxQueue) nextBatch() (b batch, full bool) {
 	room := min(len(q.rows), sentinel.MaxObjects)
-	b.rows = make([]store.Outgoing, 0, room)
+	b.rows = make([]*store.Outgoing, 0, room)
 	taken, limit := make(map[int64]bool, room), 0
 	for ; b.looked < len(q.rows); b.looked++ {
 		row := q.rows[b.looked]

@@ -13,19 +13,19 @@ import (
 	"mssentinel/app/store"
 )
 
-func row(seq, object int64, source string, size int) store.Outgoing {
-	return store.Outgoing{Seq: seq, Object: object, Source: source, Payload: make([]byte, size)}
+func row(seq, object int64, source string, size int) *store.Outgoing {
+	return &store.Outgoing{Seq: seq, Object: object, Source: source, Payload: make([]byte, size)}
 }
 
 func TestNextBatch(t *testing.T) {
-	many := make([]store.Outgoing, 130)
+	many := make([]*store.Outgoing, 130)
 	for i := range many {
 		many[i] = row(int64(i+1), int64(i+1), "a", 10)
 	}
 	const half = sentinel.MaxBytes / 2
 	for _, c := range []struct {
 		name   string
-		rows   []store.Outgoing
+		rows   []*store.Outgoing
 		flying []int64
 		want   string // seqs that are sent
 		full   bool
@@ -33,12 +33,12 @@ func TestNextBatch(t *testing.T) {
 	}{
 		{"nothing", nil, nil, "[]", false, "[]"},
 		{"few", many[:3], nil, "[1 2 3]", false, "[]"},
-		{"one version of an object", []store.Outgoing{row(1, 7, "a", 10), row(2, 8, "a", 10), row(3, 7, "a", 10)}, nil, "[1 2]", false, "[3]"},
-		{"one source", []store.Outgoing{row(1, 1, "a", 10), row(2, 2, "b", 10), row(3, 3, "a", 10)}, nil, "[1]", true, "[2 3]"},
+		{"one version of an object", []*store.Outgoing{row(1, 7, "a", 10), row(2, 8, "a", 10), row(3, 7, "a", 10)}, nil, "[1 2]", false, "[3]"},
+		{"one source", []*store.Outgoing{row(1, 1, "a", 10), row(2, 2, "b", 10), row(3, 3, "a", 10)}, nil, "[1]", true, "[2 3]"},
 		{"not what is under way", many[:4], []int64{2, 3}, "[1 4]", false, "[2 3]"},
 		{"only what is under way", many[:1], []int64{1}, "[]", false, "[1]"},
-		{"not more than fits", []store.Outgoing{row(1, 1, "a", half), row(2, 2, "a", half), row(3, 3, "a", 10)}, nil, "[1]", true, "[2 3]"},
-		{"a large one goes alone", []store.Outgoing{row(1, 1, "a", 2*half), row(2, 2, "a", 10)}, nil, "[1]", true, "[2]"},
+		{"not more than fits", []*store.Outgoing{row(1, 1, "a", half), row(2, 2, "a", half), row(3, 3, "a", 10)}, nil, "[1]", true, "[2 3]"},
+		{"a large one goes alone", []*store.Outgoing{row(1, 1, "a", 2*half), row(2, 2, "a", 10)}, nil, "[1]", true, "[2]"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			q := outboxQueue{rows: slices.Clone(c.rows), underWay: map[int64]bool{}}
@@ -69,7 +69,7 @@ func TestBatchFillsARequest(t *testing.T) {
 		name, _ := json.Marshal(source)
 		rest := 1<<20 - len(`{"sourcesystem":`+string(name)+`,"stixobjects":[1,]}`)
 		for size, want := range map[int]string{rest: "[1 2]", rest + 1: "[1]"} {
-			q := outboxQueue{rows: []store.Outgoing{row(1, 1, source, 1), row(2, 2, source, size)}, underWay: map[int64]bool{}}
+			q := outboxQueue{rows: []*store.Outgoing{row(1, 1, source, 1), row(2, 2, source, size)}, underWay: map[int64]bool{}}
 			if b, _ := q.nextBatch(); seqs(b.rows) != want {
 				t.Errorf("%.20s: %d bytes to spare and an object of %d: sent %s, want %s", source, rest, size, seqs(b.rows), want)
 			}
@@ -77,7 +77,7 @@ func TestBatchFillsARequest(t *testing.T) {
 	}
 }
 
-func seqs(rows []store.Outgoing) string {
+func seqs(rows []*store.Outgoing) string {
 	list := []int64{}
 	for _, r := range rows {
 		list = append(list, r.Seq)
@@ -139,7 +139,7 @@ func TestBatchesKeepTheOrderOfAnObject(t *testing.T) {
 
 // What has left the queue keeps no memory.
 func TestWhatHasLeftIsNotKept(t *testing.T) {
-	list := []store.Outgoing{row(1, 7, "a", 1), row(2, 7, "a", 1), row(3, 8, "a", 1)}
+	list := []*store.Outgoing{row(1, 7, "a", 1), row(2, 7, "a", 1), row(3, 8, "a", 1)}
 	q := outboxQueue{rows: list, underWay: map[int64]bool{}}
 	b, _ := q.nextBatch()
 	q.startBatch(b)
@@ -147,7 +147,7 @@ func TestWhatHasLeftIsNotKept(t *testing.T) {
 		t.Fatalf("%+v goes, %+v stays", b.rows, q.rows)
 	}
 	for _, r := range list[:2] {
-		if r.Payload != nil {
+		if r != nil {
 			t.Errorf("row %d is kept", r.Seq)
 		}
 	}
@@ -160,7 +160,7 @@ func TestWhatHasLeftIsNotKept(t *testing.T) {
 
 // A later version of an object waits until the request with the one before has ended.
 func TestABatchLeavesOutWhatIsUnderWay(t *testing.T) {
-	q := outboxQueue{rows: []store.Outgoing{row(1, 7, "a", 1)}, underWay: map[int64]bool{}}
+	q := outboxQueue{rows: []*store.Outgoing{row(1, 7, "a", 1)}, underWay: map[int64]bool{}}
 	first, _ := q.nextBatch()
 	q.startBatch(first)
 	q.rows = append(q.rows, row(2, 7, "a", 1), row(3, 8, "a", 1))

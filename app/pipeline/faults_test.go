@@ -635,7 +635,7 @@ func (f fullDisk) Settle(ctx context.Context, s store.Settlement) error {
 	return f.taskStores.Settle(ctx, s)
 }
 
-func (f fullDisk) Outgoing(ctx context.Context, after int64, limit int) ([]store.Outgoing, error) {
+func (f fullDisk) Outgoing(ctx context.Context, after int64, limit int) ([]*store.Outgoing, error) {
 	if f.full() {
 		return nil, fmt.Errorf("reading: %w", sqlite3.Error{Code: sqlite3.ErrIoErr})
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -53,7 +54,7 @@ func TestRemaining(t *testing.T) {
 			t.Errorf("%+v", v)
 		}
 		time.Sleep(10 * time.Second)
-		r.countUploaded(rowsOf(store.Settlement{Accepted: make([]store.Outgoing, 20)}, r.job.Number))
+		r.countUploaded(rowsOf(store.Settlement{Accepted: slices.Repeat([]*store.Outgoing{{}}, 20)}, r.job.Number))
 		if v := p.Progress(); v.Uploaded != 120 || v.Stage != "Download" || v.Remaining < 15*time.Minute {
 			t.Errorf("at 2 a second: %+v", v)
 		}

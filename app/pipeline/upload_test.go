@@ -94,7 +94,7 @@ type brokenOutbox struct {
 	wake  func()
 }
 
-func (b brokenOutbox) Outgoing(context.Context, int64, int) ([]store.Outgoing, error) {
+func (b brokenOutbox) Outgoing(context.Context, int64, int) ([]*store.Outgoing, error) {
 	if b.reads.Add(1) < 4 {
 		b.wake()
 	}
@@ -272,9 +272,9 @@ type someRows struct {
 	sent int64
 }
 
-func (s *someRows) Outgoing(_ context.Context, after int64, _ int) (rows []store.Outgoing, err error) {
+func (s *someRows) Outgoing(_ context.Context, after int64, _ int) (rows []*store.Outgoing, err error) {
 	for n := after + 1; n <= s.n; n++ {
-		rows = append(rows, store.Outgoing{Seq: n, Object: n, Job: s.job, Source: source, Payload: []byte("{}")})
+		rows = append(rows, &store.Outgoing{Seq: n, Object: n, Job: s.job, Source: source, Payload: []byte("{}")})
 	}
 	return rows, nil
 }
@@ -370,7 +370,7 @@ type hangingOutbox struct {
 	hangs *atomic.Bool
 }
 
-func (h hangingOutbox) Outgoing(ctx context.Context, after int64, limit int) ([]store.Outgoing, error) {
+func (h hangingOutbox) Outgoing(ctx context.Context, after int64, limit int) ([]*store.Outgoing, error) {
 	if h.hangs.Load() {
 		<-ctx.Done()
 		return nil, ctx.Err()
@@ -428,9 +428,9 @@ func TestAWaitIsShownAndCounted(t *testing.T) {
 
 // The answers about a job's objects are counted as they come, those of other jobs are not.
 func TestAnswersAreCountedAsTheyCome(t *testing.T) {
-	of := func(jobs ...int64) (rows []store.Outgoing) {
+	of := func(jobs ...int64) (rows []*store.Outgoing) {
 		for _, j := range jobs {
-			rows = append(rows, store.Outgoing{Job: j})
+			rows = append(rows, &store.Outgoing{Job: j})
 		}
 		return rows
 	}

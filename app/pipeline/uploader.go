@@ -22,7 +22,7 @@ type Sentinel interface {
 
 // uploadStore is what the uploader needs of the store.
 type uploadStore interface {
-	Outgoing(ctx context.Context, after int64, limit int) ([]store.Outgoing, error)
+	Outgoing(ctx context.Context, after int64, limit int) ([]*store.Outgoing, error)
 	TakeBack(ctx context.Context, sent int64) error
 	Settle(ctx context.Context, s store.Settlement) error
 	CancelJob(ctx context.Context, requestID string, now time.Time) error
@@ -92,7 +92,7 @@ func (u *uploader) cancelJob(ctx context.Context, requestID string) error {
 
 // settleOutcome writes down an answer. It does so even when the job was stopped meanwhile: Sentinel holds the objects.
 func (u *uploader) settleOutcome(ctx context.Context, b batch, o sentinel.Outcome) error {
-	s := store.Settlement{Slot: o.Slot, At: o.At, Accepted: make([]store.Outgoing, len(o.Accepted))}
+	s := store.Settlement{Slot: o.Slot, At: o.At, Accepted: make([]*store.Outgoing, len(o.Accepted))}
 	for n, i := range o.Accepted {
 		s.Accepted[n] = b.rows[i]
 	}

@@ -506,7 +506,7 @@ func TestRetryOfWhatSentinelRefused(t *testing.T) {
 	f.apply(j, 0, 3)
 	out, err := f.Outgoing(ctx(), 0, 10)
 	f.do(err)
-	f.do(f.Settle(ctx(), Settlement{At: f.now, Accepted: []Outgoing{out[0], out[2]}, Rejected: []RejectedObject{{Outgoing: out[1], Code: "Bad", Message: "no"}}}))
+	f.do(f.Settle(ctx(), Settlement{At: f.now, Accepted: []*Outgoing{out[0], out[2]}, Rejected: []RejectedObject{{Outgoing: out[1], Code: "Bad", Message: "no"}}}))
 	f.complete(j)
 	j, _ = f.leave(1, 3)
 	if out, err = f.Outgoing(ctx(), out[2].Seq, 10); err != nil || len(out) != 1 {

@@ -83,7 +83,7 @@ type ledgerWorld struct {
 	reject, keep string
 
 	after    int64
-	flight   []Outgoing
+	flight   []*Outgoing
 	sentinel map[string]held
 	// stale are the patterns whose last answer was a refusal.
 	stale map[string]bool
@@ -557,20 +557,20 @@ func (w *ledgerWorld) upload(requests int) {
 		if later := rapid.SampledFrom(w.flight).Draw(w.T, "first"); w.firstInFlight(later) {
 			o = later
 		}
-		w.flight = slices.DeleteFunc(w.flight, func(x Outgoing) bool { return x.Seq == o.Seq })
+		w.flight = slices.DeleteFunc(w.flight, func(x *Outgoing) bool { return x.Seq == o.Seq })
 		w.settle(o)
 	}
 	w.compare()
 }
 
 // firstInFlight: no earlier row of the same object is under way. Upload has to see to that.
-func (w *ledgerWorld) firstInFlight(o Outgoing) bool {
-	return !slices.ContainsFunc(w.flight, func(x Outgoing) bool { return x.Object == o.Object && x.Seq < o.Seq })
+func (w *ledgerWorld) firstInFlight(o *Outgoing) bool {
+	return !slices.ContainsFunc(w.flight, func(x *Outgoing) bool { return x.Object == o.Object && x.Seq < o.Seq })
 }
 
-func (w *ledgerWorld) settle(o Outgoing) {
+func (w *ledgerWorld) settle(o *Outgoing) {
 	pattern, name, expires := payload(w.T, o.Payload)
-	st := Settlement{At: w.now, Accepted: []Outgoing{o}}
+	st := Settlement{At: w.now, Accepted: []*Outgoing{o}}
 	rejected, lost := pattern == w.reject && !o.Retire || pattern == w.keep && o.Retire, false
 	delete(w.stale, pattern)
 	if rejected {
@@ -589,7 +589,7 @@ func (w *ledgerWorld) settle(o Outgoing) {
 	}
 }
 
-func (w *ledgerWorld) arrive(o Outgoing) {
+func (w *ledgerWorld) arrive(o *Outgoing) {
 	pattern, name, expires := payload(w.T, o.Payload)
 	w.sentinel[pattern] = held{name, expires}
 	times := gjson.GetManyBytes(o.Payload, "created", "valid_from")

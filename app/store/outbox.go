@@ -47,7 +47,7 @@ var insertRows = newBulk(12, `INSERT INTO outbox (seq, object, job, destination,
 
 // Outgoing are the next rows of the outbox after a row, in order. What was given away once is taken to be under way, until
 // it is settled.
-func (s *Store) Outgoing(ctx context.Context, after int64, limit int) (out []Outgoing, err error) {
+func (s *Store) Outgoing(ctx context.Context, after int64, limit int) (out []*Outgoing, err error) {
 	err = s.inTransaction(ctx, func(ctx context.Context, tx *transaction) error {
 		if out, err = s.readOutbox(ctx, tx, after, limit); err != nil {
 			return fmt.Errorf("reading the outbox: %w", err)
@@ -82,7 +82,7 @@ func (s *Store) TakeBack(ctx context.Context, sent int64) error {
 }
 
 // readOutbox reads rows with what they send.
-func (s *Store) readOutbox(ctx context.Context, tx *transaction, after int64, limit int) ([]Outgoing, error) {
+func (s *Store) readOutbox(ctx context.Context, tx *transaction, after int64, limit int) ([]*Outgoing, error) {
 	sources, err := readSources(ctx, tx)
 	if err != nil {
 		return nil, err
@@ -94,7 +94,7 @@ func (s *Store) readOutbox(ctx context.Context, tx *transaction, after int64, li
 		return nil, err
 	}
 	defer rows.Close()
-	out := make([]Outgoing, 0, min(limit, 1000))
+	out := make([]*Outgoing, 0, min(limit, 1000))
 	var r outboxRow
 	var destination int64
 	var pattern string
@@ -104,7 +104,7 @@ func (s *Store) readOutbox(ctx context.Context, tx *transaction, after int64, li
 		if err := rows.Scan(into...); err != nil {
 			return nil, err
 		}
-		o := Outgoing{Seq: r.Seq, Object: r.object, Job: r.job, Source: sources[destination], Retire: r.Retire, row: r}
+		o := &Outgoing{Seq: r.Seq, Object: r.object, Job: r.job, Source: sources[destination], Retire: r.Retire, row: r}
 		if o.Retire {
 			o.Payload = retiredObject(&r, pattern).AppendJSON(nil)
 		} else if o.Payload, err = block.readObject(ctx, tx, o.Seq); err != nil {

@@ -16,13 +16,13 @@ type Settlement struct {
 	// Slot is the request's, 0 for none.
 	Slot     int64
 	At       time.Time
-	Accepted []Outgoing
+	Accepted []*Outgoing
 	Rejected []RejectedObject
 }
 
 // RejectedObject is an object that Sentinel does not take.
 type RejectedObject struct {
-	Outgoing
+	*Outgoing
 	Code    job.Code
 	Message string
 	// MayStand: an earlier request with the object was not answered, so that it may stand all the same.
@@ -153,6 +153,7 @@ func (x *settlement) takeRows(ctx context.Context, group []*pendingSettlement) e
 			seqs = append(seqs, p.Rejected[i].Seq)
 		}
 	}
+	x.accepted, x.sends = make([]any, 0, accept.columns*len(seqs)), make([]newSend, 0, len(seqs))
 	rows, err := x.tx.QueryContext(ctx, `DELETE FROM outbox WHERE seq IN (SELECT value FROM json_each(?)) RETURNING seq`, jsonList(seqs))
 	if err != nil {
 		return err

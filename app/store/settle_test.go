@@ -24,7 +24,7 @@ func TestSettle(t *testing.T) {
 	f.do(err)
 	slot, err := f.BeginSlot(ctx(), f.now)
 	f.do(err)
-	answer := Settlement{Slot: slot, At: f.now.Add(time.Second), Accepted: []Outgoing{out[0], out[1], out[1]}, Rejected: []RejectedObject{
+	answer := Settlement{Slot: slot, At: f.now.Add(time.Second), Accepted: []*Outgoing{out[0], out[1], out[1]}, Rejected: []RejectedObject{
 		{Outgoing: out[2], Code: "Bad", Message: "no"}, {Outgoing: out[3], Code: "Bad", Message: "no, though it may stand", MayStand: true}}}
 	for range 2 {
 		f.do(f.Settle(ctx(), answer))
@@ -126,8 +126,8 @@ func TestSettleTogether(t *testing.T) {
 			all.Wait()
 			return failures
 		}
-		accept := func(o Outgoing) Settlement { return Settlement{At: f.now, Accepted: []Outgoing{o}} }
-		reject := func(o Outgoing) Settlement {
+		accept := func(o *Outgoing) Settlement { return Settlement{At: f.now, Accepted: []*Outgoing{o}} }
+		reject := func(o *Outgoing) Settlement {
 			return Settlement{At: f.now.Add(day24), Slot: slot, Rejected: []RejectedObject{{Outgoing: o, Code: "Bad", Message: "no"}}}
 		}
 

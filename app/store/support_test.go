@@ -113,9 +113,9 @@ func (f *fixture) found(id int64, version int) ledger.Found {
 }
 
 // upload sends all that waits, and gives it back.
-func (f *fixture) upload() []Outgoing {
+func (f *fixture) upload() []*Outgoing {
 	f.Helper()
-	var all []Outgoing
+	var all []*Outgoing
 	for after := int64(0); ; {
 		out, err := f.Outgoing(ctx(), after, 100)
 		f.do(err)
