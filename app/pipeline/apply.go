@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
-	"slices"
 	"time"
 
 	"mssentinel/app/job"
@@ -35,10 +34,6 @@ type applier struct {
 // applyChunks writes mapped chunks to the ledger and the outbox, in the order in which they were read.
 func (p *applier) applyChunks(mapped <-chan *chunk) {
 	for k := range mapped {
-		k.mapping.Wait()
-		if !slices.ContainsFunc(k.found, func(f ledger.Found) bool { return f.Known }) {
-			k.dropIndicators()
-		}
 		if err := p.applyChunk(k); err != nil {
 			k.attempt.cancelIn(job.StepConvert)(err)
 		}

@@ -2,7 +2,6 @@ package pipeline
 
 import (
 	"context"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -13,7 +12,7 @@ import (
 
 // chunkSize is how many indicators go through Convert together: enough for a transaction to be worth its while, few
 // enough for a handful of them to fit into memory.
-const chunkSize = 500
+const chunkSize = 1000
 
 // chunk is a part of a page on its way through Convert. Chunks keep their order. One without indicators is a marker:
 // its sender waits until all chunks that it sent before are through.
@@ -35,9 +34,8 @@ type chunk struct {
 
 	// now is the time of conversion.
 	now time.Time
-	// mapping is done when all mappers have answered. Until then each touches the elements of found that it was given.
-	mapping sync.WaitGroup
-	found   []ledger.Found
+	// found are the indicators as they were mapped. Each call to a mapper touches the elements that it was given.
+	found []ledger.Found
 	// endWork tells the task Convert that the chunk is through.
 	endWork func()
 	// applied is closed when everything up to this chunk is in the ledger. Only markers have it.

@@ -19,7 +19,7 @@ import (
 
 const (
 	// mapBatch is how many indicators a mapper gets at a time.
-	mapBatch = 200
+	mapBatch = 125
 	// maxRaw bounds, in bytes, the indicator that a line of REPORT shows.
 	maxRaw = 16 << 10
 )
@@ -43,17 +43,21 @@ type converter struct {
 	pages *pagesUnderWay
 }
 
-// convertChunks maps several batches at a time and hands the chunks on in order, until Download closes the channel.
+// convertChunks maps the chunks and hands them on in order, until Download closes the channel. One is mapped while another is applied,
+// and none waits in between: each takes memory.
 func (c *converter) convertChunks(context.Context) {
-	mapped := make(chan *chunk, 1)
+	mapped := make(chan *chunk)
 	var applying sync.WaitGroup
 	applying.Go(func() { c.applier.applyChunks(mapped) })
 	for k := range c.chunks {
 		k.endWork = c.beginWork(k.attempt.cancelIn(job.StepConvert))
 		if len(k.indicators) > 0 && c.awaitResume(k.attempt.ctx) == nil {
-			if err := c.startMapping(k); err != nil {
+			if err := c.mapChunk(k); err != nil {
 				k.attempt.cancelIn(job.StepConvert)(err)
 			}
+		}
+		if !slices.ContainsFunc(k.found, func(f ledger.Found) bool { return f.Known }) {
+			k.dropIndicators()
 		}
 		mapped <- k
 	}
@@ -61,9 +65,8 @@ func (c *converter) convertChunks(context.Context) {
 	applying.Wait()
 }
 
-// startMapping gives the indicators to the mappers of their types, but for those that the ledger knows; k.mapping tells when all have
-// answered.
-func (c *converter) startMapping(k *chunk) error {
+// mapChunk has the mappers of their types map the indicators, but for those that the ledger knows, in several calls at a time.
+func (c *converter) mapChunk(k *chunk) error {
 	k.now = time.Now().UTC().Truncate(time.Millisecond)
 	k.found = make([]ledger.Found, len(k.indicators))
 	var mappable []int
@@ -85,6 +88,7 @@ func (c *converter) startMapping(k *chunk) error {
 	if err != nil {
 		return err
 	}
+	var calls sync.WaitGroup
 	for typ, all := range k.groupByType(mappable) {
 		if !c.mappers.takesType(typ) {
 			k.reportUnmapped(all, job.CodeNoMapper, fmt.Sprintf("No installed mapper takes the type %q.", typ))
@@ -94,7 +98,7 @@ func (c *converter) startMapping(k *chunk) error {
 		for part := range slices.Chunk(all, mapBatch) {
 			c.pages.giveWay(k.attempt.ctx)
 			c.calls <- struct{}{}
-			k.mapping.Go(func() {
+			calls.Go(func() {
 				defer func() { <-c.calls }()
 				if err := c.mapIndicators(k, typ, part); err != nil {
 					k.attempt.cancelIn(job.StepConvert)(err)
@@ -102,6 +106,7 @@ func (c *converter) startMapping(k *chunk) error {
 			})
 		}
 	}
+	calls.Wait()
 	return nil
 }
 

@@ -45,10 +45,9 @@ func TestWhatConvertReports(t *testing.T) {
 		c.indicator.Owner = "Alpha"
 		k := &chunk{mode: job.Full, attempt: newAttempt(t.Context(), job.Job{}, nil, p.disk, 0), indicators: []threatconnect.Indicator{c.indicator}}
 		k.settings.Labels = c.labels
-		if err := p.converter.startMapping(k); err != nil {
+		if err := p.converter.mapChunk(k); err != nil {
 			t.Fatal(err)
 		}
-		k.mapping.Wait()
 		f := k.found[0]
 		if len(f.Objects) != c.objects || f.Unconverted != c.unconverted || k.attempt.converted.Load() != int64(c.objects) {
 			t.Errorf("%s: %d objects, unconverted %t", name, len(f.Objects), f.Unconverted)
@@ -73,7 +72,7 @@ func TestWhatConvertReports(t *testing.T) {
 func TestNotesOfAMapper(t *testing.T) {
 	p := New(Options{Mappers: noMappers{}, Logger: quiet()})
 	k := &chunk{mode: job.Full, attempt: newAttempt(t.Context(), job.Job{}, nil, p.disk, 0), indicators: []threatconnect.Indicator{{ID: 5}}}
-	if err := p.converter.startMapping(k); err != nil {
+	if err := p.converter.mapChunk(k); err != nil {
 		t.Fatal(err)
 	}
 	k.found[0].Problems = nil

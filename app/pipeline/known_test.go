@@ -167,12 +167,11 @@ func TestWhatIsMappedEachTime(t *testing.T) {
 		p.converter.ledger = c.known
 		k := &chunk{mode: c.mode, attempt: newAttempt(t.Context(), job.Job{}, nil, p.disk, 0),
 			indicators: []threatconnect.Indicator{{ID: 25, Type: "Host", Owner: "Alpha", Raw: raw, LeftOut: c.leftOut}}}
-		if err := p.converter.startMapping(k); !errors.Is(err, c.known.err) {
+		if err := p.converter.mapChunk(k); !errors.Is(err, c.known.err) {
 			t.Errorf("%s: %v", name, err)
 		} else if err != nil {
 			continue
 		}
-		k.mapping.Wait()
 		f, known := k.found[0], int64(0)
 		if c.skipped {
 			known = 1

@@ -13,6 +13,7 @@ import (
 type Mappers interface {
 	Types() []mapping.Type
 	StartJob()
+	// Map gives an answer for each indicator. The answers share no memory with the indicators, which is used again.
 	Map(ctx context.Context, typ string, indicators [][]byte, now time.Time) ([]mapper.Answer, error)
 }
 

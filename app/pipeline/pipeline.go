@@ -134,7 +134,7 @@ func New(o Options) *Pipeline {
 func (p *Pipeline) joinTasks() {
 	schedule, download, convert := newTask(aboutScheduler), newTask(aboutDownloader), newTask(aboutConverter)
 	upload, clean := newTask(aboutUploader), newTask(aboutCleaner)
-	chunks := make(chan *chunk, 1)
+	chunks := make(chan *chunk)
 	p.live = &liveCounter{store: p.Store, woken: make(chan struct{}, 1), log: p.Logger}
 	p.uploader = &uploader{task: upload, store: p.Store, sentinel: p.Sentinel, outbox: p.outbox, disk: p.disk,
 		pages: p.pages, current: p.current, suspensions: make(chan suspension), log: p.Logger}

@@ -313,7 +313,7 @@ func (m *inProcess) Map(ctx context.Context, typ string, raws [][]byte, now time
 			answers[i] = mapper.Answer{Problems: []string{"the mapper died"}, Failed: true}
 			continue
 		}
-		ind, err := mapper.Parse(raw)
+		ind, err := mapper.Parse(bytes.Clone(raw)) // a mapper gets a copy: it is another process
 		if err != nil {
 			answers[i] = mapper.Problem("%v", err)
 			continue
