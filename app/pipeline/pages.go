@@ -11,9 +11,9 @@ import (
 type pagesUnderWay struct{ atomic.Int64 }
 
 const (
-	// longestPause bounds for how long a piece of work gives way: updates go on whatever is asked for. Ten pieces a second, of which
+	// longestPause bounds for how long a piece of work gives way: updates go on whatever is asked for. Five pieces a second, of which
 	// the smallest are requests of a hundred objects, are still several times what Sentinel takes.
-	longestPause = 100 * time.Millisecond
+	longestPause = 200 * time.Millisecond
 	// lookAgain is how soon a piece of work sees that the pages are done.
 	lookAgain = 2 * time.Millisecond
 )

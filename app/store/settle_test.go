@@ -103,7 +103,7 @@ func TestSettleTogether(t *testing.T) {
 		f.do(err)
 		slot, err := f.BeginSlot(ctx(), f.now)
 		f.do(err)
-		damaged := out[2]
+		damaged := *out[2]
 		damaged.Payload = []byte("{")
 
 		settle := func(answers ...Settlement) (failures []error) {
@@ -131,7 +131,7 @@ func TestSettleTogether(t *testing.T) {
 			return Settlement{At: f.now.Add(day24), Slot: slot, Rejected: []RejectedObject{{Outgoing: o, Code: "Bad", Message: "no"}}}
 		}
 
-		for i, err := range settle(accept(out[0]), accept(out[1]), reject(damaged), accept(out[3])) {
+		for i, err := range settle(accept(out[0]), accept(out[1]), reject(&damaged), accept(out[3])) {
 			if (err != nil) != (i == 2) {
 				t.Errorf("answer %d: %v", i, err)
 			}
@@ -146,7 +146,7 @@ func TestSettleTogether(t *testing.T) {
 		if full = false; commits != 2 {
 			t.Errorf("%d transactions for what was in hand and two answers that a full disk does not take", commits)
 		}
-		for i, err := range settle(reject(damaged), accept(out[4])) {
+		for i, err := range settle(reject(&damaged), accept(out[4])) {
 			if (err != nil) != (i == 0) {
 				t.Errorf("answer %d of two: %v", i, err)
 			}

@@ -8,12 +8,12 @@ import (
 	"time"
 )
 
-// Download reads a selection completely. handle gets page after page, in the user's order; it may get an indicator more
-// than once, and frees it where more pages are to be read, see [Page.Free]. Rows shift while they are paged by offset (app/docs/threatconnect.md#paging), so when the query has a sort
-// field a sweep over the ids follows: unseen is asked, page by page, which of the ids handle has not had, and those are
-// fetched and handed over too, in no particular order. Whatever is in the selection from beginning to end is handed
-// over, or an error is returned. An error of handle or unseen ends the download and is returned as it is; one of
-// [Query.Check] comes before anything is asked; any other is an *Error where ThreatConnect refused.
+// Download reads a selection completely. handle gets page after page, in the user's order, and frees each that it is done with, see
+// [Page.Free]; it may get an indicator more than once. Rows shift while they are paged by offset (app/docs/threatconnect.md#paging), so
+// when the query has a sort field a sweep over the ids follows: unseen is asked, page by page, which of the ids handle has not had, and
+// those are fetched and handed over too, in no particular order. Whatever is in the selection from beginning to end is handed over, or an
+// error is returned. An error of handle or unseen ends the download and is returned as it is; one of [Query.Check] comes before anything
+// is asked; any other is an *Error where ThreatConnect refused.
 func (c *Client) Download(
 	ctx context.Context, s Selection, handle func(Page) error, unseen func(ids []int64) ([]int64, error),
 ) error {
