@@ -320,6 +320,22 @@ func TestProblems(t *testing.T) {
 	if !slices.Equal(each, []int64{3, 2}) {
 		t.Errorf("one by one: %v", each)
 	}
+	_, total, err := f.Problems(ctx(), ProblemFilter{})
+	f.do(err)
+	for offset := range int(total) + 2 { // whether the total is known makes no difference
+		for limit := 1; limit < int(total)+2; limit++ {
+			var ids [2][]int64
+			for i, known := range []int64{0, total} {
+				f.do(f.EachProblem(ctx(), ProblemFilter{Offset: offset, Total: known}, limit, func(p job.Problem) error {
+					ids[i] = append(ids[i], p.ID)
+					return nil
+				}))
+			}
+			if want := min(max(int(total)-offset, 0), limit); len(ids[0]) != want || !slices.Equal(ids[0], ids[1]) {
+				t.Errorf("%d lines from %d on: %v, and %v of %d", limit, offset, ids[0], ids[1], total)
+			}
+		}
+	}
 	enough := errors.New("enough")
 	if err := f.EachProblem(ctx(), ProblemFilter{}, 10, func(job.Problem) error { return enough }); !errors.Is(err, enough) || f.read.Stats().InUse > 0 {
 		t.Errorf("ended with %v, %d connections in use", err, f.read.Stats().InUse)

@@ -246,7 +246,7 @@ func TestIndexesAreUsed(t *testing.T) {
 		{"object_vacant", postpone, []any{2, 1, 0, 1}},
 		{"problem_by_indicator", selectProblem + ` WHERE problem.indicator IN (SELECT value FROM json_each(?))`, []any{"[1]"}},
 		{"COVERING INDEX problem_by_time", countErrors, []any{1, MaxCounted}},
-		{"problem_by_kind (note=? AND step=? AND code=? AND type=?)", listProblems(byGroup, 0, 50), byGroup.args},
+		{"problem_by_kind (note=? AND step=? AND code=? AND type=?)", listProblems(byGroup, 0, 50, 0), byGroup.args},
 		{"COVERING INDEX problem_by_kind", countGroups(where{}), nil},
 		{"COVERING INDEX problem_by_kind", countGroups(byOwner), byOwner.args},
 		{"COVERING INDEX problem_by_text", countGroups(byText), byText.args},

@@ -79,6 +79,8 @@ type ProblemFilter struct {
 	// Newest is the number of the newest line to be looked at; 0 means all. Pages of a list that grows fit together by it.
 	Newest int64
 	Offset int
+	// Total is how many lines it selects, where that is known: what stands near the end is then looked for from there. 0: not known.
+	Total int64
 	// Limit is 1 to 500; 0 means 50.
 	Limit int
 }
@@ -129,17 +131,22 @@ func (s *Store) Problems(ctx context.Context, f ProblemFilter) (problems []job.P
 	return problems, total, nil
 }
 
-// listProblems first finds which lines are to be read, so that of those that are skipped the objects concerned are not.
-func listProblems(w where, offset, limit int) string {
+// listProblems first finds which lines are to be read, from the end of the list that is nearer, so that of those that are skipped the
+// objects concerned are not. total is how many lines there are, 0 where that is not known.
+func listProblems(w where, offset, limit int, total int64) string {
+	offset, direction := max(offset, 0), "DESC"
+	if behind := int(total) - offset - limit; total > 0 && behind < offset {
+		limit, offset, direction = max(limit+min(behind, 0), 0), max(behind, 0), "ASC"
+	}
 	return selectProblem + ` WHERE problem.id IN (SELECT problem.id FROM problem` + w.String() +
-		fmt.Sprintf(` ORDER BY problem.id DESC LIMIT %d OFFSET %d) ORDER BY problem.id DESC`, limit, max(offset, 0))
+		fmt.Sprintf(` ORDER BY problem.id %s LIMIT %d OFFSET %d) ORDER BY problem.id DESC`, direction, limit, offset)
 }
 
 // EachProblem gives the lines of REPORT that f selects, newest first, one by one, at most limit of them from f.Offset on. It ends
 // with the first error of handle, which it returns as it is.
 func (s *Store) EachProblem(ctx context.Context, f ProblemFilter, limit int, handle func(job.Problem) error) error {
 	w := f.conditions()
-	rows, err := s.read.QueryxContext(ctx, listProblems(w, f.Offset, limit), w.args...)
+	rows, err := s.read.QueryxContext(ctx, listProblems(w, f.Offset, limit, f.Total), w.args...)
 	if err != nil {
 		return fmt.Errorf("reading the errors: %w", err)
 	}

@@ -89,6 +89,7 @@ func (s *server) readProblems(ctx context.Context, f store.ProblemFilter, total 
 	if total == 0 { // which has looked at every line already
 		return nil, nil
 	}
+	f.Total = total
 	err = s.Store.EachProblem(ctx, f, f.Limit, func(p job.Problem) error {
 		problems = append(problems, p)
 		return nil
