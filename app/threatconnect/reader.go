@@ -233,8 +233,8 @@ type pageSize struct {
 	rowBytes int // of a row of the last page, on average
 }
 
-// bytes is about how long an answer with a page of this size is.
-func (s *pageSize) bytes() int { return s.limit * s.rowBytes * 9 / 8 }
+// bytes is about how long an answer with a page of this size is, but for one whose rows are as large as pages.
+func (s *pageSize) bytes() int { return min(s.limit*s.rowBytes, pageBytes) * 9 / 8 }
 
 // adaptTo sets the size of the next page by how the last one went.
 func (s *pageSize) adaptTo(took time.Duration, list []Indicator) {

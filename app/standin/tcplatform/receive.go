@@ -45,6 +45,8 @@ func (l *launch) receiveMessage(payload []byte) {
 		kind += "/" + m.Type
 	}
 	l.service.platform.log.Debug("received", "path", l.service.o.Path, "kind", kind)
+	// Counted before it does anything: who waits for what it does sees it counted.
+	l.service.changeStatus(func() { l.service.status.Received[kind]++ })
 	switch kind {
 	case "Ready":
 		if !l.setReady() {
@@ -59,7 +61,6 @@ func (l *launch) receiveMessage(payload []byte) {
 	default:
 		l.recordStray("unknown message: %.200s", payload)
 	}
-	l.service.changeStatus(func() { l.service.status.Received[kind]++ })
 }
 
 // takeAcknowledgement passes an answer on to the request that waits for it. A second one for the same request is a
