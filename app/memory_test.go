@@ -92,6 +92,15 @@ func TestReleaseMemory(t *testing.T) {
 	if before-after < someMemory {
 		t.Errorf("of %d bytes %d were given back", before, before-after)
 	}
+	for range 20 { // what other threads run meanwhile is read again
+		if rest <= code*2/3 {
+			break
+		}
+		if err := s.releaseMemory(t.Context()); err != nil {
+			t.Error(err)
+		}
+		_, rest = residentMemory(t)
+	}
 	if rest > code*2/3 {
 		t.Errorf("of %d bytes of code %d are still in memory", code, rest)
 	}
