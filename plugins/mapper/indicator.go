@@ -40,7 +40,8 @@ type Indicator struct {
 	// that it did not understand.
 	labelsLeftOut int
 	unknownLabels []string
-	// In these lie what the objects have of each, those of one behind those of the other, the texts of the indicator and its numbers.
+	// Room that the next indicator uses again. Descriptions, labels and phases are those of all its objects, one behind the other; object
+	// is the one of a [Single]; to numbers point the members that may not be set.
 	descriptions []byte
 	labels       []string
 	phases       []KillChainPhase
