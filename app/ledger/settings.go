@@ -6,6 +6,8 @@ import (
 	"slices"
 	"time"
 
+	"github.com/cespare/xxhash/v2"
+
 	"mssentinel/app/stix"
 )
 
@@ -68,10 +70,11 @@ func (s *Settings) Recipe(programs ...string) Recipe {
 
 // Fingerprint is that of an indicator, the JSON that ThreatConnect wrote: with the same one it gives the same. It is never 0.
 func (r *Recipe) Fingerprint(indicator []byte) int64 {
-	h := sha256.New()
+	var h xxhash.Digest
+	h.Reset()
 	h.Write(r[:])
 	h.Write(indicator)
-	return int64(binary.BigEndian.Uint64(h.Sum(nil))) | 1
+	return int64(h.Sum64()) | 1
 }
 
 // hashContent is the content hash of an object of the query. A time to live that the query has is a part of what it says: another one,
@@ -82,6 +85,5 @@ func (s *Settings) hashContent(i *stix.Indicator) uint64 {
 		return hash
 	}
 	b := binary.BigEndian.AppendUint64(binary.BigEndian.AppendUint64(nil, hash), uint64(s.TTL))
-	sum := sha256.Sum256(b)
-	return binary.BigEndian.Uint64(sum[:])
+	return xxhash.Sum64(b)
 }

@@ -21,8 +21,9 @@ const (
 	maxRuns  = 10          // that are kept
 	maxBook  = 64 << 10    // bytes of the file
 
-	// How often the file is touched, as a sign of life: often once the end is near, so that it can be told how long it took.
-	aliveEvery  = 5 * time.Second
+	// How often the file is touched, as a sign of life: often once the end is near, so that it can be told how long it took. Before, each
+	// time wakes a process that has nothing else to do.
+	aliveEvery  = 30 * time.Second
 	endingEvery = 250 * time.Millisecond
 )
 
@@ -41,7 +42,7 @@ type ProcessRun struct {
 	ToldBy   string    `json:"told_by"`
 	ToldText string    `json:"told_text"`
 	Told     time.Time `json:"told"`
-	// Ended is zero where the process was killed or crashed; Alive is its last sign of life, at most 5 s before the end,
+	// Ended is zero where the process was killed or crashed; Alive is its last sign of life, at most 30 s before the end,
 	// and a quarter of a second once it was told.
 	Ended  time.Time `json:"ended"`
 	Alive  time.Time `json:"alive"`
@@ -57,7 +58,7 @@ type History struct {
 	Before []ProcessRun // newest first, at most 9
 }
 
-// Runs keeps the history: a file that is written at the start, when the end is near and at the end, and touched every 5 s.
+// Runs keeps the history: a file that is written at the start, when the end is near and at the end, and touched every 30 s.
 type Runs struct {
 	path   string
 	told   chan ProcessRun // with ToldBy, ToldText and Told; room for one

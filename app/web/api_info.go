@@ -39,7 +39,7 @@ type infoView struct {
 
 func (s *server) getInfo(c echo.Context) error {
 	ctx := c.Request().Context()
-	owners, err := s.listOwners(ctx)
+	owners, err := s.freshOwners(ctx)
 	if err != nil {
 		return explainOwners(ctx, err)
 	}
