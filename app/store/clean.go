@@ -55,7 +55,7 @@ func (s *Store) Clean(ctx context.Context, now time.Time) error {
 	if err := s.dropGone(ctx, now); err != nil {
 		return fmt.Errorf("dropping objects that stand nowhere: %w", err)
 	}
-	if err := s.dropDeliveries(ctx); err != nil {
+	if err := s.cleanDeliveries(ctx); err != nil {
 		return fmt.Errorf("dropping old deliveries: %w", err)
 	}
 	return s.compactFile(ctx)
@@ -130,6 +130,23 @@ func (s *Store) dropGoneOf(ctx context.Context, holder int64, now time.Time) err
 		}
 	}
 	return nil
+}
+
+// fewDeliveries are so few that those of them that may go are not looked for.
+const fewDeliveries = 1000
+
+// cleanDeliveries drops old deliveries once they may be as many as those that are needed. To find them all sends are read, which
+// costs more than a small update.
+func (s *Store) cleanDeliveries(ctx context.Context) error {
+	const count = `SELECT count(*) FROM delivery`
+	var now int64
+	if err := s.read.GetContext(ctx, &now, count); err != nil || now < fewDeliveries+2*s.keptDeliveries {
+		return err
+	}
+	if err := s.dropDeliveries(ctx); err != nil {
+		return err
+	}
+	return s.read.GetContext(ctx, &s.keptDeliveries, count)
 }
 
 // dropDeliveries drops the deliveries that no object was sent by any more, as far as its sends are kept. The newest one stays, so that its

@@ -46,7 +46,7 @@ func TestCleanJobs(t *testing.T) {
 // Deliveries stay as long as an object's sends name them, and the newest one always does.
 func TestCleanDeliveries(t *testing.T) {
 	f := newFixture(t)
-	f.do(f.Clean(ctx(), f.now))
+	f.do(f.dropDeliveries(ctx()))
 	f.fill(3)
 	for range 11 {
 		f.now = f.now.Add(time.Hour)
@@ -54,18 +54,40 @@ func TestCleanDeliveries(t *testing.T) {
 	}
 	f.wantNumber(12, "deliveries", `SELECT count(*) FROM delivery`)
 	for range 2 {
-		f.do(f.Clean(ctx(), f.now))
+		f.do(f.dropDeliveries(ctx()))
 		f.wantNumber(11, "deliveries", `SELECT count(*) FROM delivery`)
 		f.wantNumber(0, "the second", `SELECT count(*) FROM delivery WHERE number = 2`)
 	}
 	f.do(second(f.write.Exec(`DELETE FROM send WHERE object = 3`)))
-	f.do(f.Clean(ctx(), f.now))
+	f.do(f.dropDeliveries(ctx()))
 	f.wantNumber(toMillis(noon.Add(2*time.Hour)), "the oldest", `SELECT min(at) FROM delivery`)
 	f.do(second(f.write.Exec(`DELETE FROM send`)))
-	f.do(f.Clean(ctx(), f.now))
+	f.do(f.dropDeliveries(ctx()))
 	f.wantNumber(12, "the only one", `SELECT sum(number) FROM delivery`)
 	f.fill(1)
 	f.wantNumber(13, "the next one", `SELECT delivery FROM send`)
+}
+
+// All sends are read to find those that may go, and that costs more than a small update: a few of them stay.
+func TestCleanFewDeliveries(t *testing.T) {
+	f := newFixture(t)
+	f.fill(1)
+	add := func(n int64) {
+		f.do(second(f.write.Exec(`WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < ?)
+			INSERT INTO delivery (at, job, retire, query) SELECT i, 0, 0, 0 FROM n`, n)))
+	}
+	add(fewDeliveries - 2)
+	f.do(f.Clean(ctx(), f.now))
+	f.wantNumber(fewDeliveries-1, "few deliveries", `SELECT count(*) FROM delivery`)
+	add(1)
+	f.do(f.Clean(ctx(), f.now))
+	f.wantNumber(2, "that of the object, and the newest", `SELECT count(*) FROM delivery`)
+	add(fewDeliveries + 1)
+	f.do(f.Clean(ctx(), f.now))
+	f.wantNumber(fewDeliveries+3, "few beside the two that stayed", `SELECT count(*) FROM delivery`)
+	add(1)
+	f.do(f.Clean(ctx(), f.now))
+	f.wantNumber(2, "the same two kinds", `SELECT count(*) FROM delivery`)
 }
 
 // What is sent while deliveries are dropped keeps its own.
@@ -120,6 +142,7 @@ func TestCleanDropsAllThatIsTooOld(t *testing.T) {
 			return err
 		}))
 		f.do(f.Clean(ctx(), f.now))
+		f.do(f.dropDeliveries(ctx())) // Clean leaves a few
 		f.wantNumber(0, "runs of tasks", `SELECT count(*) FROM daily_task`)
 		f.wantNumber(int64((n+99)/100+1), "deliveries, those of the fill and the newest", `SELECT count(*) FROM delivery`)
 		f.wantNumber(int64(n), "objects that were sent", `SELECT count(*) FROM send`)

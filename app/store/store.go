@@ -66,6 +66,8 @@ type Store struct {
 	settling             settling
 	// unmerged is how many objects stand in the index of new keys, about, and newKeys how many may.
 	unmerged, newKeys int
+	// keptDeliveries is how many deliveries the last look at them left. It is Clean's alone.
+	keptDeliveries int64
 	// departures is held by who decides what becomes of those, since that takes more than one transaction.
 	departures sync.Mutex
 	closed     atomic.Bool
