@@ -131,6 +131,28 @@ func TestText(t *testing.T) {
 }
 
 // Half a surrogate pair is no character. Text replaces it, Exact keeps it apart from any other text, and from UTF-8.
+func TestTexts(t *testing.T) {
+	for _, tt := range []struct {
+		list  string
+		texts []string // nil where it is no list of texts
+	}{
+		{`[]`, []string{}}, {`[""]`, []string{""}}, {`["a"]`, []string{"a"}}, {`["a","b,c"]`, []string{"a", "b,c"}},
+		{`["","",""]`, []string{"", "", ""}}, {`["\"","\\"]`, []string{`"`, `\`}}, {`["é","\u00e9"]`, []string{"é", "é"}},
+		{` [ "a" , "b" ] `, []string{"a", "b"}}, {`["a\",","b"]`, []string{`a",`, "b"}}, {`["a","b" ]`, []string{"a", "b"}},
+		{`["a",1,"b"]`, nil}, {`["a"x"b"]`, nil}, {`["a""b"]`, nil}, {`["a",["b"],"c"]`, nil}, {`["a","b"],"c"]`, nil}, {`["]`, nil},
+		{`["a",null,"b"]`, nil}, {`["a",]`, nil}, {`["a"`, nil}, {`["\q"]`, nil}, {`"a"`, nil}, {`{"a":"b"}`, nil}, {`null`, nil}, {``, nil},
+	} {
+		texts, ok := Texts(tt.list)
+		if ok != (tt.texts != nil) || ok && !slices.Equal(texts, tt.texts) {
+			t.Errorf("%s is read as %q, %v; want %q", tt.list, texts, ok, tt.texts)
+		}
+		var same []string
+		if err := json.Unmarshal([]byte(tt.list), &same); ok && (err != nil || !slices.Equal(texts, same)) {
+			t.Errorf("%s is %q to encoding/json (%v)", tt.list, same, err)
+		}
+	}
+}
+
 func TestExact(t *testing.T) {
 	for value, want := range map[string]string{
 		``: ``, `null`: ``, `7`: `7`, `"a\n\u00e9"`: "a\né", `"\ud83d\ude00"`: "😀", `"\uFFFD"`: "\uFFFD",

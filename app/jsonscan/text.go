@@ -15,6 +15,32 @@ func Text(value string) string { return readScalar(value, utf8.AppendRune) }
 // strict scanner accepts become the same text, and whoever asks for UTF-8 sees that this one is none.
 func Exact(value string) string { return readScalar(value, appendHalf) }
 
+// Texts reads a JSON value that is a list of texts, each as [Text] gives it. ok is false for anything else. Without escapes they share the
+// memory of the value.
+func Texts(list string) (texts []string, ok bool) {
+	if inside, plain := cutPlainList(list); plain {
+		if texts = strings.Split(inside, `","`); strings.Count(inside, `"`) == 2*(len(texts)-1) {
+			return texts, true
+		}
+	}
+	s := NewStrict([]byte(list))
+	texts, ok = []string{}, s.Next() == '['
+	for range s.Elements {
+		ok = ok && s.Next() == '"'
+		value := s.Skip()
+		texts = append(texts, Text(list[value.Start:value.End]))
+	}
+	return texts, ok && s.Ended()
+}
+
+// cutPlainList gives what stands between the first quote and the last one of a list of texts that has no escapes, and no blanks around it.
+// Where it holds no quotes but those of `","`, a split there gives the texts.
+func cutPlainList(list string) (inside string, plain bool) {
+	inside, opened := strings.CutPrefix(list, `["`)
+	inside, closed := strings.CutSuffix(inside, `"]`)
+	return inside, opened && closed && strings.IndexByte(inside, '\\') < 0
+}
+
 // readScalar reads a scalar as text. appendHalf is given the halves of surrogate pairs, and no other character differs.
 func readScalar(value string, appendHalf func([]byte, rune) []byte) string {
 	if value == "" {

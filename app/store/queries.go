@@ -94,14 +94,8 @@ func readTexts(stored string) ([]string, error) {
 	if stored == "null" { // of a nil list
 		return nil, nil
 	}
-	s := jsonscan.NewStrict([]byte(stored))
-	sound, list := s.Next() == '[', []string{}
-	for range s.Elements {
-		sound = sound && s.Next() == '"'
-		value := s.Skip()
-		list = append(list, jsonscan.Text(stored[value.Start:value.End]))
-	}
-	if !sound || !s.Ended() {
+	list, ok := jsonscan.Texts(stored)
+	if !ok {
 		return nil, fmt.Errorf("%q is no list of texts", text.Cut(stored, 100))
 	}
 	return list, nil

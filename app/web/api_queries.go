@@ -33,9 +33,6 @@ type queryView struct {
 	Version string `json:"version"`
 }
 
-// queryList is a list of queries as a body or a file holds it.
-type queryList = boundedList[queryView]
-
 // queriesView is the answer of GET api/tql-config: the list in order of precedence.
 type queriesView struct {
 	Count int       `json:"count"`

@@ -31,10 +31,10 @@ var errTrailing = errors.New("something after the end")
 var errTooMany = fmt.Errorf("the list has more than %d queries, and it may have %[1]d: "+
 	"join queries that differ in owners or types alone", maxQueries)
 
-// boundedList is a list of queries in JSON that may have maxQueries elements. Nothing is made of what comes after them.
-type boundedList[T any] []T
+// queryList is a list of queries as a body or a file holds it. It may have maxQueries elements, and nothing is made of what comes after them.
+type queryList []queryView
 
-func (l *boundedList[T]) UnmarshalJSON(raw []byte) error {
+func (l *queryList) UnmarshalJSON(raw []byte) error {
 	*l = nil
 	if string(raw) == "null" {
 		return nil
@@ -46,14 +46,14 @@ func (l *boundedList[T]) UnmarshalJSON(raw []byte) error {
 		return err
 	}
 	if start != json.Delim('[') {
-		return &json.UnmarshalTypeError{Value: jsonKind(raw), Type: reflect.TypeFor[[]T]()}
+		return &json.UnmarshalTypeError{Value: jsonKind(raw), Type: reflect.TypeFor[[]queryView]()}
 	}
-	*l = boundedList[T]{}
+	*l = queryList{}
 	for d.More() {
 		if len(*l) == maxQueries {
 			return errTooMany
 		}
-		var element T
+		var element queryView
 		if err := d.Decode(&element); err != nil {
 			return err
 		}

@@ -193,9 +193,15 @@ func TestPackedDraftIsBounded(t *testing.T) {
 	}
 }
 
-// A draft whose list has no end, or goes on behind it, did not arrive whole: what it lacks must not count as deleted.
-func TestDraftWithoutItsEndIsRefused(t *testing.T) {
-	for _, list := range []string{`[{"key":"1","tql":"x"}`, `[{"key":"1","tql":"x"}]{}`, `[`, ``} {
+// A draft whose list has no end, goes on behind it or is not what our pages write did not arrive whole: what it lacks must not count as
+// deleted.
+func TestDamagedDraftIsRefused(t *testing.T) {
+	for _, list := range []string{
+		`[{"key":"1","tql":"x"}`, `[{"key":"1","tql":"x"}]{}`, `[`, ``, `null`, `{}`, `{"key":"1"}`, `["key"]`, `[null]`, `[{"key":"1"},1]`,
+		`[{"key":1}]`, `[{"key":"1","TQL":"x"}]`, `[{"key":"1","more":"x"}]`, `[{"tql":["x"]}]`, `[{"owners":"x"}]`, `[{"types":["x",1]}]`,
+		`[{"labels":{}}]`, `[{"min_confidence":"1"}]`, `[{"min_confidence":1.5}]`, `[{"ttl_hours":null}]`, `[{"ttl_hours":1e3}]`,
+		"[{\"tql\":\"\xff\"}]", `[{"key":"` + strings.Repeat("k", maxWord+1) + `"}]`,
+	} {
 		packed, err := packText([]byte(list))
 		if err != nil {
 			t.Fatal(err)
