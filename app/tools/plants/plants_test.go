@@ -71,7 +71,7 @@ func TestExplainedMutantsFitTheSource(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, pkg := range []string{"app/job", "app/ledger", "app/pipeline", "app/sentinel", "app/store", "plugins/mapper"} {
+	for _, pkg := range []string{"app/job", "app/jsonscan", "app/ledger", "app/pipeline", "app/sentinel", "app/store", "app/web", "plugins/mapper"} {
 		_, mutants, err := findMutants(root, pkg)
 		if err != nil || len(mutants) < 50 {
 			t.Fatalf("%s has %d mutants: %v", pkg, len(mutants), err)
