@@ -35,14 +35,13 @@ func (s *Store) Apply(ctx context.Context, b ledger.Batch) (applied Applied, err
 			return nil // nothing was written yet
 		}
 		s.nextObject, s.nextSeq = a.set.NextObject, a.set.NextSeq
-		if err := s.mergeKeys(ctx, tx); err != nil {
+		if err := s.indexNewKeys(ctx, tx); err != nil {
 			return err
 		}
 		if err := a.writeChanges(ctx); err != nil {
 			return fmt.Errorf("writing the ledger: %w", err)
 		}
 		applied.Counts = a.set.Tally.Total(b.Job)
-		s.unmerged += len(a.set.NewObjects())
 		return nil
 	})
 	return applied, err
@@ -106,17 +105,26 @@ func (a *application) loadObjects(ctx context.Context) error {
 		}
 	}
 	slices.Sort(keys)
-	if err := a.readObjects(ctx, selectDecidedByKey, slices.Compact(keys), func(o *ledger.Object) bool { return found[o.Pattern] }); err != nil {
+	keys = slices.Compact(keys)
+	if err := a.store.loadNewKeys(ctx, a.tx); err != nil {
+		return err
+	}
+	wanted := func(o *ledger.Object) bool { return found[o.Pattern] }
+	if err := a.readObjects(ctx, selectDecidedByKey, keys, wanted); err != nil {
+		return err
+	}
+	if err := a.readObjects(ctx, selectDecided, a.store.newObjects.find(keys), wanted); err != nil {
 		return err
 	}
 	return a.readObjects(ctx, selectDecided, a.set.Given(), func(*ledger.Object) bool { return true })
 }
 
-// selectDecided selects objects of a destination, ?2, by a list of their numbers, ?1, and selectDecidedByKey by their keys.
+// selectDecided selects objects of a destination, ?2, by a list of their numbers, ?1, and selectDecidedByKey those that are not new by their
+// keys.
 var (
 	selectDecided = `SELECT ` + decisionColumns + ` FROM json_each(?1) AS wanted CROSS JOIN object
 		WHERE object.number = wanted.value AND destination = ?2`
-	selectDecidedByKey = selectByKey(decisionColumns)
+	selectDecidedByKey = selectIndexed(decisionColumns)
 )
 
 func (a *application) readObjects(ctx context.Context, statement string, values []int64, wanted func(*ledger.Object) bool) error {
@@ -252,6 +260,9 @@ func (a *application) writeObjects(ctx context.Context) error {
 	}
 	if err := insertObjects.execRows(ctx, a.tx, inserts); err != nil {
 		return err
+	}
+	for _, o := range fresh {
+		a.store.newObjects.add(o.Key, o.Number)
 	}
 	updates := make([]any, 0, updateDecisions.columns*len(changed))
 	for _, o := range changed {

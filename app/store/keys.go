@@ -5,25 +5,91 @@ import (
 	"fmt"
 )
 
-// newKeys is how many objects stand in the index of new keys before they move to that of all others. Keys are random: a batch of new
-// ones touches a page of an index for each of them, until the index has fewer pages. The index of new keys has some 75.
+// The keys of objects are random, so that a batch of new ones would touch a page of an index for each of them. The key of a new object
+// stands in no index, therefore, until there are newKeys of them: then they go into the table object_key together, in their order. Until
+// then the writer has them in memory, and whoever else asks for keys looks through the new objects.
+
+// newKeys is how many new objects there are, about, before their keys go into the table.
 const newKeys = 16_384
 
-// selectByKey selects columns of the objects of a destination, ?2, that have one of the keys in a list, ?1, as JSON. The keys are looked up
-// in both indexes, since which one has a key is not known.
-func selectByKey(columns string) string {
-	from := `SELECT ` + columns + ` FROM json_each(?1) AS wanted CROSS JOIN object WHERE object.key = wanted.value AND object.destination = ?2 AND merged = `
-	return from + `1 UNION ALL ` + from + `0`
+// isNew selects the objects whose keys are not in the table: they have the highest numbers.
+const isNew = `object.number > coalesce((SELECT CAST(value AS INTEGER) FROM setting WHERE name = '` + settingIndexed + `'), 0)`
+
+// selectIndexed selects columns of the objects of a destination, ?2, that have one of the keys in a list, ?1, as JSON, and are not new.
+func selectIndexed(columns string) string {
+	return `SELECT ` + columns + ` FROM json_each(?1) AS wanted CROSS JOIN object_key ON object_key.key = wanted.value
+		CROSS JOIN object ON object.number = object_key.object WHERE object.destination = ?2`
 }
 
-// mergeKeys moves the new keys to the index of all others, once there are enough.
-func (s *Store) mergeKeys(ctx context.Context, tx *transaction) error {
-	if s.unmerged < s.newKeys {
+// selectByKey is selectIndexed with the new objects.
+func selectByKey(columns string) string {
+	return selectIndexed(columns) + ` UNION ALL SELECT ` + columns + ` FROM object WHERE ` + isNew + `
+		AND object.destination = ?2 AND object.key IN (SELECT value FROM json_each(?1))`
+}
+
+// keyedObjects are the numbers of the new objects by their keys. The zero value knows nothing of them.
+type keyedObjects struct {
+	// newest has the newest object of a key, and before the one of the same key before an object.
+	newest, before map[int64]int64
+}
+
+func (k *keyedObjects) add(key, number int64) {
+	if other, found := k.newest[key]; found {
+		k.before[number] = other
+	}
+	k.newest[key] = number
+}
+
+func (k *keyedObjects) find(keys []int64) (numbers []int64) {
+	for _, key := range keys {
+		for number, found := k.newest[key]; found; number, found = k.before[number] {
+			numbers = append(numbers, number)
+		}
+	}
+	return numbers
+}
+
+// loadNewKeys reads the keys of the new objects, unless they are known.
+func (s *Store) loadNewKeys(ctx context.Context, tx *transaction) error {
+	if s.newObjects.newest != nil {
 		return nil
 	}
-	if _, err := tx.ExecContext(ctx, `UPDATE object SET merged = 1 WHERE merged = 0`); err != nil {
-		return fmt.Errorf("moving new objects to the index: %w", err)
+	rows, err := tx.QueryContext(ctx, `SELECT key, number FROM object WHERE `+isNew)
+	if err != nil {
+		return fmt.Errorf("reading the new objects: %w", err)
 	}
-	s.unmerged = 0
+	defer rows.Close()
+	known := keyedObjects{newest: map[int64]int64{}, before: map[int64]int64{}}
+	for rows.Next() {
+		var key, number int64
+		if err := rows.Scan(&key, &number); err != nil {
+			return fmt.Errorf("reading the new objects: %w", err)
+		}
+		known.add(key, number)
+	}
+	if err := rows.Err(); err != nil {
+		return fmt.Errorf("reading the new objects: %w", err)
+	}
+	s.newObjects = known
+	return nil
+}
+
+// indexNewKeys puts the keys of the new objects into the table, once there are enough.
+func (s *Store) indexNewKeys(ctx context.Context, tx *transaction) error {
+	if len(s.newObjects.newest) < s.newKeys {
+		return nil
+	}
+	if _, err := tx.ExecContext(ctx, `INSERT INTO object_key (key, object) SELECT key, number FROM object WHERE `+isNew+` ORDER BY key, number`); err != nil {
+		return fmt.Errorf("indexing the new objects: %w", err)
+	}
+	var last int64
+	if err := tx.GetContext(ctx, &last, `SELECT max(number) FROM object`); err != nil {
+		return fmt.Errorf("indexing the new objects: %w", err)
+	}
+	if err := putSetting(ctx, tx, settingIndexed, fmt.Sprint(last)); err != nil {
+		return err
+	}
+	clear(s.newObjects.newest)
+	clear(s.newObjects.before)
 	return nil
 }

@@ -1,21 +1,24 @@
 package store
 
 import (
+	"slices"
 	"testing"
 
 	"github.com/google/uuid"
 
 	"mssentinel/app/job"
+	"mssentinel/app/ledger"
 )
 
 // New objects stand apart until there are enough of them, over restarts as well, and are found by their keys all the same.
-func TestNewKeysAreMerged(t *testing.T) {
+func TestNewKeysAreIndexed(t *testing.T) {
 	f := newFixture(t)
 	f.newKeys = 10
 	j := f.begin(job.Full)
 	apart := func(want int64) {
 		t.Helper()
-		f.wantNumber(want, "objects whose keys are new", `SELECT count(*) FROM object WHERE merged = 0`)
+		f.wantNumber(want, "objects whose keys are new", `SELECT count(*) FROM object WHERE `+isNew)
+		f.wantNumber(0, "keys of new objects in the table", `SELECT count(*) FROM object_key JOIN object ON number = object_key.object WHERE `+isNew)
 	}
 	f.apply(j, 0, 6)
 	apart(6)
@@ -38,5 +41,52 @@ func TestNewKeysAreMerged(t *testing.T) {
 		if known, err := f.Lookup(ctx(), []uuid.UUID{f.found(id, 0).Objects[0].ID}, f.now); err != nil || len(known) != 1 {
 			t.Errorf("object %d is known as %+v, %v", id, known, err)
 		}
+	}
+}
+
+// What a transaction did to the keys in memory is forgotten when it fails.
+func TestNewKeysAfterAFailure(t *testing.T) {
+	f := newFixture(t)
+	f.newKeys = 3
+	j := f.begin(job.Full)
+	f.apply(j, 0, 3)
+	f.do(second(f.write.Exec(`CREATE TRIGGER fault BEFORE INSERT ON candidate BEGIN SELECT RAISE(ABORT, 'fault'); END`)))
+	batch := ledger.Batch{Job: j.Number, Mode: j.Mode, Query: f.query, Now: f.now, Found: []ledger.Found{f.found(3, 0), f.found(4, 0)}}
+	if _, err := f.Apply(ctx(), batch); err == nil {
+		t.Fatal("there was no fault")
+	}
+	f.do(second(f.write.Exec(`DROP TRIGGER fault`)))
+	f.wantNumber(0, "indexed keys", `SELECT count(*) FROM object_key`)
+	if counts := f.apply(j, 0, 3); counts.Queued != 0 {
+		t.Errorf("%d objects are not known any more", counts.Queued)
+	}
+	f.apply(j, 3, 5)
+	f.wantNumber(5, "objects", `SELECT count(*) FROM object`)
+}
+
+// A number that was given once is never given again to a new object: it would pass for one whose key is indexed.
+func TestNumbersAfterIndexedOnesAreGone(t *testing.T) {
+	f := newFixture(t)
+	f.newKeys = 3
+	j := f.begin(job.Full)
+	f.apply(j, 0, 3)
+	f.apply(j, 3, 4)
+	f.upload()
+	f.do(second(f.write.Exec(`DELETE FROM candidate WHERE object > 1`)))
+	f.do(second(f.write.Exec(`DELETE FROM object WHERE number > 1`)))
+	f.reopen()
+	f.apply(j, 4, 5)
+	f.wantNumber(4, "the new object's number", `SELECT max(number) FROM object`)
+	f.wantNumber(1, "new objects", `SELECT count(*) FROM object WHERE `+isNew)
+}
+
+// Objects of the same key are all found.
+func TestKeysMayBeTheSame(t *testing.T) {
+	k := keyedObjects{newest: map[int64]int64{}, before: map[int64]int64{}}
+	for number, key := range []int64{10, 20, 10, 30, 10} {
+		k.add(key, int64(number))
+	}
+	if got := k.find([]int64{10, 15, 30}); !slices.Equal(got, []int64{4, 2, 0, 3}) {
+		t.Errorf("found are %d", got)
 	}
 }

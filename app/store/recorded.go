@@ -17,8 +17,9 @@ import (
 // selectRecorded are objects of a destination by their keys, with their sends.
 var selectRecorded = `SELECT ` + objectColumns + `, object.pattern, coalesce(send.delivery, 0), send.earlier
 	FROM object LEFT JOIN send ON send.object = object.number WHERE object.number IN (SELECT number FROM (
-		SELECT * FROM (SELECT number, key FROM object WHERE merged = 1 AND key BETWEEN ?1 AND ?2 AND destination = ?3 ORDER BY key LIMIT ?4)
-		UNION ALL SELECT * FROM (SELECT number, key FROM object WHERE merged = 0 AND key BETWEEN ?1 AND ?2 AND destination = ?3 ORDER BY key LIMIT ?4)
+		SELECT * FROM (SELECT number, object.key AS key FROM object_key CROSS JOIN object ON object.number = object_key.object
+			WHERE object_key.key BETWEEN ?1 AND ?2 AND destination = ?3 ORDER BY object_key.key LIMIT ?4)
+		UNION ALL SELECT * FROM (SELECT number, key FROM object WHERE ` + isNew + ` AND key BETWEEN ?1 AND ?2 AND destination = ?3 ORDER BY key LIMIT ?4)
 	) ORDER BY key LIMIT ?4) ORDER BY object.key`
 
 // Recorded are at most limit objects of the current ledger in the order of their ids, those after one id and up to another. The page

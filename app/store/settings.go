@@ -23,6 +23,7 @@ const (
 	settingNotified     = "notified"
 	settingVerification = "verification"
 	settingLiveCounted  = "live_counted"
+	settingIndexed      = "last_indexed" // the newest object whose key is in object_key
 )
 
 func putSetting(ctx context.Context, tx *transaction, name, value string) error {

@@ -64,8 +64,9 @@ type Store struct {
 	handed, handedBefore int64
 	packer               packer
 	settling             settling
-	// unmerged is how many objects stand in the index of new keys, about, and newKeys how many may.
-	unmerged, newKeys int
+	// newObjects are those whose keys are in no index, as far as they are known, and newKeys is how many there may be, about.
+	newObjects keyedObjects
+	newKeys    int
 	// keptDeliveries is how many deliveries the last look at them left. It is Clean's alone.
 	keptDeliveries int64
 	// departures is held by who decides what becomes of those, since that takes more than one transaction.
@@ -245,13 +246,15 @@ func readOnly(err error) bool {
 // loadCounters reads what the writer keeps in memory.
 func (s *Store) loadCounters(ctx context.Context) error {
 	s.names.forgetAll()
-	if err := s.write.GetContext(ctx, &s.nextObject, `SELECT coalesce(max(number), 0) + 1 FROM object`); err != nil {
+	indexed, err := numberSetting(ctx, s.write, settingIndexed)
+	if err != nil {
+		return err
+	}
+	// What has a lower number than one whose key was indexed is no new object, even where that one is gone.
+	if err := s.write.GetContext(ctx, &s.nextObject, `SELECT max(coalesce(max(number), 0), ?) + 1 FROM object`, indexed); err != nil {
 		return err
 	}
 	if err := s.write.GetContext(ctx, &s.nextSeq, `SELECT coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'outbox'), 0) + 1`); err != nil {
-		return err
-	}
-	if err := s.write.GetContext(ctx, &s.unmerged, `SELECT count(*) FROM object WHERE merged = 0`); err != nil {
 		return err
 	}
 	handed, err := numberSetting(ctx, s.write, settingHanded)
@@ -461,6 +464,7 @@ func (s *Store) runTransaction(ctx context.Context, fn func(context.Context, *tr
 // is not used again.
 func (s *Store) rollBack(ctx context.Context, conn *sqlx.Conn) {
 	s.names.forgetAll()
+	s.newObjects = keyedObjects{}
 	conn.ExecContext(ctx, `ROLLBACK`) //nolint:errcheck // the error that led here matters more
 	conn.Raw(func(c any) error {      //nolint:errcheck // it is the answer to the pool
 		if c.(*sqlite3.SQLiteConn).AutoCommit() {

@@ -380,8 +380,12 @@ func (s *Store) newStanding(ctx context.Context, tx *transaction, standing *ledg
 	if err != nil {
 		return nil, err
 	}
+	if err := s.loadNewKeys(ctx, tx); err != nil {
+		return nil, err
+	}
 	o := &ledger.Object{Number: s.nextObject, Key: ledger.Key(standing.ID), Type: typ, Pattern: standing.Pattern}
 	s.nextObject++
+	s.newObjects.add(o.Key, o.Number)
 	return o, nil
 }
 

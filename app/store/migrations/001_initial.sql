@@ -175,8 +175,7 @@ CREATE TABLE type (
     name   TEXT NOT NULL UNIQUE
 );
 
--- One row per STIX object. Numbers are given in order of arrival, so that what arrives together stands together; the
--- indexes on random keys are as narrow as can be.
+-- One row per STIX object. Numbers are given in order of arrival, so that what arrives together stands together.
 CREATE TABLE object (
     number      INTEGER PRIMARY KEY,
     -- The first eight bytes of the STIX id, which follows from the pattern.
@@ -205,16 +204,19 @@ CREATE TABLE object (
     value       TEXT,
     owner       INTEGER,
     created     INTEGER,
-    valid_until INTEGER,
-    -- Its key stands in object_by_key; before, it is one of the few of object_by_new_key.
-    merged      INTEGER NOT NULL DEFAULT 0
+    valid_until INTEGER
 );
-CREATE INDEX object_by_key ON object (key) WHERE merged = 1;
-CREATE INDEX object_by_new_key ON object (key) WHERE merged = 0;
 -- Held by nobody, or vacant: ledger.QueryNobody and below. TestIndexesAreUsed holds both indexes to the statements.
 CREATE INDEX object_without_winner ON object (query, number) WHERE query <= 0;
 -- Vacant. A workspace that was left may have left as many as it had.
 CREATE INDEX object_vacant ON object (destination, number) WHERE query = -1;
+
+-- The objects by their keys, but for new ones: see store/keys.go.
+CREATE TABLE object_key (
+    key    INTEGER NOT NULL,
+    object INTEGER NOT NULL,
+    PRIMARY KEY (key, object)
+) WITHOUT ROWID;
 
 -- Who gives which object: query × indicator × object. Object 0: the query selects the indicator, but it gives no object.
 CREATE TABLE candidate (
