@@ -170,6 +170,9 @@ func (w *WorkingSet) AddObject(o *Object) {
 	w.objects[o.Pattern], w.numbers[o.Number] = o, o
 }
 
+// HasObject says whether the object of a pattern was added.
+func (w *WorkingSet) HasObject(pattern string) bool { return w.objects[pattern] != nil }
+
 // AddReported adds a line that this job already put on REPORT about an indicator.
 func (w *WorkingSet) AddReported(indicator int64, message, raw string) {
 	w.reported[line{indicator, message, raw}] = true
@@ -191,12 +194,12 @@ func (w *WorkingSet) Unsettled() []int64 {
 // AddUnderWay adds the created of a row of the object that was handed to Upload and that may stand by now.
 func (w *WorkingSet) AddUnderWay(number, created int64) { w.numbers[number].Created = created }
 
-// Given are the numbers of the objects that the candidates gave before and that were not added.
+// Given are the numbers of the objects that the candidates gave before.
 func (w *WorkingSet) Given() []int64 {
 	var numbers []int64
 	for _, candidates := range w.candidates {
 		for _, c := range candidates {
-			if c.Object != 0 && w.numbers[c.Object] == nil {
+			if c.Object != 0 {
 				numbers = append(numbers, c.Object)
 			}
 		}

@@ -92,13 +92,17 @@ func (a *application) loadCandidates(ctx context.Context) error {
 		WHERE query = ? AND indicator = wanted.value`, jsonList(slices.Compact(indicators)), a.batch.Query)
 }
 
-// loadObjects reads the objects that were found, and those that their indicators gave before.
+// loadObjects reads the objects that the indicators gave before, and those that were found. Most are found where they were before, and a
+// number leads to an object faster than a key.
 func (a *application) loadObjects(ctx context.Context) error {
+	if err := a.readObjects(ctx, selectDecided, a.set.Given(), func(*ledger.Object) bool { return true }); err != nil {
+		return err
+	}
 	var keys []int64
 	found := map[string]bool{}
 	for i := range a.batch.Found {
 		for _, e := range a.batch.Found[i].Objects {
-			if !found[e.Pattern] {
+			if !found[e.Pattern] && !a.set.HasObject(e.Pattern) {
 				found[e.Pattern] = true
 				keys = append(keys, ledger.Key(e.ID))
 			}
@@ -113,10 +117,7 @@ func (a *application) loadObjects(ctx context.Context) error {
 	if err := a.readObjects(ctx, selectDecidedByKey, keys, wanted); err != nil {
 		return err
 	}
-	if err := a.readObjects(ctx, selectDecided, a.store.newObjects.find(keys), wanted); err != nil {
-		return err
-	}
-	return a.readObjects(ctx, selectDecided, a.set.Given(), func(*ledger.Object) bool { return true })
+	return a.readObjects(ctx, selectDecided, a.store.newObjects.find(keys), wanted)
 }
 
 // selectDecided selects objects of a destination, ?2, by a list of their numbers, ?1, and selectDecidedByKey those that are not new by their
