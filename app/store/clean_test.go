@@ -146,6 +146,9 @@ func TestCleanDropsAllThatIsTooOld(t *testing.T) {
 		f.wantNumber(0, "runs of tasks", `SELECT count(*) FROM daily_task`)
 		f.wantNumber(int64((n+99)/100+1), "deliveries, those of the fill and the newest", `SELECT count(*) FROM delivery`)
 		f.wantNumber(int64(n), "objects that were sent", `SELECT count(*) FROM send`)
+		f.newKeys = 1
+		f.do(f.inTransaction(ctx(), f.indexNewKeys))
+		f.wantNumber(int64(n), "indexed keys", `SELECT count(*) FROM object_key`)
 
 		// Nobody gives them, half of them are vacant, and they stand nowhere for long.
 		f.do(f.inTransaction(ctx(), func(ctx context.Context, tx *transaction) error {
@@ -159,6 +162,7 @@ func TestCleanDropsAllThatIsTooOld(t *testing.T) {
 		f.do(f.Clean(ctx(), f.now.Add(100*day24)))
 		f.wantNumber(0, "objects", `SELECT count(*) FROM object`)
 		f.wantNumber(0, "sends", `SELECT count(*) FROM send`)
+		f.wantNumber(0, "keys", `SELECT count(*) FROM object_key`)
 	}
 }
 
