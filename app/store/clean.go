@@ -118,6 +118,7 @@ func (s *Store) dropGoneOf(ctx context.Context, holder int64, now time.Time) err
 				return err
 			}
 			after, more = gone[len(gone)-1], len(gone) == cleanChunk
+			s.newObjects = keyedObjects{} // some of them may go
 			for _, text := range []string{
 				`DELETE FROM send WHERE object IN (SELECT value FROM json_each(?))`,
 				`DELETE FROM object_key WHERE (key, object) IN (SELECT key, number FROM object WHERE number IN (SELECT value FROM json_each(?)))`,

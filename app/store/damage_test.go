@@ -141,7 +141,7 @@ func readOnlyFolder(t *testing.T) (dir string) {
 	mounted := os.Geteuid() == 0
 	if mounted {
 		if err := syscall.Mount("tmpfs", dir, "tmpfs", 0, "size=2m"); err != nil {
-			t.Skipf("a disk of its own cannot be had: %v", err)
+			t.Skipf("a disk of its own cannot be had, mounting one takes root: %v", err)
 		}
 		t.Cleanup(func() {
 			if err := syscall.Unmount(dir, 0); err != nil {
@@ -180,11 +180,11 @@ func TestOpenReadOnly(t *testing.T) {
 // waits for the disk.
 func TestOpenOnAFullDisk(t *testing.T) {
 	if os.Geteuid() != 0 {
-		t.Skip("a disk of its own can be had by root alone")
+		t.Skip("a disk of its own cannot be had, mounting one takes root")
 	}
 	dir := t.TempDir()
 	if err := syscall.Mount("tmpfs", dir, "tmpfs", 0, "size=3m"); err != nil {
-		t.Skipf("a disk of its own cannot be had: %v", err)
+		t.Skipf("a disk of its own cannot be had, mounting one takes root: %v", err)
 	}
 	t.Cleanup(func() {
 		if err := syscall.Unmount(dir, 0); err != nil {

@@ -32,6 +32,7 @@ func TestNewKeysAreIndexed(t *testing.T) {
 	f.apply(j, 12, 19)
 	f.apply(j, 19, 20)
 	apart(10)
+	f.do(second(f.write.Exec(`DELETE FROM candidate`))) // which would lead to the objects by their numbers
 	if counts := f.apply(j, 0, 20); counts.Queued != 0 {
 		t.Errorf("%d objects are not known any more", counts.Queued)
 	}
@@ -57,6 +58,7 @@ func TestNewKeysAfterAFailure(t *testing.T) {
 	}
 	f.do(second(f.write.Exec(`DROP TRIGGER fault`)))
 	f.wantNumber(0, "indexed keys", `SELECT count(*) FROM object_key`)
+	f.do(second(f.write.Exec(`DELETE FROM candidate`))) // which would lead to the objects by their numbers
 	if counts := f.apply(j, 0, 3); counts.Queued != 0 {
 		t.Errorf("%d objects are not known any more", counts.Queued)
 	}
@@ -77,6 +79,19 @@ func TestNumbersAfterIndexedOnesAreGone(t *testing.T) {
 	f.reopen()
 	f.apply(j, 4, 5)
 	f.wantNumber(4, "the new object's number", `SELECT max(number) FROM object`)
+	f.wantNumber(1, "new objects", `SELECT count(*) FROM object WHERE `+isNew)
+}
+
+// The keys of new objects that were dropped are waited for no more, even where those were all that there were.
+func TestNewObjectsThatAreDropped(t *testing.T) {
+	f := newFixture(t)
+	f.newKeys = 1
+	f.fill(1)
+	f.do(second(f.write.Exec(`DELETE FROM candidate`)))
+	f.do(second(f.write.Exec(`UPDATE object SET query = ?, indicator = 0, state = ?`, ledger.QueryNobody, ledger.Retired)))
+	f.do(f.Clean(ctx(), f.now.Add(100*day24)))
+	f.wantNumber(0, "objects", `SELECT count(*) FROM object`)
+	f.fill(1)
 	f.wantNumber(1, "new objects", `SELECT count(*) FROM object WHERE `+isNew)
 }
 

@@ -70,7 +70,7 @@ func onDisk(t *testing.T) bool {
 // What a process wrote is counted after its end too, between two samples.
 func TestEndedProcessCounts(t *testing.T) {
 	if !onDisk(t) {
-		t.Skip("TMPDIR is in memory")
+		t.Skip("TMPDIR is in memory, of which the system counts no bytes written: set it to a folder on a disk")
 	}
 	m := newMeter(os.Getpid(), "")
 	before := m.takeSample()
