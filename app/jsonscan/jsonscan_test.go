@@ -36,8 +36,9 @@ func TestStructure(t *testing.T) {
 // A scanner that is not strict leaves these to whoever reads the value; a strict one refuses the whole text.
 func TestInsideOfScalars(t *testing.T) {
 	for _, damaged := range []string{`"\x"`, `"\u12"`, `"\u12g4"`, `"\` + "\n" + `"`, `01`, `-`, `1.`, `1e`, `1e+`, `-01`, `1.5.5`, `1true`, `0x1f`, `1-2`} {
-		if json.Valid([]byte(damaged)) || !accepts(New([]byte(damaged))) || accepts(NewStrict([]byte(damaged))) {
-			t.Errorf("%s: scanned %t, strictly %t", damaged, accepts(New([]byte(damaged))), accepts(NewStrict([]byte(damaged))))
+		text := slices.Clip([]byte(damaged)) // whoever looks behind it fails
+		if json.Valid(text) || !accepts(New(text)) || accepts(NewStrict(text)) {
+			t.Errorf("%s: scanned %t, strictly %t", damaged, accepts(New(text)), accepts(NewStrict(text)))
 		}
 	}
 	for _, odd := range []string{"\"a\x00\n\"", "\"\xff\"", `"\ud800"`, `-0`, `0.10`, `1E5`, `1e-0`} {
@@ -76,8 +77,50 @@ func TestWalk(t *testing.T) {
 	}
 }
 
+// How deep values lie in each other is counted over objects and arrays, and not for those that lie beside each other.
+func TestDepth(t *testing.T) {
+	for _, pair := range [][2]string{{`[`, `]`}, {`{"a":`, `}`}, {`[{"a":`, `}]`}} {
+		levels := MaxDepth / (strings.Count(pair[0], "[") + strings.Count(pair[0], "{"))
+		if deep := strings.Repeat(pair[0], levels) + "1" + strings.Repeat(pair[1], levels); !accepts(New([]byte(deep))) || accepts(New([]byte("["+deep+"]"))) {
+			t.Errorf("%s is refused, or accepted one level deeper", deep)
+		}
+	}
+	for _, list := range []string{`[]`, `[1]`, `{}`, `{"a":1}`} {
+		if wide := "[" + strings.Repeat(list+",", 2*MaxDepth) + nested(MaxDepth-1) + "]"; !accepts(New([]byte(wide))) {
+			t.Errorf("%d times %s beside each other are refused", 2*MaxDepth, list)
+		}
+	}
+}
+
+// What is no object has no members, and what is no array no elements: it is passed.
+func TestLoopsOverOtherValues(t *testing.T) {
+	for _, text := range []string{`true`, ` "a" `, `[1]`, `{"a":[]}`} {
+		s := New([]byte(text))
+		visited := 0
+		if s.Next() == '[' {
+			for range s.Members {
+				visited++
+			}
+		} else {
+			for range s.Elements {
+				visited++
+			}
+		}
+		if visited > 0 || !s.Ended() {
+			t.Errorf("%s: %d visited, ended %t", text, visited, s.Ended())
+		}
+	}
+}
+
 // Whoever leaves a loop early has what was wanted, and must not take the rest for read.
 func TestLeavingALoopEndsTheScan(t *testing.T) {
+	elements := New([]byte(`[1,2]`))
+	for range elements.Elements {
+		break
+	}
+	if elements.Ended() || elements.Next() != 0 {
+		t.Error("an array that was left goes on")
+	}
 	s := New([]byte(`[{"a":1,"b":2},3]`))
 	for range s.Elements {
 		for range s.Members {
@@ -89,7 +132,7 @@ func TestLeavingALoopEndsTheScan(t *testing.T) {
 	}
 }
 
-// A strict scanner tells which strings, names among them, are what stands between their quotes.
+// A scanner tells which strings, names among them, are what stands between their quotes.
 func TestVerbatim(t *testing.T) {
 	text := []byte(`{"a":"x","b\n":"","c":["\\","é",12,true,{}]}`)
 	verbatim := func(s *Scanner) (strings []string) {
@@ -110,12 +153,34 @@ func TestVerbatim(t *testing.T) {
 		}
 		return strings
 	}
-	if got, want := verbatim(NewStrict(text)), []string{`"a"`, `"x"`, `""`, `"c"`, `"é"`}; !slices.Equal(got, want) {
-		t.Errorf("%q, want %q", got, want)
+	want := []string{`"a"`, `"x"`, `""`, `"c"`, `"é"`}
+	for _, s := range []*Scanner{New(text), NewStrict(text)} {
+		if got := verbatim(s); !slices.Equal(got, want) {
+			t.Errorf("%q, want %q", got, want)
+		}
 	}
-	if got := verbatim(New(text)); got != nil {
-		t.Errorf("a scanner that does not look into strings knows %q", got)
-	}
+}
+
+// Strings end where they end, however long they are and wherever quotes and backslashes stand in them.
+func TestEndsOfStrings(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		inside := rapid.StringOfN(rapid.RuneFrom([]rune("ab!#[]\u00a2\u2022\uff02\uff3c\\\"")), 0, 40, -1).Draw(t, "inside")
+		behind := rapid.SampledFrom([]string{"", ",", `, "x"`, `,"a longer text"`}).Draw(t, "behind")
+		raw, err := json.Marshal(inside)
+		if err != nil {
+			t.Fatal(err)
+		}
+		text := string(raw) + behind
+		want := Span{End: len(raw), Verbatim: !strings.Contains(inside, `\`) && !strings.Contains(inside, `"`)}
+		for _, s := range []*Scanner{New([]byte(text)), NewStrict([]byte(text))} {
+			if got := s.Skip(); got != want {
+				t.Fatalf("%s is passed as %+v, want %+v", text, got, want)
+			}
+		}
+		if cut := New(raw[:len(raw)-1]); accepts(cut) {
+			t.Fatalf("%s is accepted", raw[:len(raw)-1])
+		}
+	})
 }
 
 func TestText(t *testing.T) {

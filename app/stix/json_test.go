@@ -2,6 +2,7 @@ package stix
 
 import (
 	"encoding/json"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -71,6 +72,24 @@ func TestAppendStringIsJSON(t *testing.T) {
 			t.Fatalf("%q came back as %q", want, got)
 		}
 	})
+}
+
+func TestMilliseconds(t *testing.T) {
+	for ms := range 1000 {
+		got := string(appendTime(nil, added.Add(time.Duration(ms)*time.Millisecond+999*time.Microsecond)))
+		if want := fmt.Sprintf(`"2024-05-06T07:08:09.%03dZ"`, ms); got != want {
+			t.Fatalf("%s, want %s", got, want)
+		}
+	}
+}
+
+// Sentinel rejects what was modified before it was created.
+func TestModifiedIsNotBeforeCreated(t *testing.T) {
+	i := full()
+	got := string(i.AppendJSON(nil, Envelope{Modified: added.Add(-time.Hour), ValidUntil: added.Add(time.Hour)}))
+	if !strings.Contains(got, `"modified":"2024-05-06T07:08:09.000Z"`) {
+		t.Error(got)
+	}
 }
 
 func TestTimesRoundTrip(t *testing.T) {

@@ -4,6 +4,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/google/uuid"
 	"pgregory.net/rapid"
 )
 
@@ -75,6 +76,15 @@ func TestIDIsForEver(t *testing.T) {
 			t.Errorf("ID(%s) = %s, want %s", pattern, got, want)
 		}
 	}
+}
+
+func TestIDIsVersionFive(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		pattern := strings.Repeat(rapid.String().Draw(t, "pattern"), rapid.IntRange(1, 100).Draw(t, "times"))
+		if got, want := ID(pattern), uuid.NewSHA1(namespace, []byte(pattern)); got != want {
+			t.Fatalf("ID(%q) = %s, want %s", pattern, got, want)
+		}
+	})
 }
 
 func TestTypeOf(t *testing.T) {
