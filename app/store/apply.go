@@ -290,7 +290,7 @@ func (a *application) writeCandidates(ctx context.Context) error {
 
 // dropSuperseded drops the rows of earlier batches for whose objects this one queued newer ones.
 func (a *application) dropSuperseded(ctx context.Context) error {
-	rows, err := takeRows(ctx, a.tx, slices.Sorted(maps.Keys(a.set.Superseded)))
+	rows, err := a.store.takeRows(ctx, a.tx, slices.Sorted(maps.Keys(a.set.Superseded)))
 	if err != nil {
 		return err
 	}
@@ -313,8 +313,9 @@ func (a *application) writeQueue(ctx context.Context) error {
 		return nil
 	}
 	values := make([]any, 0, insertRows.columns*len(queue))
+	rows := make([]*Outgoing, len(queue))
 	first := queue[0].Seq
-	next, lines := first, a.store.packer.lines[:0]
+	next, lines := first, a.store.packer.makeRoom()
 	for i := range queue {
 		q := &queue[i]
 		for ; next < q.Seq; next++ {
@@ -322,14 +323,25 @@ func (a *application) writeQueue(ctx context.Context) error {
 		}
 		lines = append(q.AppendJSON(lines, stix.Envelope{Modified: a.batch.Now, ValidUntil: q.ValidUntil}), '\n')
 		next++
-		name := a.store.names.shortenName(q.Name, q.Pattern)
-		values = append(values, q.Seq, q.Object, a.batch.Job, a.destination.Number, false, a.batch.Query, q.Indicator, q.TypeNumber,
-			name.value, name.owner, toMillis(q.Created), toMillis(q.ValidUntil))
+		r := outboxRow{object: q.Object, job: a.batch.Job, typ: q.TypeNumber, sent: a.store.names.shortenName(q.Name, q.Pattern)}
+		r.Seq, r.Created, r.ValidUntil = q.Seq, toMillis(q.Created), toMillis(q.ValidUntil)
+		r.Query, r.Indicator = a.batch.Query, q.Indicator
+		values = append(values, r.Seq, r.object, r.job, a.destination.Number, r.Retire, r.Query, r.Indicator, r.typ,
+			r.sent.value, r.sent.owner, r.Created, r.ValidUntil)
+		rows[i] = r.toOutgoing(a.destination.Source)
 	}
 	if err := insertRows.execRows(ctx, a.tx, values); err != nil {
 		return err
 	}
-	return insertBlock.execRows(ctx, a.tx, []any{first, next - 1, a.store.packer.pack(lines)})
+	if err := insertBlock.execRows(ctx, a.tx, []any{first, next - 1, a.store.packer.pack(lines)}); err != nil {
+		return err
+	}
+	block := payloadBlock{next: first, last: next - 1, lines: lines}
+	for _, o := range rows {
+		o.Payload = block.passTo(o.Seq)
+	}
+	a.store.unread.add(first-1, rows)
+	return nil
 }
 
 func (a *application) writeProblems(ctx context.Context) error {

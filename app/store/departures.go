@@ -395,6 +395,7 @@ func (s *Store) departObjects(ctx context.Context, tx *transaction, objects []de
 	if _, err := s.takeCounted(ctx, tx, dropped, t); err != nil {
 		return 0, err
 	}
+	s.unread.forget() // what a retirement sends is written when it is read
 	if err := insertRows.execRows(ctx, tx, rows); err != nil {
 		return 0, err
 	}

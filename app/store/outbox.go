@@ -36,6 +36,11 @@ type outboxRow struct {
 	sent sentName
 }
 
+// toOutgoing gives the row as Upload gets it, but for what it sends.
+func (r *outboxRow) toOutgoing(source string) *Outgoing {
+	return &Outgoing{Seq: r.Seq, Object: r.object, Job: r.job, Source: source, Retire: r.Retire, row: *r}
+}
+
 const rowColumns = `seq, object, job, retire, query, indicator, type, created, valid_until`
 
 // scanTargets are where the columns are scanned to.
@@ -49,8 +54,11 @@ var insertRows = newBulk(12, `INSERT INTO outbox (seq, object, job, destination,
 // it is settled.
 func (s *Store) Outgoing(ctx context.Context, after int64, limit int) (out []*Outgoing, err error) {
 	err = s.inTransaction(ctx, func(ctx context.Context, tx *transaction) error {
-		if out, err = s.readOutbox(ctx, tx, after, limit); err != nil {
-			return fmt.Errorf("reading the outbox: %w", err)
+		var known bool
+		if out, known = s.unread.take(after, limit); !known {
+			if out, err = s.readOutbox(ctx, tx, after, limit); err != nil {
+				return fmt.Errorf("reading the outbox: %w", err)
+			}
 		}
 		for i := range out {
 			out[i].repeated = out[i].Seq <= s.handed
@@ -104,7 +112,7 @@ func (s *Store) readOutbox(ctx context.Context, tx *transaction, after int64, li
 		if err := rows.Scan(into...); err != nil {
 			return nil, err
 		}
-		o := &Outgoing{Seq: r.Seq, Object: r.object, Job: r.job, Source: sources[destination], Retire: r.Retire, row: r}
+		o := r.toOutgoing(sources[destination])
 		if o.Retire {
 			o.Payload = retiredObject(&r, pattern).AppendJSON(nil)
 		} else if o.Payload, err = block.readObject(ctx, tx, o.Seq); err != nil {
@@ -221,7 +229,7 @@ func (s *Store) dropRows(ctx context.Context, tx *transaction, seqs []int64) err
 
 // takeCounted takes rows off the outbox and out of what their jobs queued.
 func (s *Store) takeCounted(ctx context.Context, tx *transaction, seqs []int64, t job.Tally) ([]outboxRow, error) {
-	rows, err := takeRows(ctx, tx, seqs)
+	rows, err := s.takeRows(ctx, tx, seqs)
 	if err != nil {
 		return nil, err
 	}
@@ -236,10 +244,11 @@ func (s *Store) takeCounted(ctx context.Context, tx *transaction, seqs []int64, 
 }
 
 // takeRows takes rows off the outbox, and gives them in order.
-func takeRows(ctx context.Context, tx *transaction, seqs []int64) ([]outboxRow, error) {
+func (s *Store) takeRows(ctx context.Context, tx *transaction, seqs []int64) ([]outboxRow, error) {
 	if len(seqs) == 0 {
 		return nil, nil
 	}
+	s.unread.drop(seqs)
 	rows, err := tx.QueryContext(ctx, `DELETE FROM outbox WHERE seq IN (SELECT value FROM json_each(?)) RETURNING `+rowColumns+`, `+outboxName, jsonList(seqs))
 	if err != nil {
 		return nil, err

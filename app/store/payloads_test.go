@@ -55,6 +55,7 @@ func TestObjectThatCannotBeRead(t *testing.T) {
 	for _, damage := range []string{`UPDATE payload_block SET payloads = x'00'`,
 		`UPDATE payload_block SET payloads = substr(payloads, 1, 10) || x'00' || substr(payloads, 12)`, `UPDATE payload_block SET last = 2`, `DELETE FROM payload_block`} {
 		f.do(second(f.write.Exec(damage)))
+		f.unread.forget()
 		if rows, err := f.Outgoing(ctx(), 2, 10); err == nil || !strings.Contains(err.Error(), "the object of row 3") {
 			t.Errorf("%s: %d rows, %v", damage, len(rows), err)
 		}
@@ -64,9 +65,14 @@ func TestObjectThatCannotBeRead(t *testing.T) {
 // The room of a block is used again, unless it is very large.
 func TestRoomIsBounded(t *testing.T) {
 	var p packer
-	for _, c := range []struct{ room, want int }{{maxRoom, maxRoom}, {10, 10}, {maxRoom + 1, 0}} {
-		if p.pack(make([]byte, 0, c.room)); cap(p.lines) != c.want {
-			t.Errorf("of %d bytes %d are kept, want %d", c.room, cap(p.lines), c.want)
+	for _, c := range []struct{ lines, room int }{{0, 0}, {800, 900}, {maxRoom + 1, maxRoom + maxRoom/8}} {
+		if p.pack(make([]byte, c.lines)); cap(p.makeRoom()) != c.room {
+			t.Errorf("behind a block of %d bytes the next one gets room for %d, want %d", c.lines, cap(p.makeRoom()), c.room)
+		}
+	}
+	for _, c := range []struct{ room, kept int }{{maxRoom, maxRoom}, {10, 10}, {maxRoom + 1, 0}} {
+		if kept := cap(keepRoom(make([]byte, 0, c.room))); kept != c.kept {
+			t.Errorf("of %d bytes %d are kept, want %d", c.room, kept, c.kept)
 		}
 	}
 }

@@ -153,6 +153,7 @@ func (x *settlement) takeRows(ctx context.Context, group []*pendingSettlement) e
 			seqs = append(seqs, p.Rejected[i].Seq)
 		}
 	}
+	x.store.unread.drop(seqs)
 	x.accepted, x.sends = make([]any, 0, accept.columns*len(seqs)), make([]newSend, 0, len(seqs))
 	rows, err := x.tx.QueryContext(ctx, `DELETE FROM outbox WHERE seq IN (SELECT value FROM json_each(?)) RETURNING seq`, jsonList(seqs))
 	if err != nil {

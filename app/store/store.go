@@ -62,6 +62,7 @@ type Store struct {
 	// handed is the newest row of the outbox that Outgoing gave away: it and those before it may be at Sentinel. handedBefore
 	// is what it was when the database was opened.
 	handed, handedBefore int64
+	unread               unreadRows
 	packer               packer
 	settling             settling
 	// newObjects are those whose keys are in no index, as far as they are known, and newKeys is how many there may be, about.
@@ -350,6 +351,7 @@ func (s *Store) ReleaseMemory(ctx context.Context) error {
 		return fmt.Errorf("waiting for the database: %w", err)
 	}
 	s.packer = packer{}
+	s.unread.forget()
 	if err := conn.Close(); err != nil {
 		return fmt.Errorf("giving memory back: %w", err)
 	}
@@ -465,6 +467,7 @@ func (s *Store) runTransaction(ctx context.Context, fn func(context.Context, *tr
 func (s *Store) rollBack(ctx context.Context, conn *sqlx.Conn) {
 	s.names.forgetAll()
 	s.newObjects = keyedObjects{}
+	s.unread.forget()
 	conn.ExecContext(ctx, `ROLLBACK`) //nolint:errcheck // the error that led here matters more
 	conn.Raw(func(c any) error {      //nolint:errcheck // it is the answer to the pool
 		if c.(*sqlite3.SQLiteConn).AutoCommit() {
