@@ -5,7 +5,6 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
-	"strconv"
 	"time"
 
 	"mssentinel/app/job"
@@ -161,58 +160,6 @@ func (s *Store) EachProblem(ctx context.Context, f ProblemFilter, limit int, han
 		}
 	}
 	return rows.Err()
-}
-
-// ProblemGroup counts the lines of a kind.
-type ProblemGroup struct {
-	Step  job.Step
-	Code  job.Code
-	Type  string
-	Note  bool
-	Count int64
-	// Retriable is how many of them can be retried.
-	Retriable int64
-	// Newest is when the last one was added.
-	Newest time.Time
-}
-
-// maxGroups bounds how many groups are told; there are as many as steps, codes and types come together, some dozens.
-const maxGroups = 2000
-
-// countGroups is the statement that counts the lines which a filter selects. It first counts them by what a retry takes as well, as they
-// stand in the index: to ask of each line whether it can be retried takes half as long again.
-func countGroups(w where) string {
-	return `SELECT kind.step, kind.code, kind.type, kind.note, lines, again, last, problem.at AS newest FROM (
-			SELECT step, code, type, note, sum(lines) AS lines, coalesce(sum(lines) FILTER (WHERE ` + retriable + `), 0) AS again, max(last) AS last FROM (
-				SELECT step, code, type, note, retry, count(*) AS lines, max(id) AS last FROM problem` + w.String() + `
-				GROUP BY note, step, code, type, retry) AS problem
-			GROUP BY note, step, code, type) AS kind JOIN problem ON problem.id = last
-		ORDER BY kind.note, lines DESC, kind.step, kind.code, kind.type LIMIT ` + strconv.Itoa(maxGroups)
-}
-
-// ProblemGroups counts the lines of REPORT that f selects by step, code and type: errors before notes, the largest first. At most
-// 2,000 groups are told. newest is the number of the newest line, 0 for none.
-func (s *Store) ProblemGroups(ctx context.Context, f ProblemFilter) (groups []ProblemGroup, newest int64, err error) {
-	w := f.conditions()
-	var rows []struct {
-		Step   job.Step `db:"step"`
-		Code   job.Code `db:"code"`
-		Type   string   `db:"type"`
-		Note   bool     `db:"note"`
-		Count  int64    `db:"lines"`
-		Again  int64    `db:"again"`
-		Newest int64    `db:"newest"`
-		Last   int64    `db:"last"`
-	}
-	err = s.read.SelectContext(ctx, &rows, countGroups(w), w.args...)
-	if err != nil {
-		return nil, 0, fmt.Errorf("counting the errors: %w", err)
-	}
-	for _, r := range rows {
-		groups = append(groups, ProblemGroup{Step: r.Step, Code: r.Code, Type: r.Type, Note: r.Note, Count: r.Count, Retriable: r.Again, Newest: fromMillis(r.Newest)})
-		newest = max(newest, r.Last)
-	}
-	return groups, newest, nil
 }
 
 // Problem is one line of REPORT; [ErrNotFound] where there is none of this number.

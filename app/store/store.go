@@ -70,6 +70,8 @@ type Store struct {
 	newKeys    int
 	// keptDeliveries is how many deliveries the last look at them left. It is Clean's alone.
 	keptDeliveries int64
+	// groups is what was counted for REPORT.
+	groups groupCache
 	// departures is held by who decides what becomes of those, since that takes more than one transaction.
 	departures sync.Mutex
 	closed     atomic.Bool
@@ -344,7 +346,7 @@ func (s *Store) ProbeWriting(ctx context.Context) error {
 }
 
 // ReleaseMemory closes the connections, which keep much of the file and their statements in memory, until they are next needed, and
-// gives up the room in which an update packs what it queues.
+// gives up the room in which an update packs what it queues, and what is kept to save time.
 func (s *Store) ReleaseMemory(ctx context.Context) error {
 	conn, err := s.write.Connx(ctx)
 	if err != nil {
@@ -352,6 +354,7 @@ func (s *Store) ReleaseMemory(ctx context.Context) error {
 	}
 	s.packer = packer{}
 	s.unread.forget()
+	s.groups.forget()
 	if err := conn.Close(); err != nil {
 		return fmt.Errorf("giving memory back: %w", err)
 	}

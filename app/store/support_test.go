@@ -112,6 +112,20 @@ func (f *fixture) found(id int64, version int) ledger.Found {
 		Objects: []ledger.FoundObject{{Indicator: o, ID: stix.ID(o.Pattern), Hash: o.ContentHash(), ValidUntil: f.now.Add(30 * day24)}}}
 }
 
+// report takes indicators into the ledger that give no object; each has a line on REPORT, and one in three of these is a note.
+func (f *fixture) report(j job.Job, from, to int64) {
+	f.Helper()
+	b := ledger.Batch{Job: j.Number, Mode: j.Mode, Query: f.query, Now: f.now}
+	for id := from; id < to; id++ {
+		found := f.found(id, 0)
+		found.Objects = nil
+		found.Problems = []job.Problem{{DateAdded: f.now, Step: job.StepConvert, Code: job.CodeInvalidValue, Message: fmt.Sprint("wrong ", id), Raw: "{}", Note: id%3 == 2,
+			Subject: job.Subject{Indicator: found.Indicator, Type: "Host", Value: fmt.Sprintf("bad%d", id), Owner: "o"}}}
+		b.Found = append(b.Found, found)
+	}
+	f.do(second(f.Apply(ctx(), b)))
+}
+
 // upload sends all that waits, and gives it back.
 func (f *fixture) upload() []*Outgoing {
 	f.Helper()

@@ -1,0 +1,136 @@
+package store
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strconv"
+	"sync"
+	"time"
+
+	"mssentinel/app/job"
+)
+
+// ProblemGroup counts the lines of a kind.
+type ProblemGroup struct {
+	Step  job.Step
+	Code  job.Code
+	Type  string
+	Note  bool
+	Count int64
+	// Retriable is how many of them can be retried.
+	Retriable int64
+	// Newest is when the last one was added.
+	Newest time.Time
+}
+
+// maxGroups bounds how many groups are told; there are as many as steps, codes and types come together, some dozens.
+const maxGroups = 2000
+
+// countGroups is the statement that counts the lines which a filter selects. It first counts them by what a retry takes as well, as they
+// stand in the index: to ask of each line whether it can be retried takes half as long again.
+func countGroups(w where) string {
+	return `SELECT kind.step, kind.code, kind.type, kind.note, lines, again, last, problem.at AS newest FROM (
+			SELECT step, code, type, note, sum(lines) AS lines, coalesce(sum(lines) FILTER (WHERE ` + retriable + `), 0) AS again, max(last) AS last FROM (
+				SELECT step, code, type, note, retry, count(*) AS lines, max(id) AS last FROM problem` + w.String() + `
+				GROUP BY note, step, code, type, retry) AS problem
+			GROUP BY note, step, code, type) AS kind JOIN problem ON problem.id = last
+		ORDER BY kind.note, lines DESC, kind.step, kind.code, kind.type LIMIT ` + strconv.Itoa(maxGroups)
+}
+
+// ProblemGroups counts the lines of REPORT that f selects by step, code and type: errors before notes, the largest first. At most
+// 2,000 groups are told. newest is the number of the newest line, 0 for none. Each page of REPORT asks for them, with the filters of
+// the one before, and to count 100,000 lines takes as long as the rest of it: what was counted is kept until something changes.
+func (s *Store) ProblemGroups(ctx context.Context, f ProblemFilter) (groups []ProblemGroup, newest int64, err error) {
+	w := f.conditions()
+	var of reportState
+	if err := s.read.GetContext(ctx, &of, selectReportState); err != nil {
+		return nil, 0, fmt.Errorf("counting the errors: %w", err)
+	}
+	filter := fmt.Sprintf("%s %#v", w.String(), w.args)
+	if known, found := s.groups.find(filter, of); found {
+		return known.groups, known.newest, nil
+	}
+	counted := countedGroups{filter: filter, of: of}
+	if counted.groups, counted.newest, err = s.countProblems(ctx, w); err != nil {
+		return nil, 0, fmt.Errorf("counting the errors: %w", err)
+	}
+	s.groups.keep(counted)
+	return counted.groups, counted.newest, nil
+}
+
+func (s *Store) countProblems(ctx context.Context, w where) (groups []ProblemGroup, newest int64, err error) {
+	var rows []struct {
+		Step   job.Step `db:"step"`
+		Code   job.Code `db:"code"`
+		Type   string   `db:"type"`
+		Note   bool     `db:"note"`
+		Count  int64    `db:"lines"`
+		Again  int64    `db:"again"`
+		Newest int64    `db:"newest"`
+		Last   int64    `db:"last"`
+	}
+	if err := s.read.SelectContext(ctx, &rows, countGroups(w), w.args...); err != nil {
+		return nil, 0, err
+	}
+	for _, r := range rows {
+		groups = append(groups, ProblemGroup{Step: r.Step, Code: r.Code, Type: r.Type, Note: r.Note, Count: r.Count, Retriable: r.Again, Newest: fromMillis(r.Newest)})
+		newest = max(newest, r.Last)
+	}
+	return groups, newest, nil
+}
+
+// reportState is what the groups of a filter depend on. Lines are added under new numbers and dropped, and never change: as long as the
+// newest number that was given and the number of lines are the same, so are the lines. Whether one can be retried depends on the
+// queries that are saved.
+type reportState struct {
+	Newest int64 `db:"newest"`
+	Lines  int64 `db:"lines"`
+	List   int64 `db:"list"`
+}
+
+const selectReportState = `SELECT coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'problem'), 0) AS newest,
+	(SELECT count(*) FROM problem) AS lines, coalesce((SELECT max(number) FROM list_version), 0) AS list`
+
+// keptCounts is for how many filters the groups are kept.
+const keptCounts = 8
+
+// groupCache has the groups of the filters that were asked for last, the newest first. It may be used from several goroutines.
+type groupCache struct {
+	mutex   sync.Mutex
+	counted []countedGroups
+}
+
+// countedGroups are the groups of a filter, in a state of REPORT. They are not changed any more.
+type countedGroups struct {
+	filter string
+	of     reportState
+	groups []ProblemGroup
+	newest int64
+}
+
+// find gives the groups of a filter, unless the state is another than when they were counted.
+func (g *groupCache) find(filter string, of reportState) (countedGroups, bool) {
+	g.mutex.Lock()
+	defer g.mutex.Unlock()
+	for _, c := range g.counted {
+		if c.filter == filter && c.of == of {
+			return c, true
+		}
+	}
+	return countedGroups{}, false
+}
+
+func (g *groupCache) keep(c countedGroups) {
+	g.mutex.Lock()
+	defer g.mutex.Unlock()
+	g.counted = slices.DeleteFunc(g.counted, func(old countedGroups) bool { return old.of != c.of || old.filter == c.filter })
+	g.counted = slices.Insert(g.counted, 0, c)
+	g.counted = g.counted[:min(len(g.counted), keptCounts)]
+}
+
+func (g *groupCache) forget() {
+	g.mutex.Lock()
+	defer g.mutex.Unlock()
+	g.counted = nil
+}

@@ -1,0 +1,94 @@
+package store
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"mssentinel/app/job"
+)
+
+// The groups that are kept are those that counting would give, whatever happens to the lines and to the queries.
+func TestKeptGroupsAreThoseOfNow(t *testing.T) {
+	f := newFixture(t)
+	j := f.begin(job.Full)
+	f.report(j, 0, 6)
+	filters := []ProblemFilter{{}, {Type: "Host"}, {Text: "wrong 3"}, {Severity: Notes}, {Code: job.CodeUpdateFailed}, {Newest: 4}}
+	counts := map[string]int{}
+	check := func(what string) {
+		t.Helper()
+		for i, filter := range filters {
+			for _, asked := range []string{"first", "again"} {
+				kept, keptNewest, err := f.ProblemGroups(ctx(), filter)
+				f.do(err)
+				groups, newest, err := f.countProblems(ctx(), filter.conditions())
+				f.do(err)
+				if diff := cmp.Diff(groups, kept); diff != "" || newest != keptNewest {
+					t.Errorf("%s, %+v, asked %s: newest %d instead of %d, groups (-counted +told):\n%s", what, filter, asked, keptNewest, newest, diff)
+				}
+				if i == 0 {
+					counts[fmt.Sprint(kept, keptNewest)]++
+				}
+			}
+		}
+	}
+	steps := []struct {
+		what string
+		do   func()
+	}{
+		{"lines of a batch", func() {}},
+		{"another line", func() {
+			f.do(f.AddProblems(ctx(), j.Number, []job.Problem{{Step: job.StepDownload, Code: job.CodeUpdateFailed, Message: "failed"}}))
+		}},
+		{"a retry", func() { f.do(second(f.RetryProblems(ctx(), ProblemFilter{Indicators: []int64{2}}))) }},
+		{"a line and a retry", func() {
+			f.report(j, 6, 7)
+			f.do(second(f.RetryProblems(ctx(), ProblemFilter{Indicators: []int64{4}})))
+		}},
+		{"a query that is deleted", func() { f.save(Query{Owners: []string{"o"}, Types: []string{"Host"}, TQL: "other"}) }},
+		{"old lines that are dropped", func() { f.do(f.Clean(ctx(), f.now.Add(keptProblems+time.Hour))) }},
+	}
+	for _, step := range steps {
+		step.do()
+		check(step.what)
+	}
+	if len(counts) != len(steps) {
+		t.Errorf("%d different counts after %d steps: %v", len(counts), len(steps), counts)
+	}
+}
+
+// What is kept is taken as long as nothing changes, for the filters of the last pages alone, and given up at rest.
+func TestGroupsAreKept(t *testing.T) {
+	f := newFixture(t)
+	f.report(f.begin(job.Full), 0, 3)
+	ask := func(filter ProblemFilter) int64 {
+		groups, _, err := f.ProblemGroups(ctx(), filter)
+		f.do(err)
+		return groups[0].Count
+	}
+	ask(ProblemFilter{})
+	f.groups.counted[0].groups[0].Count = 99 // nobody counts that many
+	if n := ask(ProblemFilter{}); n != 99 {
+		t.Errorf("counted again: %d", n)
+	}
+	for n := range keptCounts - 1 {
+		ask(ProblemFilter{Newest: int64(100 + n)})
+	}
+	if n := ask(ProblemFilter{}); n != 99 || len(f.groups.counted) != keptCounts {
+		t.Errorf("of %d that are kept, the first has %d", len(f.groups.counted), n)
+	}
+	if ask(ProblemFilter{Newest: 200}); len(f.groups.counted) != keptCounts || ask(ProblemFilter{}) == 99 {
+		t.Errorf("%d are kept, the oldest among them", len(f.groups.counted))
+	}
+	f.do(f.ReleaseMemory(ctx()))
+	if len(f.groups.counted) > 0 {
+		t.Errorf("%d are kept at rest", len(f.groups.counted))
+	}
+	ask(ProblemFilter{})
+	f.do(f.AddProblems(ctx(), 0, []job.Problem{{Step: job.StepDownload, Code: job.CodeUpdateFailed, Message: "failed"}}))
+	if ask(ProblemFilter{Type: "Host"}); len(f.groups.counted) != 1 {
+		t.Errorf("%d are kept of another state", len(f.groups.counted)-1)
+	}
+}
