@@ -141,8 +141,30 @@ func readQueries(ctx context.Context, q querier, which string) ([]RunQuery, erro
 	return queries, nil
 }
 
-// Queries are the saved queries in rank order, and the version of the list, which is never empty.
+// queryList is the list of queries as it was last read. It is not changed any more.
+type queryList struct {
+	version string
+	queries []Query
+}
+
+// Queries are the saved queries in rank order, and the version of the list, which is never empty. Most pages ask for them: they are
+// kept until another version is saved, and their lists must not be changed.
 func (s *Store) Queries(ctx context.Context) (queries []Query, version string, err error) {
+	if last := s.queries.Load(); last != nil {
+		if version, err = listVersion(ctx, s.read); err != nil {
+			return nil, "", err
+		}
+		if version == last.version {
+			return slices.Clone(last.queries), version, nil
+		}
+	}
+	if queries, version, err = s.readList(ctx); err == nil {
+		s.queries.Store(&queryList{version, slices.Clone(queries)})
+	}
+	return queries, version, err
+}
+
+func (s *Store) readList(ctx context.Context) (queries []Query, version string, err error) {
 	tx, err := s.read.BeginTxx(ctx, nil)
 	if err != nil {
 		return nil, "", fmt.Errorf("reading the queries: %w", err)

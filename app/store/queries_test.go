@@ -211,3 +211,37 @@ func TestReadTexts(t *testing.T) {
 		}
 	}
 }
+
+// The list is read once for each version of it, and a caller that puts other queries into it changes its own alone.
+func TestListIsKept(t *testing.T) {
+	f := newFixture(t)
+	ask := func() []Query {
+		t.Helper()
+		queries, version, err := f.Queries(ctx())
+		f.do(err)
+		if fresh, current, err := f.readList(ctx()); err != nil || version != current || !cmp.Equal(fresh, queries) {
+			t.Errorf("%+v of version %s, want %+v of %s: %v", queries, version, fresh, current, err)
+		}
+		return queries
+	}
+	ask()[0].TQL = "changed by its reader"
+	ask()[0].TQL = "changed again"
+	ask()
+	kept := f.queries.Load()
+	if ask(); f.queries.Load() != kept {
+		t.Error("the list was read again")
+	}
+	f.save(Query{Owners: []string{"o"}, Types: []string{"Host"}, TQL: "one"}, Query{Owners: []string{"o"}, Types: []string{"Host"}, TQL: "two"})
+	if n := len(ask()); n != 2 {
+		t.Errorf("%d queries", n)
+	}
+	f.do(f.ReleaseMemory(ctx()))
+	if f.queries.Load() != nil {
+		t.Error("the list is kept at rest")
+	}
+	ask()
+	f.do(f.Close())
+	if queries, version, err := f.Queries(ctx()); err == nil {
+		t.Errorf("a closed database has %+v of version %s", queries, version)
+	}
+}

@@ -70,8 +70,9 @@ type Store struct {
 	newKeys    int
 	// keptDeliveries is how many deliveries the last look at them left. It is Clean's alone.
 	keptDeliveries int64
-	// groups is what was counted for REPORT.
-	groups groupCache
+	// groups is what was counted for REPORT, queries the list that was read last; nil for none.
+	groups  groupCache
+	queries atomic.Pointer[queryList]
 	// departures is held by who decides what becomes of those, since that takes more than one transaction.
 	departures sync.Mutex
 	closed     atomic.Bool
@@ -355,6 +356,7 @@ func (s *Store) ReleaseMemory(ctx context.Context) error {
 	s.packer = packer{}
 	s.unread.forget()
 	s.groups.forget()
+	s.queries.Store(nil)
 	if err := conn.Close(); err != nil {
 		return fmt.Errorf("giving memory back: %w", err)
 	}

@@ -49,6 +49,9 @@ func tidyQuery(q store.Query) store.Query {
 // tidyNames drops blanks around names, empty names and repetitions, and keeps the order. Of more than maxNames it keeps
 // one too many, which checkQuery finds.
 func tidyNames(names []string) []string {
+	if areTidy(names) {
+		return names
+	}
 	most := min(len(names), maxNames+1)
 	tidied, seen := make([]string, 0, most), make(map[string]bool, most)
 	for _, name := range names {
@@ -61,6 +64,20 @@ func tidyNames(names []string) []string {
 		}
 	}
 	return tidied
+}
+
+// areTidy says that a few names are as tidyNames leaves them: most are, and so few need no map. Of others it says nothing.
+func areTidy(names []string) bool {
+	const few = 16
+	if len(names) == 0 || len(names) > few {
+		return false
+	}
+	for i, name := range names {
+		if name == "" || strings.TrimSpace(name) != name || slices.Contains(names[:i], name) {
+			return false
+		}
+	}
+	return true
 }
 
 // selectionKey is equal for two queries that select the same indicators in the same words, whatever their order of
