@@ -202,17 +202,27 @@ func appendWhole(dst []byte, room int, members ...member) []byte {
 // character and ends in "…".
 func appendText(dst []byte, s string, room int) []byte {
 	start := len(dst)
-	dst = appendQuoted(dst, s)
-	for n := len(s); len(dst)-start > room && n > 0; {
-		over := len(dst) - start - room
-		n -= max(1, (over-len("…"))/maxEscape)
+	if len(s) <= room {
+		if dst = appendQuoted(dst, s); len(dst)-start <= room {
+			return dst
+		}
+	}
+	for n := min(len(s)-1, room-len(`"`+cutEnd)); ; { // a byte of a text takes one at least
 		for n > 0 && !utf8.RuneStart(s[n]) {
 			n--
 		}
-		dst = appendQuoted(dst[:start], s[:max(n, 0)]+"…")
+		dst = appendQuoted(dst[:start], s[:max(n, 0)])
+		dst = append(dst[:len(dst)-len(`"`)], cutEnd...)
+		over := len(dst) - start - room
+		if over <= 0 || n <= 0 {
+			return dst
+		}
+		n -= max(1, over/maxEscape)
 	}
-	return dst
 }
+
+// cutEnd ends a text that was cut.
+const cutEnd = `…"`
 
 // maxEscape is how many bytes of JSON a byte of a text takes at most, as in \u001f.
 const maxEscape = 6
