@@ -1,6 +1,7 @@
 package store
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"maps"
@@ -315,12 +316,13 @@ func (a *application) writeQueue(ctx context.Context) error {
 	values := make([]any, 0, insertRows.columns*len(queue))
 	rows := make([]*Outgoing, len(queue))
 	first := queue[0].Seq
-	next, lines := first, a.store.packer.makeRoom()
+	next, lines := first, a.store.packer.lines[:0]
 	for i := range queue {
 		q := &queue[i]
 		for ; next < q.Seq; next++ {
 			lines = append(lines, '\n')
 		}
+		start := len(lines)
 		lines = append(q.AppendJSON(lines, stix.Envelope{Modified: a.batch.Now, ValidUntil: q.ValidUntil}), '\n')
 		next++
 		r := outboxRow{object: q.Object, job: a.batch.Job, typ: q.TypeNumber, sent: a.store.names.shortenName(q.Name, q.Pattern)}
@@ -329,16 +331,13 @@ func (a *application) writeQueue(ctx context.Context) error {
 		values = append(values, r.Seq, r.object, r.job, a.destination.Number, r.Retire, r.Query, r.Indicator, r.typ,
 			r.sent.value, r.sent.owner, r.Created, r.ValidUntil)
 		rows[i] = r.toOutgoing(a.destination.Source)
+		rows[i].Payload = bytes.Clone(lines[start : len(lines)-1])
 	}
 	if err := insertRows.execRows(ctx, a.tx, values); err != nil {
 		return err
 	}
 	if err := insertBlock.execRows(ctx, a.tx, []any{first, next - 1, a.store.packer.pack(lines)}); err != nil {
 		return err
-	}
-	block := payloadBlock{next: first, last: next - 1, lines: lines}
-	for _, o := range rows {
-		o.Payload = block.passTo(o.Seq)
 	}
 	a.store.unread.add(first-1, rows)
 	return nil

@@ -511,12 +511,12 @@ func TestReleaseMemory(t *testing.T) {
 		}
 		return f.read.Stats().Idle
 	}
-	if n := rest(); n != idleReaders || f.packer.packed == nil {
-		t.Fatalf("%d connections rest; the packer is ready: %t", n, f.packer.packed != nil)
+	if n := rest(); n != idleReaders || f.packer.lines == nil {
+		t.Fatalf("%d connections rest; the packer is ready: %t", n, f.packer.lines != nil)
 	}
 	f.do(f.ReleaseMemory(ctx()))
-	if n := f.read.Stats().Idle + f.write.Stats().OpenConnections; n != 0 || f.packer.packed != nil {
-		t.Errorf("%d connections rest; the packer keeps its room: %t", n, f.packer.packed != nil)
+	if n := f.read.Stats().Idle + f.write.Stats().OpenConnections; n != 0 || f.packer.lines != nil {
+		t.Errorf("%d connections rest; the packer keeps its room: %t", n, f.packer.lines != nil)
 	}
 	if n := rest(); n != idleReaders {
 		t.Errorf("%d connections rest after more was read", n)

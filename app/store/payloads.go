@@ -18,15 +18,11 @@ import (
 
 // packer compresses the blocks. It is the writer's, and ready at its zero value.
 type packer struct {
-	// packed is room that the next block uses again, and usual how long the lines of the last one were.
-	packed []byte
-	usual  int
+	// lines and packed are room that the next block uses again.
+	lines, packed []byte
 }
 
-// makeRoom gives room for the lines of a block.
-func (p *packer) makeRoom() []byte { return make([]byte, 0, p.usual+p.usual/8) }
-
-// maxRoom bounds the room for the next block, in bytes.
+// maxRoom bounds the room that is kept for the next block, in bytes.
 const maxRoom = 4 << 20
 
 // checksumBytes is the length of the CRC-32C that stands before a block: S2 does not notice every damage by itself.
@@ -34,13 +30,13 @@ const checksumBytes = 4
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
-// pack compresses lines. What it returns is good until the next block.
+// pack compresses lines, which it keeps as room for the next block. What it returns is good until then.
 func (p *packer) pack(lines []byte) []byte {
 	room := slices.Grow(p.packed[:0], checksumBytes+s2.MaxEncodedLen(len(lines)))
 	compressed := s2.Encode(room[checksumBytes:cap(room)], lines)
 	packed := room[:checksumBytes+len(compressed)]
 	binary.BigEndian.PutUint32(packed, crc32.Checksum(compressed, castagnoli))
-	p.packed, p.usual = keepRoom(packed), min(len(lines), maxRoom)
+	p.lines, p.packed = keepRoom(lines), keepRoom(packed)
 	return packed
 }
 
@@ -87,21 +83,16 @@ func readBlock(ctx context.Context, tx *transaction, seq int64) (payloadBlock, e
 }
 
 // readObject goes on to a row's line and gives its object; where that lies behind the block, it reads the next one.
-func (b *payloadBlock) readObject(ctx context.Context, tx *transaction, seq int64) (object []byte, err error) {
+func (b *payloadBlock) readObject(ctx context.Context, tx *transaction, seq int64) (line []byte, err error) {
 	if seq > b.last {
 		if *b, err = readBlock(ctx, tx, seq); err != nil {
 			return nil, err
 		}
 	}
-	return b.passTo(seq), nil
-}
-
-// passTo goes on to a row's line, which lies in the block, and gives its object.
-func (b *payloadBlock) passTo(seq int64) (line []byte) {
 	for ; b.next <= seq; b.next++ {
 		line, b.lines, _ = bytes.Cut(b.lines, []byte{'\n'})
 	}
-	return line[:len(line):len(line)]
+	return line[:len(line):len(line)], nil
 }
 
 // dropBlocks drops the blocks whose rows have all left the outbox.
