@@ -40,7 +40,8 @@ func countGroups(w where) string {
 
 // ProblemGroups counts the lines of REPORT that f selects by step, code and type: errors before notes, the largest first. At most
 // 2,000 groups are told. newest is the number of the newest line, 0 for none. Each page of REPORT asks for them, with the filters of
-// the one before, and to count 100,000 lines takes as long as the rest of it: what was counted is kept until something changes.
+// the one before, and to count 100,000 lines takes three times as long as the rest of it: what was counted is kept until something
+// changes. The groups must not be changed.
 func (s *Store) ProblemGroups(ctx context.Context, f ProblemFilter) (groups []ProblemGroup, newest int64, err error) {
 	w := f.conditions()
 	var of reportState
