@@ -132,14 +132,9 @@ func (s *Scanner) passValue(at int) int {
 }
 
 func (s *Scanner) passObject(at int, yield func(Span) bool) int {
-	if s.depth >= MaxDepth {
-		return nowhere
-	}
-	s.depth++
-	at = passBlanks(s.text, at+1)
-	if s.stands('}', at) {
-		s.depth--
-		return at + 1
+	at, empty := s.openList(at, '}')
+	if empty || at == nowhere {
+		return at
 	}
 	for {
 		name, value := s.passName(at)
@@ -158,14 +153,9 @@ func (s *Scanner) passObject(at int, yield func(Span) bool) int {
 }
 
 func (s *Scanner) passArray(at int, yield func() bool) int {
-	if s.depth >= MaxDepth {
-		return nowhere
-	}
-	s.depth++
-	at = passBlanks(s.text, at+1)
-	if s.stands(']', at) {
-		s.depth--
-		return at + 1
+	at, empty := s.openList(at, ']')
+	if empty || at == nowhere {
+		return at
 	}
 	for {
 		if s.at = at; yield != nil && (!yield() || s.failed) {
@@ -188,6 +178,18 @@ func (s *Scanner) passUnread(value int) int {
 		}
 	}
 	return passBlanks(s.text, end)
+}
+
+// openList gives where the first member or element begins, or where an empty list ends.
+func (s *Scanner) openList(at int, end byte) (first int, empty bool) {
+	if s.depth >= MaxDepth {
+		return nowhere, false
+	}
+	if at = passBlanks(s.text, at+1); s.stands(end, at) {
+		return at + 1, true
+	}
+	s.depth++
+	return at, false
 }
 
 func (s *Scanner) closeList(end byte, at int) int {
