@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+	"golang.org/x/sync/errgroup"
 
 	"mssentinel/app/job"
 	"mssentinel/app/ledger"
@@ -38,8 +39,10 @@ type Preview struct {
 // PreviewRow is an indicator and an object that it would be sent as.
 type PreviewRow struct {
 	job.Subject
-	// Object is nil where the indicator gives none, for this Reason. BelowFloor: the reason is the confidence floor of the query.
+	// Object is nil where the indicator gives none, for this Reason; Pattern is its. BelowFloor: the reason is the confidence floor of
+	// the query.
 	Object     json.RawMessage
+	Pattern    string
 	Reason     string
 	BelowFloor bool
 	// Known is what the ledger knows of the object, nil for nothing. Same: its content is what was last sent or is on its way.
@@ -105,8 +108,8 @@ func (p *Pipeline) Preview(ctx context.Context, q threatconnect.Query, settings 
 	return v, nil
 }
 
-// mapMixed maps indicators of any types, with one call for each type: what waits for a page waits for every call. The answer is empty
-// where there is nothing to map, or no mapper.
+// mapMixed maps indicators of any types, with one call for each type, all at once: a page waits for the last of them. The answer is
+// empty where there is nothing to map, or no mapper.
 func (s *mapperSet) mapMixed(ctx context.Context, indicators []threatconnect.Indicator, now time.Time) ([]mapper.Answer, error) {
 	raws, places := map[string][][]byte{}, map[string][]int{}
 	for i := range indicators {
@@ -115,16 +118,20 @@ func (s *mapperSet) mapMixed(ctx context.Context, indicators []threatconnect.Ind
 		}
 	}
 	all := make([]mapper.Answer, len(indicators))
+	calls, ctx := errgroup.WithContext(ctx)
 	for typ := range raws {
-		answers, err := s.Map(ctx, typ, raws[typ], now)
-		if err != nil {
-			return nil, err
-		}
-		for n, i := range places[typ] {
-			all[i] = answers[n]
-		}
+		calls.Go(func() error {
+			answers, err := s.Map(ctx, typ, raws[typ], now)
+			if err != nil {
+				return err
+			}
+			for n, i := range places[typ] {
+				all[i] = answers[n]
+			}
+			return nil
+		})
 	}
-	return all, nil
+	return all, calls.Wait()
 }
 
 // addIndicator adds an indicator with what its mapper answered.
@@ -163,7 +170,8 @@ func (v *Preview) addIndicator(mappers *mapperSet, settings *ledger.Settings, li
 		if leftOut > 0 {
 			messages = append(messages, describeLabelsLeftOut(leftOut))
 		}
-		row.Object, row.id, row.hash = o.AppendJSON(nil, stix.Envelope{Modified: now, ValidUntil: o.ValidUntil}), o.ID, int64(o.Hash)
+		row.Object = o.AppendJSON(nil, stix.Envelope{Modified: now, ValidUntil: o.ValidUntil})
+		row.Pattern, row.id, row.hash = o.Pattern, o.ID, int64(o.Hash)
 		v.Objects, v.Rows = append(v.Objects, row.Object), append(v.Rows, row)
 	}
 	for _, message := range messages {

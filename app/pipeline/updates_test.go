@@ -646,7 +646,7 @@ func TestPreview(t *testing.T) {
 			t.Errorf("%d objects, %v", len(v.Objects), v.Problems)
 		}
 		if len(v.Rows) != 2 || v.Rows[0].Value != "*.example" || v.Rows[0].Object != nil || v.Rows[0].Reason == "" ||
-			v.Rows[1].Owner != "Beta" || v.Rows[1].Object == nil || v.Rows[1].Known != nil {
+			v.Rows[1].Owner != "Beta" || !strings.Contains(string(v.Rows[1].Object), v.Rows[1].Pattern) || v.Rows[1].Pattern == "" || v.Rows[1].Known != nil {
 			t.Errorf("%+v", v.Rows)
 		}
 		if _, err := w.p.Preview(t.Context(), toQuery(store.RunQuery{Query: query("nonsense", "Beta")}), ledger.Settings{}); err == nil {

@@ -29,13 +29,13 @@ func Visible(s string) string {
 	}, strings.ToValidUTF8(s, "\uFFFD"))
 }
 
-// mayBeHidden tells the characters that [Visible] looks at more closely: all but those of ASCII that print.
-func mayBeHidden(r rune) bool { return r < ' ' || r > '~' }
+// mayBeHidden tells the characters that [Visible] looks at more closely: all but those of ASCII that print, tabs and ends of lines.
+func mayBeHidden(r rune) bool { return r < ' ' && r != '\t' && r != '\n' || r > '~' }
 
 // isHidden tells the characters that [Visible] replaces.
 func isHidden(r rune) bool {
 	switch {
-	case !mayBeHidden(r), r == '\t', r == '\n', r == '\u200C', r == '\u200D':
+	case !mayBeHidden(r), r == '\u200C', r == '\u200D':
 		return false
 	case r == '\u2028', r == '\u2029':
 		return true

@@ -2,7 +2,6 @@ package web
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"net/http"
 
@@ -109,25 +108,19 @@ func savedOrder(queries, own int) order {
 }
 
 // previewRow is a line of a preview.
-func (s *server) previewRow(row pipeline.PreviewRow, o order) (templates.PreviewRow, error) {
+func (s *server) previewRow(row pipeline.PreviewRow, o order) templates.PreviewRow {
 	shown := templates.PreviewRow{Indicator: s.indicatorLink(row.Indicator), Value: text.Line(row.Value, maxShownLine), Type: row.Type, Owner: row.Owner}
 	if row.BelowFloor {
 		shown.State, shown.Kind = "Below the floor: "+text.Line(row.Reason, maxShownLine), "below"
-		return shown, nil
+		return shown
 	}
 	if row.Object == nil {
 		shown.State, shown.Kind = "Invalid: "+text.Line(row.Reason, maxShownLine), "invalid"
-		return shown, nil
+		return shown
 	}
-	var object struct {
-		Pattern string `json:"pattern"`
-	}
-	if err := json.Unmarshal(row.Object, &object); err != nil {
-		return shown, err
-	}
-	shown.Pattern, shown.JSON = text.Line(object.Pattern, maxShownLine), text.Cut(indentJSON(row.Object), maxShownObject)
+	shown.Pattern, shown.JSON = text.Line(row.Pattern, maxShownLine), text.Cut(indentJSON(row.Object), maxShownObject)
 	shown.State, shown.Kind = describeOutcome(row, o)
-	return shown, nil
+	return shown
 }
 
 // describeOutcome says what would become of an object of a query that stands at a place of a list.
@@ -165,11 +158,7 @@ func (s *server) makePreview(ctx context.Context, q store.Query, o order) (*temp
 		view.Problems = append(view.Problems, text.Line(problem, maxShownLine))
 	}
 	for _, row := range p.Rows {
-		shown, err := s.previewRow(row, o)
-		if err != nil {
-			return nil, fmt.Errorf("reading the preview: %w", err)
-		}
-		view.Rows = append(view.Rows, shown)
+		view.Rows = append(view.Rows, s.previewRow(row, o))
 	}
 	return view, nil
 }

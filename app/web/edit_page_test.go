@@ -269,9 +269,9 @@ func TestPreviewIsATable(t *testing.T) {
 	for i := range 3 {
 		w.queries = append(w.queries, oneSaved(fmt.Sprint("q", i+1), fmt.Sprint("rating = ", i+1)))
 	}
-	object := json.RawMessage(`{"pattern":"[domain-name:value = 'x']"}`)
+	object, pattern := json.RawMessage(`{"pattern":"[domain-name:value = 'x']"}`), "[domain-name:value = 'x']"
 	row := func(id int64, value string, known *store.Known, same bool) pipeline.PreviewRow {
-		return pipeline.PreviewRow{Subject: job.Subject{Indicator: id, Value: value, Type: "Host", Owner: "Common Community"}, Object: object, Known: known, Same: same}
+		return pipeline.PreviewRow{Subject: job.Subject{Indicator: id, Value: value, Type: "Host", Owner: "Common Community"}, Object: object, Pattern: pattern, Known: known, Same: same}
 	}
 	live := func(candidates ...store.KnownCandidate) *store.Known {
 		return &store.Known{State: ledger.Live, Candidates: candidates}

@@ -90,7 +90,8 @@ func newWorld() *world {
 			Objects:    []json.RawMessage{json.RawMessage(`{"name":"bad.example | <b>Owner</b>","pattern":"[domain-name:value = 'bad.example']"}`)},
 			BelowFloor: 2,
 			Rows: []pipeline.PreviewRow{{Subject: job.Subject{Indicator: 7, Value: "bad.example", Type: "Host", Owner: "Demo Organization"},
-				Object: json.RawMessage(`{"name":"bad.example | <b>Owner</b>","pattern":"[domain-name:value = 'bad.example']"}`)}},
+				Object:  json.RawMessage(`{"name":"bad.example | <b>Owner</b>","pattern":"[domain-name:value = 'bad.example']"}`),
+				Pattern: "[domain-name:value = 'bad.example']"}},
 			Problems: []string{"*.example is a wildcard"}}, nil
 	}
 	w.doctor = w.newDoctor(doctor.PagesProbe())

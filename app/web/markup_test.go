@@ -84,7 +84,7 @@ func hostileWorld() *world {
 	w.count = func(context.Context, threatconnect.Query) (int64, error) { return 1, nil }
 	w.preview = func(context.Context, threatconnect.Query) (pipeline.Preview, error) {
 		object, err := json.Marshal(map[string]string{"name": hostile, "pattern": hostile})
-		return pipeline.Preview{TotalCount: 1, ReturnedCount: 1, Cap: 100, Problems: []string{hostile}, Rows: []pipeline.PreviewRow{{Subject: about, Object: object},
+		return pipeline.Preview{TotalCount: 1, ReturnedCount: 1, Cap: 100, Problems: []string{hostile}, Rows: []pipeline.PreviewRow{{Subject: about, Object: object, Pattern: hostile},
 			{Subject: about, Reason: hostile}}}, err
 	}
 	return w
