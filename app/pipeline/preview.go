@@ -39,8 +39,8 @@ type Preview struct {
 // PreviewRow is an indicator and an object that it would be sent as.
 type PreviewRow struct {
 	job.Subject
-	// Object is nil where the indicator gives none, for this Reason; Pattern is its. BelowFloor: the reason is the confidence floor of
-	// the query.
+	// Object, which has this Pattern, is nil where the indicator gives none, for this Reason. BelowFloor: the reason is the confidence
+	// floor of the query.
 	Object     json.RawMessage
 	Pattern    string
 	Reason     string

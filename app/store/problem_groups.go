@@ -96,7 +96,7 @@ const selectReportState = `SELECT coalesce((SELECT seq FROM sqlite_sequence WHER
 // keptCounts is for how many filters the groups are kept.
 const keptCounts = 8
 
-// groupCache has the groups of the filters that were asked for last, the newest first. It may be used from several goroutines.
+// groupCache has the groups that were counted last, the newest first. It may be used from several goroutines.
 type groupCache struct {
 	mutex   sync.Mutex
 	counted []countedGroups
