@@ -160,6 +160,7 @@ func (a *application) loadUnderWay(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("reading what is under way: %w", err)
 	}
+	maps.Copy(rows, a.store.unwritten.findUnderWay(a.store.handed, unsettled))
 	for number, r := range rows {
 		if !r.Retire {
 			a.set.AddUnderWay(number, r.Created)
@@ -307,40 +308,23 @@ func (a *application) dropSuperseded(ctx context.Context) error {
 	return nil
 }
 
-// writeQueue puts what is to be sent into the outbox.
+// writeQueue queues what is to be sent.
 func (a *application) writeQueue(ctx context.Context) error {
 	queue := a.set.Queue()
 	if len(queue) == 0 {
 		return nil
 	}
-	values := make([]any, 0, insertRows.columns*len(queue))
 	rows := make([]*Outgoing, len(queue))
-	first := queue[0].Seq
-	next, lines := first, a.store.packer.lines[:0]
 	for i := range queue {
 		q := &queue[i]
-		for ; next < q.Seq; next++ {
-			lines = append(lines, '\n')
-		}
-		start := len(lines)
-		lines = append(q.AppendJSON(lines, stix.Envelope{Modified: a.batch.Now, ValidUntil: q.ValidUntil}), '\n')
-		next++
 		r := outboxRow{object: q.Object, job: a.batch.Job, typ: q.TypeNumber, sent: a.store.names.shortenName(q.Name, q.Pattern)}
 		r.Seq, r.Created, r.ValidUntil = q.Seq, toMillis(q.Created), toMillis(q.ValidUntil)
 		r.Query, r.Indicator = a.batch.Query, q.Indicator
-		values = append(values, r.Seq, r.object, r.job, a.destination.Number, r.Retire, r.Query, r.Indicator, r.typ,
-			r.sent.value, r.sent.owner, r.Created, r.ValidUntil)
 		rows[i] = r.toOutgoing(a.destination.Source)
-		rows[i].Payload = bytes.Clone(lines[start : len(lines)-1])
+		a.store.packer.lines = q.AppendJSON(a.store.packer.lines[:0], stix.Envelope{Modified: a.batch.Now, ValidUntil: q.ValidUntil})
+		rows[i].Payload = bytes.Clone(a.store.packer.lines)
 	}
-	if err := insertRows.execRows(ctx, a.tx, values); err != nil {
-		return err
-	}
-	if err := insertBlock.execRows(ctx, a.tx, []any{first, next - 1, a.store.packer.pack(lines)}); err != nil {
-		return err
-	}
-	a.store.unread.add(first-1, rows)
-	return nil
+	return a.store.keepUnwritten(ctx, a.tx, a.destination.Number, rows)
 }
 
 func (a *application) writeProblems(ctx context.Context) error {

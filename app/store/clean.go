@@ -177,7 +177,7 @@ func (s *Store) dropDeliveries(ctx context.Context) error {
 func (s *Store) compactFile(ctx context.Context) error {
 	var free int
 	for before := -1; ; before = free {
-		if err := s.write.GetContext(ctx, &free, `SELECT freelist_count * NOT EXISTS (SELECT 1 FROM outbox) FROM pragma_freelist_count`); err != nil {
+		if err := s.write.GetContext(ctx, &free, `SELECT freelist_count * NOT EXISTS (SELECT 1 FROM outbox UNION ALL SELECT 1 FROM outbox_batch) FROM pragma_freelist_count`); err != nil {
 			return fmt.Errorf("compacting: %w", err)
 		}
 		if free == 0 || free == before { // none left, or none that can be given back

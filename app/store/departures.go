@@ -166,6 +166,9 @@ func isBesideQuestion(ctx context.Context, q querier, mode job.Mode, complete bo
 }
 
 func (s *Store) countDeparted(ctx context.Context, tx *transaction, d *destination, which departures, now time.Time) (n int64, err error) {
+	if err := s.writeUnwritten(ctx, tx); err != nil {
+		return 0, err
+	}
 	err = tx.GetContext(ctx, &n, `SELECT count(*)`+departed+mayStand, d.Number, which.after, which.upTo, which.most, toMillis(now), s.handed)
 	return n, err
 }
@@ -321,7 +324,7 @@ func (s *Store) endQuestion(ctx context.Context, requestID string, end func(*job
 func (s *Store) departAll(ctx context.Context, number int64, d destination, which departures, least ledger.Loss, now time.Time) (queued int64, err error) {
 	for last, more := int64(0), true; more; {
 		err := s.inTransaction(ctx, func(ctx context.Context, tx *transaction) error {
-			objects, err := readDepartures(ctx, tx, departed+` AND object.indicator >= ? AND object.number > ? ORDER BY object.number LIMIT ?`,
+			objects, err := s.readDepartures(ctx, tx, departed+` AND object.indicator >= ? AND object.number > ? ORDER BY object.number LIMIT ?`,
 				d.Number, which.after, which.upTo, which.most, least, last, departChunk)
 			if err != nil || len(objects) == 0 {
 				more = false
@@ -346,7 +349,10 @@ type departing struct {
 }
 
 // readDepartures reads objects with their newest rows; from is the rest of the statement.
-func readDepartures(ctx context.Context, tx *transaction, from string, args ...any) ([]departing, error) {
+func (s *Store) readDepartures(ctx context.Context, tx *transaction, from string, args ...any) ([]departing, error) {
+	if err := s.writeUnwritten(ctx, tx); err != nil {
+		return nil, err
+	}
 	rows, err := tx.QueryContext(ctx, `SELECT `+objectColumns+`, coalesce(outbox.seq, 0), coalesce(outbox.retire, 0), `+outboxName+`,
 		coalesce(outbox.created, 0), coalesce(outbox.valid_until, 0)`+from, args...)
 	if err != nil {
@@ -395,7 +401,6 @@ func (s *Store) departObjects(ctx context.Context, tx *transaction, objects []de
 	if _, err := s.takeCounted(ctx, tx, dropped, t); err != nil {
 		return 0, err
 	}
-	s.unread.forget() // what a retirement sends is written when it is read
 	if err := insertRows.execRows(ctx, tx, rows); err != nil {
 		return 0, err
 	}

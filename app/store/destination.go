@@ -128,7 +128,7 @@ func (s *Store) leaveDestination(ctx context.Context, old destination, change De
 
 // leaveObjects leaves the next objects after one.
 func (s *Store) leaveObjects(ctx context.Context, tx *transaction, old destination, change DestinationChange, after int64, now time.Time) (last int64, more bool, err error) {
-	objects, err := readDepartures(ctx, tx, ` FROM object LEFT JOIN outbox ON outbox.seq = object.queued
+	objects, err := s.readDepartures(ctx, tx, ` FROM object LEFT JOIN outbox ON outbox.seq = object.queued
 		WHERE object.number > ? AND object.destination = ? ORDER BY object.number LIMIT ?`, after, old.Number, leaveChunk)
 	if err != nil || len(objects) == 0 {
 		return after, false, err

@@ -228,7 +228,7 @@ func TestCancelJob(t *testing.T) {
 	if j.Status != job.Cancelled || j.DateCompleted == nil || j.Queued != 0 {
 		t.Errorf("cancelled: %s, %d queued", j.Status, j.Queued)
 	}
-	f.wantNumber(0, "rows in the outbox", `SELECT count(*) FROM outbox`)
+	f.wantWaiting(0, "rows in the outbox")
 	f.wantNumber(5, "objects that may stand", `SELECT count(*) FROM object WHERE state = 1`)
 	// The answers to what was under way still come.
 	f.do(f.Settle(ctx(), Settlement{At: f.now, Accepted: away[:3], Rejected: []RejectedObject{{away[3], "Bad", "no", false}}}))

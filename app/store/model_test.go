@@ -103,7 +103,7 @@ func (w *ledgerWorld) must(err error) {
 }
 
 func (w *ledgerWorld) open() {
-	s, err := OpenWith(ctx(), w.dir, Options{NewKeys: 2})
+	s, err := OpenWith(ctx(), w.dir, Options{NewKeys: 2, Unread: rapid.SampledFrom([]int{1, 5, 1000}).Draw(w.T, "unread")})
 	w.must(err)
 	w.store, w.after, w.flight = s, 0, nil
 }
@@ -114,12 +114,18 @@ func (w *ledgerWorld) close() {
 	}
 }
 
-// restart is a crash: some of what was under way has arrived, and nobody saw the answer.
+// restart is the end of the process, or a crash: some of what was under way has arrived, and nobody saw the answer. What lay in memory alone
+// a crash drops.
 func (w *ledgerWorld) restart() {
 	for _, o := range w.flight {
 		if w.firstInFlight(o) && rapid.Bool().Draw(w.T, "arrived") {
 			w.arrive(o)
 		}
+	}
+	if rapid.Bool().Draw(w.T, "crash") {
+		inMemory := w.store.unwritten
+		w.rules.dropRows(func(row refRow) bool { return inMemory.find(row.seq) != nil })
+		w.store.unwritten = unwrittenRows{} // Close has nothing to write
 	}
 	w.close()
 	w.open()
@@ -736,9 +742,8 @@ func (w *ledgerWorld) actual() []string {
 			FROM candidate c LEFT JOIN object o ON o.number = c.object
 		UNION ALL SELECT printf('object %s winner %d/%d modified %d sends %s state %d name %s', pattern, query, indicator, modified, iif(hash IS NULL, 'true', 'false'), state, `+objectName+`)
 			|| iif(query > 0, printf(' elected %d', elected), '') FROM object
-		UNION ALL SELECT printf('outbox %03d %s retire %s %s job %d newest %s', row_number() OVER (ORDER BY seq) - 1, pattern, iif(retire, 'true', 'false'), `+outboxName+`, outbox.job, iif(o.queued = seq, 'true', 'false'))
-			FROM outbox JOIN object o ON o.number = outbox.object
 		UNION ALL SELECT printf('reported %d', count(*)) FROM problem WHERE step <> 'Upload'`))
+	lines = append(lines, w.waiting()...)
 	jobs, _, err := w.store.Jobs(ctx(), JobFilter{Limit: 500})
 	w.must(err)
 	for _, j := range jobs {
@@ -750,5 +755,27 @@ func (w *ledgerWorld) actual() []string {
 	w.must(err)
 	lines = append(lines, fmt.Sprintf("waiting %d", total))
 	slices.Sort(lines)
+	return lines
+}
+
+// waiting are the rows of the outbox: those of the table, and behind them those in memory.
+func (w *ledgerWorld) waiting() (lines []string) {
+	w.Helper()
+	var rows []struct {
+		Seq, Job, Queued int64
+		Retire           bool
+		Name, Pattern    string
+	}
+	w.must(w.store.read.Select(&rows, `SELECT seq, outbox.job AS job, o.queued AS queued, retire, `+outboxName+` AS name, pattern
+		FROM outbox JOIN object o ON o.number = outbox.object ORDER BY seq`))
+	for i, r := range rows {
+		lines = append(lines, fmt.Sprintf("outbox %03d %s retire %v %s job %d newest %v", i, r.Pattern, r.Retire, r.Name, r.Job, r.Queued == r.Seq))
+	}
+	for i, o := range w.store.unwritten.rows {
+		pattern, name, _ := payload(w.T, o.Payload)
+		var queued int64
+		w.must(w.store.read.Get(&queued, `SELECT queued FROM object WHERE number = ?`, o.Object))
+		lines = append(lines, fmt.Sprintf("outbox %03d %s retire false %s job %d newest %v", len(rows)+i, pattern, name, o.Job, queued == o.Seq))
+	}
 	return lines
 }

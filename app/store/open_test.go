@@ -421,7 +421,7 @@ func TestNamesAfterRollback(t *testing.T) {
 	f := newFixture(t)
 	j := f.begin(job.Full)
 	batch := ledger.Batch{Job: j.Number, Mode: job.Full, Query: f.query, Now: f.now, Found: []ledger.Found{f.found(1, 0)}}
-	f.do(second(f.write.Exec(`CREATE TRIGGER fault BEFORE INSERT ON outbox BEGIN SELECT RAISE(ABORT, 'fault'); END`)))
+	f.do(second(f.write.Exec(`CREATE TRIGGER fault BEFORE INSERT ON outbox_batch BEGIN SELECT RAISE(ABORT, 'fault'); END`)))
 	if _, err := f.Apply(ctx(), batch); err == nil {
 		t.Fatal("it was applied")
 	}

@@ -54,11 +54,8 @@ var insertRows = newBulk(12, `INSERT INTO outbox (seq, object, job, destination,
 // it is settled.
 func (s *Store) Outgoing(ctx context.Context, after int64, limit int) (out []*Outgoing, err error) {
 	err = s.inTransaction(ctx, func(ctx context.Context, tx *transaction) error {
-		var known bool
-		if out, known = s.unread.take(after, limit); !known {
-			if out, err = s.readOutbox(ctx, tx, after, limit); err != nil {
-				return fmt.Errorf("reading the outbox: %w", err)
-			}
+		if out, err = s.findRows(ctx, tx, after, limit); err != nil {
+			return fmt.Errorf("reading the outbox: %w", err)
 		}
 		for i := range out {
 			out[i].repeated = out[i].Seq <= s.handed
@@ -72,10 +69,24 @@ func (s *Store) Outgoing(ctx context.Context, after int64, limit int) (out []*Ou
 	return out, err
 }
 
+// findRows finds the next rows after a row, in the table and behind that in memory.
+func (s *Store) findRows(ctx context.Context, tx *transaction, after int64, limit int) (out []*Outgoing, err error) {
+	if newest := s.unwritten.rows; len(newest) == 0 || after < newest[0].Seq {
+		if out, err = s.readOutbox(ctx, tx, after, limit); err != nil {
+			return nil, err
+		}
+	}
+	behind := s.unwritten.findBehind(after)
+	return append(out, behind[:min(len(behind), limit-len(out))]...), nil
+}
+
 // TakeBack says that Upload knows nothing of the outbox any more: what it was given behind the row sent never left, and waits
-// again. What was given away before the database was opened stays under way, since nobody knows what became of it.
+// again, as long as it takes. What was given away before the database was opened stays under way, since nobody knows what became of it.
 func (s *Store) TakeBack(ctx context.Context, sent int64) error {
 	err := s.inTransaction(ctx, func(ctx context.Context, tx *transaction) error {
+		if err := s.writeUnwritten(ctx, tx); err != nil {
+			return err
+		}
 		left := max(sent, s.handedBefore)
 		if left >= s.handed {
 			return nil
@@ -164,6 +175,9 @@ const dropChunk = 2000
 func (s *Store) dropUnsent(ctx context.Context, which string, args ...any) error {
 	for after, more := int64(0), true; more; {
 		err := s.inTransaction(ctx, func(ctx context.Context, tx *transaction) error {
+			if err := s.writeUnwritten(ctx, tx); err != nil {
+				return err
+			}
 			var seqs []int64
 			err := tx.SelectContext(ctx, &seqs, `SELECT seq FROM outbox WHERE seq > ? AND `+which+` ORDER BY seq LIMIT ?`,
 				append(append([]any{after}, args...), dropChunk)...)
@@ -248,7 +262,9 @@ func (s *Store) takeRows(ctx context.Context, tx *transaction, seqs []int64) ([]
 	if len(seqs) == 0 {
 		return nil, nil
 	}
-	s.unread.drop(seqs)
+	if err := s.writeUnwritten(ctx, tx); err != nil {
+		return nil, err
+	}
 	rows, err := tx.QueryContext(ctx, `DELETE FROM outbox WHERE seq IN (SELECT value FROM json_each(?)) RETURNING `+rowColumns+`, `+outboxName, jsonList(seqs))
 	if err != nil {
 		return nil, err

@@ -18,6 +18,7 @@ func TestRowsHaveTheirObjects(t *testing.T) {
 	f.do(second(f.Apply(ctx(), ledger.Batch{Job: j.Number, Mode: j.Mode, Query: f.query, Now: f.now,
 		Found: []ledger.Found{f.found(0, 0), f.found(2, 0), f.found(1, 0), f.found(0, 1), f.found(1, 1)}}))) // the first row is dropped, and the third
 	f.apply(j, 3, 5)
+	f.writeOut()
 	rows, err := f.Outgoing(ctx(), 0, 100)
 	f.do(err)
 	var names []string
@@ -44,6 +45,7 @@ func TestObjectsOfACancelledJobGo(t *testing.T) {
 	f := newFixture(t)
 	j := f.begin(job.Full)
 	f.apply(j, 0, 5)
+	f.writeOut()
 	f.do(f.CancelJob(ctx(), j.RequestID, f.now))
 	f.wantNumber(0, "blocks", `SELECT count(*) FROM payload_block`)
 }
@@ -52,10 +54,10 @@ func TestObjectsOfACancelledJobGo(t *testing.T) {
 func TestObjectThatCannotBeRead(t *testing.T) {
 	f := newFixture(t)
 	f.apply(f.begin(job.Full), 0, 3)
+	f.writeOut()
 	for _, damage := range []string{`UPDATE payload_block SET payloads = x'00'`,
 		`UPDATE payload_block SET payloads = substr(payloads, 1, 10) || x'00' || substr(payloads, 12)`, `UPDATE payload_block SET last = 2`, `DELETE FROM payload_block`} {
 		f.do(second(f.write.Exec(damage)))
-		f.unread.forget()
 		if rows, err := f.Outgoing(ctx(), 2, 10); err == nil || !strings.Contains(err.Error(), "the object of row 3") {
 			t.Errorf("%s: %d rows, %v", damage, len(rows), err)
 		}

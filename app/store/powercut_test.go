@@ -130,7 +130,7 @@ func TestWorkUntilPowerCut(t *testing.T) {
 	saved, err := f.RunQueries(ctx())
 	f.do(err)
 	f.query = saved[0].Number
-	tell := func() { fmt.Printf("state %s\n", ledgerState(t, f.Store)) }
+	tell := func() { fmt.Printf("state %s\n", ledgerState(t, f.Store.read)) }
 	tell()
 	for round := range 4 {
 		j, err := f.AddJob(ctx(), job.Request{Type: job.AdHoc, Mode: job.Delta}, f.now)
@@ -172,10 +172,11 @@ func TestWorkUntilPowerCut(t *testing.T) {
 }
 
 // ledgerState is what every transaction of the work changes.
-func ledgerState(t *testing.T, s *Store) (state string) {
+func ledgerState(t *testing.T, q querier) (state string) {
 	t.Helper()
-	err := s.read.GetContext(ctx(), &state, `SELECT (SELECT count(*) FROM object) || ' objects, ' || (SELECT count(*) FROM candidate) || ' candidates, ' ||
-		(SELECT count(*) || ' ' || coalesce(sum(seq), 0) FROM outbox) || ' to send, ' || coalesce((SELECT group_concat(status) FROM (SELECT status FROM job ORDER BY number)), 'no job') || ' ' ||
+	err := q.GetContext(ctx(), &state, `SELECT (SELECT count(*) FROM object) || ' objects, ' || (SELECT count(*) FROM candidate) || ' candidates, ' ||
+		(SELECT count(*) || ' ' || coalesce(sum(seq), 0) FROM outbox) || ' to send, ' ||
+		(SELECT count(*) || ' ' || coalesce(sum(first), 0) FROM outbox_batch) || ' in memory, ' || coalesce((SELECT group_concat(status) FROM (SELECT status FROM job ORDER BY number)), 'no job') || ' ' ||
 		(SELECT coalesce(max(number), 0) FROM attempt) || ' handed ' || coalesce((SELECT value FROM setting WHERE name = 'outbox_handed'), 0) || ' uploaded ' || coalesce((SELECT sum(count_uploaded) FROM job), 0)`)
 	if err != nil {
 		t.Fatal(err)
@@ -183,9 +184,14 @@ func ledgerState(t *testing.T, s *Store) (state string) {
 	return state
 }
 
-// openAfterCut opens a database, looks whether it is sound, and says where it stands.
+// openAfterCut says where a database stands, opens it, and looks whether it is sound.
 func openAfterCut(t *testing.T, folder string) string {
 	t.Helper()
+	left := openPool(filepath.Join(folder, FileName), mending)
+	state := ledgerState(t, left)
+	if err := left.Close(); err != nil {
+		t.Fatal(err)
+	}
 	s, err := Open(ctx(), folder)
 	if err != nil {
 		t.Fatal(err)
@@ -199,5 +205,8 @@ func openAfterCut(t *testing.T, folder string) string {
 	if err := s.write.GetContext(ctx(), &astray, `SELECT count(*) FROM pragma_foreign_key_check`); err != nil || astray > 0 {
 		t.Fatalf("%d rows refer to one that is not there (%v)", astray, err)
 	}
-	return ledgerState(t, s)
+	if err := s.write.GetContext(ctx(), &astray, `SELECT count(*) FROM object WHERE queued <> 0 AND queued NOT IN (SELECT seq FROM outbox)`); err != nil || astray > 0 {
+		t.Fatalf("%d objects are taken to wait, and do not (%v)", astray, err)
+	}
+	return state
 }

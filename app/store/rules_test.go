@@ -380,13 +380,16 @@ func (r *rules) retire(j int64, mode job.Mode, complete bool, now time.Time) int
 	return queued
 }
 
-func (r *rules) cancel(j int64) {
+func (r *rules) cancel(j int64) { r.dropRows(func(row refRow) bool { return row.job == j }) }
+
+// dropRows drops rows of the outbox.
+func (r *rules) dropRows(dropped func(refRow) bool) {
 	for _, row := range slices.Clone(r.outbox) {
-		if row.job != j {
+		if !dropped(row) {
 			continue
 		}
 		r.outbox = slices.DeleteFunc(r.outbox, func(x refRow) bool { return x.seq == row.seq })
-		r.count(j).Queued--
+		r.count(row.job).Queued--
 		o := r.objects[row.pattern]
 		if o.queued == row.seq {
 			o.queued, o.content, o.winner = 0, "", refCandidate{query: ledger.QueryVacant} // lost as it was

@@ -96,7 +96,7 @@ func TestDamagedSends(t *testing.T) {
 	out, err := f.Outgoing(ctx(), 0, 3)
 	f.do(err)
 	f.do(f.Settle(ctx(), Settlement{At: f.now, Accepted: out}))
-	f.wantNumber(0, "rows that wait", `SELECT count(*) FROM outbox`)
+	f.wantWaiting(0, "rows that wait")
 	known, err := f.Lookup(ctx(), object, f.now)
 	f.do(err)
 	if len(known[0].Sends) != 2 || known[0].Sends[0].RequestID != j.RequestID {

@@ -101,6 +101,7 @@ func TestSentNameIsShort(t *testing.T) {
 		b.Found = append(b.Found, found)
 	}
 	f.do(second(f.Apply(ctx(), b)))
+	f.writeOut()
 	f.wantNumber(2, "short names that wait", `SELECT count(*) FROM outbox WHERE value IS NULL AND owner = (SELECT number FROM owner WHERE name = 'o')`)
 	out, err := f.Outgoing(ctx(), 0, 10)
 	f.do(err)

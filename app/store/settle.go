@@ -99,9 +99,6 @@ func (s *Store) settleGroup(ctx context.Context, tx *transaction, group []*pendi
 	if err := x.takeRows(ctx, group); err != nil {
 		return fmt.Errorf("taking what was sent off the outbox: %w", err)
 	}
-	if err := dropBlocks(ctx, tx); err != nil {
-		return err
-	}
 	for _, p := range group {
 		x.at = p.At
 		for i := range p.Accepted {
@@ -153,22 +150,24 @@ func (x *settlement) takeRows(ctx context.Context, group []*pendingSettlement) e
 			seqs = append(seqs, p.Rejected[i].Seq)
 		}
 	}
-	x.store.unread.drop(seqs)
 	x.accepted, x.sends = make([]any, 0, accept.columns*len(seqs)), make([]newSend, 0, len(seqs))
-	rows, err := x.tx.QueryContext(ctx, `DELETE FROM outbox WHERE seq IN (SELECT value FROM json_each(?)) RETURNING seq`, jsonList(seqs))
+	x.waiting = make(map[int64]bool, len(seqs))
+	for _, seq := range seqs {
+		x.waiting[seq] = x.store.unwritten.find(seq) != nil
+	}
+	written, err := x.store.forgetSettled(ctx, x.tx, seqs)
+	if err != nil || len(written) == 0 {
+		return err
+	}
+	var taken []int64
+	err = x.tx.SelectContext(ctx, &taken, `DELETE FROM outbox WHERE seq IN (SELECT value FROM json_each(?)) RETURNING seq`, jsonList(written))
 	if err != nil {
 		return err
 	}
-	defer rows.Close()
-	x.waiting = make(map[int64]bool, len(seqs))
-	for rows.Next() {
-		var seq int64
-		if err := rows.Scan(&seq); err != nil {
-			return err
-		}
+	for _, seq := range taken {
 		x.waiting[seq] = true
 	}
-	return rows.Err()
+	return dropBlocks(ctx, x.tx)
 }
 
 // findCounts are what a row is counted in; nil for a row that the outbox knew no more: it was counted before, or its job was

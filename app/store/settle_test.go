@@ -32,7 +32,7 @@ func TestSettle(t *testing.T) {
 			t.Errorf("counted %+v", got)
 		}
 		f.wantNumber(2, "sends", `SELECT count(*) FROM send`)
-		f.wantNumber(2, "rows that wait", `SELECT count(*) FROM outbox`)
+		f.wantWaiting(2, "rows that wait")
 		if n, err := f.OutboxSize(ctx()); err != nil || n != 2 {
 			t.Errorf("%d rows wait (%v)", n, err)
 		}
@@ -136,7 +136,7 @@ func TestSettleTogether(t *testing.T) {
 				t.Errorf("answer %d: %v", i, err)
 			}
 		}
-		f.wantNumber(4, "rows that wait beside the one that cannot be written", `SELECT count(*) FROM outbox`)
+		f.wantWaiting(4, "rows that wait beside the one that cannot be written")
 		full = true
 		for i, err := range settle(accept(out[4]), accept(out[5])) {
 			if !Unavailable(err) {
@@ -159,7 +159,7 @@ func TestSettleTogether(t *testing.T) {
 		if commits != 2 {
 			t.Errorf("%d transactions for what was in hand and three answers", commits)
 		}
-		f.wantNumber(1, "rows that wait", `SELECT count(*) FROM outbox`)
+		f.wantWaiting(1, "rows that wait")
 		if got := f.get(j).Counts; got.Uploaded != 5 || got.Rejected != 1 {
 			t.Errorf("counted %+v", got)
 		}

@@ -62,9 +62,11 @@ type Store struct {
 	// handed is the newest row of the outbox that Outgoing gave away: it and those before it may be at Sentinel. handedBefore
 	// is what it was when the database was opened.
 	handed, handedBefore int64
-	unread               unreadRows
-	packer               packer
-	settling             settling
+	// unwritten are rows of the outbox that are in memory alone, and maxUnread is how many of them Upload may not have been given yet.
+	unwritten unwrittenRows
+	maxUnread int
+	packer    packer
+	settling  settling
 	// newObjects are those whose keys are in no index, as far as they are known, and newKeys is how many there may be, about.
 	newObjects keyedObjects
 	newKeys    int
@@ -90,6 +92,9 @@ type Options struct {
 	// NewKeys is how many new objects are indexed apart from all others, so that a few of them show what thousands do; 0 for as many as
 	// are good for the disk.
 	NewKeys int
+	// Unread is how many rows of the outbox are in memory alone that Upload was not given yet, for the same reason; 0 for as many as are
+	// good for the disk.
+	Unread int
 }
 
 // Open opens or creates the database in dir and takes the lock on it. The errors name the remedy: another process that
@@ -110,7 +115,8 @@ func OpenWith(ctx context.Context, dir string, o Options) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Store{lock: lock, commit: o.Commit, newKeys: cmp.Or(o.NewKeys, newKeys), settling: settling{turn: make(chan struct{}, 1)}}
+	s := &Store{lock: lock, commit: o.Commit, newKeys: cmp.Or(o.NewKeys, newKeys), maxUnread: cmp.Or(o.Unread, maxUnread),
+		settling: settling{turn: make(chan struct{}, 1)}}
 	if s.commit == nil {
 		s.commit = func(commit func() error) error { return commit() }
 	}
@@ -173,7 +179,11 @@ func (s *Store) openFile(ctx context.Context, path string) error {
 	s.read = openPool(path, reading)
 	s.read.SetMaxOpenConns(4)
 	s.read.SetMaxIdleConns(idleReaders)
-	return openError(path, s.loadCounters(ctx))
+	if err := s.loadCounters(ctx); err != nil {
+		return openError(path, err)
+	}
+	s.unwritten.uncertain = true
+	return openError(path, s.inTransaction(ctx, s.writeUnwritten))
 }
 
 // createFile makes an empty file that nobody else can read, where there is none; SQLite gives its log the same mode.
@@ -258,12 +268,14 @@ func (s *Store) loadCounters(ctx context.Context) error {
 	if err := s.write.GetContext(ctx, &s.nextObject, `SELECT max(coalesce(max(number), 0), ?) + 1 FROM object`, indexed); err != nil {
 		return err
 	}
-	if err := s.write.GetContext(ctx, &s.nextSeq, `SELECT coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'outbox'), 0) + 1`); err != nil {
+	handed, err := numberSetting(ctx, s.write, settingHanded)
+	if err != nil {
 		return err
 	}
-	handed, err := numberSetting(ctx, s.write, settingHanded)
 	s.handed, s.handedBefore = handed, handed
-	return err
+	// What was settled was handed out, whether it was ever in the table or not.
+	return s.write.GetContext(ctx, &s.nextSeq, `SELECT max(coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'outbox'), 0),
+		coalesce((SELECT max(last) FROM outbox_batch), 0), ?) + 1`, handed)
 }
 
 // connector opens connections with every pragma that they need, since a pool opens them when it likes.
@@ -349,12 +361,14 @@ func (s *Store) ProbeWriting(ctx context.Context) error {
 // ReleaseMemory closes the connections, which keep much of the file and their statements in memory, until they are next needed, and
 // gives up the room in which an update packs what it queues, and what is kept to save time.
 func (s *Store) ReleaseMemory(ctx context.Context) error {
+	if err := s.inTransaction(ctx, s.writeUnwritten); err != nil {
+		return fmt.Errorf("giving memory back: %w", err)
+	}
 	conn, err := s.write.Connx(ctx)
 	if err != nil {
 		return fmt.Errorf("waiting for the database: %w", err)
 	}
 	s.packer = packer{}
-	s.unread.forget()
 	s.groups.forget()
 	s.queries.Store(nil)
 	if err := conn.Close(); err != nil {
@@ -367,12 +381,15 @@ func (s *Store) ReleaseMemory(ctx context.Context) error {
 	return nil
 }
 
-// Close waits for what runs, writes the log back into the file and lets go of the lock.
+// Close waits for what runs, writes what is in memory alone and the log back into the file, and lets go of the lock.
 func (s *Store) Close() error {
 	if s.closed.Swap(true) {
 		return nil
 	}
 	var errs []error
+	if s.write != nil && len(s.unwritten.rows) > 0 {
+		errs = append(errs, s.inTransaction(context.Background(), s.writeUnwritten))
+	}
 	for _, db := range []*sqlx.DB{s.read, s.write} {
 		if db != nil {
 			errs = append(errs, db.Close())
@@ -444,6 +461,7 @@ func (s *Store) runTransaction(ctx context.Context, fn func(context.Context, *tr
 	}
 	defer conn.Close()
 	ctx = context.WithoutCancel(ctx)
+	unwritten := s.unwritten
 	if _, err := conn.ExecContext(ctx, `BEGIN IMMEDIATE`); err != nil {
 		return fmt.Errorf("starting a transaction: %w", err)
 	}
@@ -451,9 +469,16 @@ func (s *Store) runTransaction(ctx context.Context, fn func(context.Context, *tr
 	defer func() {
 		if !done {
 			s.rollBack(ctx, conn)
+			s.unwritten = unwrittenRows{rows: unwritten.rows, uncertain: true}
 		}
 	}()
-	if err := fn(ctx, &transaction{conn}); err != nil {
+	tx := &transaction{conn}
+	if s.unwritten.uncertain {
+		if err := s.writeUnwritten(ctx, tx); err != nil {
+			return err
+		}
+	}
+	if err := fn(ctx, tx); err != nil {
 		return err
 	}
 	err = s.commit(func() error {
@@ -472,7 +497,6 @@ func (s *Store) runTransaction(ctx context.Context, fn func(context.Context, *tr
 func (s *Store) rollBack(ctx context.Context, conn *sqlx.Conn) {
 	s.names.forgetAll()
 	s.newObjects = keyedObjects{}
-	s.unread.forget()
 	conn.ExecContext(ctx, `ROLLBACK`) //nolint:errcheck // the error that led here matters more
 	conn.Raw(func(c any) error {      //nolint:errcheck // it is the answer to the pool
 		if c.(*sqlite3.SQLiteConn).AutoCommit() {

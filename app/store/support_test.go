@@ -200,6 +200,27 @@ func (f *fixture) wantNumber(want int64, what, query string, args ...any) {
 	}
 }
 
+// wantWaiting compares how many rows the outbox has, in the table and in memory.
+func (f *fixture) wantWaiting(want int64, what string) {
+	f.Helper()
+	if got := f.number(`SELECT count(*) FROM outbox`) + int64(len(f.unwritten.rows)); got != want {
+		f.Errorf("%s: %d, want %d", what, got, want)
+	}
+}
+
+// writeOut puts the rows that are in memory alone into the table outbox.
+func (f *fixture) writeOut() {
+	f.Helper()
+	f.do(f.inTransaction(ctx(), f.writeUnwritten))
+}
+
+// kill ends the process as kill -9 does, and begins another one.
+func (f *fixture) kill() {
+	f.Helper()
+	f.unwritten = unwrittenRows{} // Close has nothing to write
+	f.reopen()
+}
+
 type failer interface {
 	Helper()
 	Fatal(...any)

@@ -235,7 +235,7 @@ CREATE TABLE candidate (
 CREATE INDEX candidate_by_object ON candidate (object) WHERE object <> 0;
 
 -- What waits for Sentinel, in order. Several rows may stand for one object; the last one counts. The objects that are sent lie
--- in payload_block; that of a retirement is written when the row is read.
+-- in payload_block; that of a retirement is written when the row is read. The newest rows are in memory alone, see outbox_batch.
 CREATE TABLE outbox (
     seq         INTEGER PRIMARY KEY AUTOINCREMENT,
     object      INTEGER NOT NULL,
@@ -253,6 +253,17 @@ CREATE TABLE outbox (
 );
 -- How many a job has waiting follows from its counts.
 CREATE INDEX outbox_of_no_job ON outbox (job) WHERE job = 0;
+
+-- What is to be known of rows that a batch queued and that are not in the outbox, should the process end: see store/unwritten.go. The
+-- first and the last of them, what they have in common, and the columns in which they differ, as JSON.
+CREATE TABLE outbox_batch (
+    first       INTEGER PRIMARY KEY,
+    last        INTEGER NOT NULL,
+    job         INTEGER NOT NULL,
+    destination INTEGER NOT NULL,
+    query       INTEGER NOT NULL,
+    rows        BLOB    NOT NULL
+);
 
 -- The objects of the rows that a batch queued, as JSON and one a line, compressed by S2, behind a CRC-32C; the first and the last of the rows.
 CREATE TABLE payload_block (
