@@ -81,7 +81,8 @@ func (s *Store) findRows(ctx context.Context, tx *transaction, after int64, limi
 }
 
 // TakeBack says that Upload knows nothing of the outbox any more: what it was given behind the row sent never left, and waits
-// again, as long as it takes. What was given away before the database was opened stays under way, since nobody knows what became of it.
+// again. What was given away before the database was opened stays under way, since nobody knows what became of it. All rows go to the
+// table: they may wait for long.
 func (s *Store) TakeBack(ctx context.Context, sent int64) error {
 	err := s.inTransaction(ctx, func(ctx context.Context, tx *transaction) error {
 		if err := s.writeUnwritten(ctx, tx); err != nil {

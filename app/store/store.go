@@ -176,14 +176,16 @@ func (s *Store) openFile(ctx context.Context, path string) error {
 	if err := s.migrateSchema(ctx, path, version); err != nil {
 		return openError(path, err)
 	}
-	s.read = openPool(path, reading)
-	s.read.SetMaxOpenConns(4)
-	s.read.SetMaxIdleConns(idleReaders)
 	if err := s.loadCounters(ctx); err != nil {
 		return openError(path, err)
 	}
-	s.unwritten.uncertain = true
-	return openError(path, s.inTransaction(ctx, s.writeUnwritten))
+	if err := s.inTransaction(ctx, s.writeUnwritten); err != nil {
+		return openError(path, err)
+	}
+	s.read = openPool(path, reading)
+	s.read.SetMaxOpenConns(4)
+	s.read.SetMaxIdleConns(idleReaders)
+	return nil
 }
 
 // createFile makes an empty file that nobody else can read, where there is none; SQLite gives its log the same mode.
@@ -272,7 +274,7 @@ func (s *Store) loadCounters(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	s.handed, s.handedBefore = handed, handed
+	s.handed, s.handedBefore, s.unwritten.uncertain = handed, handed, true
 	// What was settled was handed out, whether it was ever in the table or not.
 	return s.write.GetContext(ctx, &s.nextSeq, `SELECT max(coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'outbox'), 0),
 		coalesce((SELECT max(last) FROM outbox_batch), 0), ?) + 1`, handed)
@@ -387,7 +389,7 @@ func (s *Store) Close() error {
 		return nil
 	}
 	var errs []error
-	if s.write != nil && len(s.unwritten.rows) > 0 {
+	if s.read != nil {
 		errs = append(errs, s.inTransaction(context.Background(), s.writeUnwritten))
 	}
 	for _, db := range []*sqlx.DB{s.read, s.write} {
