@@ -60,6 +60,9 @@ func (s *Scanner) Next() byte {
 	return 0
 }
 
+// At is how much of the text is read: after Next where the value ahead begins, after a value where that ended.
+func (s *Scanner) At() int { return s.at }
+
 // Skip passes the value ahead, of whatever kind, and returns where it stands; an empty span if there is none.
 func (s *Scanner) Skip() Span {
 	first := s.Next()

@@ -70,7 +70,7 @@ func (s *Server) replayLine(line gjson.Result, check *checker) {
 	default:
 		var records []record
 		for _, object := range line.Get("stixobjects").Array() {
-			r, _ := check.checkRecord(object)
+			r, _ := check.checkRecord(elementOf(value(object.Raw)))
 			records = append(records, r)
 		}
 		s.table.putRecords(line.Get("workspace").Str, line.Get("sourcesystem").Str, line.Get("at").Time(), records)

@@ -2,13 +2,13 @@ package sentinelserver
 
 import (
 	"hash/maphash"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
 
 	"github.com/google/uuid"
-	"github.com/tidwall/gjson"
 )
 
 // record is one element of stixobjects, read once.
@@ -17,8 +17,9 @@ type record struct {
 	kind    string // its STIX type
 	id      string
 	pattern string
-	content uint64 // hash of everything but modified and valid_until
-	unnamed bool   // has no spec_version: accepted, and noted as a warning
+	content uint64    // hash of everything but modified and valid_until
+	unnamed bool      // has no spec_version: accepted, and noted as a warning
+	until   time.Time // its valid_until, zero for none
 }
 
 // recordFault is why one record was rejected.
@@ -54,8 +55,8 @@ var common = map[string]form{
 	"object_marking_refs": markings, "external_references": references, "granular_markings": granular, "extensions": object,
 }
 
-// members of each type beyond the common ones.
-var members = map[string]map[string]form{
+// members of each type.
+var members = withCommon(map[string]map[string]form{
 	"indicator": {
 		"pattern": filledText, "pattern_type": filledText, "valid_from": timestamp, "valid_until": timestamp,
 		"name": text, "description": text, "indicator_types": texts, "pattern_version": text, "kill_chain_phases": phases,
@@ -73,6 +74,13 @@ var members = map[string]map[string]form{
 		"relationship_type": filledText, "source_ref": marking, "target_ref": marking, "description": text,
 		"start_time": timestamp, "stop_time": timestamp,
 	},
+})
+
+func withCommon(own map[string]map[string]form) map[string]map[string]form {
+	for _, forms := range own {
+		maps.Copy(forms, common)
+	}
+	return own
 }
 
 // required members of each type, and those that only an explicit version asks for.
@@ -88,17 +96,11 @@ var (
 	required21 = map[string][]string{"indicator": {"pattern_type"}}
 )
 
-// member is a known member that the record under check has.
-type member struct {
-	name  string
-	value gjson.Result
-}
-
-// checker reads records one after the other and keeps its memory between them.
+// checker reads records one after the other.
 type checker struct {
 	strictVersion bool
 	seed          maphash.Seed
-	seen          []member
+	seen          []member // of the record under check
 	messages      []string
 }
 
@@ -113,68 +115,64 @@ func (c *checker) addMissing(property string) {
 	c.addMessage(property, "Required property is missing.", "")
 }
 
-func (c *checker) memberValue(name string) gjson.Result {
+func (c *checker) memberValue(name string) value {
 	for i := range c.seen {
 		if c.seen[i].name == name {
 			return c.seen[i].value
 		}
 	}
-	return gjson.Result{}
+	return ""
 }
 
 // checkRecord reads a record and returns what is wrong with it, nil for a good one. The record of a bad one is not
 // complete.
-func (c *checker) checkRecord(value gjson.Result) (record, []string) {
-	c.seen, c.messages = c.seen[:0], nil
-	r := record{raw: value.Raw}
-	if !value.IsObject() {
-		c.addMessage("stixobjects", "Every element must be an object.", shortenValue(value.Raw))
+func (c *checker) checkRecord(e element) (record, []string) {
+	c.seen, c.messages = e.members, nil
+	r := record{raw: string(e.value)}
+	if !e.isObject() {
+		c.addMessage("stixobjects", "Every element must be an object.", shortenValue(r.raw))
 		return r, c.messages
 	}
-	value.ForEach(func(key, v gjson.Result) bool {
-		if key.Str != "modified" && key.Str != "valid_until" {
-			r.content += maphash.String(c.seed, v.Raw) ^ maphash.String(c.seed, key.Str)
+	for _, m := range e.members {
+		if m.name != "modified" && m.name != "valid_until" {
+			r.content += maphash.String(c.seed, string(m.value)) ^ maphash.String(c.seed, m.name)
 		}
-		if key.Str == "type" {
-			r.kind = v.Str
+		if m.name == "type" {
+			r.kind = m.value.text()
 		}
-		c.seen = append(c.seen, member{key.Str, v})
-		return true
-	})
-	r.id, r.pattern = c.memberValue("id").Str, c.memberValue("pattern").Str
-	own, known := members[r.kind]
+	}
+	r.id, r.pattern = c.memberValue("id").text(), c.memberValue("pattern").text()
+	r.until, _ = parseTime(c.memberValue("valid_until").text())
+	forms, known := members[r.kind]
 	switch v := c.memberValue("type"); {
-	case v.Type == gjson.Null:
+	case v.isAbsent():
 		c.addMissing("type")
 		return r, c.messages
 	case !known:
-		c.addMessage("type", "Must be a supported STIX object.", shortenValue(v.Raw))
+		c.addMessage("type", "Must be a supported STIX object.", shortenValue(string(v)))
 		return r, c.messages
 	}
-	c.checkForms(own)
+	c.checkForms(forms)
 	c.checkRequired(&r)
 	c.checkRelations(r.kind)
 	return r, c.messages
 }
 
 // checkForms checks each known member by itself. Unknown ones are accepted.
-func (c *checker) checkForms(own map[string]form) {
+func (c *checker) checkForms(forms map[string]form) {
 	for i, m := range c.seen {
-		f := own[m.name]
-		if f == 0 {
-			f = common[m.name]
-		}
-		if f == 0 {
+		f, known := forms[m.name]
+		if !known {
 			continue
 		}
 		if slices.ContainsFunc(c.seen[:i], func(e member) bool { return e.name == m.name }) {
-			c.addMessage(m.name, "Property is given twice.", shortenValue(m.value.Raw))
+			c.addMessage(m.name, "Property is given twice.", shortenValue(string(m.value)))
 		}
-		if m.value.Type == gjson.Null {
-			continue // as good as absent
+		if m.value.isAbsent() {
+			continue
 		}
 		if reason := f.faultOf(m.value); reason != "" {
-			c.addMessage(m.name, reason, shortenValue(m.value.Raw))
+			c.addMessage(m.name, reason, shortenValue(string(m.value)))
 		}
 	}
 }
@@ -184,19 +182,19 @@ func (c *checker) checkRequired(r *record) {
 	more := required21
 	version := c.memberValue("spec_version")
 	switch {
-	case version.Type == gjson.Null:
+	case version.isAbsent():
 		if c.strictVersion {
 			c.addMissing("spec_version")
 		}
 		r.unnamed, more = true, nil
-	case version.Str == "2.0":
+	case version.text() == "2.0":
 		more = required20
-	case version.Str != "2.1":
-		c.addMessage("spec_version", "Must be 2.0 or 2.1.", shortenValue(version.Raw))
+	case version.text() != "2.1":
+		c.addMessage("spec_version", "Must be 2.0 or 2.1.", shortenValue(string(version)))
 	}
 	for _, list := range [][]string{need, more[r.kind]} {
 		for _, name := range list {
-			if c.memberValue(name).Type == gjson.Null {
+			if c.memberValue(name).isAbsent() {
 				c.addMissing(name)
 			}
 		}
@@ -205,74 +203,58 @@ func (c *checker) checkRequired(r *record) {
 
 // checkRelations checks members against each other.
 func (c *checker) checkRelations(kind string) {
-	if id := c.memberValue("id").Str; id != "" && !strings.HasPrefix(id, kind+"--") {
+	if id := c.memberValue("id").text(); id != "" && !strings.HasPrefix(id, kind+"--") {
 		c.addMessage("id", "Must begin with the type of the object.", id)
 	}
-	created, ok1 := parseTime(c.memberValue("created").Str)
-	modified, ok2 := parseTime(c.memberValue("modified").Str)
+	created, ok1 := parseTime(c.memberValue("created").text())
+	modified, ok2 := parseTime(c.memberValue("modified").text())
 	if ok1 && ok2 && modified.Before(created) {
-		c.addMessage("modified", "Must not be earlier than created.", c.memberValue("modified").Str)
+		c.addMessage("modified", "Must not be earlier than created.", c.memberValue("modified").text())
 	}
-	from, ok1 := parseTime(c.memberValue("valid_from").Str)
-	until, ok2 := parseTime(c.memberValue("valid_until").Str)
+	from, ok1 := parseTime(c.memberValue("valid_from").text())
+	until, ok2 := parseTime(c.memberValue("valid_until").text())
 	if ok1 && ok2 && !until.After(from) {
-		c.addMessage("valid_until", "Must be later than valid_from.", c.memberValue("valid_until").Str)
+		c.addMessage("valid_until", "Must be later than valid_from.", c.memberValue("valid_until").text())
 	}
 }
 
 // faultOf says what is wrong with a value, or nothing.
-func (f form) faultOf(v gjson.Result) string {
+func (f form) faultOf(v value) string {
 	ok, want := true, ""
 	switch f {
 	case text:
-		ok, want = v.Type == gjson.String, "Must be a string."
+		ok, want = v.isText(), "Must be a string."
 	case filledText:
-		ok, want = v.Type == gjson.String && v.Str != "", "Must be a string that is not empty."
+		ok, want = v.isFilled(), "Must be a string that is not empty."
 	case texts:
-		ok, want = everyElement(v, func(e gjson.Result) bool { return e.Type == gjson.String && e.Str != "" }), "Must be a list of strings."
+		ok, want = v.everyElement(value.isFilled), "Must be a list of strings."
 	case boolean:
-		ok, want = v.IsBool(), "Must be true or false."
+		ok, want = v == "true" || v == "false", "Must be true or false."
 	case percent:
-		n, err := strconv.Atoi(v.Raw)
+		n, err := strconv.Atoi(string(v))
 		ok, want = err == nil && n >= 0 && n <= 100, "Must be a whole number from 0 to 100."
 	case timestamp:
-		_, ok = parseTime(v.Str)
+		_, ok = parseTime(v.text())
 		want = "Must be a timestamp such as 2026-01-02T03:04:05.000Z."
 	case identifier, marking:
-		ok, want = isID(v.Str, ""), "Must be a type, two hyphens and a UUID in lower case."
+		ok, want = isID(v.text(), ""), "Must be a type, two hyphens and a UUID in lower case."
 	case identity:
-		ok, want = isID(v.Str, "identity"), "Must be the id of an identity."
+		ok, want = isID(v.text(), "identity"), "Must be the id of an identity."
 	case markings:
-		ok, want = everyElement(v, func(e gjson.Result) bool { return isID(e.Str, "marking-definition") }), "Must be a list of ids of marking definitions."
+		ok, want = v.everyElement(func(e value) bool { return isID(e.text(), "marking-definition") }), "Must be a list of ids of marking definitions."
 	case object:
-		ok, want = v.IsObject(), "Must be an object."
+		ok, want = v.isObject(), "Must be an object."
 	case references:
-		ok, want = everyElement(v, func(e gjson.Result) bool { return hasText(e, "source_name") }), "Must be a list of objects with source_name."
+		ok, want = v.everyElement(func(e value) bool { return e.member("source_name").isFilled() }), "Must be a list of objects with source_name."
 	case granular:
-		ok, want = everyElement(v, func(e gjson.Result) bool { return e.IsObject() && e.Get("selectors").IsArray() }), "Must be a list of objects with selectors."
+		ok, want = v.everyElement(func(e value) bool { return e.member("selectors").isArray() }), "Must be a list of objects with selectors."
 	case phases:
-		ok, want = everyElement(v, func(e gjson.Result) bool { return hasText(e, "kill_chain_name") && hasText(e, "phase_name") }), "Must be a list of objects with kill_chain_name and phase_name."
+		ok, want = v.everyElement(func(e value) bool { return e.member("kill_chain_name").isFilled() && e.member("phase_name").isFilled() }), "Must be a list of objects with kill_chain_name and phase_name."
 	}
 	if ok {
 		return ""
 	}
 	return want
-}
-
-func everyElement(v gjson.Result, good func(gjson.Result) bool) bool {
-	all := v.IsArray()
-	if all {
-		v.ForEach(func(_, e gjson.Result) bool {
-			all = good(e)
-			return all
-		})
-	}
-	return all
-}
-
-func hasText(v gjson.Result, name string) bool {
-	e := v.Get(name)
-	return v.IsObject() && e.Type == gjson.String && e.Str != ""
 }
 
 // isID says whether s is an id of that type, or of any type for "".

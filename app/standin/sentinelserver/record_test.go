@@ -4,8 +4,6 @@ import (
 	"encoding/json"
 	"strings"
 	"testing"
-
-	"github.com/tidwall/gjson"
 )
 
 func TestRecords(t *testing.T) {
@@ -97,7 +95,7 @@ func TestRecords(t *testing.T) {
 				t.Fatal(err)
 			}
 			c := checker{seed: contentSeed}
-			_, messages := c.checkRecord(gjson.ParseBytes(raw))
+			_, messages := c.checkRecord(elementOf(value(raw)))
 			if tt.property == "" && len(messages) == 0 {
 				return
 			}
@@ -111,13 +109,13 @@ func TestRecords(t *testing.T) {
 func TestRecordsThatAreNone(t *testing.T) {
 	c := checker{seed: contentSeed}
 	for _, raw := range []string{`1`, `"a"`, `null`, `[]`, `{"type":"indicator","type":"indicator"}`} {
-		if _, messages := c.checkRecord(gjson.Parse(raw)); len(messages) == 0 {
+		if _, messages := c.checkRecord(elementOf(value(raw))); len(messages) == 0 {
 			t.Errorf("%s was accepted", raw)
 		}
 	}
 	strict := checker{seed: contentSeed, strictVersion: true}
 	raw, _ := json.Marshal(indicator(1, "spec_version", nil))
-	if _, messages := strict.checkRecord(gjson.ParseBytes(raw)); len(messages) != 1 {
+	if _, messages := strict.checkRecord(elementOf(value(raw))); len(messages) != 1 {
 		t.Errorf("got %q", messages)
 	}
 }

@@ -77,10 +77,12 @@ func (t *table) putRecords(workspace, source string, at time.Time, records []rec
 		objects = map[string]*entry{}
 		t.live[p] = objects
 	}
-	for i, r := range records {
-		if slices.ContainsFunc(records[:i], func(e record) bool { return e.id == r.id }) {
+	seen := make(map[string]bool, len(records))
+	for _, r := range records {
+		if seen[r.id] {
 			t.stats.Twice++
 		}
+		seen[r.id] = true
 		t.upsertRecord(objects, r, at)
 		if t.keep == KeepRows {
 			t.addVersion(version{place: p, raw: r.raw, kind: r.kind, id: strings.Clone(r.id), at: at, method: t.unknowns.UpdateMethod})
@@ -132,8 +134,7 @@ func (t *table) upsertRecord(objects map[string]*entry, r record, at time.Time) 
 			t.stats.Identical++
 		}
 	}
-	e.content, e.at, e.back = r.content, at, 0
-	e.until, _ = validUntil(r.raw)
+	e.content, e.at, e.back, e.until = r.content, at, 0, r.until
 	e.sent++
 	if t.keep != KeepHashes {
 		e.raw = r.raw

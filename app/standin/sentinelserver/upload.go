@@ -1,6 +1,7 @@
 package sentinelserver
 
 import (
+	"bytes"
 	"errors"
 	"hash/maphash"
 	"io"
@@ -14,11 +15,9 @@ import (
 	"github.com/google/uuid"
 	"github.com/tidwall/gjson"
 
+	"mssentinel/app/jsonscan"
 	"mssentinel/app/standin/faults"
 )
-
-// maxDepth of JSON that the service's parser descends into.
-const maxDepth = 64
 
 // serveUpload answers one call of the upload API. The order of its checks is taken for that of the service,
 // app/docs/sentinel.md#status-codes.
@@ -125,7 +124,7 @@ func (s *Server) readBody(r *http.Request) ([]byte, error) {
 // envelope is a request body whose records are still to be read.
 type envelope struct {
 	workspace, source string
-	records           []gjson.Result
+	records           []element
 }
 
 // openEnvelope checks the request as a whole.
@@ -152,7 +151,7 @@ func (s *Server) openEnvelope(w http.ResponseWriter, r *http.Request, workspace 
 		writeBadRequest(w, "The request body is not valid JSON.")
 		return in, false
 	}
-	if message := in.fillMembers(gjson.ParseBytes(body), &s.options.Unknowns); message != "" {
+	if message := in.fillMembers(value(bytes.TrimSpace(body)), &s.options.Unknowns); message != "" {
 		writeBadRequest(w, message)
 		return in, false
 	}
@@ -173,36 +172,36 @@ func (s *Server) acceptsContentType(values []string) bool {
 
 // fillMembers reads the envelope's two members, and says what is wrong with them, app/docs/sentinel.md#source-system
 // and app/docs/sentinel.md#body.
-func (in *envelope) fillMembers(root gjson.Result, u *Unknowns) string {
-	var source, objects gjson.Result
-	if !root.IsObject() {
+func (in *envelope) fillMembers(root value, u *Unknowns) string {
+	if !root.isObject() {
 		return "The request body must be a JSON object."
 	}
-	root.ForEach(func(key, v gjson.Result) bool {
-		switch key.Str {
+	var source, objects value
+	scan := jsonscan.New([]byte(root))
+	for name := range scan.Members {
+		switch root[name.Start:name.End].text() {
 		case "sourcesystem":
-			source = v
+			at := scan.Skip()
+			source = root[at.Start:at.End]
 		case "stixobjects":
-			objects = v
+			objects = in.readObjects(scan, root)
 		}
-		return true
-	})
-	in.source = source.Str
+	}
+	in.source = source.text()
 	switch name := strings.TrimSpace(in.source); {
-	case !source.Exists():
+	case source == "":
 		return "sourcesystem is required."
-	case source.Type != gjson.String || name == "":
+	case name == "":
 		return "sourcesystem must be a string that is not empty."
-	case !objects.Exists():
+	case objects == "":
 		return "stixobjects is required."
-	case !objects.IsArray():
+	case !objects.isArray():
 		return "stixobjects must be an array."
 	case u.isReserved(in.source):
 		return "sourcesystem is reserved."
 	case utf8.RuneCountInString(in.source) > maxSource:
 		return "sourcesystem must not be longer than 256 characters."
 	}
-	in.records = objects.Array()
 	return ""
 }
 
@@ -215,14 +214,28 @@ func (s *Server) knowsWorkspace(workspace string) bool {
 	return false
 }
 
+// readObjects reads the objects that are ahead in the body, and returns all as it was sent. Where a body has several such members,
+// the last one counts.
+func (in *envelope) readObjects(scan *jsonscan.Scanner, body value) value {
+	scan.Next()
+	start := scan.At()
+	in.records = in.records[:0]
+	room := make([]member, 0, len(body)/usualLength)
+	for range scan.Elements {
+		e := readElement(scan, body, room[len(room):])
+		in.records, room = append(in.records, e), append(room, e.members...)
+	}
+	return body[start:scan.At()]
+}
+
 // storeRecords checks the records one by one, keeps the good ones and answers.
 func (s *Server) storeRecords(w http.ResponseWriter, in envelope, entry *Request, after Fault) {
 	check := checker{strictVersion: s.options.StrictVersion, seed: contentSeed}
 	good := make([]record, 0, len(in.records))
 	var bad []recordFault
 	ignored := 0
-	for i, value := range in.records {
-		r, messages := check.checkRecord(value)
+	for i, e := range in.records {
+		r, messages := check.checkRecord(e)
 		f, struck := s.strikeRecord(in, &r, &messages, entry)
 		if struck {
 			f.index = i
@@ -306,28 +319,6 @@ func (s *Server) treatRecord(in envelope, earlier []record, r *record, messages 
 
 // contentSeed is one for the process, so that hashes can be compared between requests.
 var contentSeed = maphash.MakeSeed()
-
-// tooDeep keeps a hostile body from exhausting the stack.
-func tooDeep(body []byte) bool {
-	depth, quoted := 0, false
-	for i := 0; i < len(body); i++ {
-		switch c := body[i]; {
-		case c == '"':
-			quoted = !quoted
-		case quoted:
-			if c == '\\' {
-				i++
-			}
-		case c == '{' || c == '[':
-			if depth++; depth > maxDepth {
-				return true
-			}
-		case c == '}' || c == ']':
-			depth--
-		}
-	}
-	return false
-}
 
 // recorder remembers the status for the log.
 type recorder struct {
