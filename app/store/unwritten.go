@@ -126,11 +126,11 @@ func (s *Store) keepUnwritten(ctx context.Context, tx *transaction, destination 
 func (s *Store) forgetSettled(ctx context.Context, tx *transaction, seqs []int64) (others []int64, err error) {
 	gone := make(map[int64]bool, len(seqs))
 	for _, seq := range seqs {
-		if s.unwritten.find(seq) == nil {
+		if s.unwritten.find(seq) != nil {
+			gone[seq] = true
+		} else {
 			others = append(others, seq)
-			continue
 		}
-		gone[seq] = true
 	}
 	if len(gone) == 0 {
 		return others, nil

@@ -171,6 +171,7 @@ func TestRowsInMemoryThatAreLost(t *testing.T) {
 	f.do(f.Settle(ctx(), Settlement{At: f.now, Accepted: rows[:2], Rejected: []RejectedObject{{Outgoing: rows[2], Code: "Bad", Message: "no"}}}))
 	f.kill()
 	f.wantWaiting(0, "rows that wait")
+	f.wantNumber(0, "blocks of what they send", `SELECT count(*) FROM payload_block`)
 	f.wantNumber(3, "vacant objects that are to be sent", `SELECT count(*) FROM object WHERE query = ? AND hash IS NULL AND queued = 0 AND number > 3`, ledger.QueryVacant)
 	f.wantNumber(3, "objects that stand or may stand", `SELECT count(*) FROM object WHERE state = ? AND number IN (1, 2, 4)`, ledger.Live)
 	f.wantNumber(1, "what may stand as it was sent", `SELECT count(*) FROM object WHERE number = 4 AND `+objectName+` = '3.example v0' AND created = ? AND valid_until = ?`,
@@ -240,6 +241,21 @@ func TestUncertainTransactions(t *testing.T) {
 				t.Errorf("%+v", counts)
 			}
 		})
+	}
+}
+
+// Rows that the table does not take stay in memory, and whoever wanted them there is told.
+func TestRowsInMemoryThatCannotBeWritten(t *testing.T) {
+	f := newFixture(t)
+	f.apply(f.begin(job.Full), 0, 3)
+	f.do(second(f.write.Exec(`CREATE TRIGGER fault BEFORE INSERT ON outbox BEGIN SELECT RAISE(ABORT, 'fault'); END`)))
+	if err := f.ReleaseMemory(ctx()); err == nil || !strings.Contains(err.Error(), "fault") {
+		t.Errorf("written: %v", err)
+	}
+	f.wantWaiting(3, "rows that wait")
+	f.do(second(f.write.Exec(`DROP TRIGGER fault`)))
+	if rows := f.outgoing(0, 10); len(rows) != 3 {
+		t.Errorf("%d rows", len(rows))
 	}
 }
 
