@@ -383,14 +383,17 @@ func (s *Store) ReleaseMemory(ctx context.Context) error {
 	return nil
 }
 
-// Close waits for what runs, writes what is in memory alone and the log back into the file, and lets go of the lock.
+// Close waits for what runs, writes what is in memory alone and the log back into the file, and lets go of the lock. What the disk does not
+// take of the former is read from ThreatConnect again.
 func (s *Store) Close() error {
 	if s.closed.Swap(true) {
 		return nil
 	}
 	var errs []error
 	if s.read != nil {
-		errs = append(errs, s.inTransaction(context.Background(), s.writeUnwritten))
+		if err := s.inTransaction(context.Background(), s.writeUnwritten); !Unavailable(err) {
+			errs = append(errs, err)
+		}
 	}
 	for _, db := range []*sqlx.DB{s.read, s.write} {
 		if db != nil {

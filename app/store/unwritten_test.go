@@ -259,6 +259,19 @@ func TestRowsInMemoryThatCannotBeWritten(t *testing.T) {
 	}
 }
 
+// A disk that takes nothing at the end costs what the end of the process costs.
+func TestClosedOnAFailingDisk(t *testing.T) {
+	f := newFixture(t)
+	j := f.begin(job.Full)
+	f.apply(j, 0, 3)
+	f.commit = func(func() error) error { return sqlite3.Error{Code: sqlite3.ErrFull} }
+	f.do(f.Close())
+	f.open()
+	f.wantWaiting(0, "rows that wait")
+	f.apply(f.beginAgain(j), 0, 3)
+	f.wantWaiting(3, "rows that wait once they are read again")
+}
+
 // Retirements stand in their place behind what was queued before them.
 func TestRetirementsBehindRowsInMemory(t *testing.T) {
 	f := newFixture(t)
