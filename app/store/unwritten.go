@@ -87,6 +87,16 @@ func (b *batchRows) add(r *outboxRow) {
 	b.Created, b.ValidUntil = append(b.Created, r.Created), append(b.ValidUntil, r.ValidUntil)
 }
 
+// areWhole says that each row has all columns.
+func (b *batchRows) areWhole() bool {
+	for _, n := range []int{len(b.Object), len(b.Indicator), len(b.Type), len(b.Value), len(b.Owner), len(b.Created), len(b.ValidUntil)} {
+		if n != len(b.Seq) {
+			return false
+		}
+	}
+	return true
+}
+
 // appendValues appends the nth row as insertRows takes it.
 func (b *batchRows) appendValues(values []any, n int, of *outboxBatch) []any {
 	var owner any
@@ -135,12 +145,7 @@ func (s *Store) forgetSettled(ctx context.Context, tx *transaction, seqs []int64
 	if len(gone) == 0 {
 		return others, nil
 	}
-	left := make([]*Outgoing, 0, len(s.unwritten.rows)+bulkRows)
-	for _, o := range s.unwritten.rows {
-		if !gone[o.Seq] {
-			left = append(left, o)
-		}
-	}
+	left := slices.DeleteFunc(slices.Clone(s.unwritten.rows), func(o *Outgoing) bool { return gone[o.Seq] })
 	s.unwritten.rows = left
 	next := s.nextSeq
 	if len(left) > 0 {
@@ -180,7 +185,7 @@ func (s *Store) writeUnwritten(ctx context.Context, tx *transaction) error {
 // writeBatch puts the rows of a batch that wait into the table outbox, with what they send, and says of which of them that is lost.
 func (s *Store) writeBatch(ctx context.Context, tx *transaction, b *outboxBatch) (lost []int64, err error) {
 	var rows batchRows
-	if err := json.Unmarshal(b.Rows, &rows); err != nil {
+	if err := json.Unmarshal(b.Rows, &rows); err != nil || !rows.areWhole() {
 		return nil, errors.Join(err, sqlite3.Error{Code: sqlite3.ErrCorrupt})
 	}
 	settled, err := readSettled(ctx, tx, rows.Object)

@@ -311,16 +311,18 @@ func TestRowsInMemoryAreBounded(t *testing.T) {
 
 // A batch in memory of which nobody can read what was kept is a damaged database, and the error says what to do.
 func TestDamagedBatchInMemory(t *testing.T) {
-	f := newFixture(t)
-	f.apply(f.begin(job.Full), 0, 3)
-	f.do(second(f.write.Exec(`UPDATE outbox_batch SET rows = x'00'`)))
-	f.unwritten = unwrittenRows{}
-	f.do(f.Close())
-	s, err := Open(ctx(), f.dir)
-	if err == nil {
-		f.do(s.Close())
-	}
-	if err == nil || !strings.Contains(err.Error(), "restore it from a backup") || !errors.As(err, new(sqlite3.Error)) {
-		t.Errorf("opened: %v", err)
+	for _, damage := range []string{`x'00'`, `CAST(replace(CAST(rows AS TEXT), '"seq":[1,', '"seq":[') AS BLOB)`} {
+		f := newFixture(t)
+		f.apply(f.begin(job.Full), 0, 3)
+		f.do(second(f.write.Exec(`UPDATE outbox_batch SET rows = ` + damage)))
+		f.unwritten = unwrittenRows{}
+		f.do(f.Close())
+		s, err := Open(ctx(), f.dir)
+		if err == nil {
+			f.do(s.Close())
+		}
+		if err == nil || !strings.Contains(err.Error(), "restore it from a backup") || !errors.As(err, new(sqlite3.Error)) {
+			t.Errorf("%s: %v", damage, err)
+		}
 	}
 }
