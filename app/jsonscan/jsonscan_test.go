@@ -429,3 +429,21 @@ func depthOf(text []byte) (deepest int) {
 		deepest = max(deepest, now)
 	}
 }
+
+// What was walked through stands between two places of the scanner, without the blanks around it.
+func TestAt(t *testing.T) {
+	text := []byte(`[ {"a": [1]} , 2 ]`)
+	scan := New(text)
+	var walked []string
+	for range scan.Elements {
+		scan.Next()
+		start := scan.At()
+		for range scan.Members {
+			scan.Skip()
+		}
+		walked = append(walked, string(text[start:scan.At()]))
+	}
+	if want := []string{`{"a": [1]}`, `2`}; !slices.Equal(walked, want) {
+		t.Errorf("got %q, want %q", walked, want)
+	}
+}

@@ -13,12 +13,12 @@ import (
 )
 
 // The objects that a batch queues lie together, compressed, beside their rows of the outbox: they say much the same, and take an eighth of
-// the space so. A block has a line for each row from its first to its last; the line of a row that was dropped within the batch is empty.
-// It goes when the rows up to its last have left the outbox.
+// the space so. A block has a line for each row from its first to its last; the line of one that was dropped or settled before the block was
+// written is empty. It goes when the rows up to its last have left the outbox.
 
 // packer compresses the blocks. It is the writer's, and ready at its zero value.
 type packer struct {
-	// lines and packed are room that the next block uses again.
+	// lines and packed are room that the next block uses again; Apply writes an object there before it knows how long that is.
 	lines, packed []byte
 }
 
