@@ -1,11 +1,5 @@
 package ledger
 
-import (
-	"encoding/binary"
-
-	"github.com/google/uuid"
-)
-
 // The brake: an update that would retire more than BrakeObjects objects, and more than one in BrakePart of those that are live,
 // asks first.
 const (
@@ -161,6 +155,3 @@ func (o *Object) loseWinner(holder Origin, generation int64) {
 	}
 	o.Winner, o.Resend = holder, true
 }
-
-// Key is what the ledger finds an object by: the first eight bytes of its STIX id.
-func Key(id uuid.UUID) int64 { return int64(binary.BigEndian.Uint64(id[:8])) }

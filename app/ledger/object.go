@@ -83,7 +83,7 @@ type Candidate struct {
 // Object is a STIX object as the ledger knows it. Instants are milliseconds since 1970 UTC.
 type Object struct {
 	Number int64
-	// Key is the first eight bytes of the STIX id, Type the number of ThreatConnect's type.
+	// Key is that of the STIX id, see [Key], Type the number of ThreatConnect's type.
 	Key, Type int64
 	Pattern   string
 	// Winner is whose copy is right for Sentinel; see [Object.Holder]. Elected is the attempt that elected it.

@@ -2,6 +2,7 @@ package pipeline
 
 import (
 	"bytes"
+	"encoding/binary"
 	"math"
 	"testing"
 	"time"
@@ -41,8 +42,8 @@ func TestChooseIDs(t *testing.T) {
 				}
 				continue
 			}
-			first, last := ledger.Key(after), ledger.Key(upTo)
-			if width := float64(uint64(last) - uint64(first)); math.Abs(width/math.MaxUint64-c.share) > 0.001 || !bytes.Equal(after[8:], uuid.Nil[8:]) || !bytes.Equal(upTo[8:], uuid.Max[8:]) {
+			first, last := binary.BigEndian.Uint64(after[:8]), binary.BigEndian.Uint64(upTo[:8])
+			if width := float64(last - first); math.Abs(width/math.MaxUint64-c.share) > 0.001 || !bytes.Equal(after[8:], uuid.Nil[8:]) || !bytes.Equal(upTo[8:], uuid.Max[8:]) {
 				t.Errorf("%s: from %v to %v", name, after, upTo)
 			}
 			if after[0] >= 0x80 {

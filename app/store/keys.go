@@ -6,11 +6,15 @@ import (
 )
 
 // The keys of objects are random, so that a batch of new ones would touch a page of an index for each of them. The key of a new object
-// stands in no index, therefore, until there are newKeys of them: then they go into the table object_key together, in their order. Until
+// stands in no index, therefore, until there are enough of them: then they go into the table object_key together, in their order. Until
 // then the writer has them in memory, and whoever else asks for keys looks through the new objects.
 
-// newKeys is how many new objects there are, about, before their keys go into the table.
-const newKeys = 16_384
+// There are newKeys new objects, about, before their keys go into the table, and one for objectsPerNewKey objects in a large ledger: there
+// each page of the table has a place for one of them or two.
+const (
+	newKeys          = 16_384
+	objectsPerNewKey = 64
+)
 
 // isNew selects the objects whose keys are not in the table: they have the highest numbers.
 const isNew = `object.number > coalesce((SELECT CAST(value AS INTEGER) FROM setting WHERE name = '` + settingIndexed + `'), 0)`
@@ -76,7 +80,7 @@ func (s *Store) loadNewKeys(ctx context.Context, tx *transaction) error {
 
 // indexNewKeys puts the keys of the new objects into the table, once there are enough.
 func (s *Store) indexNewKeys(ctx context.Context, tx *transaction) error {
-	if len(s.newObjects.newest) < s.newKeys {
+	if int64(len(s.newObjects.newest)) < max(s.newKeys, s.nextObject/objectsPerNewKey) {
 		return nil
 	}
 	if _, err := tx.ExecContext(ctx, `INSERT INTO object_key (key, object) SELECT key, number FROM object WHERE `+isNew+` ORDER BY key, number`); err != nil {

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"fmt"
 	"slices"
 	"testing"
 
@@ -43,6 +44,19 @@ func TestNewKeysAreIndexed(t *testing.T) {
 			t.Errorf("object %d is known as %+v, %v", id, known, err)
 		}
 	}
+}
+
+// The larger the ledger, the more new objects stand apart.
+func TestNewKeysOfALargeLedger(t *testing.T) {
+	f := newFixture(t)
+	f.newKeys = 2
+	f.nextObject = 10 * objectsPerNewKey
+	j := f.begin(job.Full)
+	f.apply(j, 0, 9)
+	f.apply(j, 9, 10)
+	f.wantNumber(0, "indexed keys", `SELECT count(*) FROM object_key`)
+	f.apply(j, 10, 11)
+	f.wantNumber(10, "indexed keys", `SELECT count(*) FROM object_key`)
 }
 
 // What a transaction did to the keys in memory is forgotten when it fails.
@@ -93,6 +107,41 @@ func TestNewObjectsThatAreDropped(t *testing.T) {
 	f.wantNumber(0, "objects", `SELECT count(*) FROM object`)
 	f.fill(1)
 	f.wantNumber(1, "new objects", `SELECT count(*) FROM object WHERE `+isNew)
+}
+
+// Two objects that share a key are told apart, wherever it stands.
+func TestObjectsThatShareAKey(t *testing.T) {
+	ids := []int{7_541_109, 10_748_642} // the first two that do
+	for name, limit := range map[string]int64{"indexed": 1, "new": 10} {
+		t.Run(name, func(t *testing.T) {
+			f := newFixture(t)
+			f.newKeys = limit
+			j := f.begin(job.Full)
+			for i, id := range ids {
+				if counts := f.apply(j, id, id+1); counts.Queued != 1 {
+					t.Errorf("object %d is queued %d times", i+1, counts.Queued)
+				}
+			}
+			f.wantNumber(1, "keys of both", `SELECT count(DISTINCT key) FROM object`)
+			f.apply(j, 0, 1)
+			f.do(second(f.write.Exec(`DELETE FROM candidate`))) // which would lead to the objects by their numbers
+			for i, id := range ids {
+				if counts := f.apply(j, id, id+1); counts.Queued != 0 {
+					t.Errorf("object %d is not known any more", i+1)
+				}
+			}
+			f.upload()
+			for i, id := range ids {
+				known, err := f.Lookup(ctx(), []uuid.UUID{f.found(int64(id), 0).Objects[0].ID}, f.now)
+				if err != nil || len(known) != 1 || known[0].Name != fmt.Sprintf("%d.example v0", id) {
+					t.Errorf("object %d is known as %+v, %v", i+1, known, err)
+				}
+			}
+			if all := f.recordedAll(uuid.Nil, uuid.Max, 3); len(all) != 3 {
+				t.Errorf("%d of three objects are recorded", len(all))
+			}
+		})
+	}
 }
 
 // Objects of the same key are all found.

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"fmt"
-	"math"
 	"slices"
 	"time"
 
@@ -33,13 +32,11 @@ func (s *Store) Recorded(ctx context.Context, after, upTo uuid.UUID, limit int) 
 		return nil, covered, err
 	}
 	from := ledger.Key(after)
-	if after == lastOfKey(after) {
-		from++ // which leads from the last key without the first bit to the first one with it
+	if after == ledger.LastOfKey(after) {
+		from++
 	}
-	for _, keys := range keyRanges(from, ledger.Key(upTo)) {
-		if page, err = s.readRecorded(ctx, page, keys, d.Number, limit-len(page)); err != nil {
-			return nil, covered, fmt.Errorf("reading the ledger: %w", err)
-		}
+	if page, err = s.readRecorded(ctx, from, ledger.Key(upTo), d.Number, limit); err != nil {
+		return nil, covered, fmt.Errorf("reading the ledger: %w", err)
 	}
 	covered = upTo
 	if len(page) == limit {
@@ -52,23 +49,9 @@ func (s *Store) Recorded(ctx context.Context, after, upTo uuid.UUID, limit int) 
 	return page, covered, nil
 }
 
-// keyRanges are the keys from one to another in the order of the ids. Keys are signed, ids are not: those with the first bit set come
-// last.
-func keyRanges(from, to int64) []keyRange {
-	if from >= 0 && to < 0 {
-		return []keyRange{{from, math.MaxInt64}, {math.MinInt64, to}}
-	}
-	return []keyRange{{from, to}}
-}
-
-// keyRange are the keys from one to another, both included.
-type keyRange struct{ from, to int64 }
-
-func (s *Store) readRecorded(ctx context.Context, page []ledger.Recorded, keys keyRange, destination int64, limit int) ([]ledger.Recorded, error) {
-	if limit <= 0 {
-		return page, nil
-	}
-	rows, err := s.read.QueryContext(ctx, selectRecorded, keys.from, keys.to, destination, limit)
+// readRecorded reads the objects with the keys from one to another, both included.
+func (s *Store) readRecorded(ctx context.Context, from, to, destination int64, limit int) (page []ledger.Recorded, err error) {
+	rows, err := s.read.QueryContext(ctx, selectRecorded, from, to, destination, limit)
 	if err != nil {
 		return nil, err
 	}
@@ -92,10 +75,9 @@ func (s *Store) readRecorded(ctx context.Context, page []ledger.Recorded, keys k
 	if err != nil {
 		return nil, err
 	}
-	read := page[len(page)-len(sends):]
 	for i, of := range sends {
 		for _, send := range of { // not the newest alone: the clock may have been put back
-			read[i].Sent = max(read[i].Sent, times[send.Delivery])
+			page[i].Sent = max(page[i].Sent, times[send.Delivery])
 		}
 	}
 	return page, nil
@@ -109,17 +91,10 @@ func dropLastKey(page []ledger.Recorded) (_ []ledger.Recorded, covered uuid.UUID
 	for len(rest) > 0 && rest[len(rest)-1].Key == last {
 		rest = rest[:len(rest)-1]
 	}
-	if len(rest) == 0 { // no two ids of a million share their first eight bytes, unless somebody looked for them
+	if len(rest) == 0 { // two may share a key, not as many as fill a page
 		rest = page
 	}
-	return rest, lastOfKey(rest[len(rest)-1].ID)
-}
-
-// lastOfKey is the last id that has the same key.
-func lastOfKey(id uuid.UUID) uuid.UUID {
-	last := uuid.Max
-	copy(last[:8], id[:8])
-	return last
+	return rest, ledger.LastOfKey(rest[len(rest)-1].ID)
 }
 
 // RecordedType is how many objects of one type of pattern the ledger says are live.

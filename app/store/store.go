@@ -67,9 +67,10 @@ type Store struct {
 	maxUnread int
 	packer    packer
 	settling  settling
-	// newObjects are those whose keys are in no index, as far as they are known, and newKeys is how many there may be, about.
+	// newObjects are those whose keys are in no index, as far as they are known, and newKeys is how many there may be, about, in a small
+	// ledger.
 	newObjects keyedObjects
-	newKeys    int
+	newKeys    int64
 	// keptDeliveries is how many deliveries the last look at them left. It is Clean's alone.
 	keptDeliveries int64
 	// groups is what was counted for REPORT, queries the list that was read last; nil for none.
@@ -91,7 +92,7 @@ type Options struct {
 	Commit func(commit func() error) error
 	// NewKeys is how many new objects are indexed apart from all others, so that a few of them show what thousands do; 0 for as many as
 	// are good for the disk.
-	NewKeys int
+	NewKeys int64
 	// Unread is how many rows of the outbox are in memory alone that Upload was not given yet, for the same reason; 0 for as many as are
 	// good for the disk.
 	Unread int

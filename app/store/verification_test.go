@@ -3,7 +3,6 @@ package store
 import (
 	"bytes"
 	"fmt"
-	"math"
 	"slices"
 	"strings"
 	"testing"
@@ -104,26 +103,11 @@ func TestKeysThatAreShared(t *testing.T) {
 	}
 }
 
-// Keys are signed, ids are not: what begins with the first bit comes last.
-func TestKeyRanges(t *testing.T) {
-	for _, c := range []struct {
-		from, to int64
-		want     []keyRange
-	}{
-		{0, 0, []keyRange{{0, 0}}}, {0, 1, []keyRange{{0, 1}}}, {3, 7, []keyRange{{3, 7}}}, {-5, -1, []keyRange{{-5, -1}}},
-		{0, -1, []keyRange{{0, math.MaxInt64}, {math.MinInt64, -1}}}, {7, math.MinInt64, []keyRange{{7, math.MaxInt64}, {math.MinInt64, math.MinInt64}}},
-	} {
-		if got := keyRanges(c.from, c.to); !slices.Equal(got, c.want) {
-			t.Errorf("from %d to %d: %v, want %v", c.from, c.to, got, c.want)
-		}
-	}
-}
-
 // A page that is full of one key is given as it is, else nothing would come of it.
 func TestPageOfOneKey(t *testing.T) {
 	object := func(key int64) ledger.Recorded {
 		r := ledger.Recorded{Object: &ledger.Object{Key: key}}
-		r.ID[7] = byte(key)
+		r.ID[4] = byte(key)
 		return r
 	}
 	for _, c := range []struct{ keys, want []int64 }{{[]int64{7, 7}, []int64{7, 7}}, {[]int64{7}, []int64{7}}, {[]int64{6, 7, 7}, []int64{6}}, {[]int64{6, 6, 7}, []int64{6, 6}}} {
@@ -132,7 +116,7 @@ func TestPageOfOneKey(t *testing.T) {
 			page = append(page, object(key))
 		}
 		rest, covered := dropLastKey(page)
-		if len(rest) != len(c.want) || covered != lastOfKey(rest[len(rest)-1].ID) || int64(covered[7]) != c.want[0] || covered[8] != 0xff {
+		if len(rest) != len(c.want) || covered != ledger.LastOfKey(rest[len(rest)-1].ID) || int64(covered[4]) != c.want[0] {
 			t.Errorf("of %v are left %d, up to %v", c.keys, len(rest), covered)
 		}
 	}

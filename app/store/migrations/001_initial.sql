@@ -178,7 +178,7 @@ CREATE TABLE type (
 -- One row per STIX object. Numbers are given in order of arrival, so that what arrives together stands together.
 CREATE TABLE object (
     number      INTEGER PRIMARY KEY,
-    -- The first eight bytes of the STIX id, which follows from the pattern.
+    -- What the object is found by (see ledger.Key), in six bytes: it follows from the STIX id, as that does from the pattern.
     key         INTEGER NOT NULL,
     destination INTEGER NOT NULL,
     type        INTEGER NOT NULL,
