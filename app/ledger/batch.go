@@ -138,10 +138,12 @@ type WorkingSet struct {
 
 // NewWorkingSet is an empty working set for a batch.
 func NewWorkingSet(b *Batch, p Present) *WorkingSet {
+	n := len(b.Found)
 	return &WorkingSet{
 		batch: b, attempt: p.Attempt, attempts: p.Attempts, ranks: p.Ranks, question: p.Question, handed: p.Handed,
 		NextObject: p.NextObject, NextSeq: p.NextSeq,
-		objects: map[string]*Object{}, numbers: map[int64]*Object{}, candidates: map[int64][]*Candidate{}, rivals: map[int64][]*Candidate{},
+		objects: make(map[string]*Object, n), numbers: make(map[int64]*Object, n),
+		candidates: make(map[int64][]*Candidate, n), rivals: make(map[int64][]*Candidate, n),
 		reported: map[line]bool{}, Superseded: map[int64]int64{}, Tally: job.Tally{},
 	}
 }

@@ -94,18 +94,17 @@ func (a *application) loadCandidates(ctx context.Context) error {
 }
 
 // loadObjects reads the objects that the indicators gave before, and those that were found. Most are found where they were before, and a
-// number leads to an object faster than a key.
+// number leads to an object faster than a key. One that only shares its key comes along, and nothing is decided about it.
 func (a *application) loadObjects(ctx context.Context) error {
-	if err := a.readObjects(ctx, selectDecided, a.set.Given(), func(*ledger.Object) bool { return true }); err != nil {
+	if err := a.readObjects(ctx, selectDecided, a.set.Given()); err != nil {
 		return err
 	}
 	var keys []int64
-	found := map[string]bool{}
 	for i := range a.batch.Found {
-		for _, e := range a.batch.Found[i].Objects {
-			if !found[e.Pattern] && !a.set.HasObject(e.Pattern) {
-				found[e.Pattern] = true
-				keys = append(keys, ledger.Key(e.ID))
+		objects := a.batch.Found[i].Objects
+		for n := range objects {
+			if !a.set.HasObject(objects[n].Pattern) {
+				keys = append(keys, ledger.Key(objects[n].ID))
 			}
 		}
 	}
@@ -114,11 +113,10 @@ func (a *application) loadObjects(ctx context.Context) error {
 	if err := a.store.loadNewKeys(ctx, a.tx); err != nil {
 		return err
 	}
-	wanted := func(o *ledger.Object) bool { return found[o.Pattern] }
-	if err := a.readObjects(ctx, selectDecidedByKey, keys, wanted); err != nil {
+	if err := a.readObjects(ctx, selectDecidedByKey, keys); err != nil {
 		return err
 	}
-	return a.readObjects(ctx, selectDecided, a.store.newObjects.find(keys), wanted)
+	return a.readObjects(ctx, selectDecided, a.store.newObjects.find(keys))
 }
 
 // selectDecided selects objects of a destination, ?2, by a list of their numbers, ?1, and selectDecidedByKey those that are not new by their
@@ -129,7 +127,7 @@ var (
 	selectDecidedByKey = selectIndexed(decisionColumns)
 )
 
-func (a *application) readObjects(ctx context.Context, statement string, values []int64, wanted func(*ledger.Object) bool) error {
+func (a *application) readObjects(ctx context.Context, statement string, values []int64) error {
 	if len(values) == 0 {
 		return nil
 	}
@@ -143,9 +141,7 @@ func (a *application) readObjects(ctx context.Context, statement string, values 
 		if err != nil {
 			return fmt.Errorf("reading the ledger: %w", err)
 		}
-		if wanted(o) {
-			a.set.AddObject(o)
-		}
+		a.set.AddObject(o)
 	}
 	return rows.Err()
 }
