@@ -3,6 +3,9 @@ package store
 import (
 	"context"
 	"fmt"
+	"iter"
+	"maps"
+	"slices"
 )
 
 // The keys of objects are random, so that a batch of new ones would touch a page of an index for each of them. The key of a new object
@@ -15,6 +18,11 @@ const (
 	newKeys          = 16_384
 	objectsPerNewKey = 64
 )
+
+// indexChunk is how many keys go into the table at a time. To sort them is not left to SQLite: it takes megabytes that stay with the process.
+const indexChunk = 1000
+
+var insertKeys = newBulk(2, `INSERT INTO object_key (key, object) VALUES `, ``)
 
 // isNew selects the objects whose keys are not in the table: they have the highest numbers.
 const isNew = `object.number > coalesce((SELECT CAST(value AS INTEGER) FROM setting WHERE name = '` + settingIndexed + `'), 0)`
@@ -44,11 +52,22 @@ func (k *keyedObjects) add(key, number int64) {
 	k.newest[key] = number
 }
 
-func (k *keyedObjects) find(keys []int64) (numbers []int64) {
-	for _, key := range keys {
-		for number, found := k.newest[key]; found; number, found = k.before[number] {
-			numbers = append(numbers, number)
+// all are the new objects of these keys, each with its key.
+func (k *keyedObjects) all(keys []int64) iter.Seq2[int64, int64] {
+	return func(yield func(key, number int64) bool) {
+		for _, key := range keys {
+			for number, found := k.newest[key]; found; number, found = k.before[number] {
+				if !yield(key, number) {
+					return
+				}
+			}
 		}
+	}
+}
+
+func (k *keyedObjects) find(keys []int64) (numbers []int64) {
+	for _, number := range k.all(keys) {
+		numbers = append(numbers, number)
 	}
 	return numbers
 }
@@ -83,8 +102,14 @@ func (s *Store) indexNewKeys(ctx context.Context, tx *transaction) error {
 	if int64(len(s.newObjects.newest)) < max(s.newKeys, s.nextObject/objectsPerNewKey) {
 		return nil
 	}
-	if _, err := tx.ExecContext(ctx, `INSERT INTO object_key (key, object) SELECT key, number FROM object WHERE `+isNew+` ORDER BY key, number`); err != nil {
-		return fmt.Errorf("indexing the new objects: %w", err)
+	for keys := range slices.Chunk(slices.Sorted(maps.Keys(s.newObjects.newest)), indexChunk) {
+		values := make([]any, 0, insertKeys.columns*len(keys))
+		for key, number := range s.newObjects.all(keys) {
+			values = append(values, key, number)
+		}
+		if err := insertKeys.execRows(ctx, tx, values); err != nil {
+			return fmt.Errorf("indexing the new objects: %w", err)
+		}
 	}
 	var last int64
 	if err := tx.GetContext(ctx, &last, `SELECT max(number) FROM object`); err != nil {

@@ -112,7 +112,7 @@ func TestNewObjectsThatAreDropped(t *testing.T) {
 // Two objects that share a key are told apart, wherever it stands.
 func TestObjectsThatShareAKey(t *testing.T) {
 	ids := []int{7_541_109, 10_748_642} // the first two that do
-	for name, limit := range map[string]int64{"indexed": 1, "new": 10} {
+	for name, limit := range map[string]int64{"indexed": 1, "indexed together": 2, "new": 10} {
 		t.Run(name, func(t *testing.T) {
 			f := newFixture(t)
 			f.newKeys = limit
