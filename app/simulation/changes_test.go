@@ -274,15 +274,15 @@ func (h *watch) restarted(before, after Setting) {
 func (h *watch) putBack(rows []tcserver.Row) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	for k, s := range h.standing {
+		s.unsure, s.ahead = s.unsure || h.mayBeAnew(s, k.id), true
+	}
 	h.exchanges, h.death, h.stepped, h.asLeft = nil, time.Time{}, true, map[int64]time.Time{}
 	for _, row := range rows {
 		h.asLeft[row.ID] = row.LastModified
 	}
 	if now := time.Now(); now.After(h.farthest) {
 		h.farthest = now
-	}
-	for _, s := range h.standing {
-		s.ahead = true
 	}
 }
 

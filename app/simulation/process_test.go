@@ -36,6 +36,8 @@ type process struct {
 	bases    []*http.Transport
 	updates  atomic.Pointer[updates]
 
+	unwritten atomic.Bool // the disk took nothing when it was last written to
+
 	dead   atomic.Bool
 	died   chan struct{} // closed when what is left of it was copied
 	left   string        // where to
@@ -107,6 +109,9 @@ func (w *world) stop() (dir string) {
 		w.fail("stop", "stopping took %v", took)
 	}
 	if !p.isDead() {
+		if p.unwritten.Load() {
+			w.watch.endedUnwritten()
+		}
 		return p.dir
 	}
 	<-p.died
@@ -149,6 +154,7 @@ func (p *process) commit(commit func() error) error {
 		return gone
 	}
 	kind := p.world.disk.strikes()
+	p.unwritten.Store(kind != "")
 	if kind != "" {
 		p.world.watch.diskFailed(p)
 	}

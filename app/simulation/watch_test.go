@@ -53,7 +53,7 @@ type watch struct {
 	resent bool
 	// left are sources that the Service left in the present workspace: nothing may stay there.
 	left map[key]bool
-	// death is when a process died last.
+	// death is when a process died last, or ended while its disk took nothing.
 	death time.Time
 	// stepped says that the clock was put back, and asLeft what lastModified each row had then: one that it has still is no change of a
 	// later time, whatever instant it names.
@@ -265,8 +265,7 @@ func (h *watch) checkRepeat(k key, o *held, u updates) {
 		return
 	}
 	if o.retired() {
-		// A process that died since may have had it in hand to send it anew, and the next cannot know whether it did.
-		if mayBeAnew := h.death.After(s.at) && (h.touchedAll.After(s.at) || h.touched[o.ID].After(s.at)); !mayBeAnew {
+		if !h.mayBeAnew(s, o.ID) {
 			h.world.fail("twice", "%s is retired again; it was at %v", o.Pattern, s.at)
 		}
 		return
@@ -368,14 +367,20 @@ func (e *exchange) end() {
 	}
 }
 
-// isUncertain says that something was sent of an object whose answer was lost or a stranger's, and that Sentinel took nothing of it since: it
-// refuses what comes, or the operator wants the object to stay as it is. Then the ledger has it as long as any copy may stand, and verifying
+// mayBeAnew says that a process which died since an object was sent may have had it in hand to send it anew: the next one cannot know
+// whether it did.
+func (h *watch) mayBeAnew(s *standing, id string) bool {
+	return h.death.After(s.at) && (h.touchedAll.After(s.at) || h.touched[id].After(s.at))
+}
+
+// isUncertain says that something was sent of an object, or may have been, whose answer was lost or a stranger's, and that Sentinel took
+// nothing of it since: it refuses what comes, or the operator wants the object to stay as it is. Then the ledger has it as long as any copy may stand, and verifying
 // tells what does.
 func (h *watch) isUncertain(id string) bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	s := h.standing[key{workspaces[h.world.setting.Workspace], h.world.setting.Source, id}]
-	return s != nil && s.unsure
+	return s != nil && (s.unsure || h.mayBeAnew(s, id))
 }
 
 // countUncertain counts the objects that may stand for all that the ledger can know, and are not among those that do.
@@ -407,6 +412,13 @@ func (h *watch) diskFailed(p *process) {
 			}
 		}
 	}
+}
+
+// endedUnwritten notes that a process ended while its disk took nothing: what it had in hand is then as uncertain as after a death.
+func (h *watch) endedUnwritten() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.death = time.Now()
 }
 
 // processDied notes that what was under way will have no answer, and that answers which were not kept may be as none.
