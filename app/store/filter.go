@@ -41,6 +41,16 @@ var likeEscape = strings.NewReplacer(`\`, `\\`, `%`, `\%`, `_`, `\_`)
 
 func likePart(part string) string { return "%" + likeEscape.Replace(part) + "%" }
 
+// lowerASCII gives what two texts have in common that the database takes for the same: ASCII letters without regard to case.
+func lowerASCII(s string) string {
+	return strings.Map(func(r rune) rune {
+		if 'A' <= r && r <= 'Z' {
+			r += 'a' - 'A'
+		}
+		return r
+	}, s)
+}
+
 func (w *where) addAmong(column string, values []job.Status) {
 	if len(values) == 0 {
 		return

@@ -62,12 +62,3 @@ func FuzzSends(f *testing.F) {
 		}
 	})
 }
-
-func lowerASCII(s string) string {
-	return strings.Map(func(r rune) rune {
-		if 'A' <= r && r <= 'Z' {
-			r += 'a' - 'A'
-		}
-		return r
-	}, s)
-}

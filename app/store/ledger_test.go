@@ -231,11 +231,17 @@ func TestVacantFollowsTheLedger(t *testing.T) {
 func TestIndexesAreUsed(t *testing.T) {
 	f := newFixture(t)
 	filtered := ProblemFilter{Type: "Host", Owner: "Demo", Severity: Errors, Since: time.Unix(1, 0), Before: time.Unix(2, 0)}
+	before, now := reportState{Newest: 5}, reportState{Newest: 9}
 	byOwner := filtered.conditions()
+	byOwner.addAdded(reportState{}, now)
 	group := ProblemFilter{Step: job.StepConvert, Code: "Invalid-Value", Type: "host", Severity: Errors}
 	byGroup := group.conditions()
+	var all, added where
+	all.addAdded(reportState{}, now)
+	added.addAdded(before, now)
 	filtered.Text = "e"
 	byText := filtered.conditions()
+	byText.addAdded(reportState{}, now)
 	for _, c := range []struct {
 		index, statement string
 		args             []any
@@ -247,7 +253,8 @@ func TestIndexesAreUsed(t *testing.T) {
 		{"problem_by_indicator", selectProblem + ` WHERE problem.indicator IN (SELECT value FROM json_each(?))`, []any{"[1]"}},
 		{"COVERING INDEX problem_by_time", countErrors, []any{1, MaxCounted}},
 		{"problem_by_kind (note=? AND step=? AND code=? AND type=?)", listProblems(byGroup, 0, 50, 0), byGroup.args},
-		{"COVERING INDEX problem_by_kind", countGroups(where{}), nil},
+		{"COVERING INDEX problem_by_kind", countGroups(all), all.args},
+		{"SEARCH problem USING INTEGER PRIMARY KEY (rowid>? AND rowid<?)", countGroups(added), added.args},
 		{"COVERING INDEX problem_by_kind", countGroups(byOwner), byOwner.args},
 		{"COVERING INDEX problem_by_text", countGroups(byText), byText.args},
 		{"SEARCH object_key USING PRIMARY KEY (key=?)", selectPattern, []any{"[1]", 1}},

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -40,24 +41,110 @@ func countGroups(w where) string {
 
 // ProblemGroups counts the lines of REPORT that f selects by step, code and type: errors before notes, the largest first. At most
 // 2,000 groups are told. newest is the number of the newest line, 0 for none. Each page of REPORT asks for them, with the filters of
-// the one before, and to count 100,000 lines takes three times as long as the rest of it: what was counted is kept until something
-// changes. The groups must not be changed.
+// the one before, and to count 100,000 lines takes three times as long as the rest of it: what was counted is kept, and as long as lines
+// are added alone, these alone are counted. The groups must not be changed.
 func (s *Store) ProblemGroups(ctx context.Context, f ProblemFilter) (groups []ProblemGroup, newest int64, err error) {
 	w := f.conditions()
-	var of reportState
-	if err := s.read.GetContext(ctx, &of, selectReportState); err != nil {
-		return nil, 0, fmt.Errorf("counting the errors: %w", err)
-	}
 	filter := fmt.Sprintf("%s %#v", w.String(), w.args)
-	if known, found := s.groups.find(filter, of); found {
-		return known.groups, known.newest, nil
+	known, of, err := s.findGroups(ctx, filter)
+	if err == nil && known.of != of {
+		known, err = s.recountGroups(ctx, filter, w)
 	}
-	counted := countedGroups{filter: filter, of: of}
-	if counted.groups, counted.newest, err = s.countProblems(ctx, w); err != nil {
+	if err != nil {
 		return nil, 0, fmt.Errorf("counting the errors: %w", err)
 	}
+	return known.groups, known.newest, nil
+}
+
+// findGroups gives the groups of a filter as they were counted last, and what they depend on as it is now.
+func (s *Store) findGroups(ctx context.Context, filter string) (known countedGroups, of reportState, err error) {
+	err = s.read.GetContext(ctx, &of, selectReportState)
+	return s.groups.find(filter), of, err
+}
+
+// recountGroups counts the lines of a filter. Of several pages at once one counts, and the others take what it found.
+func (s *Store) recountGroups(ctx context.Context, filter string, w where) (counted countedGroups, err error) {
+	select {
+	case s.groups.turn <- struct{}{}:
+		defer func() { <-s.groups.turn }()
+	case <-ctx.Done():
+		return countedGroups{}, ctx.Err()
+	}
+	known, of, err := s.findGroups(ctx, filter)
+	if err != nil || known.of == of {
+		return known, err
+	}
+	grown, err := s.hasGrown(ctx, known.of, of)
+	if err != nil {
+		return countedGroups{}, err
+	}
+	if !grown || len(known.groups) == maxGroups {
+		known = countedGroups{}
+	}
+	w.addAdded(known.of, of)
+	groups, newest, err := s.countProblems(ctx, w)
+	if err != nil {
+		return countedGroups{}, err
+	}
+	counted = countedGroups{filter: filter, of: of, groups: mergeGroups(known.groups, groups), newest: max(known.newest, newest)}
 	s.groups.keep(counted)
-	return counted.groups, counted.newest, nil
+	return counted, nil
+}
+
+// hasGrown says that since a state of REPORT lines were added to it, and nothing else changed.
+func (s *Store) hasGrown(ctx context.Context, before, now reportState) (bool, error) {
+	if before.List != now.List || before.Newest == 0 {
+		return false, nil
+	}
+	var added int64
+	err := s.read.GetContext(ctx, &added, `SELECT count(*) FROM problem WHERE id > ? AND id <= ?`, before.Newest, now.Newest)
+	return added == now.Lines-before.Lines, err
+}
+
+// addAdded selects the lines that one state of REPORT has, and another before it has not. Where that has none, the unary plus leaves
+// it to the index by kind to find them: the few that were added are found by their numbers.
+func (w *where) addAdded(before, now reportState) {
+	if before.Newest == 0 {
+		w.addCondition("+problem.id <= ?", now.Newest)
+		return
+	}
+	w.addCondition("problem.id > ? AND problem.id <= ?", before.Newest, now.Newest)
+}
+
+// mergeGroups adds groups of newer lines to groups, in the order of countGroups.
+func mergeGroups(groups, newer []ProblemGroup) []ProblemGroup {
+	merged := slices.Clone(groups)
+	for _, g := range newer {
+		i := slices.IndexFunc(merged, g.isOfKind)
+		if i < 0 {
+			merged = append(merged, g)
+			continue
+		}
+		g.Count, g.Retriable = g.Count+merged[i].Count, g.Retriable+merged[i].Retriable
+		merged[i] = g
+	}
+	slices.SortFunc(merged, ProblemGroup.compare)
+	return merged[:min(len(merged), maxGroups)]
+}
+
+func (g ProblemGroup) isOfKind(other ProblemGroup) bool {
+	return g.Note == other.Note && g.compareKind(other) == 0
+}
+
+// compare is the order of countGroups.
+func (g ProblemGroup) compare(other ProblemGroup) int {
+	switch {
+	case g.Note != other.Note && other.Note:
+		return -1
+	case g.Note != other.Note:
+		return 1
+	}
+	return cmp.Or(cmp.Compare(other.Count, g.Count), g.compareKind(other))
+}
+
+func (g ProblemGroup) compareKind(other ProblemGroup) int {
+	return cmp.Or(cmp.Compare(g.Step, other.Step), cmp.Compare(lowerASCII(string(g.Code)), lowerASCII(string(other.Code))),
+		cmp.Compare(lowerASCII(g.Type), lowerASCII(other.Type)))
 }
 
 func (s *Store) countProblems(ctx context.Context, w where) (groups []ProblemGroup, newest int64, err error) {
@@ -82,8 +169,8 @@ func (s *Store) countProblems(ctx context.Context, w where) (groups []ProblemGro
 }
 
 // reportState is what the groups of a filter depend on. Lines are added under new numbers and dropped, and never change: as long as the
-// newest number that was given and the number of lines are the same, so are the lines. Whether one can be retried depends on the
-// queries that are saved.
+// newest number that was given and the number of lines are the same, so are the lines, and where there are more by as many as have
+// newer numbers, none was dropped. Whether one can be retried depends on the queries that are saved.
 type reportState struct {
 	Newest int64 `db:"newest"`
 	Lines  int64 `db:"lines"`
@@ -100,6 +187,8 @@ const keptCounts = 8
 type groupCache struct {
 	mutex   sync.Mutex
 	counted []countedGroups
+	// turn is held by who counts.
+	turn chan struct{}
 }
 
 // countedGroups are the groups of a filter, in a state of REPORT. They are not changed any more.
@@ -110,22 +199,22 @@ type countedGroups struct {
 	newest int64
 }
 
-// find gives the groups of a filter, unless the state is another than when they were counted.
-func (g *groupCache) find(filter string, of reportState) (countedGroups, bool) {
+// find gives the groups of a filter as they were counted last; the zero value where they are not kept.
+func (g *groupCache) find(filter string) countedGroups {
 	g.mutex.Lock()
 	defer g.mutex.Unlock()
 	for _, c := range g.counted {
-		if c.filter == filter && c.of == of {
-			return c, true
+		if c.filter == filter {
+			return c
 		}
 	}
-	return countedGroups{}, false
+	return countedGroups{}
 }
 
 func (g *groupCache) keep(c countedGroups) {
 	g.mutex.Lock()
 	defer g.mutex.Unlock()
-	g.counted = slices.DeleteFunc(g.counted, func(old countedGroups) bool { return old.of != c.of || old.filter == c.filter })
+	g.counted = slices.DeleteFunc(g.counted, func(old countedGroups) bool { return old.filter == c.filter })
 	g.counted = slices.Insert(g.counted, 0, c)
 	g.counted = g.counted[:min(len(g.counted), keptCounts)]
 }

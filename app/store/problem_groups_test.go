@@ -1,8 +1,12 @@
 package store
 
 import (
+	"context"
+	"errors"
 	"fmt"
+	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
@@ -41,6 +45,11 @@ func TestKeptGroupsAreThoseOfNow(t *testing.T) {
 		{"lines of a batch", func() {}},
 		{"another line", func() {
 			f.do(f.AddProblems(ctx(), j.Number, []job.Problem{{Step: job.StepDownload, Code: job.CodeUpdateFailed, Message: "failed"}}))
+		}},
+		{"lines that differ in case, and a larger group", func() {
+			line := job.Problem{Step: job.StepConvert, Code: "invalid-VALUE", Message: "wrong 3, again", Subject: job.Subject{Indicator: 9, Type: "hOST"}}
+			other := job.Problem{Step: job.StepConvert, Code: job.CodeInvalidValue, Message: "wrong", Subject: job.Subject{Type: "File"}}
+			f.do(f.AddProblems(ctx(), j.Number, []job.Problem{line, other, other, other, other, other, other, other}))
 		}},
 		{"a retry", func() { f.do(second(f.RetryProblems(ctx(), ProblemFilter{Indicators: []int64{2}}))) }},
 		{"a line and a retry", func() {
@@ -86,9 +95,75 @@ func TestGroupsAreKept(t *testing.T) {
 	if len(f.groups.counted) > 0 {
 		t.Errorf("%d are kept at rest", len(f.groups.counted))
 	}
-	ask(ProblemFilter{})
+}
+
+// Of pages that ask at once one counts, and the others take what it found, or give up.
+func TestGroupsAreCountedOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFixture(t)
+		f.report(f.begin(job.Full), 0, 3)
+		_, _, err := f.ProblemGroups(ctx(), ProblemFilter{})
+		f.do(err)
+		counted := f.groups.counted[0]
+		counted.groups[0].Count = 99 // nobody else counts that many
+		f.groups.forget()
+		f.groups.turn <- struct{}{}
+		var pages sync.WaitGroup
+		for range 2 {
+			pages.Go(func() {
+				if groups, _, err := f.ProblemGroups(ctx(), ProblemFilter{}); err != nil || groups[0].Count != 99 {
+					t.Errorf("%+v, %v", groups, err)
+				}
+			})
+		}
+		synctest.Wait()
+		gone, leave := context.WithCancel(ctx())
+		pages.Go(func() {
+			if _, _, err := f.ProblemGroups(gone, ProblemFilter{Type: "Host"}); !errors.Is(err, context.Canceled) {
+				t.Errorf("whose page was left: %v", err)
+			}
+		})
+		synctest.Wait()
+		leave()
+		synctest.Wait()
+		f.groups.keep(counted)
+		<-f.groups.turn
+		pages.Wait()
+	})
+}
+
+// Where lines were added, these alone are counted; where any was dropped, all are.
+func TestAddedLinesAreCounted(t *testing.T) {
+	f := newFixture(t)
+	f.report(f.begin(job.Full), 0, 3)
+	ask := func() (count int64) {
+		groups, _, err := f.ProblemGroups(ctx(), ProblemFilter{})
+		f.do(err)
+		for _, g := range groups {
+			count += g.Count
+		}
+		return count
+	}
+	if n := ask(); n != 3 {
+		t.Errorf("%d lines", n)
+	}
+	f.groups.counted[0].groups[0].Count += 100 // nobody counts that many
 	f.do(f.AddProblems(ctx(), 0, []job.Problem{{Step: job.StepDownload, Code: job.CodeUpdateFailed, Message: "failed"}}))
-	if ask(ProblemFilter{Type: "Host"}); len(f.groups.counted) != 1 {
-		t.Errorf("%d are kept of another state", len(f.groups.counted)-1)
+	if n := ask(); n != 104 {
+		t.Errorf("with another line %d are counted: the others were counted again", n)
+	}
+	f.do(second(f.write.Exec(`DELETE FROM problem WHERE id = 1`)))
+	f.do(f.AddProblems(ctx(), 0, []job.Problem{{Step: job.StepDownload, Code: job.CodeUpdateFailed, Message: "failed"}}))
+	if n := ask(); n != 4 {
+		t.Errorf("with one line less and another more %d are counted", n)
+	}
+	many := make([]ProblemGroup, maxGroups)
+	for i := range many {
+		many[i] = ProblemGroup{Type: fmt.Sprint(i)}
+	}
+	f.groups.counted[0].groups = many // there may be more, which were not told
+	f.do(f.AddProblems(ctx(), 0, []job.Problem{{Step: job.StepDownload, Code: job.CodeUpdateFailed, Message: "failed"}}))
+	if n := ask(); n != 5 {
+		t.Errorf("where not all groups are known %d lines are counted", n)
 	}
 }

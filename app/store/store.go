@@ -117,7 +117,7 @@ func OpenWith(ctx context.Context, dir string, o Options) (*Store, error) {
 		return nil, err
 	}
 	s := &Store{lock: lock, commit: o.Commit, newKeys: cmp.Or(o.NewKeys, newKeys), maxUnread: cmp.Or(o.Unread, maxUnread),
-		settling: settling{turn: make(chan struct{}, 1)}}
+		settling: settling{turn: make(chan struct{}, 1)}, groups: groupCache{turn: make(chan struct{}, 1)}}
 	if s.commit == nil {
 		s.commit = func(commit func() error) error { return commit() }
 	}
