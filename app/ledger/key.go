@@ -12,11 +12,11 @@ const keyBits = 47
 
 // Key is what the ledger finds an object by: the first 47 bits of its STIX id, so that keys are in the order of the ids. Of five million
 // objects two may well share one.
-func Key(id uuid.UUID) int64 { return int64(binary.BigEndian.Uint64(id[:8]) >> (64 - keyBits)) }
+func Key(id uuid.UUID) int64 { return int64(binary.BigEndian.Uint64(id[:]) >> (64 - keyBits)) }
 
 // LastOfKey is the last id that has the same key.
 func LastOfKey(id uuid.UUID) uuid.UUID {
 	last := uuid.Max
-	binary.BigEndian.PutUint64(last[:8], binary.BigEndian.Uint64(id[:8])|math.MaxUint64>>keyBits)
+	binary.BigEndian.PutUint64(last[:], binary.BigEndian.Uint64(id[:])|math.MaxUint64>>keyBits)
 	return last
 }

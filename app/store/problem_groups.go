@@ -47,11 +47,13 @@ func (s *Store) ProblemGroups(ctx context.Context, f ProblemFilter) (groups []Pr
 	w := f.conditions()
 	filter := fmt.Sprintf("%s %#v", w.String(), w.args)
 	known, of, err := s.findGroups(ctx, filter)
-	if err == nil && known.of != of {
-		known, err = s.recountGroups(ctx, filter, w)
-	}
 	if err != nil {
 		return nil, 0, fmt.Errorf("counting the errors: %w", err)
+	}
+	if known.of != of {
+		if known, err = s.recountGroups(ctx, filter, w); err != nil {
+			return nil, 0, fmt.Errorf("counting the errors: %w", err)
+		}
 	}
 	return known.groups, known.newest, nil
 }
@@ -71,8 +73,8 @@ func (s *Store) recountGroups(ctx context.Context, filter string, w where) (coun
 		return countedGroups{}, ctx.Err()
 	}
 	known, of, err := s.findGroups(ctx, filter)
-	if err != nil || known.of == of {
-		return known, err
+	if err != nil {
+		return countedGroups{}, err
 	}
 	grown, err := s.hasGrown(ctx, known.of, of)
 	if err != nil {
@@ -91,7 +93,7 @@ func (s *Store) recountGroups(ctx context.Context, filter string, w where) (coun
 	return counted, nil
 }
 
-// hasGrown says that since a state of REPORT lines were added to it, and nothing else changed.
+// hasGrown says that since a state of REPORT which had lines others were added, and nothing else changed.
 func (s *Store) hasGrown(ctx context.Context, before, now reportState) (bool, error) {
 	if before.List != now.List || before.Newest == 0 {
 		return false, nil
@@ -133,13 +135,7 @@ func (g ProblemGroup) isOfKind(other ProblemGroup) bool {
 
 // compare is the order of countGroups.
 func (g ProblemGroup) compare(other ProblemGroup) int {
-	switch {
-	case g.Note != other.Note && other.Note:
-		return -1
-	case g.Note != other.Note:
-		return 1
-	}
-	return cmp.Or(cmp.Compare(other.Count, g.Count), g.compareKind(other))
+	return cmp.Or(cmp.Compare(strconv.FormatBool(g.Note), strconv.FormatBool(other.Note)), cmp.Compare(other.Count, g.Count), g.compareKind(other))
 }
 
 func (g ProblemGroup) compareKind(other ProblemGroup) int {

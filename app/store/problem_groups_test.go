@@ -33,6 +33,7 @@ func TestKeptGroupsAreThoseOfNow(t *testing.T) {
 					t.Errorf("%s, %+v, asked %s: newest %d instead of %d, groups (-counted +told):\n%s", what, filter, asked, keptNewest, newest, diff)
 				}
 				if i == 0 {
+					f.wantNumber(keptNewest, "the newest line", `SELECT coalesce(max(id), 0) FROM problem`)
 					counts[fmt.Sprint(kept, keptNewest)]++
 				}
 			}
@@ -163,7 +164,13 @@ func TestAddedLinesAreCounted(t *testing.T) {
 	}
 	f.groups.counted[0].groups = many // there may be more, which were not told
 	f.do(f.AddProblems(ctx(), 0, []job.Problem{{Step: job.StepDownload, Code: job.CodeUpdateFailed, Message: "failed"}}))
-	if n := ask(); n != 5 {
-		t.Errorf("where not all groups are known %d lines are counted", n)
+	if n := ask(); n != 5 || len(f.groups.counted) != 1 {
+		t.Errorf("where not all groups are known %d lines are counted, and kept %d times", n, len(f.groups.counted))
+	}
+	var w where
+	w.addAdded(reportState{}, reportState{Newest: 3})
+	groups, newest, err := f.countProblems(ctx(), w)
+	if f.do(err); newest != 3 {
+		t.Errorf("a line that comes while they are counted is among them: %+v", groups)
 	}
 }
