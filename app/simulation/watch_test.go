@@ -374,8 +374,8 @@ func (h *watch) mayBeAnew(s *standing, id string) bool {
 }
 
 // isUncertain says that something was sent of an object, or may have been, whose answer was lost or a stranger's, and that Sentinel took
-// nothing of it since: it refuses what comes, or the operator wants the object to stay as it is. Then the ledger has it as long as any copy may stand, and verifying
-// tells what does.
+// nothing of it since: it refuses what comes, or the operator wants the object to stay as it is. Then the ledger has it as long as any
+// copy may stand, and verifying tells what does.
 func (h *watch) isUncertain(id string) bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
