@@ -3,6 +3,7 @@ package mapper_test
 import (
 	"context"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -136,10 +137,11 @@ func TestIndicatorsOfACallDoNotMix(t *testing.T) {
 
 func TestMapStopsWithItsCaller(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
-	entered := make(chan struct{})
+	entered, left := make(chan struct{}), make(chan struct{})
+	enter := sync.OnceFunc(func() { close(entered) })
 	client := mappertest.Dial(t, fake(func(ind *mapper.Indicator, now time.Time) mapper.Answer {
-		close(entered) // a second call would panic
-		<-ctx.Done()
+		enter()
+		<-left
 		return mapper.Problem("late")
 	}))
 	go func() {
@@ -147,6 +149,7 @@ func TestMapStopsWithItsCaller(t *testing.T) {
 		cancel()
 	}()
 	_, err := client.Map(ctx, [][]byte{[]byte(`{}`), []byte(`{}`)}, mappertest.Now)
+	close(left)
 	if status.Code(err) != codes.Canceled {
 		t.Errorf("got %v, want the caller's cancellation", err)
 	}
